@@ -1,0 +1,30 @@
+"""The 18 findings of CT-RATE, in CT-RATE's order.
+
+The order is that of `multi_abnormality_labels/*_predicted_labels.csv` in the
+published data set; every table, screen and label vector here keeps it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FINDINGS: Final[tuple[str, ...]] = (
+    "Medical material",
+    "Arterial wall calcification",
+    "Cardiomegaly",
+    "Pericardial effusion",
+    "Coronary artery wall calcification",
+    "Hiatal hernia",
+    "Lymphadenopathy",
+    "Emphysema",
+    "Atelectasis",
+    "Lung nodule",
+    "Lung opacity",
+    "Pulmonary fibrotic sequela",
+    "Pleural effusion",
+    "Mosaic attenuation pattern",
+    "Peribronchial thickening",
+    "Consolidation",
+    "Bronchiectasis",
+    "Interlobular septal thickening",
+)

@@ -1,0 +1,1 @@
+"""Training of the models: phantoms, datasets, stages, recipes, evaluation."""

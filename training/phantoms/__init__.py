@@ -1,0 +1,1 @@
+"""Procedural chest CT phantoms with known truth."""
