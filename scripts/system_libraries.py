@@ -1,0 +1,40 @@
+"""See that the system libraries the tests need are there; as root on Debian, install them.
+
+Elsewhere one line names what is missing and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+from napari_ct_assistant.commands.system_libraries import describe, missing_libraries
+
+
+def main() -> int:
+    missing = missing_libraries(tests=True)
+    if missing and shutil.which("apt-get") and os.geteuid() == 0:
+        packages = [library.package for library in missing]
+        print("installing", *packages, flush=True)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for arguments in (
+            ["update", "-qq"],
+            ["install", "-y", "-qq", "--no-install-recommends", *packages],
+        ):
+            done = subprocess.run(
+                ["apt-get", *arguments], env=environment, stdout=subprocess.DEVNULL, check=False
+            )
+            if done.returncode:
+                print(f"apt-get {arguments[0]} failed ({done.returncode})", file=sys.stderr)
+                return 1
+        missing = missing_libraries(tests=True)
+    if missing:
+        print(describe(missing), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

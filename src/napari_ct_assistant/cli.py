@@ -1,0 +1,62 @@
+"""`ct-assistant`: the command line.
+
+Only typer is imported here: torch, napari and the DICOM readers are imported by
+the verb that needs them, so `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from napari_ct_assistant import __version__
+from napari_ct_assistant.commands import models, reading, scan, training
+
+app = typer.Typer(
+    name="ct-assistant",
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain text reads the same in a terminal, a log and a pipe.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ct-assistant {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Read a CT beside a 3D vision-language model that drafts its report."""
+
+
+app.command("demo")(scan.demo)
+app.command("view")(scan.view)
+app.command("info")(scan.info)
+app.command("report")(reading.report)
+app.command("ask")(reading.ask)
+app.command("screen")(reading.screen)
+app.add_typer(models.app, name="models")
+app.command("phantom")(scan.phantom)
+app.command("train")(training.train)
+
+
+def main() -> None:
+    """Run the command line (the entry point of `ct-assistant`)."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""`report`, `ask`, `screen`: a model reads a scan in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_ct_assistant.commands.terminal import (
+    AsJson,
+    Device,
+    Model,
+    Scan,
+    Series,
+    cancel_on_interrupt,
+    end_if_stopped,
+    fail,
+    one_line_errors,
+    open_scan,
+    print_json,
+    print_notice,
+    read_scan,
+)
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant import ModelInfo, Reading
+
+
+def report(
+    path: Scan,
+    model: Model = "demo",
+    series: Series = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draft the report of a scan.
+
+    It is streamed as it is written; Ctrl-C stops and keeps what is there.
+    """
+    with one_line_errors():
+        reading, _ = read_scan(open_scan(path, series), model, device)
+        draft_in_terminal(reading, as_json=as_json)
+
+
+def draft_in_terminal(reading: Reading, *, as_json: bool) -> None:
+    """Draft the report of `reading` on stdout: streamed text, or JSON at the end."""
+    with cancel_on_interrupt() as cancel:
+        draft = reading.draft_report(on_text=None if as_json else write, cancel=cancel)
+    if as_json:
+        print_json(draft.to_json())
+    else:
+        typer.echo()
+        print_notice(draft.model.notice)
+    end_if_stopped(draft.stopped, "what was drafted is above")
+
+
+def ask(
+    path: Scan,
+    question: Annotated[str, typer.Argument(help="A question about the scan, in quotes.")],
+    model: Model = "demo",
+    series: Series = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question about a scan.
+
+    The answer is streamed as it is written; Ctrl-C stops and keeps what is there.
+    """
+    with one_line_errors():
+        if not question.strip():
+            raise fail('the question is empty; ask e.g. "Is there a pleural effusion?"')
+        reading, _ = read_scan(open_scan(path, series), model, device)
+        with cancel_on_interrupt() as cancel:
+            answer = reading.ask(question, on_text=None if as_json else write, cancel=cancel)
+        if as_json:
+            print_json(answer.to_json())
+        else:
+            typer.echo()
+            print_notice(answer.model.notice)
+        end_if_stopped(answer.stopped, "what was answered is above")
+
+
+def screen(
+    path: Scan,
+    model: Model = "demo",
+    series: Series = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give the probability of 18 chest findings.
+
+    They are those of CT-RATE, in CT-RATE's order.
+    """
+    with one_line_errors():
+        reading, info = read_scan(open_scan(path, series), model, device)
+        with cancel_on_interrupt() as cancel:
+            findings = reading.screen(cancel=cancel)
+        if as_json:
+            print_json(
+                {
+                    "findings": [
+                        {"name": finding.name, "probability": finding.probability}
+                        for finding in findings
+                    ],
+                    "model": model_json(info),
+                }
+            )
+        else:
+            for finding in findings:
+                typer.echo(f"{finding.name:<36}{finding.probability:>7.1%}")
+            print_notice(info.notice)
+        end_if_stopped(cancel.is_set(), "what was screened is above")
+
+
+def write(piece: str) -> None:
+    """Print a piece of streamed text at once."""
+    typer.echo(piece, nl=False)
+
+
+def model_json(model: ModelInfo) -> dict[str, Any]:
+    """Return who answered, as every result's JSON has it."""
+    return {
+        "name": model.name,
+        "weights_sha256": model.weights_sha256,
+        "trained_on": model.trained_on,
+        "notice": model.notice,
+    }

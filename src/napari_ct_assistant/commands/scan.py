@@ -1,0 +1,192 @@
+"""`demo`, `view`, `info`, `phantom`: a scan shown, described or made."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_ct_assistant.commands.reading import draft_in_terminal
+from napari_ct_assistant.commands.terminal import (
+    AsJson,
+    Device,
+    Model,
+    Scan,
+    Series,
+    fail,
+    note,
+    one_line_errors,
+    open_scan,
+    print_json,
+    read_scan,
+)
+from napari_ct_assistant.commands.window import window_problem
+from napari_ct_assistant.findings import FINDINGS
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.volume import CTVolume
+
+
+class Resolution(StrEnum):
+    """How fine a phantom is made."""
+
+    reading = "reading"
+    model = "model"
+
+
+def info(path: Scan, series: Series = None, as_json: AsJson = False) -> None:
+    """Tell a scan's geometry, HU range and warnings.
+
+    Warnings name what was wrong with the file and what was done about it; where a
+    folder holds several series, they name the others.
+    """
+    with one_line_errors():
+        from napari_ct_assistant.volume import open_ct
+
+        facts = describe_volume(open_ct(path, series=series))
+        if as_json:
+            print_json(facts)
+            return
+        rows = {
+            "shape (I, P, L)": " x ".join(map(str, facts["shape"])),
+            "spacing (I, P, L)": " x ".join(f"{step:.3g}" for step in facts["spacing_mm"]) + " mm",
+            "HU": f"{facts['hu_min']} to {facts['hu_max']}",
+            "stored orientation": facts["orientation"],
+            "series": facts["series"] or "(no description)",
+        }
+        for name, value in rows.items():
+            typer.echo(f"{name:<20}{value}")
+        for warning in facts["warnings"]:
+            typer.echo(f"warning: {warning}")
+
+
+def describe_volume(volume: CTVolume) -> dict[str, Any]:
+    """Return what `info` tells of `volume`; lengths in mm, axes (I, P, L)."""
+    return {
+        "shape": [int(length) for length in volume.shape],
+        "spacing_mm": [float(step) for step in volume.spacing],
+        "affine_ras": [[float(value) for value in row] for row in volume.affine],
+        "hu_min": int(volume.hu.min()),
+        "hu_max": int(volume.hu.max()),
+        "orientation": volume.orientation,
+        "series": volume.series,
+        "warnings": list(volume.warnings),
+    }
+
+
+def view(path: Scan, model: Model = "demo", series: Series = None) -> None:
+    """Open a scan in napari beside the panel."""
+    with one_line_errors():
+        problem = window_problem()
+        if problem:
+            raise fail(f"napari cannot open a window here: {problem}")
+        from napari_ct_assistant.viewer.app import run_viewer
+
+        run_viewer(open_scan(path, series), draft=False, model=model)
+
+
+def demo(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="Your own scan (DICOM or NIfTI); a phantom, if left out."),
+    ] = None,
+    model: Model = "demo",
+    series: Series = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which phantom.")] = 1,
+    device: Device = None,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Draft in the terminal even where a window opens.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open a CT in napari and draft its report.
+
+    Where no window can open, the report is drafted in the terminal. So it is with
+    --terminal and --json.
+    """
+    with one_line_errors():
+        problem = None if terminal or as_json else window_problem()
+        if problem:
+            note(f"no window: {problem}; the report is drafted here instead")
+        if path is None:
+            from napari_ct_assistant.training.phantoms import make_phantom
+
+            note(f"making a phantom chest CT (seed {seed})")
+            volume = make_phantom(seed, resolution="reading").volume
+        else:
+            volume = open_scan(path, series)
+        if problem or terminal or as_json:
+            reading, _ = read_scan(volume, model, device)
+            draft_in_terminal(reading, as_json=as_json)
+        else:
+            from napari_ct_assistant.viewer.app import run_viewer
+
+            run_viewer(volume, draft=True, model=model)
+
+
+def phantom(
+    out: Annotated[
+        Path, typer.Argument(help="The file to write: OUT.nii.gz, with OUT.json beside.")
+    ],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which patient.")] = 0,
+    finding: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--finding",
+            help="A finding to have, once for each; drawn from the seed, if left out.",
+        ),
+    ] = None,
+    healthy: Annotated[bool, typer.Option("--healthy", help="Have no finding at all.")] = False,
+    resolution: Annotated[
+        Resolution,
+        typer.Option("--resolution", help="As fine as a scan to read, or as a model's input."),
+    ] = Resolution.reading,
+    as_json: AsJson = False,
+) -> None:
+    """Write a phantom chest CT and its truth.
+
+    OUT.json, beside OUT.nii.gz, holds the labels of the 18 findings, where and how
+    large they are, the true report, and questions with their answers.
+    """
+    with one_line_errors():
+        truth_path = truth_beside(out)
+        names = [] if healthy else [finding_named(name) for name in finding or []]
+        if healthy and finding:
+            raise fail("--healthy and --finding contradict each other; give one")
+        from napari_ct_assistant.training.phantoms import make_phantom
+        from napari_ct_assistant.volume import write_nifti
+
+        drawn = not healthy and not names
+        made = make_phantom(seed, findings=None if drawn else names, resolution=resolution.value)
+        write_nifti(made.volume, out)
+        truth = made.to_json()
+        truth_path.write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
+        if as_json:
+            print_json(truth)
+        else:
+            present = [name for name, label in made.labels.items() if label]
+            typer.echo(f"{out}: {', '.join(present) or 'no finding'}")
+            typer.echo(f"{truth_path}: report, labels and {len(made.questions)} questions")
+
+
+def truth_beside(out: Path) -> Path:
+    """Return OUT.json for OUT.nii.gz or OUT.nii; exit where `out` cannot be written."""
+    for suffix in (".nii.gz", ".nii"):
+        if out.name.endswith(suffix) and out.name != suffix:
+            break
+    else:
+        raise fail(f"{out}: a phantom is written as NIfTI; name it like phantom.nii.gz")
+    if not out.parent.is_dir():
+        raise fail(f"{out}: no such folder: {out.parent}; make it first")
+    return out.with_name(out.name.removesuffix(suffix) + ".json")
+
+
+def finding_named(name: str) -> str:
+    """Return the CT-RATE finding called `name`, whatever its case; exit where there is none."""
+    for known in FINDINGS:
+        if known.casefold() == name.strip().casefold():
+            return known
+    raise fail(f"no finding is called {name!r}; the 18 are: {', '.join(FINDINGS)}")

@@ -1,0 +1,152 @@
+"""What the verbs share: notes, JSON, one-line errors, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from napari_ct_assistant.assistant import ModelInfo, Reading
+    from napari_ct_assistant.volume import CTVolume
+
+Scan = Annotated[Path, typer.Argument(help="A DICOM folder or file, or a NIfTI file.")]
+Series = Annotated[
+    str | None,
+    typer.Option(
+        "--series", help="Which series of a folder that holds several; `info` names them."
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="A bundled name, a local folder or a hub id."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="cpu, cuda, cuda:1, mps ... The best there is, if left out."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+# Each error with which a floor answers input it cannot use. They are looked up by
+# name in the modules already imported: one that is not cannot have raised.
+_DOCUMENTED_ERRORS: Final = (
+    ("napari_ct_assistant.volume", "CTReadError"),
+    ("napari_ct_assistant.assistant", "ModelLoadError"),
+    ("napari_ct_assistant.training.recipe", "RecipeError"),
+)
+_OUT_OF_MEMORY: Final = ("torch", "OutOfMemoryError")
+
+INTERRUPTED: Final = 130  # what a shell reports for a program ended by Ctrl-C
+
+
+def note(text: str) -> None:
+    """Print a line about the work, not a result: it goes to stderr."""
+    typer.echo(text, err=True)
+
+
+def fail(text: str) -> typer.Exit:
+    """Print `text` as the one line of an error and return the exit to raise."""
+    note(f"error: {' '.join(text.split())}")
+    return typer.Exit(1)
+
+
+def print_json(result: Any) -> None:
+    """Print `result` as indented JSON on stdout; a number that JSON lacks is an error."""
+    typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn bad input into one line on stderr and exit status 1, Ctrl-C into 130.
+
+    Any other exception is a fault of ours and keeps its traceback.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # `ct-assistant ... | head`: nobody reads on
+        raise
+    except KeyboardInterrupt:
+        note("stopped")
+        raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise fail(f"{where}{error.strerror or error}") from error
+    except Exception as error:
+        if isinstance(error, _loaded(*_OUT_OF_MEMORY)):
+            raise fail(
+                "the device is out of memory; close other programs or use --device cpu"
+            ) from error
+        if any(isinstance(error, _loaded(*home)) for home in _DOCUMENTED_ERRORS):
+            raise fail(str(error)) from error
+        raise
+
+
+def _loaded(module: str, name: str) -> type[BaseException] | tuple[()]:
+    """Return exception `name` of `module` if that is imported, else what matches nothing."""
+    found: type[BaseException] | tuple[()] = getattr(sys.modules.get(module), name, ())
+    return found
+
+
+@contextmanager
+def cancel_on_interrupt() -> Iterator[threading.Event]:
+    """Yield an event that the first Ctrl-C sets; the second interrupts as usual.
+
+    The model's loop reads the event between two tokens, so what was drafted is
+    kept.
+    """
+    cancel = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if cancel.is_set():
+            signal.default_int_handler(number, frame)
+        cancel.set()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def end_if_stopped(stopped: bool, kept: str) -> None:
+    """Exit with the status of Ctrl-C where the work was stopped, and say what was kept."""
+    if stopped:
+        note(f"stopped: {kept}")
+        raise typer.Exit(INTERRUPTED)
+
+
+def open_scan(path: Path, series: str | None = None) -> CTVolume:
+    """Return the CT at `path`; its warnings are printed as notes."""
+    from napari_ct_assistant.volume import open_ct
+
+    volume = open_ct(path, series=series)
+    for warning in volume.warnings:
+        note(f"warning: {warning}")
+    return volume
+
+
+def read_scan(volume: CTVolume, model: str, device: str | None) -> tuple[Reading, ModelInfo]:
+    """Return `volume` encoded by `model`, and who that is; what is being done is noted."""
+    note(f"loading the model {model}")
+    from napari_ct_assistant.assistant import load_assistant
+
+    assistant = load_assistant(model, device=device)
+    reading = assistant.read(volume, progress=note)
+    for warning in reading.warnings:
+        note(f"warning: {warning}")
+    return reading, assistant.info
+
+
+def print_notice(notice: str) -> None:
+    """Print the model's own warning beneath a result, where it has one."""
+    if notice:
+        typer.echo(f"\n{notice}")

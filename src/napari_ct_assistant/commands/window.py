@@ -1,0 +1,50 @@
+"""Whether a window can open here, asked without the risk of Qt ending the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Final
+
+from napari_ct_assistant.commands.system_libraries import describe, missing_libraries
+
+# Qt aborts the process where it finds no display or lacks a library, so a process
+# of its own tries first. napari's canvas needs the OpenGL widget.
+_PROBE: Final = (
+    "from qtpy.QtOpenGLWidgets import QOpenGLWidget; "
+    "from qtpy.QtWidgets import QApplication; QApplication([])"
+)
+_PROBE_SECONDS: Final = 60.0
+
+
+def window_problem() -> str | None:
+    """Return why no window can open here, in one line; None where one can."""
+    if sys.platform == "linux" and not (
+        os.environ.get("DISPLAY")
+        or os.environ.get("WAYLAND_DISPLAY")
+        or os.environ.get("QT_QPA_PLATFORM")
+    ):
+        return "neither DISPLAY nor WAYLAND_DISPLAY is set"
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"Qt did not start within {_PROBE_SECONDS:.0f} s"
+    if probe.returncode == 0:
+        return None
+    missing = missing_libraries()
+    if missing:
+        return describe(missing)
+    if "QtBindingsNotFoundError" in probe.stderr:
+        return "no Qt is installed; pip install 'napari-ct-assistant[all]' brings one"
+    lines = [line.strip() for line in probe.stderr.splitlines() if line.strip()]
+    if not lines:
+        return f"Qt does not start (exit status {probe.returncode})"
+    # Python says last what went wrong; Qt says it first.
+    return f"Qt does not start: {lines[-1] if lines[0].startswith('Traceback') else lines[0]}"
