@@ -1,0 +1,177 @@
+"""Configuration of the network: one architecture, many checkpoints.
+
+Sizes of volumes, patches and grids are (D, H, W): slices from head to feet,
+rows from front to back, columns from the patient's right to left, the axes
+(I, P, L) of a `CTVolume`. E3D-GPT writes the same sizes as 224x224x112.
+
+What the papers leave open is a field here with a stated default.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+Size3D = list[int] | tuple[int, ...]
+
+
+def grid_of(image_size: Size3D, patch_size: Size3D) -> tuple[int, int, int]:
+    """Return the token grid (d, h, w) of a volume cut into patches.
+
+    Raises
+    ------
+    ValueError
+        If a patch does not divide the volume, with the offending numbers.
+    """
+    if len(image_size) != 3 or len(patch_size) != 3:
+        raise ValueError(
+            f"image_size {tuple(image_size)} and patch_size {tuple(patch_size)} need three "
+            "numbers each: (D, H, W)"
+        )
+    for axis, size, patch in zip("DHW", image_size, patch_size, strict=True):
+        if patch < 1 or size % patch:
+            raise ValueError(f"patch_size {patch} must divide image_size {size} on axis {axis}")
+    d, h, w = (size // patch for size, patch in zip(image_size, patch_size, strict=True))
+    return d, h, w
+
+
+@strict
+class VisionConfig3D(PreTrainedConfig):
+    """The 3D vision transformer. Defaults are E3D-GPT's encoder at paper size.
+
+    Attributes
+    ----------
+    image_size, patch_size : three ints, (D, H, W)
+        E3D-GPT: 224x224x112 voxels in patches of 16x16x8, 2744 tokens.
+    hidden_size : int
+        E3D-GPT: 1536, twice ViT-Base.
+    num_hidden_layers : int
+        12 is ViT-Base's depth, which the paper implies.
+    num_attention_heads : int
+        Not stated in the paper; 12 is ViT-Base's, 128 dims a head at width 1536.
+    mlp_ratio, qkv_bias, layer_norm_eps
+        Not stated; ViT-Base's. M3D-CLIP has no qkv bias.
+    class_token : bool
+        Prepended without a position, as M3D-CLIP has it, and dropped from the output.
+    position : "sincos", "learned" or "none"
+        Not stated; fixed 3D sine-cosine as in the MAE code.
+    final_norm : bool
+        Whether the tokens leave through a LayerNorm.
+    stem : "linear" or "convolution"
+        "linear" cuts patches as the papers do. "convolution" is a small pyramid whose levels
+        are max-pooled into the same token grid, which keeps findings smaller than a patch.
+    stem_windows : list of [low, high]
+        Value windows that become the stem's input channels, in units of `pixel_values`.
+    stem_channels, stem_depths : list of int
+        Channels and number of 3x3x3 convolutions of each pyramid level.
+    num_concepts : int
+        Patch-level findings (stage `ground`) whose probabilities are appended to each token.
+    concept_scale : float
+        Factor on those probabilities beside the unit-variance features.
+    """
+
+    model_type = "ct_vision_3d"
+
+    image_size: Size3D = (112, 224, 224)
+    patch_size: Size3D = (8, 16, 16)
+    in_channels: int = 1
+    hidden_size: int = 1536
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    class_token: bool = False
+    position: Literal["sincos", "learned", "none"] = "sincos"
+    final_norm: bool = True
+    layer_norm_eps: float = 1e-6
+    dropout: float = 0.0
+    stem: Literal["linear", "convolution"] = "linear"
+    stem_windows: list[Any] | tuple[Any, ...] = ((0.0, 1.0),)
+    stem_channels: Size3D = (8, 16, 48, 96)
+    stem_depths: Size3D = (1, 2, 2, 1)
+    num_concepts: int = 0
+    concept_scale: float = 8.0
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"num_attention_heads ({self.num_attention_heads}) must divide "
+                f"hidden_size ({self.hidden_size})"
+            )
+        if self.position == "sincos" and self.hidden_size % 2:
+            raise ValueError(f"sincos positions need an even hidden_size, got {self.hidden_size}")
+        grid_of(self.image_size, self.patch_size)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Token grid (d, h, w)."""
+        return grid_of(self.image_size, self.patch_size)
+
+    @property
+    def output_size(self) -> int:
+        """Channels of an output token: features, then concept probabilities."""
+        return self.hidden_size + self.num_concepts
+
+
+@strict
+class VolumeLanguageConfig(PreTrainedConfig):
+    """Encoder + perceiver + causal language model.
+
+    Attributes
+    ----------
+    vision_config : VisionConfig3D
+    text_config : config of any Hugging Face causal LM
+    perceiver : str
+        A name in `perceivers.PERCEIVERS`; E3D-GPT's choice is "convolution".
+    perceiver_kernel : int
+        Patches merged along each axis; E3D-GPT's k = 2 makes 343 of 2744 tokens.
+    perceiver_bias : bool
+        Not stated in the paper; the convolution's default.
+    perceiver_position : bool
+        Add fixed 3D positions to the image tokens; off in the papers.
+    image_token_id : int
+        The id that stands in `input_ids` for each image token.
+    trained_on, notice : str
+        What the weights have seen, and the sentence that goes with everything they say.
+    untaught_findings : list of str
+        Findings that the model was measured not to recognise: it does not judge them.
+    """
+
+    model_type = "ct_volume_language"
+    sub_configs_defaults: ClassVar[dict[str, SubConfigSpec]] = {
+        "vision_config": SubConfigSpec(config_class=VisionConfig3D),
+        "text_config": SubConfigSpec(config_class=AutoConfig, model_type="llama"),
+    }
+
+    vision_config: dict[str, Any] | PreTrainedConfig | None = None
+    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    perceiver: str = "convolution"
+    perceiver_kernel: int = 2
+    perceiver_bias: bool = True
+    perceiver_position: bool = False
+    image_token_id: int = 32000
+    tie_word_embeddings: bool = False
+    trained_on: str = ""
+    notice: str = ""
+    untaught_findings: list[str] | tuple[str, ...] = ()
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        # Whether the embeddings are tied is the language model's affair; the wrapper repeats it
+        # because transformers asks the outermost configuration.
+        if getattr(self.text_config, "tie_word_embeddings", False):
+            self.tie_word_embeddings = True
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the language model's embeddings."""
+        return int(self.text_config.hidden_size)  # type: ignore[union-attr]
+
+
+AutoConfig.register(VisionConfig3D.model_type, VisionConfig3D)
+AutoConfig.register(VolumeLanguageConfig.model_type, VolumeLanguageConfig)

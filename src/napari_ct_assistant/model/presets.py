@@ -1,0 +1,125 @@
+"""The published architectures and the bundled one, as configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import LlamaConfig, PreTrainedConfig
+
+from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+
+
+def e3d_gpt_vision(**changes: Any) -> VisionConfig3D:
+    """E3D-GPT's encoder: 224x224x112 voxels, patch 16x16x8, width 1536, 2744 tokens."""
+    return VisionConfig3D(**changes)
+
+
+def e3d_gpt(
+    text_config: PreTrainedConfig | None = None, *, image_token_id: int | None = None
+) -> VolumeLanguageConfig:
+    """E3D-GPT: its encoder, a convolution perceiver (343 tokens), Vicuna-7B or any other LLM.
+
+    Parameters
+    ----------
+    text_config
+        Of the language model; Vicuna-7B's sizes (Llama's) when absent.
+    image_token_id : int, optional
+        Defaults to the first id beyond the vocabulary.
+    """
+    if text_config is None:
+        text_config = LlamaConfig(
+            vocab_size=32000,
+            hidden_size=4096,
+            intermediate_size=11008,
+            num_hidden_layers=32,
+            num_attention_heads=32,
+            max_position_embeddings=4096,
+        )
+    if image_token_id is None:
+        image_token_id = int(text_config.vocab_size)  # type: ignore[attr-defined]
+    return VolumeLanguageConfig(
+        vision_config=e3d_gpt_vision(),
+        text_config=text_config,
+        perceiver="convolution",
+        perceiver_kernel=2,
+        image_token_id=image_token_id,
+    )
+
+
+def vit3d_llama3_vision() -> VisionConfig3D:
+    """M3D-CLIP's ViT as ViT3D-LLaMA3 uses it: 32x256x256, patch 4x16x16, 2048 tokens."""
+    return VisionConfig3D(
+        image_size=(32, 256, 256),
+        patch_size=(4, 16, 16),
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        qkv_bias=False,
+        class_token=True,
+        position="learned",
+        layer_norm_eps=1e-5,
+    )
+
+
+def vit3d_llama3(text_config: PreTrainedConfig, *, image_token_id: int) -> VolumeLanguageConfig:
+    """ViT3D-LLaMA3 and M3D-LaMed: M3D-CLIP's ViT, spatial pooling to 256 tokens, any LLM."""
+    return VolumeLanguageConfig(
+        vision_config=vit3d_llama3_vision(),
+        text_config=text_config,
+        perceiver="spatial_pooling",
+        perceiver_kernel=2,
+        image_token_id=image_token_id,
+    )
+
+
+def demo_vision(**changes: Any) -> VisionConfig3D:
+    """Return the bundled demonstration model's encoder.
+
+    E3D-GPT's input box and token grid, at a width that 2 CPU cores train within an hour. The
+    convolution stem and the patch-level findings are what lets so small an encoder see.
+    """
+    settings: dict[str, Any] = {
+        "hidden_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "stem": "convolution",
+        # Pixel value 0 is -1000 HU and 1 is +1000 HU: all, lung, soft tissue.
+        "stem_windows": ((0.0, 1.0), (0.0, 0.35), (0.4, 0.65)),
+        "stem_channels": (8, 16, 48, 96),
+        "stem_depths": (1, 2, 2, 1),
+        "num_concepts": len(FINDINGS),
+    }
+    return VisionConfig3D(**(settings | changes))
+
+
+def demo(*, vocab_size: int, image_token_id: int, **tokens: int) -> VolumeLanguageConfig:
+    """Return the bundled demonstration model: the demo encoder and a small Llama.
+
+    Parameters
+    ----------
+    vocab_size, image_token_id : int
+        Of the demonstration tokenizer.
+    **tokens
+        `bos_token_id`, `eos_token_id`, `pad_token_id`.
+    """
+    text = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=3,
+        num_key_value_heads=3,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        **tokens,
+    )
+    return VolumeLanguageConfig(
+        vision_config=demo_vision(),
+        text_config=text,
+        perceiver="convolution",
+        perceiver_kernel=2,
+        perceiver_position=True,
+        image_token_id=image_token_id,
+        tie_word_embeddings=True,
+    )

@@ -1,0 +1,175 @@
+"""From a scan and a question to tensors: everything a checkpoint expects of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+
+from napari_ct_assistant.model.configuration import Size3D, grid_of
+from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare, prepare_minmax
+
+REPORT_QUESTION = "Write the radiology report of this chest CT."
+FINDING_QUESTION = "Does this image show signs of {finding}?"  # E3D-GPT's disease diagnosis
+
+
+class VolumeLanguageProcessor(ProcessorMixin):
+    """Prepare volumes and text for a `VolumeLanguageModel`.
+
+    Parameters
+    ----------
+    tokenizer
+        The language model's own.
+    size, patch : (D, H, W)
+        Voxels of the model's input box, and of one patch.
+    num_visual_tokens : int
+        Image tokens of one volume (`VolumeLanguageModel.num_image_tokens`).
+    preparation : "spacing" or "minmax"
+        "spacing" resamples to `spacing` and crops or pads centrally (E3D-GPT). "minmax" scales
+        the whole volume to 0-1, crops the foreground and stretches it (M3D, ViT3D-LLaMA3).
+    spacing : three floats, mm
+        E3D-GPT: 3 x 1.5 x 1.5 (D, H, W).
+    hu_range, value_range
+        HU window and what it becomes. E3D-GPT clips to [-1000, 1000]; the range it maps to is
+        not stated, [0, 1] is our default.
+    antialias : bool
+        Smooth before taking away samples. Off: plain linear interpolation.
+    prompt : str
+        The text around a question, with {image} and {question}. E3D-GPT does not state its
+        prompt; Vicuna's is "USER: {image}\n{question} ASSISTANT:".
+    answer_prefix : str
+        What stands between prompt and answer in the training text.
+    report_questions : mapping of section name to question
+        The questions that together make the report, in order.
+    finding_question : str
+        With {finding}: asks for one of the 18 findings.
+    max_new_tokens : int
+        Length of the longest answer.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        size: Size3D = (112, 224, 224),
+        patch: Size3D = (8, 16, 16),
+        num_visual_tokens: int = 343,
+        preparation: Literal["spacing", "minmax"] = "spacing",
+        spacing: Sequence[float] = (3.0, 1.5, 1.5),
+        hu_range: Sequence[float] = (-1000.0, 1000.0),
+        value_range: Sequence[float] = (0.0, 1.0),
+        antialias: bool = False,
+        visual_token: str = "<image>",
+        prompt: str = "USER: {image}\n{question} ASSISTANT:",
+        answer_prefix: str = " ",
+        report_questions: Mapping[str, str] | None = None,
+        finding_question: str = FINDING_QUESTION,
+        max_new_tokens: int = 425,
+    ):
+        grid_of(size, patch)
+        if "{image}" not in prompt or "{question}" not in prompt:
+            raise ValueError(f"the prompt needs {{image}} and {{question}}, got {prompt!r}")
+        if prompt.index("{image}") > prompt.index("{question}"):
+            raise ValueError(f"the image comes before the question (its cache is shared): {prompt!r}")
+        self.size = tuple(size)
+        self.patch = tuple(patch)
+        self.num_visual_tokens = num_visual_tokens
+        self.preparation = preparation
+        self.spacing = tuple(float(s) for s in spacing)
+        self.hu_range = tuple(float(v) for v in hu_range)
+        self.value_range = tuple(float(v) for v in value_range)
+        self.antialias = antialias
+        self.visual_token = visual_token
+        self.prompt = prompt
+        self.answer_prefix = answer_prefix
+        self.report_questions = dict(report_questions or {"report": REPORT_QUESTION})
+        self.finding_question = finding_question
+        self.max_new_tokens = max_new_tokens
+        super().__init__(tokenizer)
+
+    # ---- the scan
+
+    def prepare_volume(self, volume: CTVolume) -> tuple[Tensor, ModelGrid]:
+        """Return the model's input for a scan, and where it lies in the scan.
+
+        Returns
+        -------
+        pixel_values : Tensor [1, 1, D, H, W]
+        grid : ModelGrid
+        """
+        if self.preparation == "minmax":
+            values, grid = prepare_minmax(volume, shape=self.size, patch=self.patch)
+        else:
+            grid = ModelGrid.centred(
+                volume, shape=self.size, spacing=self.spacing, patch=self.patch
+            )
+            values = prepare(
+                volume,
+                grid,
+                hu_range=self.hu_range,
+                out_range=self.value_range,
+                antialias=self.antialias,
+            )
+        return torch.from_numpy(np.ascontiguousarray(values))[None, None], grid
+
+    # ---- the text
+
+    @property
+    def visual_token_id(self) -> int:
+        """The id that stands for each image token."""
+        return int(self.tokenizer.convert_tokens_to_ids(self.visual_token))
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    def prefix_ids(self) -> list[int]:
+        """Ids that every question about a scan starts with: text, then the image tokens.
+
+        Some tokenizers start a text with BOS and some do not; we do what this one does.
+        """
+        before = self.prompt.split("{image}")[0]
+        probe = list(self.tokenizer("a")["input_ids"])
+        bos = self.tokenizer.bos_token_id
+        start = [bos] if bos is not None and probe[:1] == [bos] else []
+        return start + self._ids(before) + [self.visual_token_id] * self.num_visual_tokens
+
+    def question_ids(self, question: str) -> list[int]:
+        """Ids of a question as they follow `prefix_ids`."""
+        return self._ids(self.prompt.split("{image}")[1].replace("{question}", question))
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """Ids of an answer as they follow `question_ids`, ended by EOS."""
+        return [*self._ids(self.answer_prefix + answer), int(self.tokenizer.eos_token_id)]
+
+    def __call__(  # type: ignore[override]
+        self,
+        text: str | Sequence[str],
+        volumes: CTVolume | Sequence[CTVolume] | None = None,
+        return_tensors: str = "pt",
+        **_: Any,
+    ) -> BatchFeature:
+        """Make a batch: one question per volume.
+
+        Returns
+        -------
+        BatchFeature with `input_ids` and `attention_mask` [B, T] (padded on the left, as
+        generation needs it) and `pixel_values` [B, 1, D, H, W].
+        """
+        questions = [text] if isinstance(text, str) else list(text)
+        scans = [volumes] if isinstance(volumes, CTVolume) else list(volumes or [])
+        if len(scans) != len(questions):
+            raise ValueError(f"{len(questions)} question(s) for {len(scans)} volume(s)")
+        rows = [self.prefix_ids() + self.question_ids(question) for question in questions]
+        length = max(map(len, rows))
+        pad = self.tokenizer.pad_token_id or 0
+        batch = {
+            "input_ids": [[pad] * (length - len(row)) + row for row in rows],
+            "attention_mask": [[0] * (length - len(row)) + [1] * len(row) for row in rows],
+        }
+        feature = BatchFeature(batch, tensor_type=return_tensors)
+        feature["pixel_values"] = torch.cat([self.prepare_volume(scan)[0] for scan in scans])
+        return feature

@@ -1,0 +1,231 @@
+"""Recipes: YAML files that say what a stage trains, on what, and how long.
+
+A recipe is checked whole before any data is read. An error names the file and the line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+STAGES = ("mae", "ground", "language", "align", "instruct")
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be run: one line with file, line and what is wrong."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PhantomData(_Strict):
+    """Procedural phantoms, rendered once into a store and read from there."""
+
+    kind: Literal["phantoms"] = "phantoms"
+    first_seed: int = Field(1_000_000, ge=0)
+    count: int = Field(100, ge=1)
+    store: Path = Path("phantoms")
+
+
+class TableData(_Strict):
+    """A CSV with the columns `image` and `report`; paths are relative to the CSV."""
+
+    kind: Literal["table"]
+    table: Path
+    store: Path = Path("volumes")
+
+
+class Encoder(_Strict):
+    """Where the encoder comes from: a preset's sizes drawn afresh, or an earlier stage."""
+
+    preset: Literal["demo", "e3d_gpt", "vit3d_llama3"] | None = None
+    start: Path | None = None
+    changes: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Encoder:
+        if (self.preset is None) == (self.start is None):
+            raise ValueError("give exactly one of preset and start")
+        return self
+
+
+class Mae(_Strict):
+    """Arguments of `MaskedAutoencoder3D`."""
+
+    decoder_width: int = Field(512, ge=6)
+    decoder_depth: int = Field(8, ge=1)
+    decoder_heads: int = Field(16, ge=1)
+    mask_ratio: float = Field(0.75, gt=0, lt=1)
+    norm_pix_loss: bool = True
+
+
+class Ground(_Strict):
+    """Patch-level supervision: on crops of the stem, or on whole volumes."""
+
+    crop: int | None = Field(None, ge=3)
+    margin: int = Field(1, ge=0)
+    freeze_stem: bool = False
+    negative_weight: float = Field(8.0, gt=0)
+    ring_weight: float = Field(0.25, ge=0)
+    volume_weight: float = Field(0.5, ge=0)
+
+
+class Language(_Strict):
+    """The language model: a Hugging Face folder or id, or the small one of the demo."""
+
+    model: str = "demo"
+    revision: str | None = None
+    vocab_size: int = Field(1024, ge=300)
+    texts: int = Field(4000, ge=1)
+
+
+class Lora(_Strict):
+    """LoRA on the language model; E3D-GPT: r 16, alpha 32, dropout 0.1."""
+
+    r: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    # E3D-GPT does not state the target modules; all linear layers of the LLM is our choice.
+    target: Literal["all-linear", "attention"] = "all-linear"
+
+
+class Conversation(_Strict):
+    """What of a scan's questions goes into one training sequence."""
+
+    questions: int = Field(16, ge=0)
+    report: bool = True
+    positives: float = Field(0.4, ge=0, le=1)
+    packed: bool = True
+    weighting: Literal["token", "answer"] = "token"
+    max_length: int = Field(768, ge=16)
+
+
+class Training(_Strict):
+    """What goes to the transformers Trainer."""
+
+    samples: int = Field(..., ge=1)
+    batch_size: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1)
+    learning_rate: float = Field(..., gt=0)
+    schedule: Literal["constant", "cosine", "linear", "exponential"] = "cosine"
+    warmup: float = Field(0.03, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = Field(1.0, ge=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    workers: int = Field(0, ge=0)
+    save_minutes: float = Field(5.0, gt=0)
+    log_steps: int = Field(20, ge=1)
+
+
+class Recipe(_Strict):
+    """One stage."""
+
+    stage: Literal["mae", "ground", "language", "align", "instruct"]
+    seed: int = 0
+    root: Path = Path("runs")
+    output: Path
+    data: PhantomData | TableData = Field(PhantomData(), discriminator="kind")
+    encoder: Encoder | None = None
+    model: Path | None = None
+    mae: Mae = Mae()
+    ground: Ground = Ground()
+    language: Language = Language()
+    lora: Lora | None = None
+    conversation: Conversation = Conversation()
+    training: Training
+
+    @model_validator(mode="after")
+    def _needs(self) -> Recipe:
+        if self.stage in ("mae", "ground") and self.encoder is None:
+            raise ValueError(f"stage {self.stage} needs `encoder`")
+        if self.stage == "align" and (self.encoder is None or self.model is None):
+            raise ValueError("stage align needs `encoder` and `model` (the language model's folder)")
+        if self.stage == "instruct" and self.model is None:
+            raise ValueError("stage instruct needs `model` (what stage align wrote)")
+        return self
+
+    def path(self, part: Path) -> Path:
+        """Return a path of the recipe under its `root`."""
+        return part if part.is_absolute() else self.root / part
+
+    @property
+    def folder(self) -> Path:
+        """Where the stage writes."""
+        return self.path(self.output)
+
+
+def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
+    """Find the line (1-based) of a key path in a composed YAML document."""
+    line = 1
+    for key in keys:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        for name, value in node.value:
+            if name.value == str(key):
+                line, node = name.start_mark.line + 1, value
+                break
+    return line
+
+
+def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    path
+        A YAML file, or the name of a bundled recipe such as "demo/mae".
+    overrides
+        `key=value` with dots, e.g. `training.learning_rate=1e-4`.
+
+    Raises
+    ------
+    RecipeError
+        One line: file, line, key, what is wrong.
+    """
+    file = Path(path)
+    if not file.exists():
+        bundled = RECIPES / f"{path}.yaml"
+        if not bundled.exists():
+            names = sorted(str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.rglob("*.yaml"))
+            raise RecipeError(f"{path}: no such recipe; bundled are {', '.join(names)}")
+        file = bundled
+    text = file.read_text(encoding="utf-8")
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise RecipeError(f"{file}{where}: not valid YAML ({error.__class__.__name__})") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{file}: a recipe is a mapping of keys, found {type(values).__name__}")
+    for item in overrides or []:
+        _override(values, item)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        keys = tuple(k for k in first["loc"] if k not in ("phantoms", "table"))
+        name = ".".join(map(str, keys)) or "recipe"
+        line = _line_of(tree, keys)
+        found = first["input"] if first["type"] not in ("missing", "value_error") else None
+        shown = f" (got {found!r})" if found is not None else ""
+        raise RecipeError(f"{file} line {line}: {name}: {first['msg']}{shown}") from None
+
+
+def _override(values: dict[str, Any], item: str) -> None:
+    key, found, text = item.partition("=")
+    if not found or not key:
+        raise RecipeError(f"override {item!r}: write key=value, e.g. training.samples=100")
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"override {item!r}: {parent} is not a group of keys")
+    values[last] = yaml.safe_load(text)
