@@ -75,6 +75,15 @@ class Ground(_Strict):
     volume_weight: float = Field(0.5, ge=0)
 
 
+class Perceiver(_Strict):
+    """From the encoder's tokens to image tokens; E3D-GPT: convolution with k = 2."""
+
+    kind: str = "convolution"
+    kernel: int = Field(2, ge=1)
+    bias: bool = True
+    position: bool = False
+
+
 class Language(_Strict):
     """The language model: a Hugging Face folder or id, or the small one of the demo."""
 
@@ -135,7 +144,12 @@ class Recipe(_Strict):
     model: Path | None = None
     mae: Mae = Mae()
     ground: Ground = Ground()
+    perceiver: Perceiver = Perceiver()
     language: Language = Language()
+    prompt: str = "USER: {image}\n{question} ASSISTANT:"  # Vicuna's; E3D-GPT states none
+    answer_prefix: str = " "
+    trained_on: str = ""
+    notice: str = ""
     lora: Lora | None = None
     conversation: Conversation = Conversation()
     training: Training

@@ -1,0 +1,186 @@
+"""From questions and answers about a scan to training sequences.
+
+Packed, one scan's image tokens are followed by many questions with their answers. A block
+mask lets each see the image and itself but no other, and positions start anew after the
+image, so the loss is that of as many separate sequences at a fraction of the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from napari_ct_assistant.model.processor import REPORT_QUESTION, VolumeLanguageProcessor
+from napari_ct_assistant.training.recipe import Conversation
+from napari_ct_assistant.training.volumes import shuffled_index
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question with its answer."""
+
+    question: str
+    answer: str
+
+
+class ConversationSource(Protocol):
+    """Scans with what can be asked about them."""
+
+    def __len__(self) -> int: ...
+
+    def turns(self, index: int, rng: np.random.Generator) -> list[Turn]:
+        """Draw the turns of one training sample."""
+        ...
+
+    def inputs(self, index: int) -> dict[str, Tensor]:
+        """`pixel_values` [1, D, H, W] or `vision_tokens` [N, C] of a scan; empty for text alone."""
+        ...
+
+
+def choose_turns(
+    report: str, questions: Sequence[Any], settings: Conversation, rng: np.random.Generator
+) -> list[Turn]:
+    """Draw a report and some questions of one scan.
+
+    Of the yes/no questions, the share `settings.positives` (or as many as there are) asks for
+    what is present, so that "no" is not the safe answer.
+    """
+    turns = [Turn(REPORT_QUESTION, report)] if settings.report else []
+    yes = [q for q in questions if q.kind == "yes_no" and q.answer.startswith("Yes")]
+    no = [q for q in questions if q.kind == "yes_no" and not q.answer.startswith("Yes")]
+    other = [q for q in questions if q.kind != "yes_no"]
+    pairs = settings.questions * 2 // 3
+    n_yes = min(len(yes), round(pairs * settings.positives))
+    picked = _draw(yes, n_yes, rng) + _draw(no, pairs - n_yes, rng)
+    picked += _draw(other, settings.questions - len(picked), rng)
+    turns += [Turn(q.question, q.answer) for q in picked]
+    return turns if settings.packed else [turns[int(rng.integers(len(turns)))]]
+
+
+def _draw(items: list[Any], count: int, rng: np.random.Generator) -> list[Any]:
+    return [items[i] for i in rng.permutation(len(items))[:count]]
+
+
+class ConversationDataset(Dataset[dict[str, Any]]):
+    """Training sequences; sample k depends on (seed, k) alone."""
+
+    def __init__(
+        self,
+        source: ConversationSource,
+        processor: VolumeLanguageProcessor,
+        settings: Conversation,
+        samples: int,
+        seed: int,
+    ):
+        self.source = source
+        self.processor = processor
+        self.settings = settings
+        self.samples = samples
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, k: int) -> dict[str, Any]:
+        index = shuffled_index(self.seed, k, len(self.source))
+        turns = self.source.turns(index, np.random.default_rng([self.seed, k, 1]))
+        inputs = self.source.inputs(index)
+        prefix = self.processor.prefix_ids()
+        if not inputs:
+            prefix = [i for i in prefix if i != self.processor.visual_token_id]
+        sequence = pack_sequence(prefix, turns, self.processor, self.settings)
+        return {**sequence, **inputs}
+
+
+def pack_sequence(
+    prefix: list[int],
+    turns: Sequence[Turn],
+    processor: VolumeLanguageProcessor,
+    settings: Conversation,
+) -> dict[str, Tensor]:
+    """Lay a prefix and its turns out in one sequence.
+
+    Returns
+    -------
+    dict with, each [T], `input_ids`, `labels` (-100 outside answers), `position_ids`,
+    `segments` (0 for the prefix, then 1, 2, ... for each turn) and `loss_weights`.
+    """
+    ids, labels = list(prefix), [-100] * len(prefix)
+    positions, segments = list(range(len(prefix))), [0] * len(prefix)
+    weights = [0.0] * len(prefix)
+    for number, turn in enumerate(turns, start=1):
+        question = processor.question_ids(turn.question)
+        answer = processor.answer_ids(turn.answer)
+        room = settings.max_length - (len(ids) if settings.packed else len(prefix))
+        if len(question) + len(answer) > room:
+            if number > 1:
+                break  # a packed sequence is full
+            answer = answer[: max(room - len(question), 0)]
+        # By answer: each counts as the root of its length, so that one decisive word of a
+        # short answer is not drowned in a report's hundred.
+        weight = 1.0 if settings.weighting == "token" else len(answer) ** -0.5
+        ids += question + answer
+        labels += [-100] * len(question) + answer
+        weights += [0.0] * len(question) + [weight] * len(answer)
+        length = len(question) + len(answer)
+        positions += range(len(prefix), len(prefix) + length)
+        segments += [number] * length
+    return {
+        "input_ids": torch.tensor(ids),
+        "labels": torch.tensor(labels),
+        "position_ids": torch.tensor(positions),
+        "segments": torch.tensor(segments),
+        "loss_weights": torch.tensor(weights),
+    }
+
+
+def block_mask(segments: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return the additive attention mask of packed sequences.
+
+    segments: [B, T], -1 where padded -> [B, 1, T, T]; a token sees the prefix (0) and what
+    came before it in its own turn.
+    """
+    length = segments.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    same = segments[:, :, None] == segments[:, None, :]
+    prefix = segments[:, None, :] == 0
+    # A padded token sees itself, or its row would be empty and its softmax NaN.
+    visible = causal & (same | prefix)
+    mask = torch.zeros(visible.shape, dtype=dtype, device=segments.device)
+    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+
+
+class Collator:
+    """Pad sequences on the right and make their attention mask."""
+
+    def __init__(self, pad_id: int, *, packed: bool):
+        self.pad_id = pad_id
+        self.packed = packed
+
+    def __call__(self, samples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """samples of `ConversationDataset` -> a batch."""
+        fill = {
+            "input_ids": self.pad_id,
+            "labels": -100,
+            "position_ids": 0,
+            "segments": -1,
+            "loss_weights": 0.0,
+        }
+        batch = {
+            name: torch.nn.utils.rnn.pad_sequence(
+                [sample[name] for sample in samples], batch_first=True, padding_value=value
+            )
+            for name, value in fill.items()
+        }
+        segments = batch.pop("segments")
+        batch["attention_mask"] = block_mask(segments) if self.packed else (segments >= 0).long()
+        for name in ("pixel_values", "vision_tokens"):
+            if name in samples[0]:
+                batch[name] = torch.stack([sample[name] for sample in samples])
+        return batch

@@ -1,0 +1,33 @@
+"""The encoder that a recipe names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.presets import demo_vision, e3d_gpt_vision, vit3d_llama3_vision
+from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training.recipe import Recipe, RecipeError
+
+PRESETS: dict[str, Callable[[], VisionConfig3D]] = {
+    "demo": demo_vision,
+    "e3d_gpt": e3d_gpt_vision,
+    "vit3d_llama3": vit3d_llama3_vision,
+}
+
+
+def build_encoder(recipe: Recipe) -> VisionTransformer3D:
+    """Return the encoder of an earlier stage, or one of a preset's sizes with fresh weights."""
+    choice = recipe.encoder
+    assert choice is not None  # noqa: S101  checked with the recipe
+    if choice.start is not None:
+        folder = recipe.path(choice.start)
+        if not (folder / "config.json").is_file():
+            raise RecipeError(f"{folder}: no encoder there; run the stage that writes it first")
+        return VisionTransformer3D.from_pretrained(folder)
+    assert choice.preset is not None  # noqa: S101
+    settings = PRESETS[choice.preset]().to_dict() | choice.changes
+    try:
+        return VisionTransformer3D(VisionConfig3D(**settings))
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"encoder: {error}") from None

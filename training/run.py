@@ -1,0 +1,92 @@
+"""Run a stage, or the chain of stages that makes the bundled demonstration model."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from napari_ct_assistant.training.recipe import Recipe, RecipeError, load_recipe
+
+logger = logging.getLogger(__name__)
+
+DEMO_CHAIN = (
+    "demo/mae",
+    "demo/ground_crops",
+    "demo/ground",
+    "demo/language",
+    "demo/align",
+    "demo/instruct",
+)
+
+
+def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None) -> int:
+    """Run one stage; stage "demo" runs the whole chain of the demonstration model.
+
+    What a stage finished is kept: run again, the chain goes on where it was interrupted.
+
+    Parameters
+    ----------
+    stage
+        mae, ground, language, align, instruct, or demo.
+    recipe
+        A YAML file or the name of a bundled recipe; ignored for demo.
+    overrides
+        `key=value`; for demo they apply to every stage (root, data.count, ...).
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe is wrong, or is of another stage, before any data is read.
+    """
+    overrides = list(overrides or [])
+    if stage == "demo":
+        if "=" in str(recipe):
+            overrides.insert(0, str(recipe))
+        recipes = [load_recipe(name, overrides) for name in DEMO_CHAIN]
+        for one in recipes:
+            _run(one)
+        from napari_ct_assistant.training.bundle import bundle
+
+        bundle(recipes[-1])
+        return 0
+    one = load_recipe(recipe, overrides)
+    if one.stage != stage:
+        raise RecipeError(f"{recipe}: is a recipe of stage {one.stage}, not {stage}")
+    _run(one)
+    return 0
+
+
+def _run(recipe: Recipe) -> None:
+    done = recipe.folder / "done"
+    if done.exists():
+        print(f"{recipe.output}: finished before, kept", flush=True)
+        return
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    if recipe.stage == "language":
+        from napari_ct_assistant.training.stages import language
+
+        language.run(recipe)
+    else:
+        from napari_ct_assistant.training.phantom_store import PhantomStore
+        from napari_ct_assistant.training.stages import align, ground, instruct, mae
+
+        if recipe.data.kind != "phantoms":
+            raise RecipeError(f"data.kind {recipe.data.kind}: only phantoms are read so far")
+        data = recipe.data
+        store = PhantomStore(recipe.path(data.store), data.first_seed, data.count)
+        for number in store.fill():
+            if number % 100 == 0:
+                print(f"phantoms: {number} of {len(store)}", flush=True)
+        {"mae": mae, "ground": ground, "align": align, "instruct": instruct}[recipe.stage].run(
+            recipe, store
+        )
+    seconds = round(time.monotonic() - start)
+    done.write_text(f"{seconds} s\n")
+    print(f"{recipe.output}: finished in {seconds} s", flush=True)

@@ -1,0 +1,73 @@
+"""Stage `align`: the perceiver learns to speak to the language model (E3D-GPT, stage 1).
+
+Encoder and language model are frozen; only the perceiver is trained.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.training.encoders import build_encoder
+from napari_ct_assistant.training.phantom_store import PhantomStore
+from napari_ct_assistant.training.recipe import Recipe, RecipeError
+from napari_ct_assistant.training.stages.instruct import train_conversations
+from napari_ct_assistant.training.tokenizer import IMAGE
+
+
+def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
+    """Put an encoder, a fresh perceiver and a causal language model together."""
+    encoder = build_encoder(recipe)
+    assert recipe.model is not None  # noqa: S101  checked with the recipe
+    local = recipe.path(recipe.model)
+    source = str(local if local.is_dir() else recipe.model)
+    try:
+        language_model = AutoModelForCausalLM.from_pretrained(
+            source, revision=recipe.language.revision
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=recipe.language.revision)
+    except OSError:
+        raise RecipeError(
+            f"model {source}: neither a folder with a language model nor one to be had from the hub"
+        ) from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if IMAGE not in tokenizer.get_vocab():
+        tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+    config = VolumeLanguageConfig(
+        vision_config=encoder.config,
+        text_config=language_model.config,
+        perceiver=recipe.perceiver.kind,
+        perceiver_kernel=recipe.perceiver.kernel,
+        perceiver_bias=recipe.perceiver.bias,
+        perceiver_position=recipe.perceiver.position,
+        image_token_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
+        trained_on=recipe.trained_on,
+        notice=recipe.notice,
+    )
+    model = VolumeLanguageModel(config)
+    model.vision_tower.load_state_dict(encoder.state_dict())
+    model.language_model.load_state_dict(language_model.state_dict())
+    model.generation_config = language_model.generation_config
+    processor = VolumeLanguageProcessor(
+        tokenizer,
+        size=encoder.config.image_size,
+        patch=encoder.config.patch_size,
+        num_visual_tokens=model.num_image_tokens,
+        visual_token=IMAGE,
+        prompt=recipe.prompt,
+        answer_prefix=recipe.answer_prefix,
+    )
+    return model, processor
+
+
+def run(recipe: Recipe, store: PhantomStore) -> None:
+    """Train the perceiver and write the model."""
+    torch.manual_seed(recipe.seed)
+    model, processor = assemble(recipe)
+    model.requires_grad_(False)
+    model.projector.requires_grad_(True)
+    train_conversations(recipe, model, processor, store)

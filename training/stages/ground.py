@@ -1,0 +1,115 @@
+"""Stage `ground`: which finding lies in which patch, learned from masks.
+
+Not in the papers. Two short trials showed that it is what makes a small encoder see: volume
+labels alone left it at chance. Phantoms bring their masks; for real scans there are finding
+masks (ReXGroundingCT on CT-RATE) and organ masks (TotalSegmentator).
+
+On crops it teaches the stem, on whole volumes everything that needs the whole view.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training.encoders import build_encoder
+from napari_ct_assistant.training.phantom_store import PhantomStore
+from napari_ct_assistant.training.recipe import Ground, Recipe, RecipeError
+from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset
+
+
+class GroundingModel(nn.Module):
+    """An encoder with the patch-level loss, for the Trainer."""
+
+    def __init__(self, encoder: VisionTransformer3D, settings: Ground):
+        super().__init__()
+        concepts = encoder.config.num_concepts
+        if encoder.concepts is None:
+            raise RecipeError(
+                "encoder: stage ground needs num_concepts above 0; set encoder.changes.num_concepts"
+            )
+        self.encoder = encoder
+        self.settings = settings
+        # Reads the stem's tokens, which crops end at; not part of the encoder.
+        self.stem_head = nn.Linear(encoder.config.hidden_size, concepts)
+        for head in (self.stem_head, encoder.concepts):
+            nn.init.constant_(head.bias, -4.0)  # findings are rare
+        if settings.freeze_stem:
+            encoder.stem.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> GroundingModel:
+        """Keep the statistics of a frozen stem."""
+        super().train(mode)
+        if self.settings.freeze_stem:
+            self.encoder.stem.eval()
+        return self
+
+    def forward(self, pixel_values: Tensor, patch_labels: Tensor) -> dict[str, Any]:
+        """Score every patch.
+
+        pixel_values: [B, 1, D, H, W], patch_labels: [B, findings, d, h, w], 0 or 1.
+        """
+        labels = patch_labels.permute(0, 2, 3, 4, 1).float()  # [B, d, h, w, findings]
+        weights = ring_weights(patch_labels, self.settings.ring_weight)
+        if self.settings.crop is not None:
+            logits = self.stem_head(self.encoder.stem(pixel_values))
+            m = self.settings.margin  # patches at the border lack their surroundings
+            inner = (slice(None), *(slice(m, n - m) for n in logits.shape[1:4]))
+            loss = patch_loss(
+                logits[inner], labels[inner], weights[inner], self.settings.negative_weight
+            )
+            return {"loss": loss, "logits": logits}
+        tokens = self.encoder.encode(self.encoder.embed(pixel_values))
+        logits = self.encoder.concepts(tokens).reshape(labels.shape)
+        loss = patch_loss(logits, labels, weights, self.settings.negative_weight)
+        # A volume's own score is its highest patch: what decides yes or no later.
+        score = logits.flatten(1, 3).amax(dim=1)
+        present = labels.flatten(1, 3).amax(dim=1)
+        volume = nn.functional.binary_cross_entropy_with_logits(score, present)
+        return {"loss": loss + self.settings.volume_weight * volume, "logits": logits}
+
+
+def ring_weights(patch_labels: Tensor, weight: float) -> Tensor:
+    """Weigh down the patches around a finding, where its border makes the label arbitrary.
+
+    patch_labels: [B, findings, d, h, w] -> [B, d, h, w, findings]
+    """
+    labels = patch_labels.float()
+    near = nn.functional.max_pool3d(labels, 3, stride=1, padding=1)
+    weights = torch.where((near > 0) & (labels == 0), weight, 1.0)
+    return weights.permute(0, 2, 3, 4, 1)
+
+
+def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight: float) -> Tensor:
+    """Mean over a finding's patches plus the weighted mean over all others, summed up.
+
+    All arguments but the last: [B, d, h, w, findings]. Easy negatives count less (focal).
+    """
+    dims = (0, 1, 2, 3)
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    positive = (loss * labels).sum(dims) / labels.sum(dims).clamp_min(1)
+    negatives = (1 - labels) * weights
+    easy = logits.detach().sigmoid()
+    negative = (loss * easy * negatives).sum(dims) / negatives.sum(dims).clamp_min(1)
+    return (positive + negative_weight * negative).mean()
+
+
+def run(recipe: Recipe, store: PhantomStore) -> None:
+    """Train the patch-level findings and write the encoder."""
+    torch.manual_seed(recipe.seed)
+    encoder = build_encoder(recipe)
+    model = GroundingModel(encoder, recipe.ground)
+    samples = recipe.training.samples
+    if recipe.ground.crop is None:
+        dataset: Any = VolumeDataset(store, samples, recipe.seed, labels=True)
+    else:
+        patch = tuple(encoder.config.patch_size)
+        dataset = CropDataset(store, samples, recipe.seed, patch, recipe.ground.crop)
+    trainer = train(recipe, model, dataset)
+    encoder.requires_grad_(True)
+    encoder.save_pretrained(recipe.folder)
+    finish(recipe, trainer)

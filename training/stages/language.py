@@ -1,0 +1,55 @@
+"""Stage `language`: a small language model learns the language of reports, from text alone.
+
+Only for a model that has no pre-training (the demonstration model). A published LLM starts
+at `align`.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from napari_ct_assistant.model.presets import demo
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.training.conversation import Collator, ConversationDataset
+from napari_ct_assistant.training.phantom_conversations import PhantomConversations
+from napari_ct_assistant.training.phantoms import draw_truth
+from napari_ct_assistant.training.recipe import Recipe
+from napari_ct_assistant.training.tokenizer import IMAGE, train_tokenizer
+from napari_ct_assistant.training.trainer import finish, train
+
+
+def run(recipe: Recipe) -> None:
+    """Train tokenizer and language model on texts and write both."""
+    torch.manual_seed(recipe.seed)
+    first = recipe.data.first_seed  # type: ignore[union-attr]
+    seeds = range(first, first + recipe.language.texts)
+    tokenizer = train_tokenizer(
+        (text for seed in seeds for text in _texts(seed)), recipe.language.vocab_size
+    )
+    image_token_id = int(tokenizer.convert_tokens_to_ids(IMAGE))
+    processor = VolumeLanguageProcessor(
+        tokenizer, prompt=recipe.prompt, answer_prefix=recipe.answer_prefix, visual_token=IMAGE
+    )
+    config = demo(
+        vocab_size=len(tokenizer),
+        image_token_id=image_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = AutoModelForCausalLM.from_config(config.text_config)
+    source = PhantomConversations(seeds, recipe.conversation)
+    dataset = ConversationDataset(
+        source, processor, recipe.conversation, recipe.training.samples, recipe.seed
+    )
+    collate = Collator(tokenizer.pad_token_id, packed=recipe.conversation.packed)
+    trainer = train(recipe, model, dataset, collate)
+    model.save_pretrained(recipe.folder)
+    tokenizer.save_pretrained(recipe.folder)
+    finish(recipe, trainer)
+
+
+def _texts(seed: int) -> list[str]:
+    truth = draw_truth(seed)
+    return [truth.report, *(t for q in truth.questions for t in (q.question, q.answer))]

@@ -1,0 +1,22 @@
+"""Stage `mae`: the encoder learns to see by filling in removed patches (E3D-GPT, Fig. 1a)."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_ct_assistant.model.mae import MaskedAutoencoder3D
+from napari_ct_assistant.training.encoders import build_encoder
+from napari_ct_assistant.training.phantom_store import PhantomStore
+from napari_ct_assistant.training.recipe import Recipe
+from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.volumes import VolumeDataset
+
+
+def run(recipe: Recipe, store: PhantomStore) -> None:
+    """Train a masked autoencoder and write its encoder."""
+    torch.manual_seed(recipe.seed)
+    mae = MaskedAutoencoder3D(build_encoder(recipe), **recipe.mae.model_dump())
+    dataset = VolumeDataset(store, recipe.training.samples, recipe.seed)
+    trainer = train(recipe, mae, dataset)
+    mae.encoder.save_pretrained(recipe.folder)
+    finish(recipe, trainer)

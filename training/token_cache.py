@@ -1,0 +1,66 @@
+"""Volumes encoded once by a frozen encoder: stages `align` and `instruct` never render twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training.phantom_store import PhantomStore
+from napari_ct_assistant.training.volumes import to_pixel_values
+
+
+class TokenCache:
+    """Encoder tokens of a store's volumes, float16 [count, N, output_size] on disk.
+
+    Parameters
+    ----------
+    folder : Path
+    encoder : VisionTransformer3D
+        Decides the shape; encodes what is missing.
+    store : PhantomStore
+    """
+
+    def __init__(self, folder: Path, encoder: VisionTransformer3D, store: PhantomStore):
+        self.encoder = encoder
+        self.store = store
+        self.folder = folder
+        d, h, w = encoder.config.grid
+        shape = (len(store), d * h * w, encoder.config.output_size)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "tokens.npy"
+        self.progress = folder / "progress.json"
+        key = {"shape": list(shape), "first_seed": store.seeds.start, "encoder": _digest(encoder)}
+        known = json.loads(self.progress.read_text()) if self.progress.exists() else {}
+        fresh = {name: known.get(name) for name in key} != key or not file.exists()
+        self.state = {**key, "done": 0} if fresh else known
+        self.tokens = np.lib.format.open_memmap(
+            file, mode="w+" if fresh else "r+", dtype=np.float16, shape=shape
+        )
+
+    def fill(self) -> None:
+        """Encode what is missing; an interrupted run goes on where it was."""
+        self.encoder.eval()
+        device = self.encoder.device
+        for index in range(self.state["done"], len(self.store)):
+            pixel_values = to_pixel_values(self.store.volume(index))[None].to(device)
+            with torch.inference_mode():
+                tokens = self.encoder(pixel_values)[0]
+            self.tokens[index] = tokens.float().cpu().numpy().astype(np.float16)
+            self.state["done"] = index + 1
+            if index % 50 == 49 or index + 1 == len(self.store):
+                self.progress.write_text(json.dumps(self.state))
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Return tokens [N, output_size], float32."""
+        return torch.from_numpy(self.tokens[index].astype(np.float32))
+
+
+def _digest(encoder: VisionTransformer3D) -> str:
+    """Tell encoders apart by a few sums; a changed encoder must not meet old tokens."""
+    sums = [f"{p.double().sum().item():.6f}" for p in encoder.parameters()]
+    return "/".join(sums[:: max(1, len(sums) // 8)])

@@ -1,0 +1,90 @@
+"""Samples for the encoder's stages: pixel values, crops and patch labels of a store."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from napari_ct_assistant.training.phantom_store import PhantomStore
+
+HU_RANGE = (-1000.0, 1000.0)  # E3D-GPT
+
+
+def to_pixel_values(hu: NDArray[np.int16]) -> Tensor:
+    """HU, int16 [D, H, W] -> pixel values in [0, 1], float32 [1, D, H, W]."""
+    low, high = HU_RANGE
+    values = (hu.astype(np.float32) - low) / (high - low)
+    return torch.from_numpy(np.clip(values, 0, 1))[None]
+
+
+class VolumeDataset(Dataset[dict[str, Tensor]]):
+    """Whole volumes, each `samples` draw one of the store, in shuffled rounds.
+
+    What sample k is depends on (seed, k) alone, so a resumed run sees what an uninterrupted
+    one would have seen.
+    """
+
+    def __init__(self, store: PhantomStore, samples: int, seed: int, *, labels: bool = False):
+        self.store = store
+        self.samples = samples
+        self.seed = seed
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, k: int) -> dict[str, Tensor]:
+        index = shuffled_index(self.seed, k, len(self.store))
+        sample = {"pixel_values": to_pixel_values(self.store.volume(index))}
+        if self.labels:
+            sample["patch_labels"] = torch.from_numpy(self.store.patch_labels(index))
+        return sample
+
+
+class CropDataset(Dataset[dict[str, Tensor]]):
+    """Crops of whole patches, half of them around a finding.
+
+    A crop is `crop`^3 patches; the finding is drawn first and then one of its patches, so
+    that rare and small findings are seen as often as large ones.
+    """
+
+    def __init__(
+        self, store: PhantomStore, samples: int, seed: int, patch: tuple[int, int, int], crop: int
+    ):
+        self.store = store
+        self.samples = samples
+        self.seed = seed
+        self.patch = patch
+        self.crop = crop
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, k: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.seed, k])
+        index = int(rng.integers(len(self.store)))
+        labels = self.store.patch_labels(index)  # [18, d, h, w]
+        room = np.array(labels.shape[1:]) - self.crop
+        start = rng.integers(0, room + 1)
+        present = np.flatnonzero(labels.any(axis=(1, 2, 3)))
+        if len(present) and rng.random() < 0.6:
+            where = np.argwhere(labels[rng.choice(present)])
+            centre = where[rng.integers(len(where))]
+            start = np.clip(centre - rng.integers(1, self.crop - 1, 3), 0, room)
+        patch = np.array(self.patch)
+        box = tuple(slice(int(a), int(a) + self.crop) for a in start)
+        begin, size = start * patch, self.crop * patch
+        hu = self.store.crop(index, tuple(map(int, begin)), tuple(map(int, size)))
+        return {
+            "pixel_values": to_pixel_values(hu),
+            "patch_labels": torch.from_numpy(np.ascontiguousarray(labels[(slice(None), *box)])),
+        }
+
+
+def shuffled_index(seed: int, k: int, count: int) -> int:
+    """Return which of `count` items sample k is, each once a round in an order of its own."""
+    round_, place = divmod(k, count)
+    return int(np.random.default_rng([seed, round_]).permutation(count)[place])
