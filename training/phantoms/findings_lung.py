@@ -1,0 +1,286 @@
+"""Findings of the lung: each paints itself into the canvas and returns its mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .canvas import Box, Canvas, Floats, soft
+from .lung_trees import bronchi, paint_bronchi
+from .patient import Patient
+from .truth import LOBES, FindingTruth, part_rng
+
+Mask = NDArray[np.bool_]
+
+
+def _lungs(canvas: Canvas, p: Patient, side: str | None = None) -> Box:
+    """Index box of both lungs or one."""
+    x0, x1 = {"left": (-20, 150), "right": (-150, 20)}.get(side or "", (-150, 150))
+    corners = p.frame.to_scanner(
+        np.array([(z, y, x) for z in (-138, 178) for y in (-104, 104) for x in (x0, x1)], float)
+    )
+    lo, hi = corners.min(0), corners.max(0)
+    box = canvas.box((lo + hi) / 2, (hi - lo) / 2)
+    if box is None:
+        raise ValueError("the lungs lie outside the field of view")
+    return box
+
+
+def _apply(canvas: Canvas, box: Box, weight: Floats, hu: Any, *, solid: bool = False) -> Mask:
+    """Paint only where there is lung; returns the whole-volume mask of what was painted."""
+    w = weight * canvas.lung[box]
+    canvas.paint(box, w, hu, solid=solid)
+    mask = np.zeros(canvas.shape, bool)
+    mask[box] = w > 0.4
+    return mask
+
+
+def _blob(
+    canvas: Canvas, rng: np.random.Generator, centre: Any, radii: Any, rough: float, pitch: float
+) -> tuple[Box, Floats] | None:
+    """Depth in mm inside an ellipsoid with a noisy outline, in its box."""
+    radii = np.asarray(radii, np.float32)
+    box = canvas.box(centre, radii * (1 + 2 * rough))
+    if box is None:
+        return None
+    z, y, x = canvas.scanner_axes(box)
+    c = np.asarray(centre, np.float32)
+    q = np.sqrt(
+        ((z - c[0]) / radii[0]) ** 2 + ((y - c[1]) / radii[1]) ** 2 + ((x - c[2]) / radii[2]) ** 2
+    )
+    q = q - rough * canvas.noise(rng, pitch, box)
+    depth: Floats = (1 - q) * np.float32(radii.mean())
+    return box, depth
+
+
+def _centre(p: Patient, rng: np.random.Generator, lobe: str, depth: float) -> Any:
+    return p.frame.to_scanner(p.spot(rng, LOBES.index(lobe), depth))
+
+
+def emphysema(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """Centrilobular holes, denser in the upper lungs, with bullae under the pleura if severe."""
+    rng = part_rng(p.seed, "draw Emphysema")
+    box = _lungs(canvas, p)
+    z, _, _ = canvas.patient_axes(box)
+    share = {"mild": 0.55, "moderate": 0.15, "severe": -0.25}[t.severity or "mild"]
+    fade = np.interp(z, [-130, -20, 60, 150], [0, 0.15, 0.9, 1.6]).astype(np.float32)
+    holes = soft(canvas.noise(rng, 6.5, box) - share - fade, 0.35)
+    _apply(canvas, box, np.full_like(holes, 0.55) * soft(0.6 - fade, 0.6), p.lung_hu - 45)
+    return _apply(canvas, box, holes, -975)
+
+
+def mosaic(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """Geographic patches of darker and lighter lung, about 90 HU apart."""
+    rng = part_rng(p.seed, "draw Mosaic attenuation pattern")
+    box = _lungs(canvas, p)
+    light = soft(canvas.noise(rng, 26, box) + 0.3 * canvas.noise(rng, 9, box), 0.16)
+    lung = canvas.lung[box]
+    canvas.hu[box] += lung * (light * 85 - 35)
+    mask = np.zeros(canvas.shape, bool)
+    mask[box] = lung > 0.5
+    return mask
+
+
+def opacity(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """Ground glass: denser than lung, vessels still seen."""
+    rng = part_rng(p.seed, "draw Lung opacity")
+    r = {"small": 18, "moderate": 28, "large": 42}[t.severity or "small"]
+    c = _centre(p, rng, t.lobe or LOBES[0], min(r * 0.6, 22))
+    hit = _blob(canvas, rng, c, r * rng.uniform(0.85, 1.15, 3), 0.22, 11)
+    if hit is None:
+        return np.zeros(canvas.shape, bool)
+    box, depth = hit
+    tex = canvas.noise(rng, 5, box)
+    return _apply(canvas, box, soft(depth, 5.0) * 0.92, -560 + 45 * tex)
+
+
+def consolidation(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """Lung filled with soft tissue; bronchi stay open in it (painted later)."""
+    rng = part_rng(p.seed, "draw Consolidation")
+    r = {"small": 17, "moderate": 27, "large": 40}[t.severity or "small"]
+    c = _centre(p, rng, t.lobe or LOBES[0], min(r * 0.45, 14))
+    hit = _blob(canvas, rng, c, r * rng.uniform(0.85, 1.15, 3), 0.25, 12)
+    if hit is None:
+        return np.zeros(canvas.shape, bool)
+    box, depth = hit
+    tex = canvas.noise(rng, 6, box)
+    halo = soft(depth + 4, 8.0) * 0.5
+    canvas.paint(box, halo * canvas.lung[box], -550, solid=False)
+    return _apply(canvas, box, soft(depth, 3.0), 35 + 18 * tex)
+
+
+def atelectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """A band of collapsed lung (linear), or a wedge on the pleura (segmental)."""
+    rng = part_rng(p.seed, "draw Atelectasis")
+    lobe = t.lobe or LOBES[2]
+    q = p.spot(rng, LOBES.index(lobe), 12)
+    out = np.zeros(canvas.shape, bool)
+    side = -1.0 if "right" in lobe else 1.0
+    if t.detail == "linear":
+        tilt = rng.uniform(-0.25, 0.25, 2)
+        normal = np.array([1.0, tilt[0], tilt[1] + 0.15 * side])
+        normal /= np.linalg.norm(normal)
+        for shift in (0.0, rng.uniform(14, 22)) if rng.random() < 0.5 else (0.0,):
+            c = p.frame.to_scanner(q + np.array([shift, 0, 0]))
+            box = canvas.box(c, (26, 40, 36))
+            if box is None:
+                continue
+            z, y, x = canvas.scanner_axes(box)
+            dz, dy, dx = z - np.float32(c[0]), y - np.float32(c[1]), x - np.float32(c[2])
+            plate = np.abs(
+                dz * np.float32(normal[0]) + dy * np.float32(normal[1]) + dx * np.float32(normal[2])
+            )
+            extent = 1 - np.sqrt((dy / 36) ** 2 + (dx / 32) ** 2)
+            w = soft(np.minimum(2.6 - plate, extent * 20), 1.8)
+            out |= _apply(canvas, box, w, 35)
+        return out
+    # Wedge: base on the diaphragm and the back wall.
+    cz = float(p.dome(np.array(55.0), np.array(58.0 * side))) - 22
+    c = p.frame.to_scanner(np.array([cz, 62.0, 52.0 * side]) if "lower" in lobe else q)
+    hit = _blob(canvas, rng, c, (26, 17, 32), 0.12, 14)
+    if hit is not None:
+        box, depth = hit
+        out |= _apply(canvas, box, soft(depth, 1.6), 55 if p.contrast == "none" else 85)
+    return out
+
+
+def nodule(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """One to three solid nodules; the first is the largest."""
+    rng = part_rng(p.seed, "draw Lung nodule")
+    out = np.zeros(canvas.shape, bool)
+    size = t.size_mm or 8.0
+    calcified = rng.random() < 0.12
+    for k in range(t.count):
+        r = size / 2 if k == 0 else max(3.0, size / 2 * float(rng.uniform(0.5, 0.85)))
+        c = _centre(p, rng, t.lobe or LOBES[0], r + 4)
+        radii = r * rng.uniform(0.92, 1.06, 3)
+        hit = canvas.ball(c, np.maximum(radii, [canvas.spacing[0] * 0.9, 0, 0]), edge=canvas.edge)
+        if hit is None:
+            continue
+        box, w = hit
+        if r > 6 and rng.random() < 0.5:
+            for _ in range(9):
+                d = rng.standard_normal(3)
+                d /= np.linalg.norm(d)
+                spike = canvas.segment(c, c + d * r * 1.6, 1.5, 0.3)
+                if spike:
+                    canvas.paint(
+                        spike[0], spike[1] * (canvas.lung[spike[0]] > 0.2), -150, solid=False
+                    )
+        canvas.paint(box, w * (canvas.lung[box] > 0.05), 350 if calcified else 45)
+        out[box] |= w > 0.4
+    return out
+
+
+def fibrosis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """Scar: irregular strands running in from a thickened, retracted pleura."""
+    rng = part_rng(p.seed, "draw Pulmonary fibrotic sequela")
+    lobe = t.lobe or LOBES[0]
+    pts = p.lung_points(rng, 1500, 1.0)
+    pts = pts[p.lobe(*pts.T) == LOBES.index(lobe)]
+    # Apical scars in the upper lobes, peripheral ones elsewhere.
+    depth = p.lung_depth(*pts.T)
+    score = pts[:, 0] + 2 * depth if "upper" in lobe else depth * 3 + rng.uniform(0, 12, len(pts))
+    anchor = pts[int(np.argmin(score))]
+    w = np.zeros(canvas.shape, np.float32)
+    inward = np.array([anchor[0] * 0.2, 0.0, np.sign(anchor[2]) * 48]) - anchor
+    if "upper" in lobe:
+        inward = np.array([0.0, 6.0, np.sign(anchor[2]) * 52]) - anchor + (0, 0, 0)
+    inward /= np.linalg.norm(inward)
+    at, rad = [], []
+    for _ in range(16):
+        start = anchor + rng.normal(0, 9, 3)
+        d = inward + rng.normal(0, 0.55, 3)
+        d /= np.linalg.norm(d)
+        length = float(rng.uniform(18, 42))
+        s = np.arange(0, length, 1.2)[:, None]
+        at.append(start + s * d + rng.normal(0, 2.5, 3) * np.sin(s / 9))
+        rad.append(np.interp(s[:, 0], [0, length], [rng.uniform(1.4, 2.4), 0.7]))
+    where = p.frame.to_scanner(np.concatenate(at))
+    canvas.stamps(where, np.concatenate(rad), w)
+    hit = _blob(canvas, rng, p.frame.to_scanner(anchor), (9, 11, 13), 0.35, 6)
+    if hit is not None:
+        np.maximum(w[hit[0]], soft(hit[1], 2.0), out=w[hit[0]])
+    whole = (slice(None),) * 3
+    return _apply(canvas, whole, w, 30)
+
+
+def effusion(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """Free fluid: a crescent along the dependent chest wall, thickest at the base."""
+    rng = part_rng(p.seed, "draw Pleural effusion")
+    out = np.zeros(canvas.shape, bool)
+    size = t.size_mm or 15.0
+    for side in ("right", "left"):
+        share = float(rng.uniform(0.8, 1.0))
+        if t.side not in (side, "both"):
+            continue
+        thick = size if t.side == side else size * share
+        box = _lungs(canvas, p, side)
+        z, y, x = canvas.patient_axes(box)
+        s = -1 if side == "right" else 1
+        theta = np.arctan2(y, x * s)
+        back = np.clip((np.sin(theta) + 0.25) / 0.9, 0, 1) ** 1.3
+        top = {"small": 10, "moderate": -35, "large": -85}[t.severity or "small"]
+        rise = np.clip((z - top) / 75, 0, 1) ** 0.8
+        own = soft(x * s - 4, 2.0)
+        w = soft(np.float32(thick) * back * rise - canvas.wall[box], canvas.edge)
+        out |= _apply(canvas, box, (w * own).astype(np.float32), 10, solid=True)
+    return out
+
+
+def septal(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """A network of thickened septa: walls of cells about 14 mm wide, outer and lower lung."""
+    rng = part_rng(p.seed, "draw Interlobular septal thickening")
+    box = _lungs(canvas, p)
+    z, _, _ = canvas.patient_axes(box)
+    wall = canvas.wall[box]
+    outer = np.interp(z, [-130, -30, 40], [10, 26, 40]).astype(np.float32)
+    zone = soft(outer - wall, 12.0)
+    lines = np.zeros(wall.shape, np.float32)
+    for _ in range(2):
+        n = canvas.noise(rng, 11, box)
+        # Zero crossings of smooth noise are closed sheets; scale to mm by the slope.
+        lines = np.maximum(lines, soft(0.14 - np.abs(n), 0.14))
+    _apply(canvas, box, zone * 0.22, -640)
+    _apply(canvas, box, lines * zone * 0.85, -180)
+    mask = np.zeros(canvas.shape, bool)
+    mask[box] = (zone > 0.5) & (canvas.lung[box] > 0.5)
+    return mask
+
+
+def thick_bronchi(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """All bronchi with walls 1.5 to 2.5 mm thicker."""
+    extra = {"mild": 1.5, "severe": 2.3}[t.severity or "mild"]
+    mask = paint_bronchi(canvas, p, thick=extra)
+    return mask if mask is not None else np.zeros(canvas.shape, bool)
+
+
+def bronchiectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+    """A cluster of wide, thick-walled bronchi in one lobe."""
+    rng = part_rng(p.seed, "draw Bronchiectasis")
+    lobe = t.lobe or LOBES[2]
+    index = LOBES.index(lobe)
+    side = -1 if "right" in lobe else 1
+    pts, _, _ = bronchi(p)
+    hilum = pts[np.sign(pts[:, 2]) == side][0]
+    wall = np.zeros(canvas.shape, np.float32)
+    air = np.zeros(canvas.shape, np.float32)
+    for _ in range(7):
+        end = p.spot(rng, index, 8)
+        s = np.linspace(0.4, 1, 36)[:, None]
+        line = hilum + (end - hilum) * s + rng.normal(0, 4, 3) * np.sin(np.pi * s)
+        keep = p.lobe(*line.T) == index
+        line = line[keep]
+        if len(line) < 4:
+            continue
+        r = float(rng.uniform(3.2, 4.8)) * (1 + 0.12 * np.sin(np.arange(len(line))))
+        at = p.frame.to_scanner(line)
+        canvas.stamps(at, r + 1.9, wall)
+        canvas.stamps(at, r, air)
+    whole = (slice(None),) * 3
+    mask = _apply(canvas, whole, wall, 0)
+    w = air * canvas.lung
+    canvas.hu += w * (-985 - canvas.hu)
+    return mask

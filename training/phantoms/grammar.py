@@ -1,0 +1,338 @@
+"""The sentences: how a truth becomes a report. `parse_report` reads the same tables backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .truth import FindingTruth, part_rng
+
+# Slots: {grade} size class or grade, {where} side or lobe, {kind} detail, {many} number.
+# Every positive sentence holds one of its finding's `KEYWORDS`.
+POSITIVE: dict[str, tuple[str, ...]] = {
+    "Medical material": (
+        "There is a {kind}{where}.",
+        "A {kind} is seen{where}.",
+        "A {kind} is in place{where}.",
+    ),
+    "Arterial wall calcification": (
+        "There are {grade} wall calcifications of the aorta.",
+        "The aorta shows {grade} calcified plaques in its wall.",
+        "{Grade} calcification is seen in the wall of the thoracic aorta.",
+    ),
+    "Cardiomegaly": (
+        "The heart is enlarged, with {grade} cardiomegaly.",
+        "There is {grade} cardiomegaly.",
+        "Heart size is increased, {grade} cardiomegaly.",
+    ),
+    "Pericardial effusion": (
+        "There is a {grade} pericardial effusion.",
+        "A {grade} pericardial effusion surrounds the heart.",
+        "{Grade} pericardial effusion is seen.",
+    ),
+    "Coronary artery wall calcification": (
+        "There are {grade} coronary artery calcifications.",
+        "The coronary arteries show {grade} calcified plaques.",
+        "{Grade} calcification is seen in the walls of the coronary arteries.",
+    ),
+    "Hiatal hernia": (
+        "There is a {grade} hiatal hernia.",
+        "A {grade} hiatal hernia is seen behind the heart.",
+        "Part of the stomach lies above the diaphragm, a {grade} hiatal hernia.",
+    ),
+    "Lymphadenopathy": (
+        "There are {many} {grade} enlarged {where} lymph nodes.",
+        "{Grade} {where} lymphadenopathy with {many} nodes is seen.",
+        "{Many} {grade} enlarged lymph nodes are seen in the {where} region.",
+    ),
+    "Emphysema": (
+        "There is {grade} emphysema of both lungs.",
+        "Both lungs show {grade} emphysema, mainly in the upper lobes.",
+        "{Grade} emphysema is seen in both lungs.",
+    ),
+    "Atelectasis": (
+        "There is {kind} atelectasis in the {where}.",
+        "{Kind} atelectasis is seen in the {where}.",
+        "The {where} shows {kind} atelectasis.",
+    ),
+    "Lung nodule": (
+        "There {are} {many} {grade} {nodule} in the {where}.",
+        "{Many} {grade} {nodule} {are} seen in the {where}.",
+        "The {where} contains {many} {grade} {nodule}.",
+    ),
+    "Lung opacity": (
+        "There is a {grade} ground-glass opacity in the {where}.",
+        "A {grade} ground-glass opacity is seen in the {where}.",
+        "The {where} shows a {grade} area of ground-glass opacity.",
+    ),
+    "Pulmonary fibrotic sequela": (
+        "There are fibrotic sequela changes in the {where}.",
+        "Fibrotic scars are seen in the {where}.",
+        "The {where} shows fibrotic bands, a sequela.",
+    ),
+    "Pleural effusion": (
+        "There is a {grade} {where} pleural effusion.",
+        "A {grade} {where} pleural effusion is seen.",
+        "{Grade} {where} pleural effusion is present.",
+    ),
+    "Mosaic attenuation pattern": (
+        "Both lungs show a mosaic attenuation pattern.",
+        "There is mosaic attenuation in both lungs.",
+        "A mosaic attenuation pattern is seen in both lungs.",
+    ),
+    "Peribronchial thickening": (
+        "There is {grade} peribronchial thickening in both lungs.",
+        "The bronchial walls show {grade} thickening in both lungs.",
+        "{Grade} peribronchial thickening is seen in both lungs.",
+    ),
+    "Consolidation": (
+        "There is a {grade} consolidation in the {where}.",
+        "A {grade} consolidation is seen in the {where}.",
+        "The {where} shows a {grade} area of consolidation.",
+    ),
+    "Bronchiectasis": (
+        "There is bronchiectasis in the {where}.",
+        "The bronchi of the {where} are dilated, bronchiectasis.",
+        "Bronchiectasis is seen in the {where}.",
+    ),
+    "Interlobular septal thickening": (
+        "There is interlobular septal thickening in both lungs.",
+        "Interlobular septa are thickened in both lungs.",
+        "Interlobular septal thickening is seen in both lungs.",
+    ),
+}
+
+IMPRESSION: dict[str, tuple[str, ...]] = {
+    "Medical material": ("{Kind}{where}.", "{Kind} in place{where}."),
+    "Arterial wall calcification": (
+        "{Grade} aortic wall calcification.",
+        "{Grade} calcification of the aorta.",
+    ),
+    "Cardiomegaly": ("{Grade} cardiomegaly.", "Enlarged heart, {grade} cardiomegaly."),
+    "Pericardial effusion": ("{Grade} pericardial effusion.",),
+    "Coronary artery wall calcification": (
+        "{Grade} coronary artery calcification.",
+        "{Grade} calcification of the coronary arteries.",
+    ),
+    "Hiatal hernia": ("{Grade} hiatal hernia.",),
+    "Lymphadenopathy": ("{Grade} {where} lymphadenopathy.",),
+    "Emphysema": ("{Grade} emphysema.", "{Grade} emphysema of both lungs."),
+    "Atelectasis": ("{Kind} atelectasis in the {where}.", "{Kind} atelectasis of the {where}."),
+    "Lung nodule": (
+        "{Many} {grade} {nodule} in the {where}.",
+        "{Many} {grade} {nodule} of the {where}.",
+    ),
+    "Lung opacity": (
+        "{Grade} ground-glass opacity in the {where}.",
+        "{Grade} ground-glass opacity of the {where}.",
+    ),
+    "Pulmonary fibrotic sequela": (
+        "Fibrotic sequela in the {where}.",
+        "Fibrotic scars in the {where}.",
+    ),
+    "Pleural effusion": ("{Grade} {where} pleural effusion.",),
+    "Mosaic attenuation pattern": (
+        "Mosaic attenuation pattern.",
+        "Mosaic attenuation in both lungs.",
+    ),
+    "Peribronchial thickening": (
+        "{Grade} peribronchial thickening.",
+        "{Grade} peribronchial thickening in both lungs.",
+    ),
+    "Consolidation": (
+        "{Grade} consolidation in the {where}.",
+        "{Grade} consolidation of the {where}.",
+    ),
+    "Bronchiectasis": ("Bronchiectasis in the {where}.", "Bronchiectasis of the {where}."),
+    "Interlobular septal thickening": (
+        "Interlobular septal thickening.",
+        "Interlobular septal thickening in both lungs.",
+    ),
+}
+
+# Any of these (lower case) in a sentence makes it about the finding; first match wins, so
+# that "coronary ... calcification" comes before "calcification".
+KEYWORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "Medical material",
+        ("pacemaker", "port catheter", "sternal wires", "endotracheal tube", "medical material"),
+    ),
+    ("Coronary artery wall calcification", ("coronary",)),
+    ("Arterial wall calcification", ("aort", "arterial")),
+    ("Pericardial effusion", ("pericardial",)),
+    ("Cardiomegaly", ("cardiomegaly", "enlarged heart")),
+    ("Hiatal hernia", ("hernia",)),
+    ("Lymphadenopathy", ("lymph",)),
+    ("Emphysema", ("emphysema",)),
+    ("Atelectasis", ("atelectasis",)),
+    ("Lung nodule", ("nodule",)),
+    ("Lung opacity", ("ground-glass", "lung opacity")),
+    ("Pulmonary fibrotic sequela", ("fibrotic",)),
+    ("Pleural effusion", ("pleural effusion",)),
+    ("Mosaic attenuation pattern", ("mosaic",)),
+    ("Peribronchial thickening", ("peribronchial", "bronchial walls")),
+    ("Consolidation", ("consolidation",)),
+    ("Bronchiectasis", ("bronchiectasis",)),
+    ("Interlobular septal thickening", ("interlobular",)),
+)
+
+# Name of a finding inside a negative sentence.
+PLAIN: dict[str, str] = {
+    "Medical material": "medical material",
+    "Arterial wall calcification": "aortic calcification",
+    "Cardiomegaly": "cardiomegaly",
+    "Pericardial effusion": "pericardial effusion",
+    "Coronary artery wall calcification": "coronary calcification",
+    "Hiatal hernia": "hiatal hernia",
+    "Lymphadenopathy": "lymphadenopathy",
+    "Emphysema": "emphysema",
+    "Atelectasis": "atelectasis",
+    "Lung nodule": "nodule",
+    "Lung opacity": "ground-glass opacity",
+    "Pulmonary fibrotic sequela": "fibrotic sequela",
+    "Pleural effusion": "pleural effusion",
+    "Mosaic attenuation pattern": "mosaic attenuation",
+    "Peribronchial thickening": "peribronchial thickening",
+    "Consolidation": "consolidation",
+    "Bronchiectasis": "bronchiectasis",
+    "Interlobular septal thickening": "interlobular septal thickening",
+}
+
+# Organ by organ: what is said there, and the sentence when nothing is wrong.
+ORGANS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("Medical material",), ()),
+    (
+        ("Peribronchial thickening", "Bronchiectasis"),
+        (
+            "Trachea and both main bronchi are open.",
+            "The trachea and main bronchi are clear.",
+            "Trachea and main bronchi are of normal width.",
+        ),
+    ),
+    (
+        (
+            "Cardiomegaly",
+            "Pericardial effusion",
+            "Coronary artery wall calcification",
+            "Arterial wall calcification",
+        ),
+        (
+            "The heart and great vessels are normal.",
+            "Heart size and great vessels are normal.",
+            "Heart and thoracic vessels have a normal appearance.",
+        ),
+    ),
+    (
+        ("Lymphadenopathy", "Hiatal hernia"),
+        (
+            "The mediastinum is normal.",
+            "Mediastinum and hilar regions are normal.",
+            "The mediastinal structures are normal.",
+        ),
+    ),
+    (
+        (
+            "Lung nodule",
+            "Consolidation",
+            "Lung opacity",
+            "Atelectasis",
+            "Pulmonary fibrotic sequela",
+            "Emphysema",
+            "Mosaic attenuation pattern",
+            "Interlobular septal thickening",
+        ),
+        (
+            "Both lungs are clear.",
+            "Both lungs are normally aerated.",
+            "Aeration of both lungs is normal.",
+        ),
+    ),
+    (
+        ("Pleural effusion",),
+        ("The pleura is normal.", "Both pleural spaces are dry.", "The pleural spaces are free."),
+    ),
+)
+
+BONES = (
+    "The bones and the upper abdomen are unremarkable.",
+    "Upper abdominal organs and bones are unremarkable.",
+    "No lesion is seen in the bones or the upper abdomen.",
+)
+NO_LIST = ("No {list} is seen.", "There is no {list}.", "No {list} is present.")
+CLEAR = (
+    "No significant abnormality.",
+    "Normal chest CT.",
+    "No abnormality is seen in the chest.",
+)
+NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four"}
+
+
+def join(words: Sequence[str], last: str = "or") -> str:
+    """Write a list as "a, b or c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def where_of(t: FindingTruth) -> str:
+    """Words for the place of a finding, as its templates need them."""
+    if t.name == "Medical material":
+        return f" in the {t.side} chest wall" if t.side else ""
+    if t.name == "Lymphadenopathy":
+        return f"{t.side} {t.detail}" if t.side else str(t.detail)
+    if t.lobe:
+        return t.lobe
+    return {"both": "bilateral", None: ""}.get(t.side, str(t.side))
+
+
+def fill(template: str, t: FindingTruth) -> str:
+    """Fill a template's slots; slots in upper case begin the sentence."""
+    words = {
+        "grade": t.severity or "",
+        "where": where_of(t),
+        "kind": t.detail or "",
+        "many": NUMBERS[t.count],
+        "nodule": "nodule" if t.count == 1 else "nodules",
+        "are": "is" if t.count == 1 else "are",
+    }
+    words |= {k.capitalize(): v[:1].upper() + v[1:] for k, v in words.items()}
+    text = template.format(**words)
+    return (
+        text.replace("a sternal wires is", "sternal wires are")
+        .replace("A sternal wires is", "Sternal wires are")
+        .replace("There is a sternal", "There are sternal")
+        .replace("There is a endo", "There is an endo")
+        .replace("A endo", "An endo")
+    )
+
+
+def choose(seed: int, part: str, options: Sequence[str]) -> str:
+    """One paraphrase, from the part's own stream."""
+    rng: np.random.Generator = part_rng(seed, "words of " + part)
+    return options[int(rng.integers(len(options)))]
+
+
+def write_report(seed: int, findings: Sequence[FindingTruth]) -> str:
+    """Report text: "Findings: ... Impression: ...".
+
+    Adding a finding changes only the sentences about it and its organ's negatives.
+    """
+    by_name = {t.name: t for t in findings}
+    text: list[str] = []
+    for names, normal in ORGANS:
+        here = [n for n in names if n in by_name]
+        if not here and normal:
+            text.append(choose(seed, normal[0], normal))
+        text += [fill(choose(seed, n, POSITIVE[n]), by_name[n]) for n in here]
+        absent = [PLAIN[n] for n in names if n not in by_name]
+        if absent:
+            text.append(choose(seed, "no " + names[0], NO_LIST).format(list=join(absent)))
+    text.append(choose(seed, "bones", BONES))
+    order = [n for names, _ in ORGANS for n in names]
+    last = [
+        fill(choose(seed, "impression " + n, IMPRESSION[n]), by_name[n])
+        for n in order
+        if n in by_name
+    ]
+    if not last:
+        last = [choose(seed, "clear", CLEAR)]
+    return f"Findings: {' '.join(text)} Impression: {' '.join(last)}"

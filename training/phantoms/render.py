@@ -1,0 +1,99 @@
+"""The order in which a phantom is painted, and the scanner's noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import anatomy, findings_chest, findings_lung, lung_trees, mediastinum
+from .canvas import Canvas, Floats
+from .patient import Patient
+from .truth import FindingTruth, part_rng
+
+Mask = NDArray[np.bool_]
+GRIDS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
+    "model": ((112, 224, 224), (3.0, 1.5, 1.5)),
+    "reading": ((224, 420, 420), (1.5, 0.8, 0.8)),
+}
+
+
+def render(
+    seed: int, findings: Sequence[FindingTruth], resolution: str
+) -> tuple[NDArray[np.int16], dict[str, Mask]]:
+    """HU [I, P, L] and a mask per finding.
+
+    What comes first is overlaid by what follows; each finding draws from its own stream.
+    """
+    shape, spacing = GRIDS[resolution]
+    p = Patient(seed)
+    canvas = Canvas(shape, spacing, p.frame)
+    t = {f.name: f for f in findings}
+    masks: dict[str, Mask] = {}
+    anatomy.paint_body(canvas, p)
+    fluid = t["Pericardial effusion"].size_mm if "Pericardial effusion" in t else None
+    size = t["Cardiomegaly"].severity if "Cardiomegaly" in t else None
+    heart = mediastinum.Heart(p, enlarged=size, fluid_mm=fluid or 0.0)
+    box, heart_mask, fluid_mask = heart.paint(canvas)
+    for name, m in (("Cardiomegaly", heart_mask), ("Pericardial effusion", fluid_mask)):
+        if name in t:
+            masks[name] = np.zeros(shape, bool)
+            masks[name][box] = m
+    mediastinum.paint_great_vessels(canvas, p)
+    heart.paint_coronaries(canvas)
+    if "Hiatal hernia" in t:
+        masks["Hiatal hernia"] = findings_chest.hernia(canvas, p, t["Hiatal hernia"])
+    if "Lymphadenopathy" in t:
+        masks["Lymphadenopathy"] = findings_chest.nodes(canvas, p, t["Lymphadenopathy"])
+    if "Pleural effusion" in t:
+        masks["Pleural effusion"] = findings_lung.effusion(canvas, p, t["Pleural effusion"])
+    for name, paint in (
+        ("Emphysema", findings_lung.emphysema),
+        ("Mosaic attenuation pattern", findings_lung.mosaic),
+        ("Lung opacity", findings_lung.opacity),
+    ):
+        if name in t:
+            masks[name] = paint(canvas, p, t[name])
+    lung_trees.paint_vessels(canvas, p)
+    for name, paint in (
+        ("Interlobular septal thickening", findings_lung.septal),
+        ("Pulmonary fibrotic sequela", findings_lung.fibrosis),
+        ("Consolidation", findings_lung.consolidation),
+        ("Atelectasis", findings_lung.atelectasis),
+    ):
+        if name in t:
+            masks[name] = paint(canvas, p, t[name])
+    if "Peribronchial thickening" in t:
+        thick = t["Peribronchial thickening"]
+        masks[thick.name] = findings_lung.thick_bronchi(canvas, p, thick)
+    else:
+        lung_trees.paint_bronchi(canvas, p)
+    if "Bronchiectasis" in t:
+        masks["Bronchiectasis"] = findings_lung.bronchiectasis(canvas, p, t["Bronchiectasis"])
+    if "Lung nodule" in t:
+        masks["Lung nodule"] = findings_lung.nodule(canvas, p, t["Lung nodule"])
+    mediastinum.paint_central_airways(canvas, p)
+    if "Arterial wall calcification" in t:
+        name = "Arterial wall calcification"
+        masks[name] = findings_chest.aortic_plaques(canvas, p, t[name])
+    if "Coronary artery wall calcification" in t:
+        name = "Coronary artery wall calcification"
+        masks[name] = findings_chest.coronary_plaques(canvas, p, t[name], heart)
+    if "Medical material" in t:
+        masks["Medical material"] = findings_chest.device(canvas, p, t["Medical material"])
+    add_noise(canvas, p, resolution)
+    return np.clip(np.rint(canvas.hu), -1024, 3071).astype(np.int16), masks
+
+
+def add_noise(canvas: Canvas, p: Patient, resolution: str) -> None:
+    """Scanner noise: white through the plane, smoothed in the plane by a soft kernel."""
+    rng = part_rng(p.seed, "noise")
+    n: Floats = rng.standard_normal(canvas.shape, dtype=np.float32)
+    if not p.sharp or resolution == "reading":
+        for axis in (1, 2):
+            a = np.moveaxis(n, axis, -1)
+            a[..., 1:-1] = 0.25 * a[..., :-2] + 0.5 * a[..., 1:-1] + 0.25 * a[..., 2:]
+        n *= np.float32(1 / 0.375)
+    gain = 1.0 if resolution == "model" else 1.35
+    canvas.hu += n * np.float32(p.noise * gain)
