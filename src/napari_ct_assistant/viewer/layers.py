@@ -1,0 +1,113 @@
+"""How a CT volume becomes a napari layer, and how to get back from a layer to patient space.
+
+A CT layer's data axes are (I, P, L): towards the feet, the back and the
+patient's left. Its napari world is in mm along the same three directions, so a
+world point ``w`` lies at RAS ``(-w[2], -w[1], -w[0])``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+    from napari_ct_assistant.volume import CTVolume
+
+CT_KEY: Final = "ct_volume"
+HU_RANGE: Final = (-1024, 3071)
+START_WINDOW: Final = (-160, 240)  # soft tissue, 400/40
+
+# Columns: the RAS direction of one step along I, P and L in a volume cut straight to the body.
+_STRAIGHT: Final = np.array([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
+
+
+def is_oblique(volume: CTVolume, tolerance_degrees: float = 0.1) -> bool:
+    """Say whether the volume's axes lean away from the body axes."""
+    steps = np.asarray(volume.affine, dtype=float)[:3, :3]
+    cosines = np.sum(steps / np.linalg.norm(steps, axis=0) * _STRAIGHT, axis=0)
+    return bool(np.any(cosines < np.cos(np.radians(tolerance_degrees))))
+
+
+def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:
+    """Return the keyword arguments of the napari image layer that shows `volume`.
+
+    napari's 2D view ignores a rotation, so an oblique volume is shown along its
+    own axes with its centre in place; the exact affine stays in ``metadata``.
+
+    Parameters
+    ----------
+    volume : CTVolume
+        Axes (I, P, L).
+    name : str, optional
+        Layer name; the series description by default.
+
+    Returns
+    -------
+    dict
+        Scale and translate in mm along (I, P, L), contrast limits in HU.
+    """
+    affine = np.asarray(volume.affine, dtype=float)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    centre = (np.asarray(volume.shape) - 1) / 2
+    centre_ras = affine[:3, :3] @ centre + affine[:3, 3]
+    return {
+        "name": name or volume.series or "CT",
+        "scale": spacing,
+        "translate": -centre_ras[::-1] - centre * spacing,
+        "units": ("mm",) * 3,
+        "axis_labels": ("I", "P", "L"),
+        "contrast_limits": START_WINDOW,
+        "colormap": "gray",
+        # Radiologists expect smooth pixels when zoomed in.
+        "interpolation2d": "linear",
+        "metadata": {CT_KEY: volume},
+    }
+
+
+def layer_data(volume: CTVolume, name: str = "") -> tuple[NDArray[np.int16], dict[str, Any], str]:
+    """Return the layer data tuple a napari reader gives for `volume`."""
+    return volume.hu, layer_kwargs(volume, name), "image"
+
+
+def add_volume(viewer: Viewer, volume: CTVolume, name: str = "") -> Image:
+    """Add `volume` to `viewer`, select it and return its layer."""
+    layer = viewer.add_image(volume.hu, **layer_kwargs(volume, name))
+    viewer.layers.selection.active = layer
+    return layer
+
+
+def volume_of(layer: Any) -> CTVolume | None:
+    """Return the CT volume that `layer` shows, or None when it shows something else.
+
+    A layer made from a CT layer by cropping or resampling inherits its metadata
+    but no longer its geometry; its volume is not the one on screen, hence None.
+    """
+    metadata = getattr(layer, "metadata", None)
+    volume: CTVolume | None = metadata.get(CT_KEY) if isinstance(metadata, dict) else None
+    if volume is None or tuple(layer.data.shape) != tuple(volume.shape):
+        return None
+    return volume
+
+
+def widen_contrast_range(layer: Any) -> None:
+    """Let the contrast slider reach all HU: napari cuts it to the limits given at construction."""
+    low, high = layer.contrast_limits
+    layer.contrast_limits_range = (min(low, HU_RANGE[0]), max(high, HU_RANGE[1]))
+
+
+def index_to_world(layer: Any, index: Sequence[float]) -> tuple[float, float, float]:
+    """Return the napari world point (mm, last three axes) of a voxel index (i, p, l)."""
+    world = np.asarray(layer.scale) * np.asarray(index, float) + np.asarray(layer.translate)
+    return float(world[-3]), float(world[-2]), float(world[-1])
+
+
+def world_to_index(layer: Any, world: Sequence[float]) -> NDArray[np.float64]:
+    """Return the fractional voxel index (i, p, l) under a napari world point in mm."""
+    point = np.asarray(world, float)[-3:]
+    return (point - np.asarray(layer.translate)[-3:]) / np.asarray(layer.scale)[-3:]

@@ -1,0 +1,38 @@
+"""The few colours the panel adds to napari's theme, all taken from that theme."""
+
+from __future__ import annotations
+
+from napari.utils.theme import get_theme
+
+
+def panel_style(theme_id: str) -> str:
+    """Return the style sheet of the panel for a napari theme.
+
+    Only what napari's own style has no word for: the reader's question as a
+    tinted block, messages without a text box's frame, the one main button and
+    the notice that the text is machine-written.
+    """
+    theme = get_theme(theme_id)
+
+    def rgb(name: str) -> str:
+        return str(getattr(theme, name).as_rgb())
+
+    return f"""
+    #message_you, #message_you * {{ background: {rgb("foreground")}; }}
+    #message_you {{ border-radius: 4px; }}
+    #message_model QTextBrowser, #message_note QTextBrowser {{ background: {rgb("background")}; }}
+    QTextBrowser {{ padding: 0px; }}
+    #transcript, #transcript_page {{ background: {rgb("background")}; }}
+    #who {{ color: {rgb("icon")}; font-weight: bold; }}
+    #main_button {{ background: {rgb("current")}; font-weight: bold; padding: 6px 12px; }}
+    #main_button:hover {{ background: {rgb("highlight")}; }}
+    #main_button:disabled {{ background: {rgb("foreground")}; }}
+    #notice {{ color: {rgb("warning")}; }}
+    #quiet {{ color: {rgb("icon")}; }}
+    QPlainTextEdit {{ background: {rgb("foreground")}; border-radius: 4px; padding: 4px; }}
+    """
+
+
+def link_colour(theme_id: str) -> str:
+    """Return a link colour that stands out from a napari theme's text and background."""
+    return "#7ab8ff" if get_theme(theme_id).background.as_rgb_tuple()[0] < 128 else "#0b5cad"

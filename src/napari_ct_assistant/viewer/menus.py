@@ -1,0 +1,52 @@
+"""Menu and command-palette entries; each acts on the current viewer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import napari
+
+from napari_ct_assistant.viewer.planes import set_plane
+from napari_ct_assistant.viewer.preferences import PLUGIN
+from napari_ct_assistant.viewer.words import PANEL_TITLE
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+
+def dock_panel(viewer: napari.Viewer) -> CTAssistantPanel:
+    """Dock the panel in `viewer`, or return the one that is docked."""
+    _dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL_TITLE)
+    return widget
+
+
+def open_folder() -> None:
+    """Ask for a DICOM folder and open it."""
+    if (viewer := napari.current_viewer()) is not None:
+        dock_panel(viewer).scans.ask_folder()
+
+
+def open_file() -> None:
+    """Ask for a DICOM or NIfTI file and open it."""
+    if (viewer := napari.current_viewer()) is not None:
+        dock_panel(viewer).scans.ask_file()
+
+
+def _show(plane: str) -> None:
+    if (viewer := napari.current_viewer()) is not None:
+        set_plane(viewer, plane)
+
+
+def axial() -> None:
+    """Show the axial view."""
+    _show("axial")
+
+
+def coronal() -> None:
+    """Show the coronal view."""
+    _show("coronal")
+
+
+def sagittal() -> None:
+    """Show the sagittal view."""
+    _show("sagittal")

@@ -1,0 +1,220 @@
+"""The docked panel: pick a scan and a model, draft the report, ask, follow the links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import napari
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication, QKeySequence
+from qtpy.QtWidgets import QLabel, QShortcut, QTabWidget, QVBoxLayout, QWidget
+
+from napari_ct_assistant.viewer.actions import ActionRow, AskRow, TranscriptRow, finding_question
+from napari_ct_assistant.viewer.conversation import Conversation
+from napari_ct_assistant.viewer.findings_table import FindingsTable
+from napari_ct_assistant.viewer.links import go_to, parse_href
+from napari_ct_assistant.viewer.look import link_colour, panel_style
+from napari_ct_assistant.viewer.model_picker import ModelPicker
+from napari_ct_assistant.viewer.preferences import load_preferences
+from napari_ct_assistant.viewer.room import Job, Kind, Outcome, ReadingRoom, load_real
+from napari_ct_assistant.viewer.scan_picker import ScanPicker
+from napari_ct_assistant.viewer.status_line import StatusLine, summary
+from napari_ct_assistant.viewer.transcript import Transcript
+from napari_ct_assistant.viewer.view_bar import ViewBar
+from napari_ct_assistant.viewer.warning_banner import WarningBanner
+from napari_ct_assistant.viewer.words import BUSY, NO_QUESTION, NO_SCAN, SCAN_CLOSED, WELCOME
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.message import Message
+
+
+class CTAssistantPanel(QWidget):
+    """The CT Assistant panel.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    load : callable, optional
+        Called as ``load(model, device=device)`` in the worker thread to get the model.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: napari.viewer.Viewer,
+        load: Callable[..., Any] = load_real,
+    ) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._preferences = load_preferences()
+        self._device = self._preferences.device
+        self._draft_next = False
+
+        self.scans = ScanPicker(napari_viewer)
+        self.banner = WarningBanner()
+        self.view = ViewBar(napari_viewer, self._preferences)
+        self.models = ModelPicker(self._preferences.model)
+        self.actions_row = ActionRow()
+        self.transcript = Transcript()
+        self.findings = FindingsTable()
+        self.transcript_row = TranscriptRow()
+        self.ask_row = AskRow()
+        self.status = StatusLine()
+        self.conversation = Conversation(ReadingRoom(load), self.transcript, self)
+        self._lay_out()
+        self._connect()
+        self._wear_theme()
+        self.transcript.add("note", "", WELCOME)
+        self._on_scan(self.scans.layer)
+
+    def _lay_out(self) -> None:
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.transcript, "Transcript")
+        self.tabs.addTab(self.findings, "Findings")
+        self.tabs.setCornerWidget(self.transcript_row, Qt.Corner.TopRightCorner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        layout.setSpacing(6)
+        for title, widgets in (
+            ("Scan", (self.scans, self.banner)),
+            ("View", (self.view,)),
+            ("Model", (self.models, self.actions_row)),
+        ):
+            label = QLabel(title)
+            label.setObjectName("who")
+            layout.addWidget(label)
+            for widget in widgets:
+                layout.addWidget(widget)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.ask_row)
+        layout.addWidget(self.status)
+        self.setMinimumWidth(400)
+
+    def _connect(self) -> None:
+        scans, talk = self.scans, self.conversation
+        scans.chosen.connect(self._on_scan)
+        scans.closed.connect(talk.scan_closed)
+        scans.loading.connect(self._on_loading)
+        scans.failed.connect(talk.problem)
+        scans.opened.connect(self._on_opened)
+        self.actions_row.drafted.connect(self.draft_report)
+        self.actions_row.screened.connect(self.screen)
+        self.actions_row.stopped.connect(talk.stop)
+        self.ask_row.asked.connect(self.ask)
+        self.findings.asked.connect(self._ask_about)
+        self.transcript.linkClicked.connect(self._on_link)
+        self.transcript_row.copied.connect(self.copy)
+        self.transcript_row.cleared.connect(self.transcript.clear)
+        talk.busy.connect(self._on_busy)
+        talk.stage.connect(self.status.say)
+        talk.answered.connect(self._on_answered)
+        talk.refused.connect(lambda job: self.ask_row.box.give_back(job.question))
+        talk.findings.connect(self._on_findings)
+        for keys, action in (
+            ("Esc", talk.stop),
+            ("Ctrl+Shift+R", self.draft_report),
+            ("Ctrl+Shift+D", scans.ask_folder),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
+        self._viewer.events.theme.connect(self._wear_theme)
+        # Also reached when the whole window closes, where no close event comes.
+        self.destroyed.connect(talk.jobs.stop)
+
+    # -- what the reader asks for
+
+    def draft_report(self) -> None:
+        """Draft the report of the chosen scan."""
+        self._start("report")
+
+    def screen(self) -> None:
+        """Screen the chosen scan for the 18 findings."""
+        self._start("screen")
+
+    def ask(self, question: str) -> None:
+        """Ask `question` about the chosen scan; the box keeps it until it is accepted."""
+        if not question:
+            self.status.say(NO_QUESTION)
+        elif self._start("ask", question):
+            self.ask_row.box.taken()
+
+    def copy(self) -> None:
+        """Copy the transcript as text."""
+        QGuiApplication.clipboard().setText(self.transcript.plain_text())
+        self.status.say("Transcript copied")
+
+    def draft_next_scan(self) -> None:
+        """Draft the report of the next scan that is opened, as soon as it is there."""
+        self._draft_next = True
+
+    def _start(self, kind: Kind, question: str = "") -> bool:
+        volume, layer = self.scans.volume, self.scans.layer
+        if volume is None or layer is None:
+            self.status.say(NO_SCAN)
+            return False
+        if self.conversation.jobs.busy:
+            self.status.say(BUSY)
+            return False
+        job = Job(kind, volume, self.models.model, self._device, question)
+        if kind != "screen":
+            self.tabs.setCurrentWidget(self.transcript)
+        return self.conversation.start(job, layer.name)
+
+    def _ask_about(self, finding: str) -> None:
+        self.ask(finding_question(finding))
+
+    # -- keeping the widgets in step
+
+    def _on_scan(self, layer: Any) -> None:
+        self.banner.show_scan(self.scans.volume)
+        self._refresh_actions()
+        if layer is not None:
+            self._viewer.canvas.overlays.scale_bar.visible = True
+
+    def _on_opened(self, _layer: Any) -> None:
+        window = self.view.preset(self._preferences.window)
+        if window is not None:
+            self.view.show_window(window)
+        self.view.show_plane("axial")
+        if self._draft_next:
+            self._draft_next = False
+            self.draft_report()
+
+    def _on_loading(self, text: str) -> None:
+        self.status.say(text or "Ready", busy=bool(text) or self.conversation.jobs.busy)
+
+    def _on_busy(self, busy: bool) -> None:
+        if busy:
+            self.status.say("Starting", busy=True)
+        else:
+            self.status.bar.hide()
+        self._refresh_actions()
+
+    def _refresh_actions(self) -> None:
+        self.actions_row.set_state(
+            busy=self.conversation.jobs.busy, scan=self.scans.volume is not None
+        )
+
+    def _on_answered(self, _job: Job, outcome: Outcome) -> None:
+        self.models.show_notice(outcome.info.notice)
+        self.status.say(summary(outcome))
+
+    def _on_findings(self, findings: Any) -> None:
+        self.findings.show_findings(findings)
+        self.tabs.setCurrentWidget(self.findings)
+
+    def _on_link(self, message: Message, href: str) -> None:
+        place = parse_href(href)
+        if place is None:
+            return
+        layer = self.scans.layer_of(message.source)
+        if layer is None:
+            self.status.say(SCAN_CLOSED)
+            return
+        go_to(self._viewer, layer, place)
+
+    def _wear_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        theme = self._viewer.theme
+        self.setStyleSheet(panel_style(theme))
+        self.transcript.set_link_colour(link_colour(theme))

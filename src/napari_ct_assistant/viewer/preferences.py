@@ -1,0 +1,36 @@
+"""The plugin's preferences, as napari keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PLUGIN = "napari-ct-assistant"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the reader chose under Preferences > CT Assistant."""
+
+    model: str = "demo"
+    device: str | None = None
+    window: str = "Soft tissue"
+    letters: bool = True
+    keys: bool = True
+
+
+def load_preferences() -> Preferences:
+    """Read the preferences; the defaults where napari does not know the plugin's manifest."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        settings = get_plugin_settings(PLUGIN)
+    except KeyError:
+        return Preferences()
+    device = settings.model.device
+    return Preferences(
+        model=settings.model.name or "demo",
+        device=None if device == "auto" else device,
+        window=settings.display.window,
+        letters=settings.display.letters,
+        keys=settings.display.keys,
+    )

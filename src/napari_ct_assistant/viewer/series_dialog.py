@@ -1,0 +1,75 @@
+"""Which of several series in a folder to open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QDialogButtonBox,
+    QHeaderView,
+    QLabel,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.volume import SeriesInfo
+
+
+class SeriesDialog(QDialog):
+    """A table of series: description, modality, number of slices; a double click opens one."""
+
+    def __init__(self, series: Sequence[SeriesInfo], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Choose a series")
+        self.resize(560, 300)
+        self._series = list(series)
+        self.table = QTableWidget(len(self._series), 3)
+        self.table.setHorizontalHeaderLabels(["Series", "Modality", "Slices"])
+        self.table.verticalHeader().hide()
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for row, info in enumerate(self._series):
+            cells = (info.description or "(no description)", info.modality, str(info.n_slices))
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                if column == 2:
+                    item.setTextAlignment(
+                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                    )
+                self.table.setItem(row, column, item)
+        largest = max(range(len(self._series)), key=lambda row: self._series[row].n_slices)
+        self.table.selectRow(largest)
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel
+        )
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        self.table.doubleClicked.connect(self.accept)
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel(f"This folder holds {len(self._series)} series."))
+        layout.addWidget(self.table)
+        layout.addWidget(buttons)
+
+    @property
+    def chosen(self) -> SeriesInfo:
+        """The selected series."""
+        return self._series[self.table.currentRow()]
+
+
+def choose_series(series: Sequence[SeriesInfo], parent: QWidget) -> SeriesInfo | None:
+    """Ask which series to open; None when the reader cancels."""
+    dialog = SeriesDialog(series, parent)
+    try:
+        accepted = dialog.exec() == QDialog.DialogCode.Accepted
+        return dialog.chosen if accepted else None
+    finally:
+        dialog.deleteLater()
