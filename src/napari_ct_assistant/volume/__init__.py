@@ -1,1 +1,29 @@
-"""."""
+"""What was scanned: CT volumes in HU with their geometry, from DICOM and NIfTI.
+
+>>> from napari_ct_assistant.volume import open_ct
+>>> volume = open_ct("folder/of/slices")  # doctest: +SKIP
+>>> volume.hu.shape, volume.spacing, volume.warnings  # doctest: +SKIP
+
+Nothing here knows Qt, napari or torch.
+"""
+
+from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX, CTVolume
+from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.model_grid import ModelGrid
+from napari_ct_assistant.volume.nifti import write_nifti
+from napari_ct_assistant.volume.open import SeriesInfo, list_series, open_ct
+from napari_ct_assistant.volume.prepare import prepare, prepare_minmax
+
+__all__ = [
+    "AIR",
+    "HU_MAX",
+    "CTReadError",
+    "CTVolume",
+    "ModelGrid",
+    "SeriesInfo",
+    "list_series",
+    "open_ct",
+    "prepare",
+    "prepare_minmax",
+    "write_nifti",
+]

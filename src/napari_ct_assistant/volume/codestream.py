@@ -1,0 +1,139 @@
+"""Compressed pixels: which decoder, and what is checked before it runs."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RLE = "1.2.840.10008.1.2.5"
+_JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
+_JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
+_JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
+_MAX_TILES = 4096
+
+
+class CodestreamError(Exception):
+    """Compressed pixels that cannot be decoded; the message says what to do."""
+
+
+def decode(data: bytes, syntax: str, shape: tuple[int, int], itemsize: int) -> NDArray[Any]:
+    """Decode one frame.
+
+    Parameters
+    ----------
+    data
+        The codestream.
+    syntax
+        Transfer syntax UID.
+    shape
+        (rows, columns) that the header claims; the codestream must agree, which also
+        keeps a damaged one from claiming gigabytes.
+    itemsize
+        Bytes of a stored value, 1 or 2.
+
+    Returns
+    -------
+    Integers [rows, columns] of `itemsize` bytes, native, writable.
+    """
+    if syntax == RLE:
+        return _decode_rle(data, shape, itemsize)
+    known = syntax in _JPEG or syntax in _JPEG_LS or syntax in _JPEG_2000
+    if not known:
+        raise CodestreamError(
+            f"transfer syntax {_name(syntax)} has no decoder here; "
+            "export the scan uncompressed or as JPEG 2000 lossless"
+        )
+    import imagecodecs
+
+    if syntax in _JPEG_2000:
+        claimed = _jpeg_2000_shape(data)
+        run, damaged = imagecodecs.jpeg2k_decode, imagecodecs.Jpeg2kError
+    elif syntax in _JPEG_LS:
+        claimed = _jpeg_shape(data)
+        run, damaged = imagecodecs.jpegls_decode, imagecodecs.JpeglsError
+    else:
+        claimed = _jpeg_shape(data)
+        run, damaged = imagecodecs.jpeg8_decode, imagecodecs.Jpeg8Error
+    if claimed != (*shape, 1):
+        raise CodestreamError(
+            f"the compressed picture is {claimed} where the header says {(*shape, 1)} "
+            "(rows, columns, colours); copy or export it again"
+        )
+    try:
+        array: NDArray[Any] = np.asarray(run(data))
+    except (damaged, ValueError, RuntimeError, MemoryError) as error:
+        raise CodestreamError("the compressed pixel data is damaged; copy it again") from error
+    if array.size != shape[0] * shape[1] or array.dtype.kind not in "iu":
+        raise CodestreamError("the compressed pixel data is damaged; copy it again")
+    array = array.reshape(shape)
+    if array.itemsize != itemsize:
+        array = array.astype(f"{array.dtype.kind}{itemsize}")
+    return array if array.flags.writeable else array.copy()
+
+
+def _name(syntax: str) -> str:
+    """Return the UID with its registered name."""
+    from pydicom.uid import UID_dictionary
+
+    if not all(c in "0123456789." for c in syntax) or not syntax:
+        return "(unreadable)"
+    entry = UID_dictionary.get(syntax)
+    return f"{syntax} ({entry[0]})" if entry else syntax
+
+
+def _jpeg_shape(data: bytes) -> tuple[int, int, int]:
+    """Return (rows, columns, components) from a JPEG or JPEG-LS start of frame."""
+    pos = 2
+    while data[:2] == b"\xff\xd8" and pos + 9 < len(data) and data[pos] == 0xFF:
+        marker = data[pos + 1]
+        if marker == 0xFF:
+            pos += 1
+            continue
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            rows, columns, components = struct.unpack_from(">HHB", data, pos + 5)
+            return rows, columns, components
+        pos += 2 + struct.unpack_from(">H", data, pos + 2)[0]
+    raise CodestreamError("the compressed pixel data has no JPEG header; copy it again")
+
+
+def _jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:
+    """Return (rows, columns, components) from a JPEG 2000 SIZ segment."""
+    start = data.find(b"\xff\x4f\xff\x51", 0, 1024)
+    if start < 0 or len(data) < start + 42:
+        raise CodestreamError("the compressed pixel data has no JPEG 2000 header; copy it again")
+    x1, y1, x0, y0, tw, th, tx, ty, components = struct.unpack_from(">8LH", data, start + 8)
+    if tw and th and tx <= x0 and ty <= y0 and x1 > x0 and y1 > y0:
+        # A decoder keeps kilobytes for each tile.
+        if -(-(x1 - tx) // tw) * -(-(y1 - ty) // th) <= _MAX_TILES:
+            return y1 - y0, x1 - x0, components
+    raise CodestreamError("the JPEG 2000 header is damaged; copy it again")
+
+
+def _decode_rle(data: bytes, shape: tuple[int, int], itemsize: int) -> NDArray[Any]:
+    """Decode PS3.5 annex G: one PackBits segment a byte, the high byte first."""
+    import imagecodecs
+
+    damaged = CodestreamError("the RLE pixel data is damaged; copy it again")
+    if len(data) < 64:
+        raise damaged
+    count, *offsets = struct.unpack_from("<16L", data)
+    if count != itemsize:
+        raise damaged
+    edges = [*offsets[:count], len(data)]
+    pixels = shape[0] * shape[1]
+    planes = np.empty((*shape, itemsize), dtype=np.uint8)
+    for k, (a, b) in enumerate(zip(edges, edges[1:], strict=False)):
+        # PackBits cannot do better than 64:1.
+        if not 64 <= a < b <= len(data) or (b - a) * 64 < pixels:
+            raise damaged
+        try:
+            plane = np.frombuffer(imagecodecs.packbits_decode(data[a:b]), dtype=np.uint8)
+        except (imagecodecs.PackbitsError, ValueError, RuntimeError) as error:
+            raise damaged from error
+        if len(plane) < pixels:
+            raise damaged
+        planes[:, :, itemsize - 1 - k] = plane[:pixels].reshape(shape)
+    return planes.view(f"<u{itemsize}")[:, :, 0].astype(f"u{itemsize}")

@@ -1,0 +1,108 @@
+"""What was scanned: Hounsfield units with their place in the patient."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_ct_assistant.volume.geometry import (
+    AXES,
+    apply_affine,
+    axis_codes,
+    is_usable,
+    voxel_spacing,
+)
+
+AIR = -1024
+"""HU of air: what padding, unscanned corners and lower values become."""
+
+HU_MAX = 32767
+"""Highest HU that is kept; only metal in an extended scale comes near it."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CTVolume:
+    """A CT scan in Hounsfield units, in anatomical axis order.
+
+    It carries no patient name, identifier, date or UID.
+
+    Parameters
+    ----------
+    hu
+        int16 [I, P, L]: index 0 grows towards the feet, index 1 towards the back,
+        index 2 towards the patient's left.
+    affine
+        float64 4x4, index (i, p, l) -> RAS mm, exact, oblique scans included.
+    series
+        The series description, "" if there is none.
+    warnings
+        What was wrong with the acquisition or the file, and what was done about it.
+    orientation
+        Axis codes of the stored file, e.g. "LPS" for an ordinary axial DICOM series.
+
+    Raises
+    ------
+    ValueError
+        If `hu` is not a non-empty int16 array of three axes, or `affine` does not
+        place its axes in the order (I, P, L).
+    """
+
+    hu: NDArray[np.int16]
+    affine: NDArray[np.float64]
+    series: str = ""
+    warnings: tuple[str, ...] = ()
+    orientation: str = field(default=AXES)
+    modality: ClassVar[str] = "CT"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "affine", np.array(self.affine, dtype=np.float64))
+        object.__setattr__(self, "warnings", tuple(self.warnings))
+        if self.hu.dtype != np.int16 or self.hu.ndim != 3 or self.hu.size == 0:
+            raise ValueError(
+                f"hu must be int16 with axes (I, P, L), not {self.hu.dtype} {self.hu.shape}"
+            )
+        if self.affine.shape != (4, 4) or not is_usable(self.affine):
+            raise ValueError(f"affine must map an index to mm, not {self.affine.tolist()}")
+        if axis_codes(self.affine) != AXES:
+            raise ValueError(f"affine must have axes {AXES}, not {axis_codes(self.affine)}")
+
+    def __repr__(self) -> str:
+        spacing = " x ".join(f"{mm:.3g}" for mm in self.spacing)
+        return (
+            f"CTVolume(shape={self.shape}, spacing={spacing} mm, "
+            f"orientation={self.orientation!r}, {len(self.warnings)} warnings)"
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels along (I, P, L)."""
+        i, p, l = self.hu.shape
+        return i, p, l
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance in mm between voxel centres along (I, P, L)."""
+        return voxel_spacing(self.affine)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha-256, in hex, of shape, voxels and affine: the same scan, the same text."""
+        digest = hashlib.sha256(np.asarray(self.shape, dtype="<i8").tobytes())
+        for plane in self.hu:
+            digest.update(np.ascontiguousarray(plane, dtype="<i2").data)
+        # + 0.0 makes the two zeros one.
+        digest.update((self.affine + 0.0).astype("<f8").tobytes())
+        return digest.hexdigest()
+
+    def index_to_ras(self, ijk: ArrayLike) -> NDArray[np.float64]:
+        """Map indices (i, p, l) [..., 3] to RAS mm [..., 3]; whole numbers are voxel centres."""
+        return apply_affine(self.affine, ijk)
+
+    def ras_to_index(self, ras: ArrayLike) -> NDArray[np.float64]:
+        """Map RAS mm [..., 3] to (fractional) indices (i, p, l) [..., 3]."""
+        return apply_affine(np.linalg.inv(self.affine), ras)

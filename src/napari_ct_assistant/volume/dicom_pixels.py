@@ -1,0 +1,234 @@
+"""Pixel data of one frame, from any transfer syntax that a maintained decoder reads."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.volume.codestream import CodestreamError, decode
+from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX
+from napari_ct_assistant.volume.dicom_frames import Frame, Instance
+from napari_ct_assistant.volume.dicom_header import (
+    BIG_ENDIAN,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    BrokenDicomError,
+    inflate,
+)
+from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.hounsfield import to_hu
+
+_RAW = frozenset({IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN})
+_ITEM = 0xFFFEE000
+_SEQUENCE_END = 0xFFFEE0DD
+
+
+def read_slice(frame: Frame, out: NDArray[np.int16]) -> None:
+    """Read one frame as HU into `out` [rows, columns], any strides.
+
+    Pixels that the file declares to be padding, and values below -1024 HU, become
+    -1024 (air); values above 32767 become 32767.
+
+    Raises
+    ------
+    CTReadError
+        If the pixel data is cut off, damaged, or in a syntax without a decoder.
+    """
+    file = frame.file
+    try:
+        if file.syntax in _RAW:
+            raw = _raw_slice(frame, out)
+        else:
+            raw = _decoded_slice(frame)
+    except OSError as error:
+        raise CTReadError(file.path, f"cannot be read ({error.strerror or error})") from error
+    _finish(frame, raw, out)
+
+
+def _finish(frame: Frame, raw: NDArray[Any], out: NDArray[np.int16]) -> None:
+    """Turn stored values into HU; `raw` may be the memory of `out` itself."""
+    file = frame.file
+    spare = raw.dtype.itemsize * 8 - file.bits_stored
+    if spare > 0 and raw.dtype.kind in "iu":
+        # Old files keep overlays in the bits above BitsStored.
+        if file.signed:
+            raw = raw.view(f"i{raw.dtype.itemsize}")
+            np.left_shift(raw, spare, out=raw)
+            np.right_shift(raw, spare, out=raw)
+        else:
+            raw = raw.view(f"u{raw.dtype.itemsize}")
+            np.bitwise_and(raw, (1 << file.bits_stored) - 1, out=raw)
+    elif file.signed:
+        raw = raw.view(f"i{raw.dtype.itemsize}")
+    slope = 1.0 if frame.slope is None else frame.slope
+    intercept = 0.0 if frame.intercept is None else frame.intercept
+    padded = None
+    if file.padding is not None:
+        padded = (raw >= file.padding[0]) & (raw <= file.padding[1])
+    low, high = int(raw.min()) + intercept, int(raw.max()) + intercept
+    if (
+        raw.itemsize == 2
+        and slope == 1
+        and intercept == int(intercept)
+        and low >= -32768
+        and high <= HU_MAX
+    ):
+        # Two's complement: the sum is right in 16 bits whichever the sign of `raw`.
+        offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16).view(np.int16)
+        hu = raw.view(np.int16)
+        np.add(hu, offset, out=hu)
+        if low < AIR:
+            np.maximum(hu, np.int16(AIR), out=hu)
+        if not np.may_share_memory(hu, out):
+            out[...] = hu
+    else:
+        to_hu(raw, slope, intercept, out)
+    if padded is not None:
+        out[padded] = AIR
+
+
+def _raw_slice(frame: Frame, out: NDArray[np.int16]) -> NDArray[Any]:
+    """Read uncompressed pixels, straight into `out` where its memory allows."""
+    file = frame.file
+    if file.bits_allocated not in (8, 16, 32):
+        raise CTReadError(
+            file.path, f"BitsAllocated {file.bits_allocated} is not supported; export it with 16"
+        )
+    offset, length = file.pixels
+    shape = (file.rows, file.columns)
+    needed = file.rows * file.columns * file.bits_allocated // 8
+    start = offset + frame.index * needed
+    if length is None:
+        raise CTReadError(file.path, "compressed pixels in an uncompressed syntax; export it again")
+    if length < file.frames * needed:
+        raise CTReadError(
+            file.path,
+            f"pixel data has {length} bytes where {file.frames} x {shape} need "
+            f"{file.frames * needed}; export it again",
+        )
+    dtype = np.dtype(f"{file.order}u{file.bits_allocated // 8}")
+    if file.syntax == DEFLATED:
+        data = _inflated(file.path, offset + file.frames * needed)
+        if len(data) < start + needed:
+            raise CTReadError(file.path, "cut off within its pixel data; copy it again")
+        raw = np.frombuffer(data, dtype, file.rows * file.columns, start).reshape(shape)
+        return raw.astype(dtype.newbyteorder("="))
+    direct = dtype.itemsize == 2 and out.flags.c_contiguous
+    raw = out.view(dtype) if direct else np.empty(shape, dtype=dtype)
+    with file.path.open("rb", buffering=0) as stream:
+        stream.seek(start)
+        _fill(stream, memoryview(raw.reshape(-1)).cast("B"), file.path)
+    if not dtype.isnative:
+        raw = raw.byteswap(inplace=True).view(dtype.newbyteorder())
+    return raw
+
+
+def _fill(stream: FileIO, view: memoryview, path: Path) -> None:
+    """Read exactly len(view) bytes."""
+    done = 0
+    while done < len(view):
+        got = stream.readinto(view[done:])
+        if not got:
+            raise CTReadError(
+                path, f"cut off: {len(view) - done} bytes of pixel data are missing; copy it again"
+            )
+        done += got
+
+
+@lru_cache(maxsize=1)
+def _inflated(path: Path, limit: int) -> bytes:
+    """Inflate a file, kept for its next frame."""
+    try:
+        return inflate(path.read_bytes(), limit)
+    except BrokenDicomError as error:
+        raise CTReadError(path, f"{error}; copy it again") from error
+
+
+def _decoded_slice(frame: Frame) -> NDArray[Any]:
+    """Decode one encapsulated frame into an array of its own."""
+    file = frame.file
+    if file.bits_allocated not in (8, 16):
+        raise CTReadError(
+            file.path, f"BitsAllocated {file.bits_allocated} is not supported; export it with 16"
+        )
+    with file.path.open("rb", buffering=0) as stream:
+        parts = _fragments(stream, file)[frame.index]
+        data = bytearray()
+        for offset, length in parts:
+            stream.seek(offset)
+            data += stream.read(length)
+    try:
+        return decode(bytes(data), file.syntax, (file.rows, file.columns), file.bits_allocated // 8)
+    except CodestreamError as error:
+        raise CTReadError(file.path, str(error)) from error
+
+
+def _fragments(stream: FileIO, file: Instance) -> list[list[tuple[int, int]]]:
+    """Return (offset, length) of the fragments of every frame (PS3.5 annex A.4)."""
+    if file.pixels[1] is not None:
+        raise CTReadError(file.path, "uncompressed pixels in a compressed syntax; export it again")
+    found: list[tuple[int, int]] = []
+    size = stream.seek(0, 2)
+    position = file.pixels[0]
+    while position + 8 <= size:
+        stream.seek(position)
+        group, element, length = struct.unpack("<HHL", stream.read(8))
+        item = group << 16 | element
+        if item == _SEQUENCE_END:
+            break
+        if item != _ITEM:
+            raise CTReadError(file.path, "the compressed pixel data is damaged; copy it again")
+        if position + 8 + length > size:
+            raise CTReadError(file.path, "cut off within its pixel data; copy it again")
+        found.append((position + 8, length))
+        position += 8 + length
+    table, fragments = found[:1], found[1:]
+    if len(fragments) < file.frames:
+        raise CTReadError(
+            file.path,
+            f"holds pixel data for {len(fragments)} of {file.frames} frames; copy it again",
+        )
+    if file.frames == 1:
+        return [fragments]
+    if len(fragments) == file.frames:
+        return [[part] for part in fragments]
+    starts = _frame_starts(stream, file, table[0], fragments)
+    edges = [*starts, len(fragments)]
+    return [fragments[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _frame_starts(
+    stream: FileIO, file: Instance, table: tuple[int, int], fragments: list[tuple[int, int]]
+) -> list[int]:
+    """Return the first fragment of every frame, where frames have several."""
+    origin = fragments[0][0] - 8
+    where = {offset - 8 - origin: k for k, (offset, _) in enumerate(fragments)}
+    offsets: list[int] = []
+    if file.offset_table is not None:
+        raw = file.offset_table[0]
+        offsets = [int(v) for v in np.frombuffer(raw[: len(raw) // 8 * 8], "<u8")]
+    elif table[1] == 4 * file.frames:
+        stream.seek(table[0])
+        offsets = [int(v) for v in np.frombuffer(stream.read(table[1]), "<u4")]
+    if not offsets:
+        # Without a table, a frame starts where a codestream starts.
+        starts = []
+        for k, (offset, _) in enumerate(fragments):
+            stream.seek(offset)
+            if stream.read(2) in (b"\xff\xd8", b"\xff\x4f"):
+                starts.append(k)
+    else:
+        starts = [where.get(offset, -1) for offset in offsets]
+    rising = all(a < b for a, b in zip(starts, starts[1:], strict=False))
+    if len(starts) != file.frames or -1 in starts or not rising:
+        raise CTReadError(
+            file.path, "its frames cannot be told apart (bad offset table); export it again"
+        )
+    return starts

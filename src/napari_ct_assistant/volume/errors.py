@@ -1,0 +1,31 @@
+"""The one error a scan that cannot be read ends in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class CTReadError(ValueError):
+    """A path that is not a readable CT volume.
+
+    The message is one line: it names the file (or folder), says what is wrong
+    with it and what to do. It never quotes a patient's name, identifier, dates
+    or DICOM UIDs.
+
+    Parameters
+    ----------
+    path
+        The file or folder at fault.
+    problem
+        What is wrong with it, and what to do.
+    """
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        # A path may hold a newline; the promise is one line.
+        super().__init__(f"{path}: {problem}".replace("\r", " ").replace("\n", " "))
+        self.path = Path(path)
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[CTReadError], tuple[Path, str]]:
+        """Survive pickling, e.g. out of a data-loading worker process."""
+        return type(self), (self.path, self.problem)

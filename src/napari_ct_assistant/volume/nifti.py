@@ -1,0 +1,294 @@
+"""NIfTI-1 and NIfTI-2 files, plain or gzipped, read slice by slice."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from nibabel import Nifti1Header, Nifti2Header
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from napari_ct_assistant.volume.ct_volume import CTVolume
+from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.geometry import (
+    Affine,
+    ToIPL,
+    axis_codes,
+    is_usable,
+    shear_degrees,
+)
+from napari_ct_assistant.volume.hounsfield import Doubts, to_hu
+
+Progress = Callable[[int, int], None]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+# Deflate cannot do better than 1032:1, so a header that claims more is damaged.
+_MAX_DEFLATE = 1032
+_UNITS_TO_MM = {1: 1000.0, 3: 0.001}
+
+
+def is_nifti(path: Path) -> bool:
+    """Return whether a file starts like a NIfTI file, gzipped or not."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+            file.seek(0)
+            if start == _GZIP_MAGIC:
+                with gzip.open(file) as unzipped:
+                    return _header_kind(unzipped.read(348)) is not None
+            return _header_kind(file.read(348)) is not None
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
+def open_nifti(path: Path, progress: Progress | None = None) -> CTVolume:
+    """Read a NIfTI file as CT.
+
+    The affine is the sform where its code is above 0, else the qform, else the voxel
+    sizes alone, which say nothing of left and right and earn a warning. `scl_slope`
+    and `scl_inter` are applied once. Of a 4D file the first volume is opened.
+
+    Parameters
+    ----------
+    path
+        The file.
+    progress
+        Called with (slices done, slices in all) after each slice.
+
+    Raises
+    ------
+    CTReadError
+        If the file is not a NIfTI volume, is cut off, or its header is impossible.
+    """
+    try:
+        size = path.stat().st_size
+        with ExitStack() as stack:
+            file: IO[bytes] = stack.enter_context(path.open("rb"))
+            zipped = file.read(2) == _GZIP_MAGIC
+            file.seek(0)
+            if zipped:
+                file = stack.enter_context(gzip.open(file))  # type: ignore[assignment]
+            return _read(path, file, size * _MAX_DEFLATE if zipped else size, progress)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CTReadError(path, "the gzip data is damaged or cut off; copy it again") from error
+    except OSError as error:
+        raise CTReadError(path, f"cannot be read ({error.strerror or error})") from error
+
+
+def _header_kind(start: bytes) -> tuple[type[Nifti1Header], str] | None:
+    """Return the header class and the byte order of a file's first 348 bytes."""
+    if len(start) < 348:
+        return None
+    for order in "<>":
+        length = int(np.frombuffer(start, f"{order}i4", 1)[0])
+        if length == 348 and start[344:347] in (b"n+1", b"ni1"):
+            return Nifti1Header, order
+        if length == 540 and start[4:7] in (b"n+2", b"ni2"):
+            return Nifti2Header, order
+    return None
+
+
+def _read(path: Path, file: IO[bytes], limit: int, progress: Progress | None) -> CTVolume:
+    """Read a volume from an open, unzipped stream that holds at most `limit` bytes."""
+    start = file.read(348)
+    kind = _header_kind(start)
+    if kind is None:
+        raise CTReadError(path, "not a NIfTI file; give a NIfTI file or a folder of DICOM slices")
+    header_class, order = kind
+    if header_class is Nifti2Header:
+        start += file.read(540 - 348)
+    if len(start) != header_class.template_dtype.itemsize:
+        raise CTReadError(path, "cut off within its header; copy it again")
+    if start[344:347] == b"ni1" or start[4:7] == b"ni2":
+        raise CTReadError(path, "a NIfTI header without voxels; convert the pair to one .nii file")
+    header = header_class(start, endianness=order, check=False)
+    warnings: list[str] = []
+    shape = _shape(path, header, warnings)
+    dtype = _dtype(path, header)
+    slope, intercept = _scaling(path, header, warnings)
+    offset = float(header["vox_offset"])
+    needed = shape[0] * shape[1] * shape[2] * dtype.itemsize
+    if not (len(start) <= offset < 2**40):
+        raise CTReadError(path, f"vox_offset {offset:g} lies outside the file; copy it again")
+    if offset + needed > limit:
+        raise CTReadError(
+            path, f"cut off: {shape} voxels of {dtype.name} need {needed} bytes; copy it again"
+        )
+    affine = _affine(path, header, warnings)
+    turn = ToIPL(affine, shape)
+    hu = np.empty(turn.shape, dtype=np.int16)
+    stored = turn.stored_view(hu)
+    _skip(file, int(offset) - len(start))
+    doubts = Doubts()
+    buffer = bytearray(shape[0] * shape[1] * dtype.itemsize)
+    for k in range(shape[2]):
+        _fill(path, file, buffer)
+        # NIfTI's first axis runs fastest.
+        plane = np.frombuffer(buffer, dtype=dtype).reshape(shape[1], shape[0]).T
+        if dtype.kind == "f":
+            doubts.not_numbers += plane.size - int(np.isfinite(plane).sum())
+        to_hu(plane, slope, intercept, stored[:, :, k])
+        doubts.add(stored[:, :, k])
+        if progress is not None:
+            progress(k + 1, shape[2])
+    warnings += doubts.warnings(f"stored {dtype.name}, slope {slope:g}, intercept {intercept:g}")
+    return CTVolume(hu, turn.affine, "", tuple(warnings), axis_codes(affine))
+
+
+def _shape(path: Path, header: Nifti1Header, warnings: list[str]) -> tuple[int, int, int]:
+    """Return the three spatial sizes; the rule for 4D is the first volume."""
+    dims = [int(n) for n in header["dim"]]
+    if not 1 <= dims[0] <= 7:
+        raise CTReadError(path, f"header claims {dims[0]} dimensions; copy or convert it again")
+    sizes = dims[1 : dims[0] + 1]
+    if min(sizes) < 1 or max(sizes) > 2**20:
+        raise CTReadError(path, f"header claims the shape {sizes}; copy or convert it again")
+    if sum(n > 1 for n in sizes[:3]) < 3:
+        raise CTReadError(path, f"a 2D image (shape {sizes}); a CT volume needs several slices")
+    more = int(np.prod(sizes[3:], dtype=object))
+    if more > 1:
+        warnings.append(f"the file holds {more} volumes (shape {sizes}); the first was opened")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _dtype(path: Path, header: Nifti1Header) -> np.dtype[Any]:
+    """Return the stored type with its byte order."""
+    try:
+        dtype: np.dtype[Any] = header.get_data_dtype()
+    except HeaderDataError:
+        code = int(header["datatype"])
+        raise CTReadError(path, f"unknown NIfTI datatype {code}; convert it again") from None
+    if dtype.kind not in "iuf":
+        raise CTReadError(path, f"stores {dtype} voxels (colour or complex), not CT values")
+    return dtype
+
+
+def _scaling(path: Path, header: Nifti1Header, warnings: list[str]) -> tuple[float, float]:
+    """Return scl_slope and scl_inter; a slope of 0 means none (NIfTI standard)."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or not np.isfinite(slope):
+        return 1.0, 0.0
+    if not np.isfinite(intercept):
+        warnings.append(f"scl_inter is {intercept}; it was taken as 0")
+        intercept = 0.0
+    if abs(slope) > 1e9 or abs(intercept) > 1e9:
+        raise CTReadError(
+            path, f"impossible scl_slope {slope:g} and scl_inter {intercept:g}; convert it again"
+        )
+    return slope, intercept
+
+
+def _affine(path: Path, header: Nifti1Header, warnings: list[str]) -> Affine:
+    """Return index -> RAS mm from sform, else qform, else the voxel sizes."""
+    candidates: list[tuple[str, Affine]] = []
+    if header["sform_code"] > 0:
+        candidates.append(("sform", np.asarray(header.get_sform(), dtype=np.float64)))
+    if header["qform_code"] > 0:
+        try:
+            candidates.append(("qform", np.asarray(header.get_qform(), dtype=np.float64)))
+        except (HeaderDataError, ValueError):
+            warnings.append("the qform is impossible and was ignored")
+    unit = _UNITS_TO_MM.get(int(header["xyzt_units"]) & 7, 1.0)
+    if unit != 1.0:
+        warnings.append(f"sizes are stored in units of {unit:g} mm; they were converted to mm")
+        for _, affine in candidates:
+            affine[:3] *= unit
+    usable = [(name, affine) for name, affine in candidates if is_usable(affine)]
+    for name, _ in candidates:
+        if name not in [n for n, _ in usable]:
+            warnings.append(f"the {name} is impossible and was ignored")
+    if len(usable) == 2:
+        moved = np.abs(usable[0][1] - usable[1][1]).max()
+        if moved > 0.1:
+            warnings.append(f"sform and qform differ by {moved:.3g} mm; the sform was used")
+    if usable:
+        affine = usable[0][1]
+    else:
+        affine = np.asarray(header.get_base_affine(), dtype=np.float64)
+        affine[:3] *= unit
+        if not is_usable(affine):
+            sizes = [float(v) for v in header["pixdim"][1:4]]
+            raise CTReadError(path, f"impossible voxel sizes {sizes}; convert it again")
+        warnings.append(
+            "no sform or qform: the orientation is unknown, LAS was assumed (left may be right)"
+        )
+    shear = shear_degrees(affine)
+    if shear > 0.1:
+        warnings.append(
+            f"the axes are {shear:.1f} degrees from perpendicular (gantry tilt?): positions are "
+            "exact, but the picture is skewed; open the DICOM series to have it straightened"
+        )
+    return affine
+
+
+def _skip(file: IO[bytes], count: int) -> None:
+    """Move forward without holding what is passed."""
+    while count > 0:
+        part = file.read(min(count, 1 << 20))
+        if not part:
+            return
+        count -= len(part)
+
+
+def _fill(path: Path, file: IO[bytes], buffer: bytearray) -> None:
+    """Read exactly one slice."""
+    view, done = memoryview(buffer), 0
+    while done < len(buffer):
+        got = file.readinto(view[done:])  # type: ignore[attr-defined]
+        if not got:
+            raise CTReadError(path, "cut off: voxels are missing at the end; copy it again")
+        done += got
+
+
+def write_nifti(volume: CTVolume, path: str | Path) -> None:
+    """Write a volume as int16 NIfTI that `open_ct` reads back exactly.
+
+    The file is NIfTI-1, or NIfTI-2 where the affine does not fit NIfTI-1's 32-bit
+    floats. It holds voxels and geometry only.
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    path
+        Ends in .nii or .nii.gz.
+
+    Raises
+    ------
+    ValueError
+        If `path` ends in neither.
+    """
+    path = Path(path)
+    if not path.name.endswith((".nii", ".nii.gz")):
+        raise ValueError(f"{path}: the name must end in .nii or .nii.gz")
+    # NIfTI's first axis runs fastest: (L, P, I) in NIfTI is (I, P, L) in memory.
+    affine = volume.affine[:, [2, 1, 0, 3]]
+    exact = np.array_equal(affine, affine.astype(np.float32).astype(np.float64))
+    fits = exact and max(volume.shape) < 2**15
+    header = Nifti1Header() if fits else Nifti2Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(volume.shape[::-1])
+    header.set_sform(affine, code="scanner")
+    header.set_qform(affine, code="scanner" if shear_degrees(affine) < 1e-3 else "unknown")
+    header["pixdim"][1:4] = volume.spacing[::-1]
+    header.set_xyzt_units("mm")
+    header.set_slope_inter(1.0, 0.0)
+    header["magic"] = b"n+1" if fits else header["magic"]
+    header["vox_offset"] = 352 if fits else 544
+    with ExitStack() as stack:
+        file: IO[bytes] = stack.enter_context(path.open("wb"))
+        if path.name.endswith(".gz"):
+            # Level 1 is an order faster than 9 and hardly larger; no time stamp, so
+            # that the same volume is the same file.
+            file = stack.enter_context(
+                gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
+            )  # type: ignore[assignment]
+        file.write(header.binaryblock + bytes(4))
+        for plane in volume.hu:
+            file.write(np.ascontiguousarray(plane, dtype="<i2").data)

@@ -1,0 +1,232 @@
+"""From Hounsfield units to the tensor a model reads.
+
+Linear resampling of an axis-aligned box is separable: each output slice is a
+blend of two input slices, its rows a blend of two rows, its columns a blend of
+two columns. Doing it one output slice at a time touches only the slices that
+are needed and holds one slice of extra memory per worker.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.volume.ct_volume import CTVolume
+from napari_ct_assistant.volume.model_grid import ModelGrid
+
+Floats = NDArray[np.float32]
+
+
+def prepare(
+    volume: CTVolume,
+    grid: ModelGrid,
+    *,
+    hu_range: tuple[float, float] = (-1000.0, 1000.0),
+    out_range: tuple[float, float] = (0.0, 1.0),
+    antialias: bool = False,
+) -> Floats:
+    """Resample a volume onto a model's input box and scale its HU.
+
+    Values are interpolated linearly in HU, clipped to `hu_range` and mapped
+    linearly to `out_range`, as MONAI's `Spacing` and `ScaleIntensityRange(clip=True)`
+    do. Box voxels whose centre lies outside every voxel of the scan are
+    `out_range[0]`; between the outermost voxel centres and the edge of the scan the
+    outermost voxel's value holds.
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    grid
+        The model's box, its axes along the volume's.
+    hu_range
+        HU that map to the two ends of `out_range`.
+    out_range
+        Lowest and highest value of the result.
+    antialias
+        Widen the linear kernel to the output spacing where the box is coarser than
+        the scan (what torch's `interpolate(antialias=True)` does): less noise and no
+        aliasing, but not the values that a model trained without it has seen.
+
+    Returns
+    -------
+    float32 [D, H, W] with axes along (I, P, L).
+
+    Raises
+    ------
+    ValueError
+        If the grid's axes do not run along the volume's, or a range is empty.
+    """
+    low, high = hu_range
+    if not high > low:
+        raise ValueError(f"hu_range must rise, not {hu_range}")
+    scale = (out_range[1] - out_range[0]) / (high - low)
+    axes = [
+        _Axis.linear(n, start, step, size, antialias=antialias)
+        for n, start, step, size in zip(
+            grid.shape, *_steps(volume, grid), volume.shape, strict=True
+        )
+    ]
+    return _resample(volume.hu, axes, (low, high), scale, out_range[0])
+
+
+def prepare_minmax(
+    volume: CTVolume, *, shape: Sequence[int], patch: Sequence[int]
+) -> tuple[Floats, ModelGrid]:
+    """Prepare a volume as M3D-LaMed's data scripts do.
+
+    The whole volume is scaled from its own minimum and maximum to 0 to 1, cropped to
+    the voxels above 0 (MONAI's `CropForeground`) and stretched onto `shape` by
+    trilinear interpolation with `align_corners=False` (MONAI's `Resize`).
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    shape
+        Voxels (D, H, W) of the result, (32, 256, 256) for M3D.
+    patch
+        Voxels of one token, (4, 16, 16) for M3D.
+
+    Returns
+    -------
+    float32 [D, H, W] from 0 to 1, and the grid that lays its tokens on the scan. A
+    volume of one value gives zeros over the whole volume.
+    """
+    low, high = int(volume.hu.min()), int(volume.hu.max())
+    box = _foreground(volume.hu, low)
+    grid = ModelGrid.stretched(volume, shape=shape, patch=patch, box=box)
+    if high == low:
+        return np.zeros(grid.shape, dtype=np.float32), grid
+    part = volume.hu[tuple(slice(a, b) for a, b in zip(*box, strict=True))]
+    axes = [
+        _Axis.linear(n, 0.5 * size / n - 0.5, size / n, size, antialias=False)
+        for n, size in zip(grid.shape, part.shape, strict=True)
+    ]
+    return _resample(part, axes, (low, high), 1.0 / (high - low), 0.0), grid
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """How output samples of one axis are blended from input samples.
+
+    first, second: intp [n], the two input indices of each inside output sample.
+    weight: float32 [n], the share of `second`.
+    length: number of output samples.
+    inside: those that lie on the scan (they are contiguous).
+    matrix: float32 [n, size] in place of the pair, for wider kernels.
+    """
+
+    length: int
+    inside: slice
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    weight: Floats
+    matrix: Floats | None
+
+    @classmethod
+    def linear(cls, n: int, start: float, step: float, size: int, *, antialias: bool) -> _Axis:
+        """Blend `n` outputs at input positions start + k * step from `size` inputs."""
+        # Rounding in the affines must not push a voxel centre off the scan.
+        position = np.round(start + step * np.arange(n), 6)
+        on_scan = np.flatnonzero((position >= -0.5) & (position <= size - 0.5))
+        inside = slice(int(on_scan[0]), int(on_scan[-1]) + 1) if on_scan.size else slice(0, 0)
+        position = np.clip(position[inside], 0, size - 1)
+        first = np.minimum(position.astype(np.intp), max(size - 2, 0))
+        second = np.minimum(first + 1, size - 1)
+        weight = (position - first).astype(np.float32)
+        matrix = None
+        if antialias and abs(step) > 1:
+            distance = np.abs(np.arange(size)[None, :] - position[:, None]) / abs(step)
+            matrix = np.maximum(0.0, 1.0 - distance)
+            matrix = (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+        return cls(n, inside, first, second, weight, matrix)
+
+    def blend(self, array: Floats) -> Floats:
+        """Blend axis 0 of an array [size, m] into [n, m]."""
+        if self.matrix is not None:
+            return self.matrix @ array
+        if not self.weight.any():
+            return array[self.first]
+        low = array[self.first]
+        high = array[self.second]
+        high -= low
+        high *= self.weight[:, None]
+        high += low
+        return high
+
+    def blend_slice(self, hu: NDArray[np.int16], k: int) -> Floats:
+        """Blend input slices [size, h, w] into output slice `k` [h, w]."""
+        if self.matrix is not None:
+            used = np.flatnonzero(self.matrix[k])
+            total = np.zeros(hu.shape[1:], dtype=np.float32)
+            for j in used:
+                total += hu[j] * self.matrix[k, j]
+            return total
+        weight = self.weight[k]
+        low = hu[self.first[k]]
+        if weight == 0:
+            return low.astype(np.float32)
+        result = np.multiply(low, 1 - weight, dtype=np.float32)
+        result += np.multiply(hu[self.second[k]], weight, dtype=np.float32)
+        return result
+
+
+def _resample(
+    hu: NDArray[np.int16],
+    axes: Sequence[_Axis],
+    hu_range: tuple[float, float],
+    scale: float,
+    offset: float,
+) -> Floats:
+    """Blend, clip and scale `hu` along its three axes; outside the scan is `offset`."""
+    depth, height, width = axes
+    out = np.full([axis.length for axis in axes], offset, dtype=np.float32)
+    inner = out[depth.inside, height.inside, width.inside]
+
+    def fill(k: int) -> None:
+        plane = depth.blend_slice(hu, k)
+        plane = height.blend(plane)
+        plane = width.blend(np.ascontiguousarray(plane.T)).T
+        np.clip(plane, hu_range[0], hu_range[1], out=plane)
+        plane -= np.float32(hu_range[0])
+        plane *= np.float32(scale)
+        plane += np.float32(offset)
+        inner[k] = plane
+
+    if inner.size:
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            list(pool.map(fill, range(len(inner))))
+    return out
+
+
+def _steps(volume: CTVolume, grid: ModelGrid) -> tuple[list[float], list[float]]:
+    """Return where each box axis starts and how far it steps, in voxels of the volume."""
+    relative = np.linalg.inv(volume.affine) @ grid.affine
+    linear = relative[:3, :3]
+    steps = np.diag(linear)
+    # A thousandth of a voxel over the whole box.
+    drift = np.abs(linear - np.diag(steps)) * np.asarray(grid.shape)
+    if drift.max() > 1e-3 or steps.min() <= 0:
+        raise ValueError("the axes of the grid must run along the volume's (I, P, L) axes")
+    return [float(v) for v in relative[:3, 3]], [float(v) for v in steps]
+
+
+def _foreground(hu: NDArray[np.int16], low: int) -> tuple[list[int], list[int]]:
+    """Return the index box of the voxels above `low`, the whole array if there are none."""
+    above = [np.zeros(n, dtype=bool) for n in hu.shape]
+    for i, plane in enumerate(hu):
+        mask = plane > low
+        rows = mask.any(axis=1)
+        above[0][i] = rows.any()
+        above[1] |= rows
+        above[2] |= mask.any(axis=0)
+    if not above[0].any():
+        return [0, 0, 0], list(hu.shape)
+    spans = [np.flatnonzero(a) for a in above]
+    return [int(s[0]) for s in spans], [int(s[-1]) + 1 for s in spans]
