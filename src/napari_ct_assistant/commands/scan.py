@@ -110,7 +110,7 @@ def demo(
     with one_line_errors():
         problem = None if terminal or as_json else window_problem()
         if problem:
-            note(f"no window: {problem}; the report is drafted here instead")
+            note(f"no window can open here ({problem}); the report is drafted in the terminal")
         if path is None:
             from napari_ct_assistant.training.phantoms import make_phantom
 

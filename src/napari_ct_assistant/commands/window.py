@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import Final
@@ -20,12 +19,11 @@ _PROBE_SECONDS: Final = 60.0
 
 def window_problem() -> str | None:
     """Return why no window can open here, in one line; None where one can."""
-    if sys.platform == "linux" and not (
-        os.environ.get("DISPLAY")
-        or os.environ.get("WAYLAND_DISPLAY")
-        or os.environ.get("QT_QPA_PLATFORM")
-    ):
-        return "neither DISPLAY nor WAYLAND_DISPLAY is set"
+    from napari_ct_assistant.viewer.app import display_available
+
+    available, reason = display_available()
+    if not available:
+        return reason
     try:
         probe = subprocess.run(
             [sys.executable, "-c", _PROBE],
@@ -41,8 +39,6 @@ def window_problem() -> str | None:
     missing = missing_libraries()
     if missing:
         return describe(missing)
-    if "QtBindingsNotFoundError" in probe.stderr:
-        return "no Qt is installed; pip install 'napari-ct-assistant[all]' brings one"
     lines = [line.strip() for line in probe.stderr.splitlines() if line.strip()]
     if not lines:
         return f"Qt does not start (exit status {probe.returncode})"
