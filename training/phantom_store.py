@@ -16,7 +16,7 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.training.phantoms import PhantomTruth, draw_truth, make_phantom
+from napari_ct_assistant.training.phantoms import Truth, draw_truth, make_phantom
 
 
 class PhantomStore:
@@ -66,7 +66,7 @@ class PhantomStore:
         labels = np.load(_labels_file(self.folder, self.seeds[index]), allow_pickle=False)
         return np.unpackbits(labels["bits"]).reshape(labels["shape"])
 
-    def truth(self, index: int) -> PhantomTruth:
+    def truth(self, index: int) -> Truth:
         """Return labels, report and questions."""
         return draw_truth(self.seeds[index])
 

@@ -1,1 +1,50 @@
-"""."""
+"""What the model does for a reader: one scan read by one model.
+
+Importing this package costs nothing; torch and transformers come with `load_assistant`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from napari_ct_assistant.assistant.results import (
+    Answer,
+    FindingProbability,
+    ModelInfo,
+    ModelLoadError,
+    ReportDraft,
+    Sentence,
+)
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.generation import GenerationSettings
+    from napari_ct_assistant.assistant.loading import Assistant, load_assistant
+    from napari_ct_assistant.assistant.reading import Reading
+
+_HOME = {
+    "Assistant": "loading",
+    "load_assistant": "loading",
+    "Reading": "reading",
+    "GenerationSettings": "generation",
+}
+
+__all__ = [
+    "Answer",
+    "Assistant",
+    "FindingProbability",
+    "GenerationSettings",
+    "ModelInfo",
+    "ModelLoadError",
+    "Reading",
+    "ReportDraft",
+    "Sentence",
+    "load_assistant",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `name` (and torch) on first use (PEP 562)."""
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
