@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,8 @@ def decode(data: bytes, syntax: str, shape: tuple[int, int], itemsize: int) -> N
         )
     import imagecodecs
 
+    run: Callable[[bytes], NDArray[Any]]
+    damaged: type[Exception]
     if syntax in _JPEG_2000:
         claimed = _jpeg_2000_shape(data)
         run, damaged = imagecodecs.jpeg2k_decode, imagecodecs.Jpeg2kError
@@ -76,12 +80,12 @@ def decode(data: bytes, syntax: str, shape: tuple[int, int], itemsize: int) -> N
 
 def _name(syntax: str) -> str:
     """Return the UID with its registered name."""
-    from pydicom.uid import UID_dictionary
+    from pydicom.uid import UID
 
     if not all(c in "0123456789." for c in syntax) or not syntax:
         return "(unreadable)"
-    entry = UID_dictionary.get(syntax)
-    return f"{syntax} ({entry[0]})" if entry else syntax
+    name = UID(syntax).name
+    return f"{syntax} ({name})" if name != syntax else syntax
 
 
 def _jpeg_shape(data: bytes) -> tuple[int, int, int]:
@@ -105,11 +109,11 @@ def _jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:
     if start < 0 or len(data) < start + 42:
         raise CodestreamError("the compressed pixel data has no JPEG 2000 header; copy it again")
     x1, y1, x0, y0, tw, th, tx, ty, components = struct.unpack_from(">8LH", data, start + 8)
-    if tw and th and tx <= x0 and ty <= y0 and x1 > x0 and y1 > y0:
-        # A decoder keeps kilobytes for each tile.
-        if -(-(x1 - tx) // tw) * -(-(y1 - ty) // th) <= _MAX_TILES:
-            return y1 - y0, x1 - x0, components
-    raise CodestreamError("the JPEG 2000 header is damaged; copy it again")
+    sound = tw and th and tx <= x0 < x1 and ty <= y0 < y1
+    # A decoder keeps kilobytes for each tile.
+    if not sound or -(-(x1 - tx) // tw) * -(-(y1 - ty) // th) > _MAX_TILES:
+        raise CodestreamError("the JPEG 2000 header is damaged; copy it again")
+    return y1 - y0, x1 - x0, components
 
 
 def _decode_rle(data: bytes, shape: tuple[int, int], itemsize: int) -> NDArray[Any]:
@@ -125,7 +129,7 @@ def _decode_rle(data: bytes, shape: tuple[int, int], itemsize: int) -> NDArray[A
     edges = [*offsets[:count], len(data)]
     pixels = shape[0] * shape[1]
     planes = np.empty((*shape, itemsize), dtype=np.uint8)
-    for k, (a, b) in enumerate(zip(edges, edges[1:], strict=False)):
+    for k, (a, b) in enumerate(pairwise(edges)):
         # PackBits cannot do better than 64:1.
         if not 64 <= a < b <= len(data) or (b - a) * 64 < pixels:
             raise damaged

@@ -81,8 +81,8 @@ class CTVolume:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number of voxels along (I, P, L)."""
-        i, p, l = self.hu.shape
-        return i, p, l
+        feet, back, left = self.hu.shape
+        return feet, back, left
 
     @property
     def spacing(self) -> tuple[float, float, float]:

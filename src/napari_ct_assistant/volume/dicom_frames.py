@@ -43,7 +43,7 @@ class Instance:
     bits_stored: int
     signed: bool
     padding: tuple[int, int] | None
-    offset_table: tuple[bytes, bytes] | None
+    offset_table: bytes | None
     uid: bytes
     group: str
     acquisition: int
@@ -102,9 +102,9 @@ def read_frames(path: Path, header: Header) -> list[Frame]:
     bits = values.whole(0x00280100, 16, low=1, high=64)
     stored = values.whole(0x00280101, bits, low=1, high=bits)
     signed = values.whole(0x00280103, 0, low=0, high=1) == 1
-    padding = values.stored(0x00280120, signed, stored)
-    limit = values.stored(0x00280121, signed, stored)
-    table = header.values.get(0x7FE00001), header.values.get(0x7FE00002)
+    padding = values.stored(0x00280120, signed)
+    limit = values.stored(0x00280121, signed)
+    table = header.values.get(0x7FE00001, b"")
     rows = values.whole(0x00280010, None, low=1, high=MAX_SIDE)
     columns = values.whole(0x00280011, None, low=1, high=MAX_SIDE)
     instance = Instance(
@@ -119,7 +119,7 @@ def read_frames(path: Path, header: Header) -> list[Frame]:
         bits_stored=stored,
         signed=signed,
         padding=None if padding is None else _ordered(padding, padding if limit is None else limit),
-        offset_table=(table[0], table[1]) if table[0] and table[1] else None,
+        offset_table=table if table and len(table) % 8 == 0 else None,
         uid=header.values.get(0x00080018, b""),
         group=_group(header, rows, columns),
         acquisition=values.whole(0x00200012, 0, low=-(2**31), high=2**31),
@@ -262,7 +262,7 @@ class _Values:
             raise CTReadError(self._path, f"{_NAMES[tag]} {shown}; export it again")
         return value
 
-    def stored(self, tag: int, signed: bool, bits: int) -> int | None:
+    def stored(self, tag: int, signed: bool) -> int | None:
         """Return a stored pixel value (US or SS) in the sign of the pixels."""
         raw = self._values.get(tag, b"")
         if len(raw) < 2:

@@ -65,7 +65,6 @@ WANTED = frozenset(
         0x00281053,  # RescaleSlope
         0x00281054,  # RescaleType
         0x7FE00001,  # ExtendedOffsetTable
-        0x7FE00002,  # ExtendedOffsetTableLengths
     }
 )
 # Sequences that are entered: the functional groups of enhanced multi-frame CT.

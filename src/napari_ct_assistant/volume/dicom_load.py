@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import AIR, CTVolume
 from napari_ct_assistant.volume.dicom_frames import Frame
-from napari_ct_assistant.volume.dicom_pixels import read_slice
+from napari_ct_assistant.volume.dicom_pixels import SliceReader
 from napari_ct_assistant.volume.dicom_stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import ToIPL, axis_codes, is_usable
@@ -47,14 +47,16 @@ def load_stack(
     stored = turn.stored_view(hu)
     doubts = Doubts()
 
+    reader = SliceReader()
+
     def read(k: int) -> None:
-        _read_straight(stack, k, stored[k])
+        _read_straight(reader, stack, k, stored[k])
         doubts.add(stored[k])
 
     if stack.places is None:
         _in_threads(read, len(stack.frames), progress)
     else:
-        _read_between(stack, stored, doubts, progress)
+        _read_between(reader, stack, stored, doubts, progress)
     rescale = {(frame.slope, frame.intercept) for frame in stack.frames}
     warnings = [
         *stack.warnings,
@@ -99,41 +101,52 @@ def _in_threads(work: Callable[[int], None], count: int, progress: Progress | No
                 future.cancel()
 
 
-def _read_straight(stack: Stack, k: int, out: NDArray[np.int16]) -> None:
+def _read_straight(reader: SliceReader, stack: Stack, k: int, out: NDArray[np.int16]) -> None:
     """Read slice `k` of the file list onto the canvas `out`, shifted to where it belongs."""
     frame = stack.frames[k]
     if stack.shifts is None:
-        read_slice(frame, out)
+        reader.read(frame, out)
         return
     plane = np.empty((frame.file.rows, frame.file.columns), dtype=np.int16)
-    read_slice(frame, plane)
-    rows, columns = stack.shifts[k]
-    plane = _shift(plane, float(rows), out.shape[0])
-    out[...] = _shift(plane.T, float(columns), out.shape[1]).T
+    reader.read(frame, plane)
+    rows, columns = (float(shift) for shift in stack.shifts[k])
+    if out.shape[1] == plane.shape[1]:
+        _shift(plane, rows, out)
+    else:
+        wide = np.empty((plane.shape[0], out.shape[1]), dtype=np.int16)
+        _shift(plane.T, columns, wide.T)
+        _shift(wide, rows, out)
 
 
-def _shift(plane: NDArray[np.int16], shift: float, length: int) -> NDArray[np.int16]:
-    """Move rows [n, m] down by `shift` >= 0 rows on a canvas of air [length, m]."""
-    whole = int(np.floor(shift + 1e-6))
-    part = max(0.0, shift - whole)
-    canvas = np.full((length, plane.shape[1]), AIR, dtype=np.int16)
+def _shift(plane: NDArray[np.int16], shift: float, canvas: NDArray[np.int16]) -> None:
+    """Write rows [n, m], moved down by `shift` >= 0 rows, onto a canvas of air [l, m].
+
+    A fraction of a row is a linear blend of two rows; beyond the outermost is air.
+    """
     n = len(plane)
+    whole = int(np.floor(shift + 1e-6))
+    part = shift - whole
+    canvas[...] = AIR
     if part < 1e-3:
         canvas[whole : whole + n] = plane
-        return canvas
-    blend = np.multiply(plane[:-1], part, dtype=np.float32)
-    blend += np.multiply(plane[1:], 1 - part, dtype=np.float32)
-    np.rint(blend, out=blend)
-    canvas[whole + 1 : whole + n] = blend
-    # The outermost rows have air for a neighbour.
+        return
+    # Some rows at a time keeps the temporary small.
+    for start in range(1, n, 64):
+        stop = min(start + 64, n)
+        blend = np.multiply(plane[start - 1 : stop - 1], part, dtype=np.float32)
+        blend += np.multiply(plane[start:stop], 1 - part, dtype=np.float32)
+        canvas[whole + start : whole + stop] = np.rint(blend, out=blend)
     canvas[whole] = np.rint(plane[0] * (1 - part) + AIR * part)
-    if whole + n < length:
+    if whole + n < len(canvas):
         canvas[whole + n] = np.rint(plane[-1] * part + AIR * (1 - part))
-    return canvas
 
 
 def _read_between(
-    stack: Stack, stored: NDArray[np.int16], doubts: Doubts, progress: Progress | None
+    reader: SliceReader,
+    stack: Stack,
+    stored: NDArray[np.int16],
+    doubts: Doubts,
+    progress: Progress | None,
 ) -> None:
     """Read an uneven stack in order, blending two neighbours into each finished slice."""
     if stack.places is None:
@@ -149,7 +162,7 @@ def _read_between(
         for k in wanted:
             if k not in held:
                 held[k] = np.empty(shape, dtype=np.int16)
-                _read_straight(stack, k, held[k])
+                _read_straight(reader, stack, k, held[k])
                 if progress is not None:
                     progress(k + 1, len(stack.frames))
         if part == 0:

@@ -22,7 +22,7 @@ LPS_TO_RAS: Affine = np.diag([-1.0, -1.0, 1.0, 1.0])
 AXES = "IPL"
 
 
-def apply_affine(affine: Affine, points: ArrayLike) -> NDArray[np.float64]:
+def apply_affine(affine: NDArray[np.floating], points: ArrayLike) -> NDArray[np.float64]:
     """Map points [..., 3] through a 4x4 affine, giving [..., 3]."""
     p = np.asarray(points, dtype=np.float64)
     result: NDArray[np.float64] = p @ affine[:3, :3].T + affine[:3, 3]
@@ -36,8 +36,8 @@ def axis_codes(affine: Affine) -> str:
 
 def voxel_spacing(affine: Affine) -> tuple[float, float, float]:
     """Return the distance in mm between neighbours along each array axis."""
-    i, p, l = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    return float(i), float(p), float(l)
+    a, b, c = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    return float(a), float(b), float(c)
 
 
 def shear_degrees(affine: Affine) -> float:

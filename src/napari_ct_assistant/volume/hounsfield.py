@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX
 
-
 _BLOCK = 1 << 16
 
 
@@ -90,7 +89,7 @@ class Doubts:
             found.append(f"no voxel is below 0 HU (values run from {low} to {high}); {advice}")
         elif tissue < 0.002 and high < 400:
             found.append(
-                f"almost no voxel is in the range of soft tissue (values run from {low} to {high}); "
-                f"was the rescale applied twice? These are probably not HU ({scaled})"
+                f"almost no voxel is in the range of soft tissue (values run from {low} to "
+                f"{high}); was the rescale applied twice? These are probably not HU ({scaled})"
             )
         return found

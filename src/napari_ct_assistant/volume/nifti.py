@@ -7,12 +7,11 @@ import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from nibabel import Nifti1Header, Nifti2Header
 from nibabel.spatialimages import HeaderDataError
-from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.errors import CTReadError
@@ -73,7 +72,7 @@ def open_nifti(path: Path, progress: Progress | None = None) -> CTVolume:
             zipped = file.read(2) == _GZIP_MAGIC
             file.seek(0)
             if zipped:
-                file = stack.enter_context(gzip.open(file))  # type: ignore[assignment]
+                file = cast("IO[bytes]", stack.enter_context(gzip.open(file)))
             return _read(path, file, size * _MAX_DEFLATE if zipped else size, progress)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CTReadError(path, "the gzip data is damaged or cut off; copy it again") from error
@@ -286,9 +285,8 @@ def write_nifti(volume: CTVolume, path: str | Path) -> None:
         if path.name.endswith(".gz"):
             # Level 1 is an order faster than 9 and hardly larger; no time stamp, so
             # that the same volume is the same file.
-            file = stack.enter_context(
-                gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
-            )  # type: ignore[assignment]
+            zipped = gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
+            file = cast("IO[bytes]", stack.enter_context(zipped))
         file.write(header.binaryblock + bytes(4))
         for plane in volume.hu:
             file.write(np.ascontiguousarray(plane, dtype="<i2").data)

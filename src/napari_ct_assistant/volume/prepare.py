@@ -2,8 +2,8 @@
 
 Linear resampling of an axis-aligned box is separable: each output slice is a
 blend of two input slices, its rows a blend of two rows, its columns a blend of
-two columns. Doing it one output slice at a time touches only the slices that
-are needed and holds one slice of extra memory per worker.
+two columns, each a product with a sparse matrix. Doing it one output slice at a
+time touches only the voxels that are needed and holds a few slices per worker.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, kron
 
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.model_grid import ModelGrid
@@ -115,19 +116,16 @@ def prepare_minmax(
 class _Axis:
     """How output samples of one axis are blended from input samples.
 
-    first, second: intp [n], the two input indices of each inside output sample.
-    weight: float32 [n], the share of `second`.
     length: number of output samples.
-    inside: those that lie on the scan (they are contiguous).
-    matrix: float32 [n, size] in place of the pair, for wider kernels.
+    inside: those that lie on the scan (they are contiguous), n in number.
+    span: the input samples that are needed, m in number.
+    blend: sparse float32 [n, m], each row the shares of the input samples.
     """
 
     length: int
     inside: slice
-    first: NDArray[np.intp]
-    second: NDArray[np.intp]
-    weight: Floats
-    matrix: Floats | None
+    span: slice
+    blend: csr_array
 
     @classmethod
     def linear(cls, n: int, start: float, step: float, size: int, *, antialias: bool) -> _Axis:
@@ -135,46 +133,25 @@ class _Axis:
         # Rounding in the affines must not push a voxel centre off the scan.
         position = np.round(start + step * np.arange(n), 6)
         on_scan = np.flatnonzero((position >= -0.5) & (position <= size - 0.5))
-        inside = slice(int(on_scan[0]), int(on_scan[-1]) + 1) if on_scan.size else slice(0, 0)
+        if not on_scan.size:
+            return cls(n, slice(0, 0), slice(0, 0), csr_array((0, 0), dtype=np.float32))
+        inside = slice(int(on_scan[0]), int(on_scan[-1]) + 1)
         position = np.clip(position[inside], 0, size - 1)
-        first = np.minimum(position.astype(np.intp), max(size - 2, 0))
-        second = np.minimum(first + 1, size - 1)
-        weight = (position - first).astype(np.float32)
-        matrix = None
-        if antialias and abs(step) > 1:
-            distance = np.abs(np.arange(size)[None, :] - position[:, None]) / abs(step)
-            matrix = np.maximum(0.0, 1.0 - distance)
-            matrix = (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
-        return cls(n, inside, first, second, weight, matrix)
-
-    def blend(self, array: Floats) -> Floats:
-        """Blend axis 0 of an array [size, m] into [n, m]."""
-        if self.matrix is not None:
-            return self.matrix @ array
-        if not self.weight.any():
-            return array[self.first]
-        low = array[self.first]
-        high = array[self.second]
-        high -= low
-        high *= self.weight[:, None]
-        high += low
-        return high
-
-    def blend_slice(self, hu: NDArray[np.int16], k: int) -> Floats:
-        """Blend input slices [size, h, w] into output slice `k` [h, w]."""
-        if self.matrix is not None:
-            used = np.flatnonzero(self.matrix[k])
-            total = np.zeros(hu.shape[1:], dtype=np.float32)
-            for j in used:
-                total += hu[j] * self.matrix[k, j]
-            return total
-        weight = self.weight[k]
-        low = hu[self.first[k]]
-        if weight == 0:
-            return low.astype(np.float32)
-        result = np.multiply(low, 1 - weight, dtype=np.float32)
-        result += np.multiply(hu[self.second[k]], weight, dtype=np.float32)
-        return result
+        # A triangle as wide as the coarser of the two spacings.
+        reach = step if antialias and step > 1 else 1.0
+        first = np.floor(position - reach).astype(np.intp) + 1
+        source = first[:, None] + np.arange(int(np.ceil(2 * reach)))
+        share = np.maximum(0.0, 1.0 - np.abs(source - position[:, None]) / reach)
+        share[(source < 0) | (source >= size)] = 0.0
+        share /= share.sum(axis=1, keepdims=True)
+        source = np.clip(source, 0, size - 1)
+        low, high = int(source.min()), int(source.max()) + 1
+        edges = np.arange(len(position) + 1) * source.shape[1]
+        blend = csr_array(
+            (share.astype(np.float32).ravel(), (source - low).ravel(), edges),
+            shape=(len(position), high - low),
+        )
+        return cls(n, inside, slice(low, high), blend)
 
 
 def _resample(
@@ -188,20 +165,38 @@ def _resample(
     depth, height, width = axes
     out = np.full([axis.length for axis in axes], offset, dtype=np.float32)
     inner = out[depth.inside, height.inside, width.inside]
+    if not inner.size:
+        return out
+    hu = hu[depth.span, height.span, width.span]
+    low, high = (np.float32(limit) for limit in hu_range)
+    slices = depth.blend.indices.reshape(len(inner), -1)
+    shares = depth.blend.data.reshape(len(inner), -1)
 
-    def fill(k: int) -> None:
-        plane = depth.blend_slice(hu, k)
-        plane = height.blend(plane)
-        plane = width.blend(np.ascontiguousarray(plane.T)).T
-        np.clip(plane, hu_range[0], hu_range[1], out=plane)
-        plane -= np.float32(hu_range[0])
-        plane *= np.float32(scale)
-        plane += np.float32(offset)
-        inner[k] = plane
+    def fill(planes: range) -> None:
+        # Memory is taken once a thread: taking it anew for each slice costs more than
+        # the arithmetic does.
+        count, (_, rows, columns) = slices.shape[1], hu.shape
+        source = np.empty((count, rows, columns), dtype=np.float32)
+        turned = np.empty((columns, inner.shape[1]), dtype=np.float32)
+        # Slices and rows are blended in one product: the rows' blend stands once for
+        # each slice, side by side, and is scaled by the slice's share.
+        both = kron(np.ones((1, count), np.float32), height.blend, format="csr")
+        share, which = both.data.copy(), both.indices // rows
+        for k in planes:
+            for n, j in enumerate(slices[k]):
+                np.copyto(source[n], hu[j])
+            np.multiply(share, shares[k][which], out=both.data)
+            # Rows are blended faster than columns, so columns are made rows.
+            np.copyto(turned, (both @ source.reshape(-1, columns)).T)
+            plane = width.blend @ turned
+            np.clip(plane, low, high, out=plane)
+            plane -= low
+            plane *= np.float32(scale)
+            np.add(plane.T, np.float32(offset), out=inner[k])
 
-    if inner.size:
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            list(pool.map(fill, range(len(inner))))
+    workers = min(8, os.cpu_count() or 1, len(inner))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(fill, (range(w, len(inner), workers) for w in range(workers))))
     return out
 
 

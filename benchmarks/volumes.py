@@ -1,0 +1,213 @@
+"""Time reading and preparation of a scan beside SimpleITK, pydicom and MONAI.
+
+    python -m benchmarks.volumes [PATH]
+
+PATH is a DICOM series folder; by default the 275-slice chest of the shared data.
+Everything runs in one process on the same scan, each thing `--repeat` times in
+turn, and the median counts; the file cache is warm for all. Every other
+implementation is also compared in value, so that nobody is fast by being wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.volume import (
+    AIR,
+    CTReadError,
+    CTVolume,
+    ModelGrid,
+    list_series,
+    open_ct,
+    prepare,
+)
+
+Array = NDArray[Any]
+CHEST = Path(__file__).parents[1].parent / "shared" / "data" / "chest_lidc_0314"
+SHAPE, SPACING, PATCH = (112, 224, 224), (3.0, 1.5, 1.5), (8, 16, 16)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path", type=Path, nargs="?", default=CHEST)
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each (default 5)")
+    options = parser.parse_args()
+    try:
+        volume = open_ct(options.path)
+    except CTReadError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{options.path.name}: {volume.shape} voxels, spacing {volume.spacing} mm")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, median of {options.repeat}\n")
+    for line in volume.warnings:
+        print(f"warning: {line}")
+    benchmark_loading(options.path, volume, options.repeat)
+    print()
+    benchmark_preparation(volume, options.repeat)
+    return 0
+
+
+def benchmark_loading(path: Path, volume: CTVolume, repeat: int) -> None:
+    """Read the whole series with each reader."""
+    if not path.is_dir() or len(list_series(path)) != 1:
+        print("loading: needs a folder with one DICOM series")
+        return
+    readers: dict[str, Callable[[], Array]] = {"open_ct": lambda: open_ct(path).hu}
+    try:
+        import SimpleITK as sitk
+
+        sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        readers["SimpleITK ImageSeriesReader"] = lambda: _read_simpleitk(sitk, path)
+    except ImportError:
+        print("SimpleITK is not installed: pip install SimpleITK")
+    import pydicom
+
+    readers["pydicom loop"] = lambda: _read_pydicom(pydicom, path)
+    times, results = _race(readers, repeat)
+    _print_times("loading", times)
+    # The others give LPS (slice, row, column) with slices upwards, ours (I, P, L).
+    for name, other in results.items():
+        if name == "open_ct":
+            continue
+        if other.shape != volume.shape:
+            print(f"  {name}: shape {other.shape} differs (slices were resampled on load)")
+            continue
+        difference = np.abs(np.maximum(other[::-1], AIR) - volume.hu.astype(np.int32)).max()
+        print(f"  largest difference to {name}: {difference:g} HU")
+
+
+def benchmark_preparation(volume: CTVolume, repeat: int) -> None:
+    """Bring the volume to the box of E3D-GPT with each resampler."""
+    grid = ModelGrid.centred(volume, shape=SHAPE, spacing=SPACING, patch=PATCH)
+    ways: dict[str, Callable[[], Array]] = {"prepare": lambda: prepare(volume, grid)}
+    try:
+        import SimpleITK as sitk
+
+        image = sitk.GetImageFromArray(np.ascontiguousarray(volume.hu[::-1]))
+        image.SetSpacing(volume.spacing[::-1])
+        ways["SimpleITK ResampleImageFilter"] = lambda: _resample_simpleitk(
+            sitk, image, volume, grid
+        )
+    except ImportError:
+        print("SimpleITK is not installed: pip install SimpleITK")
+    try:
+        import torch
+        from monai.data import MetaTensor
+        from monai.transforms import Compose, ResizeWithPadOrCrop, ScaleIntensityRange, Spacing
+
+        # MONAI wants RAS, index 0 to the right.
+        affine = volume.affine[:, [2, 1, 0, 3]]
+        tensor = MetaTensor(
+            torch.from_numpy(volume.hu.transpose(2, 1, 0)[None].astype(np.float32)),
+            affine=torch.from_numpy(affine),
+        )
+        spacing = Spacing(pixdim=SPACING[::-1], mode="bilinear")
+        transform = Compose(
+            [
+                spacing,
+                ScaleIntensityRange(a_min=-1000, a_max=1000, b_min=0, b_max=1, clip=True),
+                ResizeWithPadOrCrop(spatial_size=SHAPE[::-1], mode="constant", constant_values=0),
+            ]
+        )
+        ways["MONAI Spacing+Scale+PadOrCrop"] = lambda: transform(tensor)
+    except ImportError as error:
+        print(f"MONAI is not installed ({error}): pip install --no-deps monai")
+    times, results = _race(ways, repeat)
+    _print_times(f"preparation to {SHAPE} at {SPACING} mm", times)
+    for name, other in results.items():
+        if name.startswith("SimpleITK"):
+            _compare(name, results["prepare"], other)
+        if name.startswith("MONAI"):
+            _compare_monai(name, volume, other)
+
+
+def _race(
+    ways: dict[str, Callable[[], Any]], repeat: int
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Run every way in turn, `repeat` rounds; return median seconds and last results."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    results: dict[str, Any] = {}
+    for round_number in range(repeat + 1):
+        for name, way in ways.items():
+            results.pop(name, None)
+            start = time.perf_counter()
+            results[name] = way()
+            # The first round warms caches and imports.
+            if round_number:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(t) for name, t in times.items()}, results
+
+
+def _print_times(title: str, times: dict[str, float]) -> None:
+    ours = next(iter(times.values()))
+    print(title)
+    for name, seconds in times.items():
+        print(f"  {name:<32} {seconds:8.3f} s   {seconds / ours:6.1f}x")
+
+
+def _read_simpleitk(sitk: Any, path: Path) -> Array:
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(path)))
+    return sitk.GetArrayFromImage(reader.Execute())
+
+
+def _read_pydicom(pydicom: Any, path: Path) -> Array:
+    slices = [pydicom.dcmread(file, force=True) for file in path.iterdir()]
+    slices = [s for s in slices if "PixelData" in s]
+    for s in slices:
+        if not hasattr(s.file_meta, "TransferSyntaxUID"):
+            s.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    slices.sort(key=lambda s: float(s.ImagePositionPatient[2]))
+    hu = [s.pixel_array * float(s.RescaleSlope) + float(s.RescaleIntercept) for s in slices]
+    return np.stack(hu).astype(np.int16)
+
+
+def _resample_simpleitk(sitk: Any, image: Any, volume: CTVolume, grid: ModelGrid) -> Array:
+    # In the image's own frame: its slices run upwards, ours downwards.
+    index = np.linalg.inv(volume.affine) @ grid.affine[:, 3]
+    start = np.array([index[2], index[1], volume.shape[0] - 1 - index[0]])
+    start[2] -= (SHAPE[0] - 1) * SPACING[0] / volume.spacing[0]
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize(SHAPE[::-1])
+    resampler.SetOutputSpacing(SPACING[::-1])
+    resampler.SetOutputOrigin((start * np.array(volume.spacing[::-1])).tolist())
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(-1000)
+    resampler.SetOutputPixelType(sitk.sitkFloat32)
+    box = sitk.GetArrayFromImage(resampler.Execute(image))[::-1]
+    return (np.clip(box, -1000, 1000) + 1000) / 2000
+
+
+def _compare_monai(name: str, volume: CTVolume, other: Any) -> None:
+    """Prepare on MONAI's own voxel centres, which start at the first voxel's centre."""
+    grid = ModelGrid(SHAPE, PATCH, other.affine.numpy()[:, [2, 1, 0, 3]])
+    _compare(name, prepare(volume, grid), other.numpy()[0].transpose(2, 1, 0))
+
+
+def _compare(name: str, ours: Array, other: Array) -> None:
+    """Print the difference where both interpolate, i.e. away from padding and the last voxel."""
+    inside = (slice(2, -2),) * 3
+    scanned = np.argwhere(other[inside] > 0)
+    box = tuple(
+        slice(int(a) + 4, int(b) - 4)
+        for a, b in zip(scanned.min(axis=0), scanned.max(axis=0) + 1, strict=True)
+    )
+    difference = np.abs(ours[box] - other[box])
+    print(
+        f"  difference to {name}: at most {difference.max():.2e}, "
+        f"mean {difference.mean():.2e} (of 0 to 1)"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
