@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.volume import CTVolume
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -15,3 +20,28 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real CT data is absent: no shared/data folder beside the project")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny model with random weights."""
+    from tests.tiny_model import save_tiny_model
+
+    return save_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny-model")
+
+
+@pytest.fixture(scope="session")
+def small_volume() -> CTVolume:
+    """Return a small CT with an odd geometry: a bright ball in a body of water in air."""
+    from napari_ct_assistant.volume import CTVolume
+
+    shape, spacing = (40, 60, 50), (8.0, 5.0, 6.0)
+    i, p, l = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
+    hu = np.full(shape, -1000, np.int16)
+    hu[(p / 24) ** 2 + (l / 20) ** 2 < 1] = 0
+    hu[(i - 5) ** 2 + (p + 6) ** 2 + (l - 8) ** 2 < 16] = 300
+    affine = np.zeros((4, 4))
+    # Index axes run to I, P, L; RAS is the other way round.
+    affine[2, 0], affine[1, 1], affine[0, 2] = -spacing[0], -spacing[1], -spacing[2]
+    affine[:, 3] = (140.0, 120.0, 30.0, 1.0)
+    return CTVolume(hu=hu, affine=affine, series="test")

@@ -159,7 +159,9 @@ class Recipe(_Strict):
         if self.stage in ("mae", "ground") and self.encoder is None:
             raise ValueError(f"stage {self.stage} needs `encoder`")
         if self.stage == "align" and (self.encoder is None or self.model is None):
-            raise ValueError("stage align needs `encoder` and `model` (the language model's folder)")
+            raise ValueError(
+                "stage align needs `encoder` and `model` (the language model's folder)"
+            )
         if self.stage == "instruct" and self.model is None:
             raise ValueError("stage instruct needs `model` (what stage align wrote)")
         return self
@@ -206,7 +208,9 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
     if not file.exists():
         bundled = RECIPES / f"{path}.yaml"
         if not bundled.exists():
-            names = sorted(str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.rglob("*.yaml"))
+            names = sorted(
+                str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.rglob("*.yaml")
+            )
             raise RecipeError(f"{path}: no such recipe; bundled are {', '.join(names)}")
         file = bundled
     text = file.read_text(encoding="utf-8")

@@ -42,7 +42,10 @@ def add_lora(model: VolumeLanguageModel, lora: Lora) -> nn.Module:
 
 
 def train_conversations(
-    recipe: Recipe, model: VolumeLanguageModel, processor: VolumeLanguageProcessor, store: PhantomStore
+    recipe: Recipe,
+    model: VolumeLanguageModel,
+    processor: VolumeLanguageProcessor,
+    store: PhantomStore,
 ) -> None:
     """Train what is trainable on a store's conversations, and write model and processor."""
     cache = TokenCache(recipe.path(store.folder) / "tokens", model.vision_tower, store)

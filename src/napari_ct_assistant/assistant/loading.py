@@ -57,9 +57,7 @@ class Assistant:
         """Where the model is, e.g. "cpu" or "cuda:0"; "closed" after `close`."""
         return "closed" if self.model is None else str(self.model.device)
 
-    def read(
-        self, volume: CTVolume, *, progress: Callable[[str], None] | None = None
-    ) -> Reading:
+    def read(self, volume: CTVolume, *, progress: Callable[[str], None] | None = None) -> Reading:
         """Encode a scan once; everything asked of the reading reuses it.
 
         Parameters

@@ -244,9 +244,7 @@ class Reading:
         self, question: str, on_text: OnText | None, cancel: threading.Event | None
     ) -> _Said:
         model, processor = self._model(), self.assistant.processor
-        ids = torch.tensor(
-            [self._prefix + processor.question_ids(question)], device=model.device
-        )
+        ids = torch.tensor([self._prefix + processor.question_ids(question)], device=model.device)
         streamer = CallbackStreamer(processor.tokenizer, on_text)
         with self._busy:
             try:
@@ -261,7 +259,9 @@ class Reading:
                     **self.assistant.settings.to_generate(processor.max_new_tokens),
                 )
             finally:
-                self._cache.crop(len(self._prefix))
+                beyond = self._cache.get_seq_length() - len(self._prefix)
+                if beyond > 0:
+                    self._cache.crop(-beyond)
         answer = out[0, ids.shape[1] :].tolist()
         ended = bool(answer) and answer[-1] in _eos_ids(model, processor)
         return _Said(
@@ -326,9 +326,7 @@ def _token_spans(
     tokenizer: Any, ids: list[int], spans: list[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Turn character spans of the decoded text into token spans."""
-    ends = [
-        len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))
-    ]
+    ends = [len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))]
     result = []
     for begin, end in spans:
         inside = [i for i, e in enumerate(ends) if begin < e <= end]
@@ -336,9 +334,7 @@ def _token_spans(
     return result
 
 
-def _look_at(
-    assistant: Assistant, volume: CTVolume, grid: ModelGrid, tokens: Tensor
-) -> list[str]:
+def _look_at(assistant: Assistant, volume: CTVolume, grid: ModelGrid, tokens: Tensor) -> list[str]:
     """Say what a reader should know about this scan and this model."""
     notes = []
     box = [n * s for n, s in zip(grid.shape, grid.spacing, strict=True)]

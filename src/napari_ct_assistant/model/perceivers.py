@@ -197,15 +197,11 @@ class LocalQFormerPerceiver(Perceiver):
 
 
 def _average(inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True) -> Perceiver:
-    return PoolingPerceiver(
-        inputs, outputs, grid, kernel, bias, pool=nn.functional.avg_pool3d
-    )
+    return PoolingPerceiver(inputs, outputs, grid, kernel, bias, pool=nn.functional.avg_pool3d)
 
 
 def _maximum(inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True) -> Perceiver:
-    return PoolingPerceiver(
-        inputs, outputs, grid, kernel, bias, pool=nn.functional.max_pool3d
-    )
+    return PoolingPerceiver(inputs, outputs, grid, kernel, bias, pool=nn.functional.max_pool3d)
 
 
 PERCEIVERS: dict[str, Callable[..., Perceiver]] = {

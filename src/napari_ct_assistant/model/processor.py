@@ -54,7 +54,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        *,
+        # Not keyword-only: `from_pretrained` drops keyword-only arguments of a saved processor.
         size: Size3D = (112, 224, 224),
         patch: Size3D = (8, 16, 16),
         num_visual_tokens: int = 343,
@@ -74,7 +74,9 @@ class VolumeLanguageProcessor(ProcessorMixin):
         if "{image}" not in prompt or "{question}" not in prompt:
             raise ValueError(f"the prompt needs {{image}} and {{question}}, got {prompt!r}")
         if prompt.index("{image}") > prompt.index("{question}"):
-            raise ValueError(f"the image comes before the question (its cache is shared): {prompt!r}")
+            raise ValueError(
+                f"the image comes before the question (its cache is shared): {prompt!r}"
+            )
         self.size = tuple(size)
         self.patch = tuple(patch)
         self.num_visual_tokens = num_visual_tokens

@@ -47,7 +47,9 @@ class ConvolutionStem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [B, 1, D, H, W] -> tokens [B, d, h, w, C]."""
-        grid = tuple(size // patch for size, patch in zip(x.shape[2:], self.patch_size, strict=True))
+        grid = tuple(
+            size // patch for size, patch in zip(x.shape[2:], self.patch_size, strict=True)
+        )
         channels = [((x - low) / (high - low)).clamp(0, 1) for low, high in self.windows]
         x = torch.cat(channels, dim=1)  # [B, windows, D, H, W]
         # Channels last is 1.3x faster for few channels on CPU.
