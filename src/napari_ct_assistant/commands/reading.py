@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,7 +23,7 @@ from napari_ct_assistant.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant import ModelInfo, Reading
+    from napari_ct_assistant.assistant import Reading
 
 
 def report(
@@ -98,16 +98,15 @@ def screen(
         if as_json:
             print_json(
                 {
-                    "findings": [
-                        {"name": finding.name, "probability": finding.probability}
-                        for finding in findings
-                    ],
-                    "model": model_json(info),
+                    "findings": [finding.to_json() for finding in findings],
+                    "model": info.to_json(),
                 }
             )
         else:
             for finding in findings:
-                typer.echo(f"{finding.name:<36}{finding.probability:>7.1%}")
+                # Of a finding that the model does not recognise its number says nothing.
+                said = f"{finding.probability:>7.1%}" if finding.judged else "      -  not judged"
+                typer.echo(f"{finding.name:<36}{said}")
             print_notice(info.notice)
         end_if_stopped(cancel.is_set(), "what was screened is above")
 
@@ -115,13 +114,3 @@ def screen(
 def write(piece: str) -> None:
     """Print a piece of streamed text at once."""
     typer.echo(piece, nl=False)
-
-
-def model_json(model: ModelInfo) -> dict[str, Any]:
-    """Return who answered, as every result's JSON has it."""
-    return {
-        "name": model.name,
-        "weights_sha256": model.weights_sha256,
-        "trained_on": model.trained_on,
-        "notice": model.notice,
-    }

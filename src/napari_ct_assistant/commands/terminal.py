@@ -139,11 +139,25 @@ def read_scan(volume: CTVolume, model: str, device: str | None) -> tuple[Reading
     note(f"loading the model {model}")
     from napari_ct_assistant.assistant import load_assistant
 
+    if device is not None:
+        _check_device(device)
+
     assistant = load_assistant(model, device=device)
     reading = assistant.read(volume, progress=note)
     for warning in reading.warnings:
         note(f"warning: {warning}")
     return reading, assistant.info
+
+
+def _check_device(device: str) -> None:
+    """Exit where torch has no device of that name, or cannot use it here."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:  # torch raises either
+        reason = str(error).partition("\n")[0]
+        raise fail(f"--device {device}: {reason}; leave it out for the best there is") from error
 
 
 def print_notice(notice: str) -> None:
