@@ -61,7 +61,7 @@ class Canvas:
     def __post_init__(self) -> None:
         self.hu = np.full(self.shape, -1000.0, np.float32)
         self.lung = np.zeros(self.shape, np.float32)
-        self.wall = np.empty(self.shape, np.float32)
+        self.wall = np.full(self.shape, -99.0, np.float32)
         self.axes = tuple(
             ((np.arange(n) - (n - 1) / 2) * s).astype(np.float32)
             for n, s in zip(self.shape, self.spacing, strict=True)
@@ -143,33 +143,41 @@ class Canvas:
                 if mask is not None:
                     mask[hit[0]] |= hit[1] > 0.5
 
-    def stamps(self, points: Any, radii: Any, out: Floats) -> None:
+    def stamps(self, points: Any, radii: Any, out: Floats) -> NDArray[np.int64]:
         """Max many small balls (scanner points [n, 3], radii [n] mm) into a weight volume.
 
-        Vectorised over the points: each size of ball has one stencil of voxels.
+        Vectorised over the points: each size of ball has one stencil of voxels. Returns the
+        flat indices touched, some more than once.
         """
         p, r = np.asarray(points, np.float32), np.asarray(radii, np.float32)
         spacing = np.asarray(self.spacing, np.float32)
         half = (np.asarray(self.shape, np.float32) - 1) / 2
-        centre = np.rint(p / spacing + half).astype(np.int32)
+        at = p / spacing + half
+        centre = np.rint(at).astype(np.int32)
+        p = (centre - at) * spacing
+        strides = np.array([self.shape[1] * self.shape[2], self.shape[2], 1], np.int32)
         size = np.ceil(r / 0.75).astype(int)
         flat = out.reshape(-1)
+        touched = [np.zeros(0, np.int64)]
         for s in np.unique(size):
-            sel = size == s
-            reach = s * 0.75 + self.edge / 2
+            reach = s * 0.75 + self.edge * 0.6
             k = [int(np.ceil(reach / v - 0.3)) for v in spacing]
+            room = (centre >= k) & (centre < np.asarray(self.shape) - k)
+            sel = (size == s) & room.all(1)
             grid = np.stack(np.meshgrid(*[np.arange(-m, m + 1) for m in k], indexing="ij"), -1)
-            grid = grid.reshape(-1, 3)
-            keep = np.linalg.norm(np.maximum(np.abs(grid) - 0.6, 0) * spacing, axis=1) <= reach
-            grid = grid[keep].astype(np.int32)
-            ijk = centre[sel][:, None, :] + grid[None]
-            inside = ((ijk >= 0) & (ijk < np.asarray(self.shape))).all(-1)
-            delta = (ijk - half) * spacing - p[sel][:, None, :]
-            delta[..., 0] *= self.z_squeeze
-            w = soft(r[sel][:, None] - np.sqrt((delta * delta).sum(-1)), self.edge * 1.2)
-            use = inside & (w > 0.02)
-            index = (ijk[..., 0] * self.shape[1] + ijk[..., 1]) * self.shape[2] + ijk[..., 2]
-            np.maximum.at(flat, index[use], w[use].astype(np.float32))
+            grid = grid.reshape(-1, 3).astype(np.int32)
+            keep = np.linalg.norm(np.maximum(np.abs(grid) - 0.5, 0) * spacing, axis=1) <= reach
+            grid = grid[keep]
+            step = grid * spacing
+            d2 = ((p[sel, 0, None] + step[:, 0]) * self.z_squeeze) ** 2
+            d2 += (p[sel, 1, None] + step[:, 1]) ** 2
+            d2 += (p[sel, 2, None] + step[:, 2]) ** 2
+            w = soft(r[sel, None] - np.sqrt(d2), self.edge * 1.2)
+            use = w > 0.02
+            index = (centre[sel] @ strides)[:, None] + (grid @ strides)[None]
+            np.maximum.at(flat, index[use], w[use])
+            touched.append(index[use].astype(np.int64))
+        return np.concatenate(touched)
 
     def noise(self, rng: np.random.Generator, pitch: float, box: Box) -> Floats:
         """Smooth unit noise on a lattice of `pitch` mm, sampled on the box.

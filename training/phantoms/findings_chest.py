@@ -46,7 +46,7 @@ def coronary_plaques(canvas: Canvas, p: Patient, t: FindingTruth, heart: Heart) 
     n = {"mild": 3, "moderate": 6, "severe": 11}[t.severity or "mild"]
     for k in range(n):
         course = courses[0 if k == 0 else int(rng.choice(3, p=[0.5, 0.25, 0.25]))]
-        i = int(rng.integers(1, max(2, int(len(course) * 0.6))))
+        i = int(rng.integers(len(course) // 6, int(len(course) * 0.7)))
         piece = course[i : i + int(rng.integers(3, 8))]
         if len(piece) > 1:
             canvas.tube(piece, float(rng.uniform(1.7, 2.4)), float(rng.uniform(600, 950)), mask=out)
@@ -58,14 +58,11 @@ def nodes(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     rng = part_rng(p.seed, "draw Lymphadenopathy")
     out = np.zeros(canvas.shape, bool)
     r = (t.size_mm or 16.0) / 2
-    s = -1.0 if t.side == "right" else 1.0
-    wall = float(p.cavity_radius(np.arctan2(-14, 118 * s), -78.0))
-    axilla = np.array([-84.0, -0.12 * wall, s * (wall + 22)])
     base = {
         "paratracheal": np.array([-70.0, 4, -16 - r * 0.6]),
         "subcarinal": np.array([-30.0 + r * 0.4, 18, -2]),
         "prevascular": np.array([-66.0, -44, 8 + r * 0.5]),
-        "axillary": axilla,
+        "axillary": p.armpit(-1 if t.side == "right" else 1),
     }[t.detail or "paratracheal"]
     spread = np.array([1.0, 0.35, 0.35])
     for k in range(t.count):

@@ -55,6 +55,13 @@ def _blob(
     return box, depth
 
 
+def _within_lobe(canvas: Canvas, p: Patient, box: Box, depth: Floats, lobe: str | None) -> Floats:
+    """Cut a blob at the fissures of its lobe."""
+    own = p.lobe(*canvas.patient_axes(box)) == LOBES.index(lobe or LOBES[0])
+    out: Floats = np.where(own, depth, np.minimum(depth, -6.0)).astype(np.float32)
+    return out
+
+
 def _centre(p: Patient, rng: np.random.Generator, lobe: str, depth: float) -> Any:
     return p.frame.to_scanner(p.spot(rng, LOBES.index(lobe), depth))
 
@@ -77,7 +84,7 @@ def mosaic(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     box = _lungs(canvas, p)
     light = soft(canvas.noise(rng, 26, box) + 0.3 * canvas.noise(rng, 9, box), 0.16)
     lung = canvas.lung[box]
-    canvas.hu[box] += lung * (light * 85 - 35)
+    canvas.hu[box] += lung * (light * 100 - 42)
     mask = np.zeros(canvas.shape, bool)
     mask[box] = lung > 0.5
     return mask
@@ -86,12 +93,13 @@ def mosaic(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 def opacity(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     """Ground glass: denser than lung, vessels still seen."""
     rng = part_rng(p.seed, "draw Lung opacity")
-    r = {"small": 18, "moderate": 28, "large": 42}[t.severity or "small"]
-    c = _centre(p, rng, t.lobe or LOBES[0], min(r * 0.6, 22))
+    r = {"small": 20, "moderate": 29, "large": 42}[t.severity or "small"]
+    c = _centre(p, rng, t.lobe or LOBES[0], min(r * 0.7, 20))
     hit = _blob(canvas, rng, c, r * rng.uniform(0.85, 1.15, 3), 0.22, 11)
     if hit is None:
         return np.zeros(canvas.shape, bool)
     box, depth = hit
+    depth = _within_lobe(canvas, p, box, depth, t.lobe)
     tex = canvas.noise(rng, 5, box)
     return _apply(canvas, box, soft(depth, 5.0) * 0.92, -560 + 45 * tex)
 
@@ -100,11 +108,12 @@ def consolidation(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     """Lung filled with soft tissue; bronchi stay open in it (painted later)."""
     rng = part_rng(p.seed, "draw Consolidation")
     r = {"small": 17, "moderate": 27, "large": 40}[t.severity or "small"]
-    c = _centre(p, rng, t.lobe or LOBES[0], min(r * 0.45, 14))
+    c = _centre(p, rng, t.lobe or LOBES[0], min(r * 0.6, 15))
     hit = _blob(canvas, rng, c, r * rng.uniform(0.85, 1.15, 3), 0.25, 12)
     if hit is None:
         return np.zeros(canvas.shape, bool)
     box, depth = hit
+    depth = _within_lobe(canvas, p, box, depth, t.lobe)
     tex = canvas.noise(rng, 6, box)
     halo = soft(depth + 4, 8.0) * 0.5
     canvas.paint(box, halo * canvas.lung[box], -550, solid=False)
@@ -119,7 +128,7 @@ def atelectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     out = np.zeros(canvas.shape, bool)
     side = -1.0 if "right" in lobe else 1.0
     if t.detail == "linear":
-        tilt = rng.uniform(-0.25, 0.25, 2)
+        tilt = rng.uniform(-0.4, 0.4, 2)
         normal = np.array([1.0, tilt[0], tilt[1] + 0.15 * side])
         normal /= np.linalg.norm(normal)
         for shift in (0.0, rng.uniform(14, 22)) if rng.random() < 0.5 else (0.0,):
@@ -129,20 +138,28 @@ def atelectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
                 continue
             z, y, x = canvas.scanner_axes(box)
             dz, dy, dx = z - np.float32(c[0]), y - np.float32(c[1]), x - np.float32(c[2])
-            plate = np.abs(
+            plate = (
                 dz * np.float32(normal[0]) + dy * np.float32(normal[1]) + dx * np.float32(normal[2])
             )
+            plate = np.abs(plate + 2.5 * canvas.noise(rng, 22, box))
             extent = 1 - np.sqrt((dy / 36) ** 2 + (dx / 32) ** 2)
+            extent = extent + 0.25 * canvas.noise(rng, 14, box)
             w = soft(np.minimum(2.6 - plate, extent * 20), 1.8)
             out |= _apply(canvas, box, w, 35)
         return out
-    # Wedge: base on the diaphragm and the back wall.
-    cz = float(p.dome(np.array(55.0), np.array(58.0 * side))) - 22
-    c = p.frame.to_scanner(np.array([cz, 62.0, 52.0 * side]) if "lower" in lobe else q)
-    hit = _blob(canvas, rng, c, (26, 17, 32), 0.12, 14)
-    if hit is not None:
-        box, depth = hit
-        out |= _apply(canvas, box, soft(depth, 1.6), 55 if p.contrast == "none" else 85)
+    # Collapsed lower lobe: a sharp triangle beside the spine, wider towards the diaphragm.
+    box = _lungs(canvas, p, "right" if side < 0 else "left")
+    z, y, x = canvas.patient_axes(box)
+    deep = float(rng.uniform(26, 36))
+    if p.effusion.side in (t.side, "both"):
+        # In front of the fluid that may lie behind it.
+        deep += 0.8 * (p.effusion.size_mm or 0.0)
+    grow = np.clip((z + 20) / 75, 0, 1)
+    lateral = (18 + deep * grow) - np.abs(x) + (y - 30) * np.float32(0.55)
+    behind = y - (58 - deep * grow) + (np.abs(x) - 40) * np.float32(0.25)
+    w = soft(np.minimum(np.minimum(lateral, behind), z + 14) * np.float32(0.8), canvas.edge)
+    w = w * (x * side > 4)
+    out |= _apply(canvas, box, w.astype(np.float32), 55 if p.contrast == "none" else 85)
     return out
 
 
@@ -178,16 +195,15 @@ def fibrosis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     """Scar: irregular strands running in from a thickened, retracted pleura."""
     rng = part_rng(p.seed, "draw Pulmonary fibrotic sequela")
     lobe = t.lobe or LOBES[0]
-    pts = p.lung_points(rng, 1500, 1.0)
-    pts = pts[p.lobe(*pts.T) == LOBES.index(lobe)]
     # Apical scars in the upper lobes, peripheral ones elsewhere.
-    depth = p.lung_depth(*pts.T)
-    score = pts[:, 0] + 2 * depth if "upper" in lobe else depth * 3 + rng.uniform(0, 12, len(pts))
+    pts, depth = p.clear_points(rng, LOBES.index(lobe))
+    score = p.wall_depth(*pts.T) * 2 + rng.uniform(0, 12, len(pts))
+    if "upper" in lobe:
+        score = pts[:, 0] + 2 * depth
     anchor = pts[int(np.argmin(score))]
     w = np.zeros(canvas.shape, np.float32)
-    inward = np.array([anchor[0] * 0.2, 0.0, np.sign(anchor[2]) * 48]) - anchor
-    if "upper" in lobe:
-        inward = np.array([0.0, 6.0, np.sign(anchor[2]) * 52]) - anchor + (0, 0, 0)
+    middle = (anchor[0] * 0.2, 0.0, np.sign(anchor[2]) * 48)
+    inward = np.array(middle if "upper" not in lobe else (0.0, 6.0, middle[2])) - anchor
     inward /= np.linalg.norm(inward)
     at, rad = [], []
     for _ in range(16):
@@ -211,21 +227,17 @@ def effusion(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     """Free fluid: a crescent along the dependent chest wall, thickest at the base."""
     rng = part_rng(p.seed, "draw Pleural effusion")
     out = np.zeros(canvas.shape, bool)
-    size = t.size_mm or 15.0
     for side in ("right", "left"):
         share = float(rng.uniform(0.8, 1.0))
         if t.side not in (side, "both"):
             continue
-        thick = size if t.side == side else size * share
+        share = 1.0 if t.side == side else share
         box = _lungs(canvas, p, side)
         z, y, x = canvas.patient_axes(box)
         s = -1 if side == "right" else 1
-        theta = np.arctan2(y, x * s)
-        back = np.clip((np.sin(theta) + 0.25) / 0.9, 0, 1) ** 1.3
-        top = {"small": 10, "moderate": -35, "large": -85}[t.severity or "small"]
-        rise = np.clip((z - top) / 75, 0, 1) ** 0.8
+        thick = (p.fluid_depth(z, y, x) * share).astype(np.float32)
         own = soft(x * s - 4, 2.0)
-        w = soft(np.float32(thick) * back * rise - canvas.wall[box], canvas.edge)
+        w = soft(thick - canvas.wall[box], canvas.edge)
         out |= _apply(canvas, box, (w * own).astype(np.float32), 10, solid=True)
     return out
 
@@ -239,12 +251,12 @@ def septal(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     outer = np.interp(z, [-130, -30, 40], [10, 26, 40]).astype(np.float32)
     zone = soft(outer - wall, 12.0)
     lines = np.zeros(wall.shape, np.float32)
-    for _ in range(2):
-        n = canvas.noise(rng, 11, box)
-        # Zero crossings of smooth noise are closed sheets; scale to mm by the slope.
-        lines = np.maximum(lines, soft(0.14 - np.abs(n), 0.14))
-    _apply(canvas, box, zone * 0.22, -640)
-    _apply(canvas, box, lines * zone * 0.85, -180)
+    for _ in range(3):
+        # Zero crossings of smooth noise are thin sheets; several cut the lung into cells.
+        n = canvas.noise(rng, 17, box)
+        lines = np.maximum(lines, soft(0.09 - np.abs(n), 0.09))
+    _apply(canvas, box, zone * 0.15, -650)
+    _apply(canvas, box, lines * zone * 0.85, -330)
     mask = np.zeros(canvas.shape, bool)
     mask[box] = (zone > 0.5) & (canvas.lung[box] > 0.5)
     return mask

@@ -24,18 +24,11 @@ def grow(
     middle of the leaves that it feeds. Returns points [n, 3] canonical, radii [n] in mm and
     level [n] (0 at the hilum to 3).
     """
-    ends = p.lung_points(rng, leaves, depth=3.0)
-    pts: list[Points] = []
-    rad: list[Points] = []
-    lev: list[Points] = []
+    ends = p.lung_points(rng, leaves, depth=2.0)
+    stretches: list[tuple[Any, Any, float, float, int]] = []
 
     def line(a: Any, b: Any, ra: float, rb: float, level: int) -> None:
-        n = max(2, int(np.linalg.norm(b - a) / 1.3))
-        t = np.linspace(0, 1, n)[:, None]
-        sag = rng.normal(0, 0.06, 3) * np.linalg.norm(b - a)
-        pts.append(a + (b - a) * t + sag * (4 * t * (1 - t)))
-        rad.append(ra + (rb - ra) * t[:, 0])
-        lev.append(np.full(n, level, float))
+        stretches.append((a, b, ra, rb, level))
 
     def split(points: Points, size: int) -> list[Points]:
         if len(points) <= size:
@@ -45,7 +38,7 @@ def grow(
         half = len(points) // 2
         return split(points[order[:half]], size) + split(points[order[half:]], size)
 
-    scale = np.linspace(root, tip, 4) if root > 3 * tip else np.linspace(root, tip, 4)
+    scale = tip + (root - tip) * np.array([1.0, 0.62, 0.3, 0.0])
     for side in (-1, 1):
         mine = ends[np.sign(ends[:, 2]) == side]
         if len(mine) < 8:
@@ -62,20 +55,42 @@ def grow(
                     line(j2, j3, scale[2], (scale[2] + scale[3]) / 2, 2)
                     for leaf in twig:
                         line(j3, leaf, (scale[2] + scale[3]) / 2, tip, 3)
-    return np.concatenate(pts), np.concatenate(rad), np.concatenate(lev)
+    return _points_along(stretches, rng)
+
+
+def _points_along(
+    stretches: list[tuple[Any, Any, float, float, int]], rng: np.random.Generator
+) -> tuple[Points, Points, Points]:
+    """Points every 1.6 mm of slightly bent stretches (from, to, radius, radius, level)."""
+    a, b = (np.array([s[k] for s in stretches]) for k in (0, 1))
+    ra, rb, level = (np.array([s[k] for s in stretches], float) for k in (2, 3, 4))
+    length = np.linalg.norm(b - a, axis=1)
+    bend = rng.normal(0, 0.06, a.shape) * length[:, None]
+    n = np.maximum(2, (length / 1.6).astype(int))
+    which = np.repeat(np.arange(len(n)), n)
+    t = (np.arange(len(which)) - np.repeat(np.cumsum(n) - n, n)) / np.repeat(n - 1, n)
+    u = t[:, None]
+    points = a[which] + (b - a)[which] * u + bend[which] * (4 * u * (1 - u))
+    return points, ra[which] + (rb - ra)[which] * t, level[which]
 
 
 def paint_vessels(canvas: Canvas, p: Patient) -> None:
     """Arteries and veins, only where there is lung."""
     w = np.zeros(canvas.shape, np.float32)
-    for name, leaves, root in (("arteries", 150, 4.6), ("veins", 110, 4.0)):
-        pts, rad, _ = grow(p, part_rng(p.seed, "lung " + name), leaves, root, 0.55)
-        canvas.stamps(p.frame.to_scanner(pts), rad, w)
-    w *= np.minimum(canvas.lung * 1.5, 1)
-    index = np.flatnonzero(w)
-    hu = canvas.hu.reshape(-1)
+    touched = []
+    for name, leaves, root in (("arteries", 300, 4.4), ("veins", 220, 3.8)):
+        pts, rad, _ = grow(p, part_rng(p.seed, "lung " + name), leaves, root, 0.75)
+        touched.append(canvas.stamps(p.frame.to_scanner(pts), rad, w))
     blood = 40.0 + 0.5 * (p.right_blood_hu - 40)
-    hu[index] += w.reshape(-1)[index] * (blood - hu[index])
+    in_lung(canvas, w, np.concatenate(touched), blood)
+
+
+def in_lung(canvas: Canvas, w: Any, touched: Any, hu: float) -> None:
+    """Blend `hu` into the touched voxels by their weight and their share of lung."""
+    values, lung = canvas.hu.reshape(-1), canvas.lung.reshape(-1)
+    old = values[touched]
+    weight = w.reshape(-1)[touched] * np.minimum(lung[touched] * 1.5, 1)
+    values[touched] = old + weight * (hu - old)
 
 
 def bronchi(p: Patient) -> tuple[Points, Points, Points]:
@@ -92,19 +107,12 @@ def paint_bronchi(canvas: Canvas, p: Patient, *, thick: Any = 0.0) -> NDArray[np
     air = np.zeros(canvas.shape, np.float32)
     lumen = np.maximum(rad, 1.15) if thick else rad
     outer = lumen + 0.45 + thick
-    canvas.stamps(at, outer, wall)
+    touched = canvas.stamps(at, outer, wall)
     keep = lumen > 1.0
-    canvas.stamps(at[keep], lumen[keep], air)
-    lung = np.minimum(canvas.lung * 1.5, 1)
-    wall *= lung
-    hu = canvas.hu.reshape(-1)
-    index = np.flatnonzero(wall)
-    wi = wall.reshape(-1)[index]
-    hu[index] += wi * (20 - hu[index])
-    index = np.flatnonzero(air)
-    ai = air.reshape(-1)[index]
-    hu[index] += ai * np.float32(0.95) * (-985 - hu[index])
+    open_ = canvas.stamps(at[keep], lumen[keep], air)
+    in_lung(canvas, wall, touched, 20)
+    in_lung(canvas, air, open_, -975)
     if not thick:
         return None
-    mask: NDArray[np.bool_] = wall > 0.35
+    mask: NDArray[np.bool_] = (wall > 0.35) & (canvas.lung > 0.3)
     return mask

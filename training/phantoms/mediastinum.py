@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Box, Canvas, Floats, soft
-from .patient import Patient
+from .canvas import Box, Canvas, soft
+from .patient import HEART_GROWTH, Patient, envelope
 from .truth import part_rng
 
 # Central lines, canonical (z, y, x) in mm.
@@ -75,6 +75,23 @@ def paint_great_vessels(canvas: Canvas, p: Patient) -> None:
     )
 
 
+def paint_small_nodes(canvas: Canvas, p: Patient) -> None:
+    """Nodes of normal size (up to 7 mm) in the mediastinum and the armpits."""
+    rng = part_rng(p.seed, "small nodes")
+    for place in ((-72, 4, -17), (-60, 6, -16), (-64, -40, 8), (-34, 18, 0), (-90, 2, 14)):
+        if rng.random() < 0.6:
+            at = p.frame.to_scanner(np.asarray(place) + rng.normal(0, 2.5, 3))
+            hit = canvas.ball(at, rng.uniform((3.0, 2.2, 2.2), (4.5, 3.4, 3.4)))
+            if hit is not None:
+                canvas.paint(*hit, p.muscle_hu)
+    for side in (-1, 1):
+        for _ in range(int(rng.integers(1, 4))):
+            at = p.frame.to_scanner(p.armpit(side) + rng.normal(0, (14, 4, 4)))
+            hit = canvas.ball(at, rng.uniform((3.5, 2.2, 2.2), (5.5, 3.4, 3.4)))
+            if hit is not None:
+                canvas.paint(*hit, p.muscle_hu)
+
+
 def paint_central_airways(canvas: Canvas, p: Patient, *, wall: float = 1.2) -> None:
     """Trachea and main bronchi: wall, then air."""
     lines = [(TRACHEA, [9.5, 9, 8.5, 8.5, 8.5])]
@@ -94,99 +111,88 @@ class Heart:
     def __init__(self, p: Patient, *, enlarged: str | None, fluid_mm: float) -> None:
         self.p = p
         grow = float(part_rng(p.seed, "heart growth").uniform(-0.03, 0.03))
-        self.scale = {None: 1.0, "mild": 1.34 + grow, "severe": 1.6 + grow}[enlarged]
+        self.scale = HEART_GROWTH[enlarged] + grow if enlarged else 1.0
         self.fluid_mm = fluid_mm
 
     def box(self, canvas: Canvas) -> Box:
         """Index box that holds the heart, its fat and its effusion."""
-        c, axes, half = self.p.heart_frame()
-        reach = np.sqrt(((axes * (half * self.scale * self.p.heart_scale)[:, None]) ** 2).sum(0))
-        box = canvas.box(self.p.frame.to_scanner(c), reach * 1.1 + self.fluid_mm + 14)
+        s = self.scale * self.p.heart_scale
+        c = self.p.heart_centre(self.scale) + np.array([-2.0, -2.0, 7.0]) * s
+        reach = np.array([58.0, 56.0, 72.0]) * s * 1.08 + self.fluid_mm * 1.3 + 10
+        box = canvas.box(self.p.frame.to_scanner(c), reach)
         if box is None:
             raise ValueError("the heart lies outside the field of view")
         return box
 
     def paint(self, canvas: Canvas) -> tuple[Box, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Paint it; returns its box and the masks in it of the heart and of the effusion."""
+        """Paint it; returns its box and the masks in it of the heart and of the effusion.
+
+        The smooth envelope of the chambers is filled with fat, so that their grooves hold it.
+        """
         p, e = self.p, canvas.edge
         box = self.box(canvas)
         z, y, x = canvas.patient_axes(box)
-        c, axes, half = p.heart_frame()
-        axes, half = axes.astype(np.float32), half * self.scale * p.heart_scale
-        rel = (z - np.float32(c[0]), y - np.float32(c[1]), x - np.float32(c[2]))
-        u, v, w = (
-            (rel[0] * a[0] + rel[1] * a[1] + rel[2] * a[2]) / np.float32(h)
-            for a, h in zip(axes, half, strict=True)
-        )
-        q = np.sqrt(u * u + v * v + w * w)
-        mm = np.float32(half[1])
-        out = (q - 1) * mm
-        room = soft(
-            p.cavity_radius(np.arctan2(y, x)[0], 0.0).astype(np.float32)[None] - np.hypot(x, y) - 1,
-            e,
-        )
-        room = room * soft((p.dome(y, x).astype(np.float32) + 2 - z) * np.float32(0.75), e)
-        room = room * soft(np.hypot(x, y - p.spine_y(z).astype(np.float32)) - 18, e)
-        # From outside in: pericardial fat, pericardium, fluid, epicardial fat, muscle, blood.
-        fat = np.float32(p.epicardial)
-        sac = out - fat - np.float32(self.fluid_mm) * (1 + 0.25 * np.clip(-rel[1] / mm * -1, -1, 1))
-        canvas.paint(box, soft(3.5 + 2.5 * np.clip(w, -1, 1) - sac, e) * room, -90)
-        canvas.paint(box, soft(1.2 - sac, e) * room, 30)
-        fluid = np.zeros(q.shape, bool)
-        if self.fluid_mm > 0:
-            wt = soft(-sac, e) * room
-            canvas.paint(box, wt, 8)
-            fluid = (wt > 0.5) & (out > fat)
-        canvas.paint(box, soft(fat - out, e) * room, -85)
-        body = soft(-out, e) * room
-        canvas.paint(box, body, p.myocardium)
-        self._chambers(canvas, box, u, v, w, body)
-        return box, body > 0.5, fluid
-
-    def _chambers(
-        self, canvas: Canvas, box: Box, u: Floats, v: Floats, w: Floats, body: Floats
-    ) -> None:
-        """Blood pools in the heart's own unit coordinates (u: long axis to the apex)."""
-        p = self.p
-        # In a scan without contrast blood is a little darker than muscle.
+        parts = p.heart_parts(z, y, x, self.scale)
+        out = envelope(parts, 16.0 * self.scale) - np.float32(p.epicardial)
+        c = p.heart_centre(self.scale)
+        low = np.clip((z - float(c[0])) / 40 + (y - float(c[1])) / 60, -1, 1)
+        room = soft(canvas.wall[box] - 2, e)
+        room *= soft((p.dome(y, x).astype(np.float32) + 1 - z) * np.float32(0.75), e)
+        spine = x * x + (y - p.spine_y(z).astype(np.float32)) ** 2
+        room *= soft((spine - 20**2) * np.float32(0.025), e)
+        # From outside in: cardiophrenic fat, fluid, epicardial fat, muscle, blood.
+        pad = np.clip(low * 2.2 - (y - float(c[1])) / 30, 0, 2.5) * 2.2
+        sac = out - np.float32(self.fluid_mm) * (1 + 0.3 * low) if self.fluid_mm else out
+        canvas.paint(box, soft(pad - sac, e) * room, -92)
+        fluid = np.zeros(out.shape, bool)
+        if self.fluid_mm:
+            canvas.paint(box, soft(1.5 - sac, e) * room, 25)
+            w = soft(-sac, e) * room
+            canvas.paint(box, w, 8)
+            fluid = (w > 0.5) & (out > 0)
+        canvas.paint(box, soft(-out, e) * room, -88)
+        lv, rv, ra, la = parts
+        body = np.minimum(np.minimum(lv, rv), np.minimum(ra, la))
+        heart = soft(-body, e) * room
+        canvas.paint(box, heart, p.myocardium)
         left, right = p.blood_hu, p.right_blood_hu
-        # Directions of left-back and right-front across the long axis.
-        c, axes, _ = p.heart_frame()
-        back = np.array([0.2, 0.75, 0.62])
-        bu, bv, bw = axes @ back
-        lv = (0.32 * u.dtype.type(1), bv, bw)
-        for centre, radii, hu in (
-            ((0.22, 0.28 * lv[1], 0.28 * lv[2]), (0.52, 0.36, 0.36), left),
-            ((0.1, -0.42 * lv[1], -0.42 * lv[2]), (0.62, 0.33, 0.40), right),
-            ((-0.6, 0.35 * lv[1], 0.35 * lv[2]), (0.30, 0.48, 0.48), left),
-            ((-0.6, -0.38 * lv[1], -0.38 * lv[2]), (0.32, 0.44, 0.44), right),
+        septum = np.minimum(lv, la)
+        for d, hu in (
+            (np.maximum(rv + 3.5, 3 - septum), right),
+            (np.maximum(ra + 3.0, 3 - septum), right),
+            (np.maximum(la + 3.0, 3 - lv), left),
+            (lv + 10.5 * self.scale**0.3, left),
         ):
-            d = ((u - np.float32(centre[0])) / np.float32(radii[0])) ** 2
-            d = d + ((v - np.float32(centre[1])) / np.float32(radii[1])) ** 2
-            d = d + ((w - np.float32(centre[2])) / np.float32(radii[2])) ** 2
-            canvas.paint(box, soft((1 - np.sqrt(d)) * 20, canvas.edge) * body, hu)
+            canvas.paint(box, soft(-d, e) * heart, hu)
+        return box, heart > 0.5, fluid
 
     def coronaries(self) -> list[NDArray[np.float64]]:
         """Courses on the surface, canonical points: LAD, circumflex, right."""
         p = self.p
-        c, axes, half = p.heart_frame()
-        half = half * self.scale * p.heart_scale
-        back = axes @ np.array([0.2, 0.75, 0.62])
-        angle0 = np.arctan2(back[2], back[1])
-        t = np.linspace(0, 1, 22)
+        c = p.heart_centre(self.scale)
         courses = []
-        for u, phi in (
-            (-0.45 + 1.2 * t, angle0 + np.pi * 0.55 + 0.25 * t),
-            (-0.38 + 0.25 * t, angle0 + np.pi * (0.5 - 0.75 * t)),
-            (-0.32 + 0.3 * t, angle0 + np.pi * (0.8 + 0.75 * t)),
-        ):
-            ring = np.sqrt(np.clip(1 - u**2, 0.05, 1))
-            unit = np.stack([u, ring * np.cos(phi), ring * np.sin(phi)], -1)
-            unit *= 1 + 0.5 * p.epicardial / half[1]
-            courses.append(c + (unit * half) @ axes)
+        for corners in COURSES:
+            d = resample(np.array(corners), 0.06)
+            d /= np.linalg.norm(d, axis=1, keepdims=True)
+            near, far = np.zeros(len(d)), np.full(len(d), 140.0)
+            for _ in range(10):
+                mid = (near + far) / 2
+                inside = p.heart_distance(*(c + mid[:, None] * d).T, self.scale) < -1.5
+                near, far = np.where(inside, mid, near), np.where(inside, far, mid)
+            courses.append(c + near[:, None] * d)
         return courses
 
     def paint_coronaries(self, canvas: Canvas) -> None:
-        """Thin arteries in the epicardial fat."""
+        """Thin arteries in the fat of the grooves."""
+        hu = self.p.blood_hu if self.p.contrast == "arterial" else 45.0
         for course in self.coronaries():
-            canvas.tube(course, 1.7, self.p.blood_hu if self.p.contrast == "arterial" else 45.0)
+            canvas.tube(resample(course, 4.0), 3.4, -70)
+            canvas.tube(resample(course, 4.0), 1.6, hu)
+
+
+# Directions from the heart's centre: LAD, circumflex, right coronary artery.
+COURSES = (
+    ((-0.8, -0.5, 0.2), (-0.3, -0.9, 0.35), (0.1, -0.85, 0.6), (0.4, -0.7, 0.9)),
+    ((-0.8, -0.3, 0.3), (-0.5, 0.2, 0.8), (-0.1, 0.55, 0.8), (0.3, 0.75, 0.6)),
+    ((-0.7, -0.75, -0.1), (-0.1, -0.85, -0.55), (0.5, -0.6, -0.75), (0.8, 0.1, -0.5)),
+)

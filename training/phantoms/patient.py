@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .canvas import Frame
-from .truth import part_rng
+from .truth import LOBES, draw_attributes, part_rng
 
 ZS = np.array([-185.0, -168, -130, -100, -60, 0, 60, 110, 190])
 CAVITY_X = np.array([58.0, 68, 86, 102, 117, 129, 133, 131, 126])
@@ -38,9 +38,9 @@ class Patient:
         self.depth = float(r.uniform(0.93, 1.08))
         self.right_dome = float(r.uniform(42, 66))
         self.left_dome = self.right_dome + float(r.uniform(4, 18))
-        self.heart_scale = float(r.uniform(0.9, 1.03))
+        self.heart_scale = float(r.uniform(0.86, 0.98))
         self.heart_tilt = float(r.uniform(-0.1, 0.1))
-        self.epicardial = float(r.uniform(3.0, 6.0))
+        self.epicardial = float(r.uniform(0.8, 2.8))
         self.lung_hu = float(r.uniform(-868, -815))
         self.lung_gradient = float(r.uniform(25, 65))
         self.unfold = float(r.uniform(-4, 6))
@@ -62,6 +62,12 @@ class Patient:
         self.myocardium = {"none": 48.0, "arterial": 95.0, "venous": 105.0}[self.contrast]
         self.liver_hu = {"none": 58.0, "arterial": 72.0, "venous": 108.0}[self.contrast]
         self.spleen_hu = {"none": 50.0, "arterial": 120.0, "venous": 118.0}[self.contrast]
+        attributes = draw_attributes(self.seed)
+        # What heart and pleural fluid would take, were they abnormal: focal findings of the
+        # lung keep clear of it, so that none of them is hidden.
+        self.effusion = attributes["Pleural effusion"]
+        self.heart_room = HEART_GROWTH[attributes["Cardiomegaly"].severity or "mild"]
+        self.heart_fluid = 1.3 * (attributes["Pericardial effusion"].size_mm or 0.0) + 6.0
         self.muscle_hu = 52.0 if self.contrast == "none" else 60.0
 
     @property
@@ -95,7 +101,7 @@ class Patient:
         lateral = np.clip(side * 1.25 + 0.2 * s, 0, 1) ** 2
         paraspinal = np.exp(-(((np.abs(c) - 0.22) / 0.2) ** 2)) * (s > 0)
         neck = np.interp(z, [-185, -160, -125], [0.7, 0.85, 1.0])
-        muscle = 9 + self.muscle * (high * (17 * pectoral + 36 * lateral * neck) + 20 * paraspinal)
+        muscle = 9 + self.muscle * (high * (17 * pectoral + 36 * lateral * neck) + 13 * paraspinal)
         fat = self.fat * (0.5 + 0.35 * np.clip(-s, 0, 1) + 0.5 * side**4)
         fat = fat * np.interp(z, [-160, -90, 0, 90, 170], [0.8, 0.8, 0.9, 1.15, 1.35]) + 3
         if self.breast:
@@ -115,14 +121,30 @@ class Patient:
         q = ((np.abs(x) - 48) / 40) ** 2 + ((y - 14) / 46) ** 2
         return -132 + 27 * q / (1 + 0.12 * q)
 
+    def armpit(self, side: int) -> Any:
+        """Centre of the fat of an armpit."""
+        theta = np.arctan2(-22.0, 118.0)
+        r = float(self.cavity_radius(theta, -84.0)) + 26
+        return np.array([-84.0, r * np.sin(theta), side * r * np.cos(theta)])
+
+    def mediastinum_width(self, z: Any) -> tuple[Any, Any]:
+        """Half width in mm of its middle and of its front at height z."""
+        half = np.interp(z, [-150, -110, -70, -30, 40, 100], [42, 34, 29, 26, 20, 24])
+        front = np.interp(z, [-120, -95, -60, 0, 60], [34, 20, 7, 5, 10])
+        if np.ndim(z) == 0:
+            return float(half), float(front)
+        return half, front
+
+    def mediastinum_shape(self, y: Any) -> tuple[Any, Any]:
+        """How far the width has gone from front to middle at y, and on to the spine."""
+        t = np.clip((y + 64) / 44, 0, 1)
+        return t * t * (3 - 2 * t), np.clip((y - 22) / 14, 0, 1)
+
     def mediastinum(self, y: Any, x: Any, z: Any) -> Any:
         """Depth in mm inside the part between the lungs (heart and vessels come on top)."""
-        half = np.interp(z, [-150, -110, -70, -30, 40, 100], [42, 34, 30, 29, 24, 26])
-        front = np.interp(z, [-110, -60, 0, 60], [30, 17, 14, 18])
-        t = np.clip((y + 70) / 55, 0, 1)
-        width = front + (half - front) * t * t * (3 - 2 * t)
-        width = width - np.clip((y - 22) / 14, 0, 1) * (half - 25)
-        return width - np.abs(x - 2)
+        half, front = self.mediastinum_width(z)
+        rise, fall = self.mediastinum_shape(y)
+        return front + (half - front) * rise - fall * (half - 25) - np.abs(x - 2)
 
     def spine_y(self, z: Any) -> Any:
         """Centre of the vertebral bodies: the thoracic kyphosis."""
@@ -140,25 +162,45 @@ class Patient:
         out = np.minimum(out, np.minimum((self.dome(y, x) - z) * 0.75, (z - self.apex(y, x)) * 0.8))
         return np.minimum(out, heart)
 
-    def heart_frame(self) -> tuple[Any, Any, Any]:
-        """Centre, axes (rows: long axis, sideways, across; z, y, x) and half lengths in mm."""
-        t = self.heart_tilt
-        u = np.array([0.42 + t, -0.42, 0.80])
-        u /= np.linalg.norm(u)
-        v = np.cross(u, [0, 1.0, 0])
-        v /= np.linalg.norm(v)
-        w = np.cross(u, v)
-        centre = np.array([min(24.0, self.right_dome - 28), -22.0, 20.0])
-        return centre, np.stack([u, v, w]), np.array([63.0, 47.0, 46.0])
+    def heart_centre(self, scale: float = 1.0) -> Any:
+        """Centre of the heart; a larger one grows up and to the left from the diaphragm."""
+        z = float(np.clip((self.right_dome + self.left_dome) / 2 - 21, 16, 42))
+        return np.array([z - (scale - 1) * 20, -24.0, 12.0 + (scale - 1) * 14])
+
+    def heart_parts(self, z: Any, y: Any, x: Any, scale: float) -> tuple[Any, ...]:
+        """Distance in mm outside left ventricle, right ventricle, right atrium, left atrium."""
+        c = self.heart_centre(scale)
+        s = scale * self.heart_scale
+        out = []
+        for (cz, cy, cx), axis, (along, across) in HEART:
+            a = np.asarray(axis) / np.linalg.norm(axis)
+            if cx > 20:
+                a = a + (0, self.heart_tilt, 0)
+            pz, py, px = (
+                z - float(c[0] + cz * s),
+                y - float(c[1] + cy * s),
+                x - float(c[2] + cx * s),
+            )
+            t = pz * float(a[0]) + py * float(a[1]) + px * float(a[2])
+            r2 = pz * pz + py * py + px * px - t * t
+            q = np.sqrt(
+                t * t * (1 / (along * s) ** 2) + np.maximum(r2, 0) * (1 / (across * s) ** 2)
+            )
+            out.append((q - 1) * float(across * s))
+        return tuple(out)
 
     def heart_distance(self, z: Any, y: Any, x: Any, scale: float) -> Any:
-        """Distance in mm outside the heart's surface (negative inside)."""
-        c, axes, half = self.heart_frame()
-        p = (z - c[0], y - c[1], x - c[2])
-        q: Any = 0
-        for a, h in zip(axes, half * scale * self.heart_scale, strict=True):
-            q = q + ((p[0] * a[0] + p[1] * a[1] + p[2] * a[2]) / h) ** 2
-        return (np.sqrt(q) - 1) * 48 * scale * self.heart_scale
+        """Distance in mm outside the heart's envelope, grooves filled (negative inside)."""
+        parts = self.heart_parts(z, y, x, scale)
+        return envelope(parts, 16.0 * scale)
+
+    def fluid_depth(self, z: Any, y: Any, x: Any) -> Any:
+        """Thickness in mm of this seed's pleural effusion under the chest wall at (z, y, x)."""
+        t = self.effusion
+        back = np.clip((np.sin(np.arctan2(y, np.abs(x))) + 0.25) / 0.9, 0, 1) ** 1.3
+        top = {"small": 10, "moderate": -35, "large": -85}[t.severity or "small"]
+        rise = np.clip((z - top) / 75, 0, 1) ** 0.8
+        return (t.size_mm or 0.0) * back * rise
 
     def lobe(self, z: Any, y: Any, x: Any) -> Any:
         """Index into `truth.LOBES`."""
@@ -169,18 +211,52 @@ class Patient:
 
     def lung_points(self, rng: np.random.Generator, n: int, depth: float = 4.0) -> Any:
         """Random points [n, 3] at least `depth` mm inside the lungs."""
-        p = rng.uniform((-130, -100, -135), (165, 100, 135), (n * 10, 3))
+        p = rng.uniform((-130, -100, -135), (165, 100, 135), (n * 8, 3))
         p = p[self.lung_depth(*p.T) > depth]
         return p[:n]
 
+    def wall_depth(self, z: Any, y: Any, x: Any) -> Any:
+        """Depth in mm under the inner chest wall."""
+        return self.cavity_radius(np.arctan2(y, x), z) - np.hypot(y, x)
+
+    def clear_points(self, rng: np.random.Generator, lobe: int) -> tuple[Any, Any]:
+        """Random points [n, 3] of one lobe and their depth in mm, clear of heart and fluid."""
+        p = rng.uniform((-130, -100, -135), (165, 100, 135), (3000, 3))
+        heart = self.heart_distance(*p.T, self.heart_room) - self.heart_fluid
+        d = np.minimum(self.lung_depth(*p.T), heart)
+        side = "left" if LOBES[lobe].startswith("left") else "right"
+        if self.effusion.side in (side, "both"):
+            d = np.minimum(d, self.wall_depth(*p.T) - self.fluid_depth(*p.T))
+        # Not in the recess that the field of view may cut off.
+        own = (self.lobe(*p.T) == lobe) & (np.abs(self.frame.to_scanner(p)[:, 0]) < 148)
+        p, d = p[own], d[own]
+        keep = d > min(1.0, float(d.max()) - 1)
+        return p[keep], d[keep]
+
     def spot(self, rng: np.random.Generator, lobe: int, depth: float) -> Any:
         """A random point [3] of one lobe, as deep inside it as `depth` mm or nearly."""
-        p = rng.uniform((-130, -100, -135), (165, 100, 135), (6000, 3))
-        d = self.lung_depth(*p.T)
-        ok = (self.lobe(*p.T) == lobe) & (d > 2)
-        p, d = p[ok], d[ok]
+        p, d = self.clear_points(rng, lobe)
         deep = p[d > depth]
         return deep[0] if len(deep) else p[int(np.argmax(d))]
+
+
+HEART_GROWTH = {"mild": 1.34, "severe": 1.52}
+# Chambers: centre (z, y, x) from the heart's centre, long axis, half lengths along and across.
+HEART = (
+    ((8.0, -2.0, 27.0), (0.55, -0.42, 0.72), (53.0, 36.0)),
+    ((8.0, -20.0, -2.0), (0.45, -0.1, 0.85), (46.0, 31.0)),
+    ((0.0, 2.0, -30.0), (1.0, 0.15, 0.1), (38.0, 26.0)),
+    ((-22.0, 26.0, 0.0), (0.0, 0.0, 1.0), (36.0, 22.0)),
+)
+
+
+def envelope(parts: tuple[Any, ...], k: float) -> Any:
+    """Smooth union of distances, rounding grooves narrower than `k` mm."""
+    out = parts[0]
+    for d in parts[1:]:
+        h = np.maximum(k - np.abs(out - d), 0)
+        out = np.minimum(out, d) - h * h * (0.25 / k)
+    return out
 
 
 def _slope(y: Any) -> Any:

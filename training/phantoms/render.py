@@ -40,6 +40,7 @@ def render(
         if name in t:
             masks[name] = np.zeros(shape, bool)
             masks[name][box] = m
+    mediastinum.paint_small_nodes(canvas, p)
     mediastinum.paint_great_vessels(canvas, p)
     heart.paint_coronaries(canvas)
     if "Hiatal hernia" in t:
@@ -87,13 +88,30 @@ def render(
 
 
 def add_noise(canvas: Canvas, p: Patient, resolution: str) -> None:
-    """Scanner noise: white through the plane, smoothed in the plane by a soft kernel."""
+    """Scanner noise: independent from slice to slice, smoothed in the plane by a soft kernel.
+
+    Slices are random cut-outs, mirrored or negated, of a pool of noise images.
+    """
     rng = part_rng(p.seed, "noise")
-    n: Floats = rng.standard_normal(canvas.shape, dtype=np.float32)
-    if not p.sharp or resolution == "reading":
+    depth, height, width = canvas.shape
+    blur = 0 if p.sharp else 1
+    gain = 1.0
+    if resolution == "reading":
+        # Measured: what is left of the noise after resampling to the model's grid.
+        blur += 1
+        gain = 1.3
+    pool: Floats = rng.standard_normal((depth // 4, height + 48, width + 48), dtype=np.float32)
+    for _ in range(blur):
         for axis in (1, 2):
-            a = np.moveaxis(n, axis, -1)
-            a[..., 1:-1] = 0.25 * a[..., :-2] + 0.5 * a[..., 1:-1] + 0.25 * a[..., 2:]
-        n *= np.float32(1 / 0.375)
-    gain = 1.0 if resolution == "model" else 1.35
-    canvas.hu += n * np.float32(p.noise * gain)
+            a = np.moveaxis(pool, axis, -1)
+            a[..., 1:-1] = 0.25 * (a[..., :-2] + a[..., 2:]) + 0.5 * a[..., 1:-1]
+    pool *= p.noise * gain / float(pool[:4, 4:-4, 4:-4].std())
+    for i in range(depth):
+        k, u, v = rng.integers((len(pool), 49, 49))
+        cut = pool[k, u : u + height, v : v + width]
+        if rng.random() < 0.5:
+            cut = cut[:, ::-1]
+        if rng.random() < 0.5:
+            canvas.hu[i] += cut
+        else:
+            canvas.hu[i] -= cut

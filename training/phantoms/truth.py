@@ -70,10 +70,12 @@ def draw_attributes(seed: int) -> dict[str, FindingTruth]:
     lobes = [LOBES[i] for i in layout.permutation(5)]
     consolidation, nodule, opacity, bronchiectasis, fibrosis = lobes
     side_of = {lobe: lobe.split()[0] for lobe in LOBES}
-    free = [x for x in ("right lower lobe", "left lower lobe", "right middle lobe")]
+    free = ["right lower lobe", "left lower lobe", "right middle lobe"]
     free = [x for x in free if x not in (consolidation, nodule)]
     atelectasis = free[int(layout.integers(len(free)))]
-    crowded = {side_of[x] for x in (consolidation, nodule, opacity) if "lower" in x}
+    crowded = {
+        side_of[x] for x in (consolidation, nodule, opacity, atelectasis) if "upper" not in x
+    }
     out: dict[str, FindingTruth] = {}
 
     def rng_of(name: str) -> np.random.Generator:
@@ -116,13 +118,12 @@ def draw_attributes(seed: int) -> dict[str, FindingTruth]:
     r = rng_of("Emphysema")
     add("Emphysema", side="both", severity=_pick(r, GRADES))
     r = rng_of("Atelectasis")
-    form = _pick(r, ("linear", "segmental"))
+    form = "linear" if "middle" in atelectasis else _pick(r, ("linear", "segmental"))
     add("Atelectasis", side=side_of[atelectasis], lobe=atelectasis, detail=form)
     r = rng_of("Lung nodule")
-    size = float(r.uniform(6.5, 25))
     # Sizes keep away from the class limits, so that the class can be seen.
-    size = size - 1 if 10 <= size < 11 else size + 1 if 9 < size < 10 else size
-    size = size - 1 if 19.5 <= size < 20 else size + 1 if 20 <= size < 20.5 else size
+    spans = ((6.5, 9.0), (11.0, 17.0), (21.0, 25.0))
+    size = float(r.uniform(*spans[int(r.choice(3, p=[0.3, 0.4, 0.3]))]))
     add(
         "Lung nodule",
         side=side_of[nodule],
