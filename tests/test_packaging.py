@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import tomllib
 import zipfile
 from importlib import import_module
-from importlib.metadata import entry_points, metadata
+from importlib.metadata import entry_points, metadata, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,39 @@ def test_every_dependency_is_pinned_within_its_range(requirement: Requirement) -
     assert requirement.specifier.contains(Version(pinned), prereleases=True)
     if not requirement.extras:
         assert any(part.operator in {">=", "=="} for part in requirement.specifier), "has no floor"
+
+
+def imported(*folders: Path) -> set[str]:
+    """Return the distributions whose modules the Python files of `folders` import."""
+    homes = packages_distributions()
+    names = {
+        name.partition(".")[0]
+        for folder in folders
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+    third = names - set(sys.stdlib_module_names) - {"napari_ct_assistant"}
+    return {canonicalize_name(homes.get(name, [name])[0]) for name in third}
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(text).name) for text in requirements}
+
+
+def test_every_import_is_declared() -> None:
+    base = names_of(PROJECT["dependencies"])
+    train = names_of(PROJECT["optional-dependencies"]["train"])
+    # The phantoms also serve the viewer's samples, which come without the training extra.
+    phantoms = ROOT / "training" / "phantoms"
+    assert imported(ROOT / "src" / "napari_ct_assistant", phantoms) <= base
+    assert imported(ROOT / "training") <= base | train
 
 
 def test_no_qt_binding_comes_with_the_base() -> None:
