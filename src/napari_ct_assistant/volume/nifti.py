@@ -160,7 +160,7 @@ def _dtype(path: Path, header: Nifti1Header) -> np.dtype[Any]:
     """Return the stored type with its byte order."""
     try:
         dtype: np.dtype[Any] = header.get_data_dtype()
-    except HeaderDataError:
+    except (HeaderDataError, KeyError):
         code = int(header["datatype"])
         raise CTReadError(path, f"unknown NIfTI datatype {code}; convert it again") from None
     if dtype.kind not in "iuf":
