@@ -24,13 +24,13 @@ def paint_body(canvas: Canvas, patient: Patient) -> None:
     y, x = y[0] + np.float32(0), x[0] + np.float32(0)
     heights = [float(z) for z in z_all.ravel()]
     centres = ((np.arange(BINS) + 0.5) / BINS - 0.5) * 2 * np.pi
-    tables = []
-    for z in heights:
-        inner = patient.cavity_radius(centres, z)
-        muscle, fat = patient.wall(centres, z)
-        tables.append(np.stack([inner, inner + muscle, inner + muscle + fat]).astype(np.float32))
+    ray, level = centres[None], np.array(heights)[:, None]
+    inner = patient.cavity_radius(ray, level)
+    muscle, fat = patient.wall(ray, level)
+    # [n_z, 3, BINS]: from the axis to the inner chest wall, the muscle's surface, the skin.
+    tables = np.stack([inner, inner + muscle, inner + muscle + fat], 1).astype(np.float32)
     # Rows of the image that the body reaches.
-    reach = np.max([t[2] for t in tables], axis=0) + 2
+    reach = tables[:, 2].max(0) + 2
     front = float((reach * np.sin(centres)).min()) - 6
     back = float((reach * np.sin(centres)).max()) + 6
     used = np.flatnonzero(((y > front) & (y < back)).any(1))
@@ -43,7 +43,7 @@ def paint_body(canvas: Canvas, patient: Patient) -> None:
     apex = patient.apex(y, x).astype(np.float32)
     middle = _Middle(patient, y, x)
     belly = _Belly(patient, y, x)
-    ribs, cartilage = _rib_tables(patient, np.array(heights), centres)
+    ribs, cartilage = _rib_tables(np.array(heights), centres)
     box = (slice(None), rows, slice(None))
     texture = canvas.noise(part_rng(patient.seed, "texture of the body"), 7.0, box)
     planes = canvas.noise(part_rng(patient.seed, "muscle planes"), 24.0, box)
@@ -88,7 +88,7 @@ def paint_body(canvas: Canvas, patient: Patient) -> None:
     _sternum(canvas, patient)
     _shoulders(canvas, patient)
     if patient.table:
-        _table(canvas, patient, float(np.max([t[2][3 * BINS // 4] for t in tables])))
+        _table(canvas, patient, float(tables[:, 2, 3 * BINS // 4].max()))
 
 
 class _Middle:
@@ -119,7 +119,7 @@ def _gland(
     return out
 
 
-def _rib_tables(patient: Patient, zs: Any, theta: Any) -> tuple[Floats, Any]:
+def _rib_tables(zs: Any, theta: Any) -> tuple[Floats, Any]:
     """[n_z, BINS] twice: distance in mm along z from the nearest rib; whether it is cartilage."""
     # A quarter of the angles is enough. 0 at the spine, 1 at the front, where ribs are lower.
     theta, zs = theta[1::4].astype(np.float32), zs.astype(np.float32)
@@ -146,17 +146,19 @@ def _rib_tables(patient: Patient, zs: Any, theta: Any) -> tuple[Floats, Any]:
 
 
 def _ribs(img: Floats, dz_lut: Floats, soft_part: Any, bins: Any, d_in: Floats, e: float) -> None:
-    near = dz_lut < 7
-    if not near.any():
+    if dz_lut.min() >= 7:
         return
-    zone = np.flatnonzero(near[bins] & (np.abs(d_in + 6) < 6.5))
-    at, deep = bins.ravel()[zone], d_in.ravel()[zone]
+    zone = np.flatnonzero(np.abs(d_in + 6) < 6.5)
+    at = bins.ravel()[zone]
+    near = dz_lut[at] < 7
+    zone, at = zone[near], at[near]
+    deep = d_in.ravel()[zone]
     d = 5.2 - np.sqrt(dz_lut[at] ** 2 + ((deep + 5.5) * np.float32(1.1)) ** 2)
     bone = np.where(d > 2.6, np.float32(230), np.float32(620))
     bone = np.where(soft_part[at], np.float32(115), bone)
-    rows, cols = np.unravel_index(zone, img.shape)
-    old = img[rows, cols]
-    img[rows, cols] = old + soft(d, e) * (bone - old)
+    flat = img.reshape(-1)
+    old = flat[zone]
+    flat[zone] = old + soft(d, e) * (bone - old)
 
 
 def _scapula(
@@ -170,10 +172,14 @@ def _scapula(
     centre = 0.92 - 0.12 * t - lean * (1 - t)
     a = np.arctan2(np.sin(theta), np.abs(np.cos(theta)))
     along = ((width - np.abs(a - centre)) * 120).astype(np.float32)
-    zone = (along > -1)[bins] & (np.abs(d_in + 22) < 5)
-    d = np.minimum(along[bins[zone]], 2.6 - np.abs(d_in[zone] + 22))
-    old = img[zone]
-    img[zone] = old + soft(d, e) * (560 - old)
+    zone = np.flatnonzero(np.abs(d_in + 22) < 5)
+    at = bins.ravel()[zone]
+    near = along[at] > -1
+    zone, at = zone[near], at[near]
+    d = np.minimum(along[at], 2.6 - np.abs(d_in.ravel()[zone] + 22))
+    flat = img.reshape(-1)
+    old = flat[zone]
+    flat[zone] = old + soft(d, e) * (560 - old)
 
 
 def _spine(canvas: Canvas, i: int, p: Patient, z: float) -> None:
@@ -265,8 +271,8 @@ def _sternum(canvas: Canvas, p: Patient) -> None:
     z, y, x = canvas.patient_axes(box)
     zs = z.ravel()
     front = (p.cavity_radius(-np.pi / 2, zs) + 7.5).astype(np.float32)[:, None, None]
-    half = np.interp(zs, [-108, -96, -62, -55, -20, 25, 34, 50], [16, 27, 17, 15, 18, 19, 9, 5])
-    half = half.astype(np.float32)[:, None, None]
+    width = np.interp(zs, [-108, -96, -62, -55, -20, 25, 34, 50], [16, 27, 17, 15, 18, 19, 9, 5])
+    half = width.astype(np.float32)[:, None, None]
     d = np.minimum(np.minimum(half - np.abs(x), 5.6 - np.abs(y + front)), 77 - np.abs(z + 27))
     # The joint below the manubrium is cartilage.
     d = np.minimum(d, np.abs(z + 56) - 1.5)

@@ -42,9 +42,13 @@ class Frame:
         return (z - self.offset[0]) / self.scale[0], yy / self.scale[1], xx / self.scale[2]
 
 
-def soft(depth: Any, edge: float) -> Any:
+def soft(depth: Any, edge: float) -> Floats:
     """Weight in [0, 1] of a surface at depth 0 seen through a voxel of `edge` mm."""
-    return np.clip(depth * np.float32(1.0 / edge) + np.float32(0.5), 0, 1, dtype=np.float32)
+    w: Floats = np.multiply(depth, np.float32(1.0 / edge), dtype=np.float32)
+    w += np.float32(0.5)
+    np.maximum(w, 0, out=w)
+    np.minimum(w, 1, out=w)
+    return w
 
 
 @dataclass
@@ -98,7 +102,9 @@ class Canvas:
     def paint(self, box: Box, weight: Floats, hu: Any, *, solid: bool = True) -> None:
         """Blend `hu` into the box; `solid` things displace lung."""
         view = self.hu[box]
-        view += weight * (hu - view)
+        change = hu - view
+        change *= weight
+        view += change
         if solid:
             self.lung[box] *= 1 - weight
 
@@ -154,7 +160,7 @@ class Canvas:
         half = (np.asarray(self.shape, np.float32) - 1) / 2
         at = p / spacing + half
         centre = np.rint(at).astype(np.int32)
-        p = (centre - at) * spacing
+        p = ((centre - at) * spacing).astype(np.float32)
         strides = np.array([self.shape[1] * self.shape[2], self.shape[2], 1], np.int32)
         size = np.ceil(r / 0.75).astype(int)
         flat = out.reshape(-1)
@@ -190,7 +196,7 @@ class Canvas:
         a, b, c = (_spline(self.axes[k][box[k]], pitch, m) for k in range(3))
         t = (a @ values.reshape(m, m * m)).reshape(len(a), m, m)
         t = np.matmul(b, t)
-        out: Floats = np.matmul(t, c.T)
+        out: Floats = (t.reshape(-1, m) @ c.T).reshape(len(a), len(b), len(c))
         return out
 
 

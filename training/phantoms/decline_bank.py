@@ -58,7 +58,8 @@ _ASK: dict[str, tuple[str, ...]] = {
     ),
     "{}": (
         "Who is the patient?", "Who wrote the report?", "When was this scan made?",
-        "Where does the patient live?", "Is the patient married?", "Is the tumour malignant on biopsy?",
+        "Where does the patient live?", "Is the patient married?",
+        "Is the tumour malignant on biopsy?",
         "What did the biopsy show?", "What treatment do you recommend?", "Should I take aspirin?",
         "How many cigarettes does the patient smoke?", "Compare this with the scan of last year.",
         "Is this the same patient as yesterday?", "What is two plus two?", "Tell me a joke.",

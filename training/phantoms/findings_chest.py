@@ -38,7 +38,7 @@ def aortic_plaques(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     return out
 
 
-def coronary_plaques(canvas: Canvas, p: Patient, t: FindingTruth, heart: Heart) -> Mask:
+def coronary_plaques(heart: Heart, canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     """Calcium along the coronary arteries."""
     rng = part_rng(p.seed, "draw Coronary artery wall calcification")
     out = np.zeros(canvas.shape, bool)

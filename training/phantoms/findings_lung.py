@@ -78,8 +78,8 @@ def emphysema(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     return _apply(canvas, box, holes, -975)
 
 
-def mosaic(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Geographic patches of darker and lighter lung, about 90 HU apart."""
+def mosaic(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
+    """Geographic patches of darker and lighter lung, about 100 HU apart."""
     rng = part_rng(p.seed, "draw Mosaic attenuation pattern")
     box = _lungs(canvas, p)
     light = soft(canvas.noise(rng, 26, box) + 0.3 * canvas.noise(rng, 9, box), 0.16)
@@ -242,7 +242,7 @@ def effusion(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     return out
 
 
-def septal(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
+def septal(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
     """A network of thickened septa: walls of cells about 14 mm wide, outer and lower lung."""
     rng = part_rng(p.seed, "draw Interlobular septal thickening")
     box = _lungs(canvas, p)

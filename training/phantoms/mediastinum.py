@@ -25,7 +25,10 @@ TRACHEA = np.array([(-190, -14, 0), (-140, -6, 0), (-100, 0, 1), (-70, 6, 0), (-
 CARINA = TRACHEA[-1]
 HILA = {-1: np.array([-22.0, 12, -36]), 1: np.array([-26.0, 14, 38])}
 OESOPHAGUS = np.array(
-    [(-190, 8, 4), (-120, 16, 6), (-70, 22, 6), (-20, 26, 3), (30, 24, 4), (75, 14, 10), (100, 4, 18)],
+    [
+        (-190, 8, 4), (-120, 16, 6), (-70, 22, 6), (-20, 26, 3), (30, 24, 4), (75, 14, 10),
+        (100, 4, 18),
+    ],
     float,
 )  # fmt: skip
 
@@ -92,7 +95,7 @@ def paint_small_nodes(canvas: Canvas, p: Patient) -> None:
                 canvas.paint(*hit, p.muscle_hu)
 
 
-def paint_central_airways(canvas: Canvas, p: Patient, *, wall: float = 1.2) -> None:
+def paint_central_airways(canvas: Canvas, *, wall: float = 1.2) -> None:
     """Trachea and main bronchi: wall, then air."""
     lines = [(TRACHEA, [9.5, 9, 8.5, 8.5, 8.5])]
     for side, r in ((-1, 6.6), (1, 6.0)):
@@ -177,7 +180,8 @@ class Heart:
             near, far = np.zeros(len(d)), np.full(len(d), 140.0)
             for _ in range(10):
                 mid = (near + far) / 2
-                inside = p.heart_distance(*(c + mid[:, None] * d).T, self.scale) < -1.5
+                at = (c + mid[:, None] * d).T
+                inside = p.heart_distance(at[0], at[1], at[2], self.scale) < -1.5
                 near, far = np.where(inside, mid, near), np.where(inside, far, mid)
             courses.append(c + near[:, None] * d)
         return courses

@@ -92,8 +92,8 @@ def parse_report(text: str) -> ParsedReport:
                     if table.setdefault(name, value) != value:
                         problems.append(f"{name}: {table[name]} and {value}")
     present = said[0] if findings else said[1]
-    for name in sorted(said[0] & denied[0] | said[1] & denied[1]):
-        problems.append(f"{name}: affirmed and denied in one section")
+    both = said[0] & denied[0] | said[1] & denied[1]
+    problems += [f"{name}: affirmed and denied in one section" for name in sorted(both)]
     if findings and impression:
         problems += [f"{n}: in the impression only" for n in sorted(said[1] - said[0])]
         problems += [f"{n}: missing from the impression" for n in sorted(said[0] - said[1])]

@@ -175,7 +175,7 @@ class Patient:
         for (cz, cy, cx), axis, (along, across) in HEART:
             a = np.asarray(axis) / np.linalg.norm(axis)
             if cx > 20:
-                a = a + (0, self.heart_tilt, 0)
+                a = a + np.array([0, self.heart_tilt, 0])
             pz, py, px = (
                 z - float(c[0] + cz * s),
                 y - float(c[1] + cy * s),
@@ -222,7 +222,7 @@ class Patient:
     def clear_points(self, rng: np.random.Generator, lobe: int) -> tuple[Any, Any]:
         """Random points [n, 3] of one lobe and their depth in mm, clear of heart and fluid."""
         p = rng.uniform((-130, -100, -135), (165, 100, 135), (3000, 3))
-        heart = self.heart_distance(*p.T, self.heart_room) - self.heart_fluid
+        heart = self.heart_distance(p[:, 0], p[:, 1], p[:, 2], self.heart_room) - self.heart_fluid
         d = np.minimum(self.lung_depth(*p.T), heart)
         side = "left" if LOBES[lobe].startswith("left") else "right"
         if self.effusion.side in (side, "both"):

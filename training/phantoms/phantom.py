@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.findings import FINDINGS
+
 from .grammar import write_report
 from .questions import Question, make_questions
 from .render import GRIDS, render
@@ -69,7 +70,7 @@ class Phantom:
     masks: dict[str, NDArray[np.bool_]]
 
     def patch_labels(self, patch: tuple[int, int, int] = (8, 16, 16)) -> NDArray[np.uint8]:
-        """Patch maps [18, I // pi, P // pp, L // pl]: 1 where a finding covers enough of a patch."""
+        """Patch maps [18, I // pi, P // pp, L // pl]: 1 where a finding covers a patch enough."""
         grid = tuple(n // p for n, p in zip(self.volume.shape, patch, strict=True))
         out = np.zeros((len(FINDINGS), *grid), np.uint8)
         for name, mask in self.masks.items():

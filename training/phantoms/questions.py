@@ -47,8 +47,13 @@ HOW_LARGE = {
     "size": ("How large is the {f}?", "What is the size of the {f}?"),
     "grade": ("How severe is the {f}?", "What is the degree of the {f}?"),
 }
-GRADED = ("Arterial wall calcification", "Cardiomegaly", "Coronary artery wall calcification")
-GRADED = (*GRADED, "Emphysema", "Peribronchial thickening")
+GRADED = (
+    "Arterial wall calcification",
+    "Cardiomegaly",
+    "Coronary artery wall calcification",
+    "Emphysema",
+    "Peribronchial thickening",
+)
 SIZE_NOTE = {
     "small": "small (under 10 mm)",
     "medium-sized": "medium-sized (10 to 20 mm)",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,48 +45,45 @@ def render(
     mediastinum.paint_small_nodes(canvas, p)
     mediastinum.paint_great_vessels(canvas, p)
     heart.paint_coronaries(canvas)
-    if "Hiatal hernia" in t:
-        masks["Hiatal hernia"] = findings_chest.hernia(canvas, p, t["Hiatal hernia"])
-    if "Lymphadenopathy" in t:
-        masks["Lymphadenopathy"] = findings_chest.nodes(canvas, p, t["Lymphadenopathy"])
-    if "Pleural effusion" in t:
-        masks["Pleural effusion"] = findings_lung.effusion(canvas, p, t["Pleural effusion"])
-    for name, paint in (
-        ("Emphysema", findings_lung.emphysema),
-        ("Mosaic attenuation pattern", findings_lung.mosaic),
-        ("Lung opacity", findings_lung.opacity),
-    ):
-        if name in t:
-            masks[name] = paint(canvas, p, t[name])
+    draw = _Drawer(canvas, p, t, masks)
+    draw("Hiatal hernia", findings_chest.hernia)
+    draw("Lymphadenopathy", findings_chest.nodes)
+    draw("Pleural effusion", findings_lung.effusion)
+    draw("Emphysema", findings_lung.emphysema)
+    draw("Mosaic attenuation pattern", findings_lung.mosaic)
+    draw("Lung opacity", findings_lung.opacity)
     lung_trees.paint_vessels(canvas, p)
-    for name, paint in (
-        ("Interlobular septal thickening", findings_lung.septal),
-        ("Pulmonary fibrotic sequela", findings_lung.fibrosis),
-        ("Consolidation", findings_lung.consolidation),
-        ("Atelectasis", findings_lung.atelectasis),
-    ):
-        if name in t:
-            masks[name] = paint(canvas, p, t[name])
-    if "Peribronchial thickening" in t:
-        thick = t["Peribronchial thickening"]
-        masks[thick.name] = findings_lung.thick_bronchi(canvas, p, thick)
-    else:
+    draw("Interlobular septal thickening", findings_lung.septal)
+    draw("Pulmonary fibrotic sequela", findings_lung.fibrosis)
+    draw("Consolidation", findings_lung.consolidation)
+    draw("Atelectasis", findings_lung.atelectasis)
+    draw("Peribronchial thickening", findings_lung.thick_bronchi)
+    if "Peribronchial thickening" not in t:
         lung_trees.paint_bronchi(canvas, p)
-    if "Bronchiectasis" in t:
-        masks["Bronchiectasis"] = findings_lung.bronchiectasis(canvas, p, t["Bronchiectasis"])
-    if "Lung nodule" in t:
-        masks["Lung nodule"] = findings_lung.nodule(canvas, p, t["Lung nodule"])
-    mediastinum.paint_central_airways(canvas, p)
-    if "Arterial wall calcification" in t:
-        name = "Arterial wall calcification"
-        masks[name] = findings_chest.aortic_plaques(canvas, p, t[name])
-    if "Coronary artery wall calcification" in t:
-        name = "Coronary artery wall calcification"
-        masks[name] = findings_chest.coronary_plaques(canvas, p, t[name], heart)
-    if "Medical material" in t:
-        masks["Medical material"] = findings_chest.device(canvas, p, t["Medical material"])
+    draw("Bronchiectasis", findings_lung.bronchiectasis)
+    draw("Lung nodule", findings_lung.nodule)
+    mediastinum.paint_central_airways(canvas)
+    draw("Arterial wall calcification", findings_chest.aortic_plaques)
+    draw("Coronary artery wall calcification", partial(findings_chest.coronary_plaques, heart))
+    draw("Medical material", findings_chest.device)
     add_noise(canvas, p, resolution)
-    return np.clip(np.rint(canvas.hu), -1024, 3071).astype(np.int16), masks
+    np.rint(canvas.hu, out=canvas.hu)
+    np.clip(canvas.hu, -1024, 3071, out=canvas.hu)
+    return canvas.hu.astype(np.int16), masks
+
+
+@dataclass
+class _Drawer:
+    """Draws a finding if the patient has it, and keeps its mask."""
+
+    canvas: Canvas
+    patient: Patient
+    present: dict[str, FindingTruth]
+    masks: dict[str, Mask]
+
+    def __call__(self, name: str, paint: Callable[[Canvas, Patient, FindingTruth], Mask]) -> None:
+        if name in self.present:
+            self.masks[name] = paint(self.canvas, self.patient, self.present[name])
 
 
 def add_noise(canvas: Canvas, p: Patient, resolution: str) -> None:
