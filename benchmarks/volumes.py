@@ -64,7 +64,7 @@ def benchmark_loading(path: Path, volume: CTVolume, repeat: int) -> None:
         return
     readers: dict[str, Callable[[], Array]] = {"open_ct": lambda: open_ct(path).hu}
     try:
-        import SimpleITK as sitk
+        import SimpleITK as sitk  # noqa: N813 - its usual name
 
         sitk.ProcessObject.SetGlobalWarningDisplay(False)
         readers["SimpleITK ImageSeriesReader"] = lambda: _read_simpleitk(sitk, path)
@@ -91,7 +91,7 @@ def benchmark_preparation(volume: CTVolume, repeat: int) -> None:
     grid = ModelGrid.centred(volume, shape=SHAPE, spacing=SPACING, patch=PATCH)
     ways: dict[str, Callable[[], Array]] = {"prepare": lambda: prepare(volume, grid)}
     try:
-        import SimpleITK as sitk
+        import SimpleITK as sitk  # noqa: N813 - its usual name
 
         image = sitk.GetImageFromArray(np.ascontiguousarray(volume.hu[::-1]))
         image.SetSpacing(volume.spacing[::-1])

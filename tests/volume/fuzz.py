@@ -203,9 +203,7 @@ def main() -> int:
         while case < options.count:
             cases = range(case, min(case + 2000, options.count))
             results: multiprocessing.SimpleQueue[list[Outcome]] = context.SimpleQueue()
-            worker = context.Process(
-                target=_work, args=(files, cases, options.seed, work, results)
-            )
+            worker = context.Process(target=_work, args=(files, cases, options.seed, work, results))
             worker.start()
             while worker.is_alive() and results.empty():
                 before = (work / "case").read_text() if (work / "case").exists() else ""

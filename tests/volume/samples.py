@@ -34,6 +34,16 @@ ENCODERS: dict[str, Callable[[NDArray[Any]], bytes]] = {
 }
 LOSSLESS = (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, *ENCODERS)
 
+_PER_FRAME = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "SliceThickness",
+)
+
 
 def ramp(k: int = 0, shape: tuple[int, int] = (12, 10), step: int = 17) -> NDArray[np.uint16]:
     """Return stored values [rows, columns], different in every pixel and slice."""
@@ -126,8 +136,7 @@ def save_series(
 def enhanced(pixels: NDArray[Any], positions: Sequence[Sequence[float]], **more: Any) -> Dataset:
     """Return an enhanced multi-frame CT of [frames, rows, columns]."""
     ds = dataset(pixels, **more)
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-                    "RescaleSlope", "RescaleIntercept", "RescaleType", "SliceThickness"):  # fmt: skip
+    for keyword in _PER_FRAME:
         delattr(ds, keyword)
     ds.SOPClassUID = EnhancedCTImageStorage
     ds.NumberOfFrames = len(pixels)

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
-from napari_ct_assistant.volume import CTReadError, CTVolume, open_ct, write_nifti
+from napari_ct_assistant.volume import (
+    CTReadError,
+    CTVolume,
+    list_series,
+    open_ct,
+    write_nifti,
+)
 
 RNG = np.random.default_rng(3)
 HU = RNG.integers(-1000, 1500, (7, 6, 5)).astype(np.int16)
@@ -37,6 +43,7 @@ def test_equals_nibabel(tmp_path: Path, kind: type, name: str, order: str) -> No
         path = path.rename(tmp_path / name)
     volume = open_ct(path)
     np.testing.assert_array_equal(volume.hu, as_ipl(HU, AFFINE))
+    assert [s.n_slices for s in list_series(path)] == [5]
     assert volume.orientation == "LAS"
     assert volume.warnings == ()
     for index in ((0, 0, 0), (6, 5, 4), (2, 3, 1)):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.codestream import CodestreamError, decode
-from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX
+from napari_ct_assistant.volume.ct_volume import AIR
 from napari_ct_assistant.volume.dicom_frames import Frame, Instance
 from napari_ct_assistant.volume.dicom_header import (
     BIG_ENDIAN,
@@ -149,19 +149,7 @@ def _finish(frame: Frame, raw: NDArray[Any], out: NDArray[np.int16]) -> None:
     padded = None
     if file.padding is not None:
         padded = (raw >= file.padding[0]) & (raw <= file.padding[1])
-    low, high = int(raw.min()) + intercept, int(raw.max()) + intercept
-    whole = slope == 1 and intercept == int(intercept)
-    if raw.itemsize == 2 and whole and low >= -32768 and high <= HU_MAX:
-        # Two's complement: the sum is right in 16 bits whatever the sign of `raw`.
-        offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16).view(np.int16)
-        hu = raw.view(np.int16)
-        np.add(hu, offset, out=hu)
-        if low < AIR:
-            np.maximum(hu, np.int16(AIR), out=hu)
-        if not np.may_share_memory(hu, out):
-            out[...] = hu
-    else:
-        to_hu(raw, slope, intercept, out)
+    to_hu(raw, slope, intercept, out)
     if padded is not None:
         out[padded] = AIR
 

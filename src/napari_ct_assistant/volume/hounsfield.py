@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,13 +12,14 @@ from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX
 _BLOCK = 1 << 16
 
 
-def to_hu(raw: NDArray[np.generic], slope: float, intercept: float, out: NDArray[np.int16]) -> None:
+def to_hu(raw: NDArray[Any], slope: float, intercept: float, out: NDArray[np.int16]) -> None:
     """Write round(raw * slope + intercept), kept within AIR to HU_MAX, into `out`.
 
     Parameters
     ----------
     raw
-        One slice of stored values of any real type [rows, columns].
+        One slice of stored values of any real type [rows, columns]; may be the memory
+        of `out` itself, read as another type.
     slope, intercept
         The rescale of the file, applied here and nowhere else.
     out
@@ -27,10 +30,18 @@ def to_hu(raw: NDArray[np.generic], slope: float, intercept: float, out: NDArray
     What is not a number becomes air. float64 holds every 32-bit integer, so whole
     rescales are exact; a block of rows at a time keeps the temporary small.
     """
+    if _fits(raw, slope, intercept):
+        # Two's complement: the sum is right in 16 bits whatever the sign of `raw`.
+        offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16).view(np.int16)
+        np.add(raw.view(np.int16), offset, out=out)
+        np.maximum(out, np.int16(AIR), out=out)
+        return
     rows = max(1, _BLOCK // max(1, raw.shape[1]))
     for start in range(0, len(raw), rows):
         block = raw[start : start + rows]
-        values = block.astype(np.float64)
+        # A signalling NaN, as damaged floats hold, would warn.
+        with np.errstate(all="ignore"):
+            values = block.astype(np.float64)
         if block.dtype.kind == "f":
             # Beyond any HU, and small enough to multiply.
             np.nan_to_num(values, copy=False, nan=np.nan, posinf=1e30, neginf=-1e30)
@@ -41,6 +52,16 @@ def to_hu(raw: NDArray[np.generic], slope: float, intercept: float, out: NDArray
         np.clip(values, AIR, HU_MAX, out=values)
         np.nan_to_num(values, copy=False, nan=AIR)
         out[start : start + rows] = values
+
+
+def _fits(raw: NDArray[Any], slope: float, intercept: float) -> bool:
+    """Return whether raw + intercept can be computed within 16 bits."""
+    if raw.dtype.kind not in "iu" or raw.itemsize != 2 or not raw.dtype.isnative:
+        return False
+    if slope != 1 or intercept != int(intercept):
+        return False
+    low, high = int(raw.min()) + intercept, int(raw.max()) + intercept
+    return low >= -32768 and high <= HU_MAX
 
 
 class Doubts:

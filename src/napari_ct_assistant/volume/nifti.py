@@ -32,18 +32,28 @@ _MAX_DEFLATE = 1032
 _UNITS_TO_MM = {1: 1000.0, 3: 0.001}
 
 
-def is_nifti(path: Path) -> bool:
-    """Return whether a file starts like a NIfTI file, gzipped or not."""
+def count_slices(path: Path) -> int | None:
+    """Return how many slices a NIfTI file claims, None if it is not NIfTI.
+
+    Only the header is read; the file may be gzipped whatever its name.
+    """
     try:
         with path.open("rb") as file:
-            start = file.read(2)
+            zipped = file.read(2) == _GZIP_MAGIC
             file.seek(0)
-            if start == _GZIP_MAGIC:
+            if zipped:
                 with gzip.open(file) as unzipped:
-                    return _header_kind(unzipped.read(348)) is not None
-            return _header_kind(file.read(348)) is not None
+                    start = unzipped.read(348)
+            else:
+                start = file.read(348)
     except (OSError, EOFError, zlib.error):
-        return False
+        return None
+    kind = _header_kind(start)
+    if kind is None:
+        return None
+    # dim[3], in NIfTI-1 and NIfTI-2.
+    at, dtype = (46, "i2") if kind[0] is Nifti1Header else (40, "i8")
+    return max(0, int(np.frombuffer(start, kind[1] + dtype, 1, at)[0]))
 
 
 def open_nifti(path: Path, progress: Progress | None = None) -> CTVolume:

@@ -13,7 +13,7 @@ from napari_ct_assistant.volume.dicom_load import load_stack
 from napari_ct_assistant.volume.dicom_series import Scan, Series, find_series, walk_files
 from napari_ct_assistant.volume.dicom_stack import plan_stack
 from napari_ct_assistant.volume.errors import CTReadError
-from napari_ct_assistant.volume.nifti import is_nifti, open_nifti
+from napari_ct_assistant.volume.nifti import count_slices, open_nifti
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SeriesInfo:
     modality
         "CT".
     n_slices
-        Number of slices (0 for a NIfTI file, whose header is read when it is opened).
+        Number of slices, as the headers claim.
     path
         The file of a NIfTI volume, or the folder of the series' first slice.
     """
@@ -158,7 +158,7 @@ def _look_in_folder(folder: Path) -> _Found:
     if scan.series:
         return _Found(scan.series, [], _broken_warnings(scan))
     niftis = [path for path in walk_files(folder) if path.name.endswith((".nii", ".nii.gz"))]
-    niftis = [path for path in niftis if is_nifti(path)]
+    niftis = [path for path in niftis if count_slices(path) is not None]
     if niftis:
         return _Found([], niftis, [])
     raise _nothing(folder, scan)
@@ -167,7 +167,7 @@ def _look_in_folder(folder: Path) -> _Found:
 def _look_in_file(path: Path) -> _Found:
     if path.stat().st_size == 0:
         raise CTReadError(path, "is empty; copy it again")
-    if is_nifti(path):
+    if count_slices(path) is not None:
         return _Found([], [path], [])
     if path.name.upper() == "DICOMDIR":
         return _look_in_folder(path.parent)
@@ -177,7 +177,7 @@ def _look_in_file(path: Path) -> _Found:
     siblings = [p for p in sorted(path.parent.iterdir()) if p.is_file() and p != path]
     scan = find_series([path, *siblings], prefer=path)
     mine = [s for s in scan.series if any(frame.file.path == path for frame in s.frames)]
-    return _Found(mine, [], [], prefer=path)
+    return _Found(mine, [], _broken_warnings(scan), prefer=path)
 
 
 def _nothing(path: Path, scan: Scan) -> CTReadError:
@@ -209,7 +209,7 @@ def _info(series: Series) -> SeriesInfo:
 
 def _nifti_info(path: Path) -> SeriesInfo:
     key = hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return SeriesInfo(key, path.name, "CT", 0, path)
+    return SeriesInfo(key, path.name, "CT", count_slices(path) or 0, path)
 
 
 def _label(choice: Series | Path) -> str:
