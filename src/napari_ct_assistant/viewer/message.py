@@ -84,18 +84,28 @@ class Message(QFrame):
         """Set the colour of links; a style sheet cannot reach them."""
         self._link_colour = QColor(colour)
         document = self._body.document()
-        block = document.begin()
+        style = QTextCharFormat()
+        style.setForeground(self._link_colour)
+        for start, end in self._link_spans():
+            cursor = QTextCursor(document)
+            cursor.setPosition(start)
+            cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+            cursor.mergeCharFormat(style)
+
+    def _link_spans(self) -> list[tuple[int, int]]:
+        """Return where each link begins and ends in the document."""
+        spans = []
+        block = self._body.document().begin()
         while block.isValid():
-            for fragment in (part.fragment() for part in block):
+            part = block.begin()
+            # PyQt6 has no iterator over a block's parts in a `for`; this runs on every binding.
+            while not part.atEnd():
+                fragment = part.fragment()
                 if fragment.charFormat().isAnchor():
-                    cursor = QTextCursor(document)
-                    cursor.setPosition(fragment.position())
-                    end = fragment.position() + fragment.length()
-                    cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
-                    style = QTextCharFormat()
-                    style.setForeground(self._link_colour)
-                    cursor.mergeCharFormat(style)
+                    spans.append((fragment.position(), fragment.position() + fragment.length()))
+                part += 1
             block = block.next()
+        return spans
 
     def append(self, text: str) -> None:
         """Write `text` at the end, as it is."""
