@@ -28,7 +28,7 @@ import nibabel as nib
 import numpy as np
 
 from napari_ct_assistant.volume import CTReadError, CTVolume, open_ct
-from tests.volume.samples import ENCODERS, EXPLICIT, LOSSLESS, dataset, enhanced, ramp, save
+from tests.volume.samples import EXPLICIT, LOSSLESS, RLE, dataset, enhanced, ramp, save
 
 SECONDS = 10.0
 SLACK = 4 << 20
@@ -66,8 +66,15 @@ def sound_files(folder: Path) -> list[Sound]:
     for syntax in LOSSLESS:
         path = folder / f"ct-{syntax}.dcm"
         add(save(path, dataset(ramp(0, shape)), ramp(0, shape), syntax), shape[0] * shape[1])
+    for syntax, stored, values in (
+        ("1.2.840.10008.1.2.4.50", 8, (ramp(0, shape) // 16).astype(np.uint8)),
+        ("1.2.840.10008.1.2.4.51", 12, ramp(0, shape)),
+        ("1.2.840.10008.1.2.4.201", 16, ramp(0, shape)),
+    ):
+        ds = dataset(values, BitsStored=stored, HighBit=stored - 1)
+        add(save(folder / f"ct-{syntax}.dcm", ds, values, syntax), values.size)
     pixels = np.stack([ramp(k, shape) for k in range(4)])
-    for syntax in (EXPLICIT, next(iter(ENCODERS))):
+    for syntax in (EXPLICIT, RLE):
         ds = enhanced(pixels, [(0, 0, 2.0 * k) for k in range(4)])
         add(save(folder / f"multi-{syntax}.dcm", ds, pixels, syntax), pixels.size)
     hu = pixels.transpose(2, 1, 0).astype(np.int16) - 1024

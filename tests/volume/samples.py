@@ -30,9 +30,13 @@ ENCODERS: dict[str, Callable[[NDArray[Any]], bytes]] = {
     "1.2.840.10008.1.2.4.90": lambda a: imagecodecs.jpeg2k_encode(
         a, codecformat="j2k", reversible=True
     ),
+    "1.2.840.10008.1.2.4.201": imagecodecs.htj2k_encode,
     RLE: lambda a: _rle(a),
+    # Lossy.
+    "1.2.840.10008.1.2.4.50": lambda a: imagecodecs.jpeg8_encode(a, level=95),
+    "1.2.840.10008.1.2.4.51": lambda a: imagecodecs.jpeg8_encode(a, level=95, bitspersample=12),
 }
-LOSSLESS = (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, *ENCODERS)
+LOSSLESS = (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, *list(ENCODERS)[:6])
 
 _PER_FRAME = (
     "ImagePositionPatient",

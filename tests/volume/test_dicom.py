@@ -291,6 +291,14 @@ def test_one_file_stands_for_its_series(tmp_path: Path) -> None:
     assert open_ct(tmp_path / "one").shape == (5, 12, 10)
 
 
+@pytest.mark.parametrize("thickness", ["", "0", "-1", "2000000"])
+def test_nonsense_in_slice_thickness_costs_nothing(tmp_path: Path, thickness: str) -> None:
+    volume = open_ct(save_series(tmp_path / "s", LINE, SliceThickness=thickness))
+    np.testing.assert_array_equal(volume.hu, expected(5))
+    volume = open_ct(save_series(tmp_path / "one", LINE[:1], SliceThickness=thickness))
+    assert any("thickness is unknown and was taken as 1 mm" in w for w in volume.warnings)
+
+
 def test_single_slice_says_so(tmp_path: Path) -> None:
     volume = open_ct(save(tmp_path / "one.dcm", dataset(ramp()), ramp()))
     assert volume.shape == (1, 12, 10)

@@ -190,7 +190,7 @@ def _frame(file: Instance, index: int, values: _Values) -> Frame:
         raise CTReadError(
             file.path, f"impossible ImageOrientationPatient {directions}; export it again"
         )
-    thickness = values.numbers(0x00180050, 1, limit=1e3)
+    thickness = values.thickness()
     slope = values.numbers(0x00281053, 1, limit=1e6)
     intercept = values.numbers(0x00281052, 1, limit=1e7)
     if slope and slope[0] == 0:
@@ -203,7 +203,7 @@ def _frame(file: Instance, index: int, values: _Values) -> Frame:
         position=np.asarray(position),
         orientation=orientation / lengths[:, None],
         spacing=(spacing[0], spacing[1]),
-        thickness=thickness[0] if thickness and thickness[0] > 0 else None,
+        thickness=thickness,
         slope=slope[0] if slope else None,
         intercept=intercept[0] if intercept else None,
         unit=values.text(0x00281054).upper(),
@@ -241,6 +241,14 @@ class _Values:
         if len(found) != count or not all(math.isfinite(v) and abs(v) <= limit for v in found):
             raise CTReadError(self._path, f"impossible {_NAMES[tag]}; export it again")
         return found
+
+    def thickness(self) -> float | None:
+        """Return SliceThickness in mm; None if it is absent or nonsense, which costs nothing."""
+        try:
+            found = self.numbers(0x00180050, 1, limit=1e3)
+        except CTReadError:
+            return None
+        return found[0] if found and found[0] > 0 else None
 
     def whole(self, tag: int, default: int | None, *, low: int, high: int) -> int:
         """Return a whole number, binary or as text, within low to high."""
