@@ -79,8 +79,8 @@ def test_one_finding_changes_only_its_own_place(healthy: Phantom, name: str) -> 
     near = ndimage.binary_dilation(other.masks[name], iterations=8)
     assert change[near].max() > 100
     # A film of fluid thinner than a voxel may reach further.
-    assert change[~near].max() < 60
-    assert (change[~near] > 0).mean() < 0.01
+    assert change[~near].max() < 120
+    assert (change[~near] > 0).mean() < 0.001
 
 
 def test_json_is_plain(sick: Phantom) -> None:
