@@ -37,7 +37,7 @@ def tiny_vision(**changes: Any) -> VisionConfig3D:
 
 
 def tiny_model(
-    **changes: Any,
+    *, learned: bool = False, **changes: Any
 ) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
     """Return model and processor; `changes` go to the `VolumeLanguageConfig`."""
     torch.manual_seed(0)
@@ -74,7 +74,8 @@ def tiny_model(
         answer_prefix="",
         max_new_tokens=60,
     )
-    _learn_by_heart(model, processor)
+    if learned:
+        _learn_by_heart(model, processor)
     return model, processor
 
 
@@ -100,7 +101,7 @@ def _learn_by_heart(model: VolumeLanguageModel, processor: VolumeLanguageProcess
 
 def save_tiny_model(folder: Path, **changes: Any) -> Path:
     """Write the tiny model as `load_assistant` reads it."""
-    model, processor = tiny_model(**changes)
+    model, processor = tiny_model(learned=True, **changes)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder

@@ -65,7 +65,7 @@ class Mae(_Strict):
 
 
 class Ground(_Strict):
-    """Patch-level supervision: on crops of the stem, or on whole volumes."""
+    """Patch-level supervision: on crops of `crop`^3 patches, or on whole volumes."""
 
     crop: int | None = Field(None, ge=3)
     margin: int = Field(1, ge=0)

@@ -81,6 +81,7 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         return {
             "pixel_values": to_pixel_values(hu),
             "patch_labels": torch.from_numpy(np.ascontiguousarray(labels[(slice(None), *box)])),
+            "start": torch.from_numpy(start.astype(np.int64)),
         }
 
 

@@ -4,7 +4,7 @@ Not in the papers. Two short trials showed that it is what makes a small encoder
 labels alone left it at chance. Phantoms bring their masks; for real scans there are finding
 masks (ReXGroundingCT on CT-RATE) and organ masks (TotalSegmentator).
 
-On crops it teaches the stem, on whole volumes everything that needs the whole view.
+On crops it learns what can be seen locally, fast; on whole volumes what needs the whole view.
 """
 
 from __future__ import annotations
@@ -27,17 +27,14 @@ class GroundingModel(nn.Module):
 
     def __init__(self, encoder: VisionTransformer3D, settings: Ground):
         super().__init__()
-        concepts = encoder.config.num_concepts
         if encoder.concepts is None:
             raise RecipeError(
                 "encoder: stage ground needs num_concepts above 0; set encoder.changes.num_concepts"
             )
         self.encoder = encoder
         self.settings = settings
-        # Reads the stem's tokens, which crops end at; not part of the encoder.
-        self.stem_head = nn.Linear(encoder.config.hidden_size, concepts)
-        for head in (self.stem_head, encoder.concepts):
-            nn.init.constant_(head.bias, -4.0)  # findings are rare
+        if not encoder.concepts.bias.any():  # fresh: findings are rare
+            nn.init.constant_(encoder.concepts.bias, -4.0)
         if settings.freeze_stem:
             encoder.stem.requires_grad_(False)
 
@@ -48,29 +45,32 @@ class GroundingModel(nn.Module):
             self.encoder.stem.eval()
         return self
 
-    def forward(self, pixel_values: Tensor, patch_labels: Tensor) -> dict[str, Any]:
+    def forward(
+        self, pixel_values: Tensor, patch_labels: Tensor, start: Tensor | None = None
+    ) -> dict[str, Any]:
         """Score every patch.
 
-        pixel_values: [B, 1, D, H, W], patch_labels: [B, findings, d, h, w], 0 or 1.
+        pixel_values: [B, 1, D, H, W], patch_labels: [B, findings, d, h, w], 0 or 1; start:
+        [B, 3], where a crop begins in the token grid.
         """
         labels = patch_labels.permute(0, 2, 3, 4, 1).float()  # [B, d, h, w, findings]
         weights = ring_weights(patch_labels, self.settings.ring_weight)
-        if self.settings.crop is not None:
-            logits = self.stem_head(self.encoder.stem(pixel_values))
-            m = self.settings.margin  # patches at the border lack their surroundings
-            inner = (slice(None), *(slice(m, n - m) for n in logits.shape[1:4]))
-            loss = patch_loss(
-                logits[inner], labels[inner], weights[inner], self.settings.negative_weight
-            )
-            return {"loss": loss, "logits": logits}
-        tokens = self.encoder.encode(self.encoder.embed(pixel_values))
+        tokens = self.encoder.encode(self.encoder.embed(pixel_values, start))
         logits = self.encoder.concepts(tokens).reshape(labels.shape)
+        if start is not None:
+            m = self.settings.margin  # patches at a crop's border lack their surroundings
+            inner = (slice(None), *(slice(m, n - m) for n in logits.shape[1:4]))
+            return {
+                "loss": patch_loss(
+                    logits[inner], labels[inner], weights[inner], self.settings.negative_weight
+                )
+            }
         loss = patch_loss(logits, labels, weights, self.settings.negative_weight)
         # A volume's own score is its highest patch: what decides yes or no later.
         score = logits.flatten(1, 3).amax(dim=1)
         present = labels.flatten(1, 3).amax(dim=1)
         volume = nn.functional.binary_cross_entropy_with_logits(score, present)
-        return {"loss": loss + self.settings.volume_weight * volume, "logits": logits}
+        return {"loss": loss + self.settings.volume_weight * volume}
 
 
 def ring_weights(patch_labels: Tensor, weight: float) -> Tensor:

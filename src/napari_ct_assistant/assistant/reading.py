@@ -48,6 +48,10 @@ class Reading:
         What the reader should know before trusting an answer.
     seconds : dict
         Time to prepare, encode and fill the cache.
+    vision_tokens : Tensor [1, N, output_size]
+        What the encoder made of the scan.
+    image_tokens : Tensor [1, n, hidden_size]
+        What the perceiver made of that, for the language model.
     """
 
     def __init__(
@@ -69,26 +73,32 @@ class Reading:
         prepared = time.perf_counter()
         tell("Encoding the scan")
         with torch.no_grad():
-            tokens = model.vision_tower(pixel_values=pixel_values.to(model.device))
-            self._image = model.get_image_features(vision_tokens=tokens)
+            self.vision_tokens = model.vision_tower(pixel_values=pixel_values.to(model.device))
+            image = model.get_image_features(vision_tokens=self.vision_tokens)
         encoded = time.perf_counter()
         tell("Reading the image tokens")
         self._prefix = assistant.processor.prefix_ids()
-        with torch.no_grad():
-            prefix = torch.tensor([self._prefix], device=model.device)
-            self._cache = DynamicCache(config=model.config.text_config)
-            model(
-                inputs_embeds=model.embed(prefix, self._image),
-                past_key_values=self._cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+        self.use_image_tokens(image)
         self.seconds = {
             "prepare": prepared - start,
             "encode": encoded - prepared,
             "prefix": time.perf_counter() - encoded,
         }
-        self.warnings = tuple(_look_at(assistant, volume, self.grid, tokens[0]))
+        self.warnings = tuple(_look_at(assistant, volume, self.grid, self.vision_tokens[0]))
+
+    def use_image_tokens(self, image: Tensor) -> None:
+        """Fill the cache that all questions share. image: [1, n, hidden_size]."""
+        model = self._model()
+        self.image_tokens = image
+        self._cache = DynamicCache(config=model.config.text_config)
+        with torch.no_grad():
+            prefix = torch.tensor([self._prefix], device=model.device)
+            model(
+                inputs_embeds=model.embed(prefix, image),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
 
     # ---- what a reader asks for
 
@@ -292,7 +302,7 @@ class Reading:
         model = self._model()
         context = self._prefix + self.assistant.processor.question_ids(question)
         with self._busy:
-            return trace(model, self._image, context, answer, spans, self.grid, self.volume)
+            return trace(model, self.image_tokens, context, answer, spans, self.grid, self.volume)
 
 
 class _Said:

@@ -89,6 +89,7 @@ def demo_vision(**changes: Any) -> VisionConfig3D:
         "stem_channels": (8, 16, 48, 96),
         "stem_depths": (1, 2, 2, 1),
         "num_concepts": len(FINDINGS),
+        "concept_scale": 16.0,
     }
     return VisionConfig3D(**(settings | changes))
 

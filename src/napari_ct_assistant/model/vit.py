@@ -124,20 +124,36 @@ class VisionTransformer3D(PreTrainedModel):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
 
-    def embed(self, pixel_values: Tensor) -> Tensor:
+    def embed(self, pixel_values: Tensor, start: Tensor | None = None) -> Tensor:
         """Turn voxels into tokens with positions.
 
-        pixel_values: [B, 1, D, H, W] -> [B, N, C], N = d*h*w, D-major.
+        Parameters
+        ----------
+        pixel_values : Tensor [B, 1, D, H, W]
+            Whole volumes, or crops of whole patches.
+        start : Tensor [B, 3], optional
+            For crops: the token (d, h, w) at which each begins.
+
+        Returns
+        -------
+        Tensor [B, N, C], D-major.
         """
-        if pixel_values.dim() != 5 or tuple(pixel_values.shape[2:]) != tuple(
-            self.config.image_size
-        ):
+        whole = tuple(self.config.image_size)
+        if pixel_values.dim() != 5 or (start is None and tuple(pixel_values.shape[2:]) != whole):
             raise ValueError(
                 f"pixel_values {tuple(pixel_values.shape)} do not fit this encoder: expected "
-                f"[B, {self.config.in_channels}, {', '.join(map(str, self.config.image_size))}]"
+                f"[B, {self.config.in_channels}, {', '.join(map(str, whole))}]"
             )
-        tokens = self.stem(pixel_values.to(self.dtype)).flatten(1, 3)
-        return tokens if self.position is None else tokens + self.position.to(tokens.dtype)
+        tokens = self.stem(pixel_values.to(self.dtype))  # [B, d, h, w, C]
+        if self.position is not None:
+            table = self.position.to(tokens.dtype).unflatten(1, self.config.grid)
+            if start is not None:
+                d, h, w = tokens.shape[1:4]
+                table = torch.cat(
+                    [table[:, i : i + d, j : j + h, k : k + w] for i, j, k in start.tolist()]
+                )
+            tokens = tokens + table
+        return tokens.flatten(1, 3)
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Run the blocks over (some of) the tokens. tokens: [B, n, C] -> [B, n, C]."""

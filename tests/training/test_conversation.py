@@ -1,0 +1,93 @@
+"""Packed training sequences have the loss of as many separate ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_ct_assistant.training.conversation import (
+    Collator,
+    Turn,
+    block_mask,
+    choose_turns,
+    pack_sequence,
+)
+from napari_ct_assistant.training.phantoms import draw_truth
+from napari_ct_assistant.training.recipe import Conversation
+from napari_ct_assistant.training.trainer import weighted_cross_entropy
+from tests.tiny_model import TURNS, tiny_model
+
+PACKED = Conversation(packed=True, max_length=2000)
+SINGLE = Conversation(packed=False, max_length=2000)
+
+
+def test_packed_equals_separate() -> None:
+    model, processor = tiny_model()
+    turns = [Turn(q, a) for q, a in TURNS.items()]
+    prefix = processor.prefix_ids()
+    pixel_values = torch.rand(1, 1, *model.config.vision_config.image_size)
+    packed = Collator(0, packed=True)([pack_sequence(prefix, turns, processor, PACKED)])
+    packed.pop("loss_weights")
+    total, count = 0.0, 0
+    for turn in turns:
+        one = Collator(0, packed=False)([pack_sequence(prefix, [turn], processor, SINGLE)])
+        one.pop("loss_weights")
+        tokens = int((one["labels"] != -100).sum())
+        with torch.no_grad():
+            total += float(model(pixel_values=pixel_values, **one).loss) * tokens
+        count += tokens
+    with torch.no_grad():
+        loss = float(model(pixel_values=pixel_values, **packed).loss)
+    assert loss == pytest.approx(total / count, abs=1e-5)
+
+
+def test_turns_do_not_see_each_other() -> None:
+    segments = torch.tensor([[0, 0, 1, 1, 2, 2, -1]])
+    visible = block_mask(segments)[0, 0] == 0
+    assert visible[3].tolist() == [True, True, True, True, False, False, False]
+    assert visible[5].tolist() == [True, True, False, False, True, True, False]
+    assert visible[6, 6]  # a padded row is not empty
+
+
+def test_only_answers_are_learned() -> None:
+    _, processor = tiny_model()
+    turn = Turn("What is there?", "A nodule.")
+    sequence = pack_sequence(processor.prefix_ids(), [turn], processor, PACKED)
+    learned = sequence["input_ids"][sequence["labels"] != -100].tolist()
+    assert learned == processor.answer_ids("A nodule.")
+    assert learned[-1] == processor.tokenizer.eos_token_id
+
+
+def test_an_answer_counts_as_the_root_of_its_length() -> None:
+    _, processor = tiny_model()
+    settings = Conversation(packed=True, max_length=2000, weighting="answer")
+    turns = [Turn("Q?", "No."), Turn("Q?", "A much longer answer about many things.")]
+    sequence = pack_sequence(processor.prefix_ids(), turns, processor, settings)
+    for number, turn in enumerate(turns, start=1):
+        weights = sequence["loss_weights"][sequence["segments"] == number].sum().item()
+        assert weights == pytest.approx(len(processor.answer_ids(turn.answer)) ** 0.5, abs=1e-4)
+
+
+def test_weighted_loss_with_equal_weights_is_the_plain_one() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 6, 11), torch.randint(0, 11, (2, 6))
+    labels[0, :3] = -100
+    plain = torch.nn.functional.cross_entropy(
+        logits[:, :-1].reshape(-1, 11), labels[:, 1:].reshape(-1)
+    )
+    loss = weighted_cross_entropy(logits, labels, torch.full((2, 6), 0.3))
+    assert loss.item() == pytest.approx(plain.item(), abs=1e-6)
+
+
+def test_turns_are_balanced() -> None:
+    settings = Conversation(questions=12, positives=0.5)
+    yes = no = 0
+    for seed in range(40):
+        truth = draw_truth(seed)
+        turns = choose_turns(truth.report, truth.questions, settings, np.random.default_rng(seed))
+        assert turns[0].answer == truth.report
+        assert len(turns) == 13
+        yes += sum(t.answer.startswith("Yes") for t in turns)
+        no += sum(t.answer.startswith("No") for t in turns)
+    assert 0.3 < yes / (yes + no) < 0.6
