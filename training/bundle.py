@@ -7,12 +7,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from napari_ct_assistant.assistant import load_assistant
 from napari_ct_assistant.assistant.familiarity import Familiarity, summary
+from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.training.audit_metrics import auroc
 from napari_ct_assistant.training.phantom_store import PhantomStore
+from napari_ct_assistant.training.phantoms import make_phantom
 from napari_ct_assistant.training.recipe import Recipe
 from napari_ct_assistant.training.token_cache import TokenCache
+
+SELECTION_SEEDS = range(500_000, 500_080)  # neither trained on nor audited
+CLAIMED_AUROC = 0.75
 
 
 def bundle(recipe: Recipe) -> Path:
@@ -34,8 +41,24 @@ def bundle(recipe: Recipe) -> Path:
     model.generation_config.update(do_sample=False, max_new_tokens=processor.max_new_tokens)
     model.half().save_pretrained(target)
     processor.save_pretrained(target)
+    model.config.untaught_findings = find_untaught(target)
+    model.config.save_pretrained(target)
     print(f"{target}: written", flush=True)
     return target
+
+
+def find_untaught(folder: Path) -> list[str]:
+    """Return the findings that a model's screen does not tell apart well enough to claim."""
+    assistant = load_assistant(folder)
+    truth, said = [], []
+    for seed in SELECTION_SEEDS:
+        phantom = make_phantom(seed)
+        truth.append([phantom.labels[name] for name in FINDINGS])
+        said.append([row.probability for row in assistant.read(phantom.volume).screen()])
+    y, p = np.array(truth, dtype=float), np.array(said)
+    return [
+        name for f, name in enumerate(FINDINGS) if not auroc(y[:, f], p[:, f]) >= CLAIMED_AUROC
+    ]
 
 
 def _made(folder: Path) -> Path:

@@ -21,10 +21,7 @@ def build_encoder(recipe: Recipe) -> VisionTransformer3D:
     choice = recipe.encoder
     assert choice is not None  # noqa: S101  checked with the recipe
     if choice.start is not None:
-        folder = recipe.path(choice.start)
-        if not (folder / "config.json").is_file():
-            raise RecipeError(f"{folder}: no encoder there; run the stage that writes it first")
-        return VisionTransformer3D.from_pretrained(folder)
+        return VisionTransformer3D.from_pretrained(recipe.path(choice.start))
     assert choice.preset is not None  # noqa: S101
     settings = PRESETS[choice.preset]().to_dict() | choice.changes
     try:

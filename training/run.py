@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from pathlib import Path
 
 from napari_ct_assistant.training.recipe import Recipe, RecipeError, load_recipe
-
-logger = logging.getLogger(__name__)
 
 DEMO_CHAIN = (
     "demo/mae",
@@ -62,11 +59,23 @@ def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None
     return 0
 
 
+def _check_predecessors(recipe: Recipe) -> None:
+    """Refuse a stage whose start is not there, before any data is made or read."""
+    starts = [recipe.encoder.start] if recipe.encoder and recipe.encoder.start else []
+    if recipe.stage == "instruct" and recipe.model is not None:
+        starts.append(recipe.model)
+    for start in starts:
+        folder = recipe.path(start)
+        if not (folder / "config.json").is_file():
+            raise RecipeError(f"{folder}: not there; run the stage that writes it first")
+
+
 def _run(recipe: Recipe) -> None:
     done = recipe.folder / "done"
     if done.exists():
         print(f"{recipe.output}: finished before, kept", flush=True)
         return
+    _check_predecessors(recipe)
     recipe.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     if recipe.stage == "language":

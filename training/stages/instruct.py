@@ -15,7 +15,7 @@ from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.conversation import Collator, ConversationDataset
 from napari_ct_assistant.training.phantom_conversations import PhantomConversations
 from napari_ct_assistant.training.phantom_store import PhantomStore
-from napari_ct_assistant.training.recipe import Lora, Recipe, RecipeError
+from napari_ct_assistant.training.recipe import Lora, Recipe
 from napari_ct_assistant.training.token_cache import TokenCache
 from napari_ct_assistant.training.trainer import finish, train
 
@@ -72,8 +72,6 @@ def run(recipe: Recipe, store: PhantomStore) -> None:
     torch.manual_seed(recipe.seed)
     assert recipe.model is not None  # noqa: S101  checked with the recipe
     folder = recipe.path(recipe.model)
-    if not (folder / "config.json").is_file():
-        raise RecipeError(f"{folder}: no model there; run stage align first")
     model = VolumeLanguageModel.from_pretrained(folder)
     processor = VolumeLanguageProcessor.from_pretrained(folder)
     model.requires_grad_(True)

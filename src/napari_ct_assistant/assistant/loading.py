@@ -12,6 +12,7 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
 
 from napari_ct_assistant.assistant.familiarity import Familiarity
 from napari_ct_assistant.assistant.generation import GenerationSettings
@@ -103,6 +104,8 @@ def load_assistant(
     folder = find_model(model)
     place = torch.device(device) if device else best_device()
     _check_folder(folder, name)
+    # A bar for weights that are read in a second is noise in a terminal and in a log.
+    transformers_logging.disable_progress_bar()
     try:
         config = VolumeLanguageConfig.from_pretrained(folder, local_files_only=True)
         network = VolumeLanguageModel.from_pretrained(
