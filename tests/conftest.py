@@ -36,10 +36,10 @@ def small_volume() -> CTVolume:
     from napari_ct_assistant.volume import CTVolume
 
     shape, spacing = (40, 60, 50), (8.0, 5.0, 6.0)
-    i, p, l = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
+    i, p, left = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
     hu = np.full(shape, -1000, np.int16)
-    hu[(p / 24) ** 2 + (l / 20) ** 2 < 1] = 0
-    hu[(i - 5) ** 2 + (p + 6) ** 2 + (l - 8) ** 2 < 16] = 300
+    hu[(p / 24) ** 2 + (left / 20) ** 2 < 1] = 0
+    hu[(i - 5) ** 2 + (p + 6) ** 2 + (left - 8) ** 2 < 16] = 300
     affine = np.zeros((4, 4))
     # Index axes run to I, P, L; RAS is the other way round.
     affine[2, 0], affine[1, 1], affine[0, 2] = -spacing[0], -spacing[1], -spacing[2]

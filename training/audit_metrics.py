@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,14 @@ def rates(truth: Array, said: Array) -> dict[str, float]:
     }
 
 
+def _auroc_of(truth: Array, score: Array, drawn: NDArray[np.int64]) -> float:
+    return auroc(truth[drawn], score[drawn])
+
+
+def _bacc_of(truth: Array, said: Array, drawn: NDArray[np.int64]) -> float:
+    return rates(truth[drawn], said[drawn])["bacc"]
+
+
 def screen_table(truth: Array, probability: Array, names: Sequence[str]) -> list[dict[str, object]]:
     """One row a finding. truth, probability: [phantoms, findings]."""
     rows: list[dict[str, object]] = []
@@ -59,11 +68,9 @@ def screen_table(truth: Array, probability: Array, names: Sequence[str]) -> list
                 "name": name,
                 "positives": int(y.sum()),
                 "auroc": auroc(y, p),
-                "auroc_95": interval(lambda i, y=y, p=p: auroc(y[i], p[i]), len(y)),
+                "auroc_95": interval(partial(_auroc_of, y, p), len(y)),
                 **rates(y, said),
-                "bacc_95": interval(
-                    lambda i, y=y, s=said: rates(y[i], s[i])["bacc"], len(y)
-                ),
+                "bacc_95": interval(partial(_bacc_of, y, said), len(y)),
             }
         )
     return rows

@@ -56,9 +56,7 @@ def find_untaught(folder: Path) -> list[str]:
         truth.append([phantom.labels[name] for name in FINDINGS])
         said.append([row.probability for row in assistant.read(phantom.volume).screen()])
     y, p = np.array(truth, dtype=float), np.array(said)
-    return [
-        name for f, name in enumerate(FINDINGS) if not auroc(y[:, f], p[:, f]) >= CLAIMED_AUROC
-    ]
+    return [name for f, name in enumerate(FINDINGS) if not auroc(y[:, f], p[:, f]) >= CLAIMED_AUROC]
 
 
 def _made(folder: Path) -> Path:

@@ -164,7 +164,7 @@ class Collator:
         self.packed = packed
 
     def __call__(self, samples: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """samples of `ConversationDataset` -> a batch."""
+        """Make a batch of samples of a `ConversationDataset`."""
         fill = {
             "input_ids": self.pad_id,
             "labels": -100,

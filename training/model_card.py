@@ -110,7 +110,11 @@ def _rows(f: dict[str, Any]) -> list[tuple[str, str, str]]:
             if what == "size":
                 right += f", within one class {_p(place['within_one_class'])}"
             rows.append(
-                (f"{what} right where the finding is named", right, f"majority {_p(place['majority'])}")
+                (
+                    f"{what} right where the finding is named",
+                    right,
+                    f"majority {_p(place['majority'])}",
+                )
             )
     for kind, item in f["questions"].items():
         rows.append(
@@ -128,7 +132,9 @@ def _rows(f: dict[str, Any]) -> list[tuple[str, str, str]]:
     rows.append(
         (
             f"seconds to encode / report / answer ({f['torch_threads']} CPU threads)",
-            " / ".join(f"{seconds.get(k, float('nan')):.1f}" for k in ("encode", "report", "answer")),
+            " / ".join(
+                f"{seconds.get(k, float('nan')):.1f}" for k in ("encode", "report", "answer")
+            ),
             "",
         )
     )

@@ -55,10 +55,10 @@ class PhantomStore:
         return np.asarray(self._open(index)[:], dtype=np.int16)
 
     def crop(
-        self, index: int, start: tuple[int, int, int], size: tuple[int, int, int]
+        self, index: int, start: NDArray[np.int64], size: NDArray[np.int64]
     ) -> NDArray[np.int16]:
-        """Return HU, int16, of a box of `size` voxels from `start`."""
-        box = tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))
+        """Return HU, int16, of a box of `size` [3] voxels from `start` [3]."""
+        box = tuple(slice(int(a), int(a + n)) for a, n in zip(start, size, strict=True))
         return np.asarray(self._open(index)[box], dtype=np.int16)
 
     def patch_labels(self, index: int) -> NDArray[np.uint8]:

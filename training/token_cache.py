@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class TokenCache:
         key = {"shape": list(shape), "first_seed": store.seeds.start, "encoder": _digest(encoder)}
         known = json.loads(self.progress.read_text()) if self.progress.exists() else {}
         fresh = {name: known.get(name) for name in key} != key or not file.exists()
-        self.state = {**key, "done": 0} if fresh else known
+        self.state: dict[str, Any] = {**key, "done": 0} if fresh else known
         self.tokens = np.lib.format.open_memmap(
             file, mode="w+" if fresh else "r+", dtype=np.float16, shape=shape
         )

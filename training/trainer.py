@@ -27,12 +27,14 @@ class _Watch(TrainerCallback):
         self.seconds = minutes * 60
         self.saved = time.monotonic()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
+        """Ask for a checkpoint when it is time."""
         if time.monotonic() - self.saved > self.seconds and state.global_step < state.max_steps:
             self.saved = time.monotonic()
             control.should_save = True
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+    def on_log(self, _: Any, state: Any, __: Any, logs: Any = None, **___: Any) -> None:
+        """Stop where training has broken down."""
         for name in ("loss", "grad_norm"):
             value = (logs or {}).get(name)
             if value is not None and not math.isfinite(float(value)):

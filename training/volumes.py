@@ -52,7 +52,7 @@ class CropDataset(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(
-        self, store: PhantomStore, samples: int, seed: int, patch: tuple[int, int, int], crop: int
+        self, store: PhantomStore, samples: int, seed: int, patch: tuple[int, ...], crop: int
     ):
         self.store = store
         self.samples = samples
@@ -76,8 +76,7 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             start = np.clip(centre - rng.integers(1, self.crop - 1, 3), 0, room)
         patch = np.array(self.patch)
         box = tuple(slice(int(a), int(a) + self.crop) for a in start)
-        begin, size = start * patch, self.crop * patch
-        hu = self.store.crop(index, tuple(map(int, begin)), tuple(map(int, size)))
+        hu = self.store.crop(index, start * patch, self.crop * patch)
         return {
             "pixel_values": to_pixel_values(hu),
             "patch_labels": torch.from_numpy(np.ascontiguousarray(labels[(slice(None), *box)])),

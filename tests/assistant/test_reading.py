@@ -88,9 +88,7 @@ def test_screen_is_the_models_own_yes_against_no(reading: Reading) -> None:
         with torch.no_grad():
             logits = model(input_ids=ids, pixel_values=pixel_values).logits[0, -1, [yes, no]]
         expected = float(logits.softmax(0)[0])
-        assert dict((r.name, r.probability) for r in rows)[name] == pytest.approx(
-            expected, abs=1e-5
-        )
+        assert {r.name: r.probability for r in rows}[name] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_cancelled_screen_stops(reading: Reading) -> None:

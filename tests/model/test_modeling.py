@@ -71,8 +71,12 @@ def test_every_perceiver_trains(name: str) -> None:
     model, _ = tiny_model(perceiver=name)
     assert model.num_image_tokens == 8
     inputs = batch(model)
-    loss = model(**inputs, labels=inputs["input_ids"].masked_fill(
-        inputs["input_ids"] == model.config.image_token_id, -100)).loss
+    loss = model(
+        **inputs,
+        labels=inputs["input_ids"].masked_fill(
+            inputs["input_ids"] == model.config.image_token_id, -100
+        ),
+    ).loss
     loss.backward()
     gradients = [p.grad for p in model.projector.parameters()]
     assert gradients
@@ -81,7 +85,13 @@ def test_every_perceiver_trains(name: str) -> None:
 
 def test_local_perceivers_keep_their_place() -> None:
     """Changing one corner of the token grid changes one image token."""
-    for name in ("convolution", "local_qformer", "average_pooling", "max_pooling", "spatial_pooling"):
+    for name in (
+        "convolution",
+        "local_qformer",
+        "average_pooling",
+        "max_pooling",
+        "spatial_pooling",
+    ):
         model, _ = tiny_model(perceiver=name)
         tokens = torch.rand(1, 64, model.config.vision_config.output_size)
         other = tokens.clone()
@@ -139,6 +149,11 @@ def test_impossible_configurations_quote_their_numbers(changes: dict, message: s
 
 
 def test_stem_levels_must_reach_the_patch() -> None:
-    config = VisionConfig3D(**tiny_vision().to_dict() | {"stem": "convolution", "stem_channels": (4, 4), "stem_depths": (1, 1)})
-    with pytest.raises(ValueError, match=r"patch_size \(8, 16, 16\) is not reached by 2 stem levels"):
+    config = VisionConfig3D(
+        **tiny_vision().to_dict()
+        | {"stem": "convolution", "stem_channels": (4, 4), "stem_depths": (1, 1)}
+    )
+    with pytest.raises(
+        ValueError, match=r"patch_size \(8, 16, 16\) is not reached by 2 stem levels"
+    ):
         VisionTransformer3D(config)

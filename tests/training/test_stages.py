@@ -14,9 +14,7 @@ from napari_ct_assistant.training.phantoms import make_phantom
 from napari_ct_assistant.training.recipe import RecipeError
 from napari_ct_assistant.training.run import run_stage
 
-SMALL_ENCODER = (
-    "{preset: demo, changes: {hidden_size: 24, num_hidden_layers: 1, stem: linear}}"
-)
+SMALL_ENCODER = "{preset: demo, changes: {hidden_size: 24, num_hidden_layers: 1, stem: linear}}"
 COMMON = ["data.count=2", "training.batch_size=2", "training.log_steps=1"]
 
 
@@ -62,7 +60,9 @@ def test_a_finished_stage_is_kept(runs: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("lora", [None, "{r: 4, alpha: 8, dropout: 0.1}"])
-def test_instruct_trains_the_language_side_only(runs: Path, tmp_path: Path, lora: str | None) -> None:
+def test_instruct_trains_the_language_side_only(
+    runs: Path, tmp_path: Path, lora: str | None
+) -> None:
     output = tmp_path / "out"
     options = [f"root={runs}", f"output={output}", *COMMON, "training.samples=4"]
     run_stage("instruct", "demo/instruct", options + ([f"lora={lora}"] if lora else []))

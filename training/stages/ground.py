@@ -27,16 +27,23 @@ class GroundingModel(nn.Module):
 
     def __init__(self, encoder: VisionTransformer3D, settings: Ground):
         super().__init__()
-        if encoder.concepts is None:
+        if not isinstance(encoder.concepts, nn.Linear):
             raise RecipeError(
                 "encoder: stage ground needs num_concepts above 0; set encoder.changes.num_concepts"
             )
         self.encoder = encoder
         self.settings = settings
-        if not encoder.concepts.bias.any():  # fresh: findings are rare
-            nn.init.constant_(encoder.concepts.bias, -4.0)
+        if not self.concepts.bias.any():  # fresh: findings are rare
+            nn.init.constant_(self.concepts.bias, -4.0)
         if settings.freeze_stem:
             encoder.stem.requires_grad_(False)
+
+    @property
+    def concepts(self) -> nn.Linear:
+        """The encoder's patch-level head."""
+        head = self.encoder.concepts
+        assert isinstance(head, nn.Linear)  # noqa: S101  checked above
+        return head
 
     def train(self, mode: bool = True) -> GroundingModel:
         """Keep the statistics of a frozen stem."""
@@ -56,7 +63,7 @@ class GroundingModel(nn.Module):
         labels = patch_labels.permute(0, 2, 3, 4, 1).float()  # [B, d, h, w, findings]
         weights = ring_weights(patch_labels, self.settings.ring_weight)
         tokens = self.encoder.encode(self.encoder.embed(pixel_values, start))
-        logits = self.encoder.concepts(tokens).reshape(labels.shape)
+        logits = self.concepts(tokens).reshape(labels.shape)
         if start is not None:
             m = self.settings.margin  # patches at a crop's border lack their surroundings
             inner = (slice(None), *(slice(m, n - m) for n in logits.shape[1:4]))

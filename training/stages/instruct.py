@@ -60,7 +60,7 @@ def train_conversations(
         trained = add_lora(model, recipe.lora)
     trainer = train(recipe, trained, dataset, collate)
     if trained is not model:
-        model = trained.merge_and_unload()  # type: ignore[operator]
+        model = trained.merge_and_unload()
     model.requires_grad_(True)
     model.save_pretrained(recipe.folder)
     processor.save_pretrained(recipe.folder)

@@ -72,7 +72,7 @@ class CallbackStreamer(TextStreamer):
             self.seconds_first_token = time.perf_counter() - self.start
         super().put(value)
 
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002
         """Pass text on once its characters are final."""
         self.text += text
         if text and self.on_text is not None:
@@ -85,7 +85,7 @@ class Cancelled(StoppingCriteria):
     def __init__(self, cancel: threading.Event | None):
         self.cancel = cancel
 
-    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:  # noqa: ARG002
         """Return, for each sequence, whether it is to stop."""
         stop = self.cancel is not None and self.cancel.is_set()
         return torch.full((len(input_ids),), stop, dtype=torch.bool, device=input_ids.device)

@@ -148,8 +148,9 @@ class VolumeLanguageConfig(PreTrainedConfig):
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="llama"),
     }
 
-    vision_config: dict[str, Any] | PreTrainedConfig | None = None
-    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    # Any: transformers turns a dict or None into the configuration on the way in.
+    vision_config: Any = None
+    text_config: Any = None
     perceiver: str = "convolution"
     perceiver_kernel: int = 2
     perceiver_bias: bool = True
@@ -170,7 +171,7 @@ class VolumeLanguageConfig(PreTrainedConfig):
     @property
     def hidden_size(self) -> int:
         """Width of the language model's embeddings."""
-        return int(self.text_config.hidden_size)  # type: ignore[union-attr]
+        return int(self.text_config.hidden_size)
 
 
 AutoConfig.register(VisionConfig3D.model_type, VisionConfig3D)

@@ -37,7 +37,7 @@ def e3d_gpt(
             max_position_embeddings=4096,
         )
     if image_token_id is None:
-        image_token_id = int(text_config.vocab_size)  # type: ignore[attr-defined]
+        image_token_id = int(text_config.vocab_size)
     return VolumeLanguageConfig(
         vision_config=e3d_gpt_vision(),
         text_config=text_config,

@@ -18,7 +18,7 @@ FINDING_QUESTION = "Does this image show signs of {finding}?"  # E3D-GPT's disea
 
 
 class VolumeLanguageProcessor(ProcessorMixin):
-    """Prepare volumes and text for a `VolumeLanguageModel`.
+    r"""Prepare volumes and text for a `VolumeLanguageModel`.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
         hu_range: Sequence[float] = (-1000.0, 1000.0),
         value_range: Sequence[float] = (0.0, 1.0),
         antialias: bool = False,
-        visual_token: str = "<image>",
+        visual_token: str = "<image>",  # noqa: S107  a word of the vocabulary
         prompt: str = "USER: {image}\n{question} ASSISTANT:",
         answer_prefix: str = " ",
         report_questions: Mapping[str, str] | None = None,
@@ -82,8 +82,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
         self.num_visual_tokens = num_visual_tokens
         self.preparation = preparation
         self.spacing = tuple(float(s) for s in spacing)
-        self.hu_range = tuple(float(v) for v in hu_range)
-        self.value_range = tuple(float(v) for v in value_range)
+        self.hu_range = _pair(hu_range)
+        self.value_range = _pair(value_range)
         self.antialias = antialias
         self.visual_token = visual_token
         self.prompt = prompt
@@ -147,7 +147,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
         """Ids of an answer as they follow `question_ids`, ended by EOS."""
         return [*self._ids(self.answer_prefix + answer), int(self.tokenizer.eos_token_id)]
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         text: str | Sequence[str],
         volumes: CTVolume | Sequence[CTVolume] | None = None,
@@ -175,3 +175,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
         feature = BatchFeature(batch, tensor_type=return_tensors)
         feature["pixel_values"] = torch.cat([self.prepare_volume(scan)[0] for scan in scans])
         return feature
+
+
+def _pair(values: Sequence[float]) -> tuple[float, float]:
+    low, high = values
+    return float(low), float(high)

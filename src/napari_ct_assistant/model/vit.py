@@ -5,6 +5,8 @@ The way through it: voxels -> stem -> tokens + positions -> blocks -> norm -> co
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -74,13 +76,13 @@ class VisionTransformer3D(PreTrainedModel):
     config: VisionConfig3D
     base_model_prefix = "vision_tower"
     main_input_name = "pixel_values"
-    _no_split_modules = ["Block"]
+    _no_split_modules: ClassVar[list[str]] = ["Block"]
     _supports_sdpa = True
 
     def __init__(self, config: VisionConfig3D):
         super().__init__(config)
         width = config.hidden_size
-        self.stem = STEMS[config.stem](config)
+        self.stem: nn.Module = STEMS[config.stem](config)
         if config.position == "sincos":
             # A constant of the configuration, made anew in `_init_weights`: not in checkpoints.
             self.register_buffer("position", sincos_3d(config.grid, width)[None], persistent=False)
