@@ -13,28 +13,28 @@ from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.audit_metrics import auroc
-from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.phantoms import make_phantom
 from napari_ct_assistant.training.recipe import Recipe
 from napari_ct_assistant.training.token_cache import TokenCache
+from napari_ct_assistant.training.volume_store import VolumeStore
 
 SELECTION_SEEDS = range(500_000, 500_080)  # neither trained on nor audited
 CLAIMED_AUROC = 0.75
 
 
-def bundle(recipe: Recipe) -> Path:
+def bundle(recipe: Recipe, store: VolumeStore) -> Path:
     """Write `<root>/model`: weights in float16, processor, and what training scans look like.
 
     Parameters
     ----------
     recipe : Recipe
         Of the last stage.
+    store : VolumeStore
+        What it was trained on.
     """
     model = VolumeLanguageModel.from_pretrained(recipe.folder)
     processor = VolumeLanguageProcessor.from_pretrained(recipe.folder)
     target = recipe.root / "model"
-    data = recipe.data
-    store = PhantomStore(recipe.path(data.store), data.first_seed, data.count)  # type: ignore[union-attr]
     cache = TokenCache(recipe.path(store.folder) / "tokens", model.vision_tower, store)
     scans = np.linspace(0, len(store) - 1, min(len(store), 600)).astype(int)
     Familiarity.fit(torch.stack([summary(cache[int(i)]) for i in scans])).save(_made(target))

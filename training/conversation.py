@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from napari_ct_assistant.model.processor import REPORT_QUESTION, VolumeLanguageProcessor
+from napari_ct_assistant.training.order import shuffled_index
 from napari_ct_assistant.training.recipe import Conversation
-from napari_ct_assistant.training.volumes import shuffled_index
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""Phantoms rendered once: volumes and patch labels on disk, read back by index.
+"""Phantoms as training volumes: rendered once, with their patch labels.
 
-A volume is one blosc2 file (lossless), which reads a crop in milliseconds; texts are drawn
-from the seed again, which costs nothing.
+Texts are drawn from the seed again each time, which costs milliseconds.
 """
 
 from __future__ import annotations
@@ -12,14 +11,16 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.training.phantoms import Truth, draw_truth, make_phantom
+from napari_ct_assistant.training.conversation import Turn, choose_turns
+from napari_ct_assistant.training.phantoms import draw_truth, make_phantom
+from napari_ct_assistant.training.recipe import Conversation
+from napari_ct_assistant.training.volume_store import VolumeStore, write_volume
 
 
-class PhantomStore:
+class PhantomStore(VolumeStore):
     """`count` phantoms from `first_seed` on, at model resolution.
 
     Parameters
@@ -29,11 +30,20 @@ class PhantomStore:
     """
 
     def __init__(self, folder: Path, first_seed: int, count: int):
-        self.folder = folder
+        super().__init__(folder)
         self.seeds = range(first_seed, first_seed + count)
 
     def __len__(self) -> int:
         return len(self.seeds)
+
+    @property
+    def key(self) -> str:
+        """The seeds."""
+        return f"phantoms {self.seeds.start}:{self.seeds.stop}"
+
+    def volume_file(self, index: int) -> Path:
+        """Return where a phantom lies."""
+        return self.folder / f"{self.seeds[index]}.b2nd"
 
     def fill(self, workers: int | None = None) -> Iterator[int]:
         """Render what is missing; yields the number of phantoms that stand after each one."""
@@ -50,32 +60,15 @@ class PhantomStore:
                 done += 1
                 yield done
 
-    def volume(self, index: int) -> NDArray[np.int16]:
-        """Return HU, int16 [D, H, W], of the whole volume."""
-        return np.asarray(self._open(index)[:], dtype=np.int16)
-
-    def crop(
-        self, index: int, start: NDArray[np.int64], size: NDArray[np.int64]
-    ) -> NDArray[np.int16]:
-        """Return HU, int16, of a box of `size` [3] voxels from `start` [3]."""
-        box = tuple(slice(int(a), int(a + n)) for a, n in zip(start, size, strict=True))
-        return np.asarray(self._open(index)[box], dtype=np.int16)
-
     def patch_labels(self, index: int) -> NDArray[np.uint8]:
         """Return uint8 [18, d, h, w]: which finding lies in which patch."""
         labels = np.load(_labels_file(self.folder, self.seeds[index]), allow_pickle=False)
         return np.unpackbits(labels["bits"]).reshape(labels["shape"])
 
-    def truth(self, index: int) -> Truth:
-        """Return labels, report and questions."""
-        return draw_truth(self.seeds[index])
-
-    def _open(self, index: int) -> blosc2.NDArray:
-        return blosc2.open(str(_volume_file(self.folder, self.seeds[index])), mode="r")
-
-
-def _volume_file(folder: Path, seed: int) -> Path:
-    return folder / f"{seed}.b2nd"
+    def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
+        """Draw questions, answers and report of a phantom; needs no rendered volume."""
+        truth = draw_truth(self.seeds[index])
+        return choose_turns(truth.report, truth.questions, settings, rng)
 
 
 def _labels_file(folder: Path, seed: int) -> Path:
@@ -84,17 +77,8 @@ def _labels_file(folder: Path, seed: int) -> Path:
 
 def _render(folder: Path, seed: int) -> None:
     """Render one phantom; the labels file is written last and marks it complete."""
-    blosc2.set_nthreads(1)
     phantom = make_phantom(seed)
-    target = _volume_file(folder, seed)
-    target.unlink(missing_ok=True)
-    blosc2.asarray(
-        np.ascontiguousarray(phantom.volume.hu),
-        urlpath=str(target),
-        mode="w",
-        chunks=(40, 80, 80),
-        cparams={"codec": blosc2.Codec.ZSTD, "clevel": 1, "nthreads": 1},
-    )
+    write_volume(folder / f"{seed}.b2nd", phantom.volume.hu)
     labels = phantom.patch_labels()
     partial = folder / f"{seed}.part.npz"
     np.savez(partial, bits=np.packbits(labels), shape=labels.shape)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_ct_assistant.training.recipe import Recipe, RecipeError, load_recipe
+from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError, load_recipe
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.training.volume_store import VolumeStore
 
 DEMO_CHAIN = (
     "demo/mae",
@@ -50,7 +54,7 @@ def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None
             _run(one)
         from napari_ct_assistant.training.bundle import bundle
 
-        bundle(recipes[-1])
+        bundle(recipes[-1], open_store(recipes[-1]))
         return 0
     one = load_recipe(recipe, overrides)
     if one.stage != stage:
@@ -70,6 +74,23 @@ def _check_predecessors(recipe: Recipe) -> None:
             raise RecipeError(f"{folder}: not there; run the stage that writes it first")
 
 
+def open_store(recipe: Recipe) -> VolumeStore:
+    """Return the volumes that a recipe trains on."""
+    data = recipe.data
+    folder = recipe.path(data.store)
+    if isinstance(data, PhantomData):
+        from napari_ct_assistant.training.phantom_store import PhantomStore
+
+        return PhantomStore(folder, data.first_seed, data.count)
+    from napari_ct_assistant.training.encoders import encoder_config
+    from napari_ct_assistant.training.table_store import TableStore
+
+    config = encoder_config(recipe)
+    return TableStore(
+        folder, data.table, size=tuple(config.image_size), patch=tuple(config.patch_size)
+    )
+
+
 def _run(recipe: Recipe) -> None:
     done = recipe.folder / "done"
     if done.exists():
@@ -83,16 +104,12 @@ def _run(recipe: Recipe) -> None:
 
         language.run(recipe)
     else:
-        from napari_ct_assistant.training.phantom_store import PhantomStore
         from napari_ct_assistant.training.stages import align, ground, instruct, mae
 
-        if recipe.data.kind != "phantoms":
-            raise RecipeError(f"data.kind {recipe.data.kind}: only phantoms are read so far")
-        data = recipe.data
-        store = PhantomStore(recipe.path(data.store), data.first_seed, data.count)
+        store = open_store(recipe)
         for number in store.fill():
-            if number % 100 == 0:
-                print(f"phantoms: {number} of {len(store)}", flush=True)
+            if number % 100 == 0 or number == len(store):
+                print(f"volumes: {number} of {len(store)}", flush=True)
         {"mae": mae, "ground": ground, "align": align, "instruct": instruct}[recipe.stage].run(
             recipe, store
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
-from napari_ct_assistant.training.phantom_store import PhantomStore
+from napari_ct_assistant.training.volume_store import VolumeStore
 from napari_ct_assistant.training.volumes import to_pixel_values
 
 
@@ -27,10 +27,10 @@ class TokenCache:
     folder : Path
     encoder : VisionTransformer3D
         Decides the shape; encodes what is missing.
-    store : PhantomStore
+    store : VolumeStore
     """
 
-    def __init__(self, folder: Path, encoder: VisionTransformer3D, store: PhantomStore):
+    def __init__(self, folder: Path, encoder: VisionTransformer3D, store: VolumeStore):
         self.encoder = encoder
         self.store = store
         self.folder = folder
@@ -39,7 +39,7 @@ class TokenCache:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "tokens.npy"
         self.progress = folder / "progress.json"
-        key = {"shape": list(shape), "first_seed": store.seeds.start, "encoder": _digest(encoder)}
+        key = {"shape": list(shape), "store": store.key, "encoder": _digest(encoder)}
         known = json.loads(self.progress.read_text()) if self.progress.exists() else {}
         fresh = {name: known.get(name) for name in key} != key or not file.exists()
         self.state: dict[str, Any] = {**key, "done": 0} if fresh else known
@@ -80,7 +80,7 @@ class TokenCache:
         return torch.from_numpy(self.tokens[index].astype(np.float32))
 
 
-def _encode(encoder: VisionTransformer3D, store: PhantomStore, index: int) -> NDArray[np.float16]:
+def _encode(encoder: VisionTransformer3D, store: VolumeStore, index: int) -> NDArray[np.float16]:
     pixel_values = to_pixel_values(store.volume(index))[None].to(encoder.device)
     with torch.inference_mode():
         tokens = encoder(pixel_values)[0]
@@ -90,7 +90,7 @@ def _encode(encoder: VisionTransformer3D, store: PhantomStore, index: int) -> ND
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(encoder: VisionTransformer3D, store: PhantomStore) -> None:
+def _start_worker(encoder: VisionTransformer3D, store: VolumeStore) -> None:
     torch.set_num_threads(1)
     _worker.update(encoder=encoder.eval(), store=store)
 

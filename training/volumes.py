@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from napari_ct_assistant.training.phantom_store import PhantomStore
+from napari_ct_assistant.training.order import shuffled_index
+from napari_ct_assistant.training.volume_store import VolumeStore
 
 HU_RANGE = (-1000.0, 1000.0)  # E3D-GPT
 
@@ -27,7 +28,7 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
     one would have seen.
     """
 
-    def __init__(self, store: PhantomStore, samples: int, seed: int, *, labels: bool = False):
+    def __init__(self, store: VolumeStore, samples: int, seed: int, *, labels: bool = False):
         self.store = store
         self.samples = samples
         self.seed = seed
@@ -52,7 +53,7 @@ class CropDataset(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(
-        self, store: PhantomStore, samples: int, seed: int, patch: tuple[int, ...], crop: int
+        self, store: VolumeStore, samples: int, seed: int, patch: tuple[int, ...], crop: int
     ):
         self.store = store
         self.samples = samples
@@ -82,9 +83,3 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             "patch_labels": torch.from_numpy(np.ascontiguousarray(labels[(slice(None), *box)])),
             "start": torch.from_numpy(start.astype(np.int64)),
         }
-
-
-def shuffled_index(seed: int, k: int, count: int) -> int:
-    """Return which of `count` items sample k is, each once a round in an order of its own."""
-    round_, place = divmod(k, count)
-    return int(np.random.default_rng([seed, round_]).permutation(count)[place])

@@ -12,10 +12,10 @@ from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.encoders import build_encoder
-from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.recipe import Recipe, RecipeError
 from napari_ct_assistant.training.stages.instruct import train_conversations
 from napari_ct_assistant.training.tokenizer import IMAGE
+from napari_ct_assistant.training.volume_store import VolumeStore
 
 
 def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
@@ -64,7 +64,7 @@ def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcess
     return model, processor
 
 
-def run(recipe: Recipe, store: PhantomStore) -> None:
+def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train the perceiver and write the model."""
     torch.manual_seed(recipe.seed)
     model, processor = assemble(recipe)

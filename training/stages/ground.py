@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.encoders import build_encoder
-from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.recipe import Ground, Recipe, RecipeError
 from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.volume_store import VolumeStore
 from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset
 
 
@@ -105,7 +105,7 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
     return (positive + negative_weight * negative).mean()
 
 
-def run(recipe: Recipe, store: PhantomStore) -> None:
+def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train the patch-level findings and write the encoder."""
     torch.manual_seed(recipe.seed)
     encoder = build_encoder(recipe)

@@ -13,11 +13,11 @@ from torch import nn
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.conversation import Collator, ConversationDataset
-from napari_ct_assistant.training.phantom_conversations import PhantomConversations
-from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.recipe import Lora, Recipe
+from napari_ct_assistant.training.store_conversations import StoreConversations
 from napari_ct_assistant.training.token_cache import TokenCache
 from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.volume_store import VolumeStore
 
 
 def add_lora(model: VolumeLanguageModel, lora: Lora) -> nn.Module:
@@ -45,12 +45,12 @@ def train_conversations(
     recipe: Recipe,
     model: VolumeLanguageModel,
     processor: VolumeLanguageProcessor,
-    store: PhantomStore,
+    store: VolumeStore,
 ) -> None:
     """Train what is trainable on a store's conversations, and write model and processor."""
     cache = TokenCache(recipe.path(store.folder) / "tokens", model.vision_tower, store)
     cache.fill()
-    source = PhantomConversations(store.seeds, recipe.conversation, cache)
+    source = StoreConversations(store, recipe.conversation, cache)
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed
     )
@@ -67,7 +67,7 @@ def train_conversations(
     finish(recipe, trainer)
 
 
-def run(recipe: Recipe, store: PhantomStore) -> None:
+def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train perceiver and language model and write the model."""
     torch.manual_seed(recipe.seed)
     assert recipe.model is not None  # noqa: S101  checked with the recipe

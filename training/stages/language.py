@@ -12,9 +12,10 @@ from transformers import AutoModelForCausalLM
 from napari_ct_assistant.model.presets import demo
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.conversation import Collator, ConversationDataset
-from napari_ct_assistant.training.phantom_conversations import PhantomConversations
+from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.phantoms import draw_truth
-from napari_ct_assistant.training.recipe import Recipe
+from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError
+from napari_ct_assistant.training.store_conversations import StoreConversations
 from napari_ct_assistant.training.tokenizer import IMAGE, train_tokenizer
 from napari_ct_assistant.training.trainer import finish, train
 
@@ -22,10 +23,12 @@ from napari_ct_assistant.training.trainer import finish, train
 def run(recipe: Recipe) -> None:
     """Train tokenizer and language model on texts and write both."""
     torch.manual_seed(recipe.seed)
-    first = recipe.data.first_seed  # type: ignore[union-attr]
-    seeds = range(first, first + recipe.language.texts)
+    data = recipe.data
+    if not isinstance(data, PhantomData):
+        raise RecipeError("data.kind: stage language reads the texts of phantoms")
+    store = PhantomStore(recipe.path(data.store), data.first_seed, recipe.language.texts)
     tokenizer = train_tokenizer(
-        (text for seed in seeds for text in _texts(seed)), recipe.language.vocab_size
+        (text for seed in store.seeds for text in _texts(seed)), recipe.language.vocab_size
     )
     image_token_id = int(tokenizer.convert_tokens_to_ids(IMAGE))
     processor = VolumeLanguageProcessor(
@@ -39,7 +42,7 @@ def run(recipe: Recipe) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     model = AutoModelForCausalLM.from_config(config.text_config)
-    source = PhantomConversations(seeds, recipe.conversation)
+    source = StoreConversations(store, recipe.conversation)
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed
     )

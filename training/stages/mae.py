@@ -6,13 +6,13 @@ import torch
 
 from napari_ct_assistant.model.mae import MaskedAutoencoder3D
 from napari_ct_assistant.training.encoders import build_encoder
-from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.recipe import Recipe
 from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.volume_store import VolumeStore
 from napari_ct_assistant.training.volumes import VolumeDataset
 
 
-def run(recipe: Recipe, store: PhantomStore) -> None:
+def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train a masked autoencoder and write its encoder."""
     torch.manual_seed(recipe.seed)
     mae = MaskedAutoencoder3D(build_encoder(recipe), **recipe.mae.model_dump())

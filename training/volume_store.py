@@ -1,0 +1,90 @@
+"""Training volumes on disk, prepared once in the model's box and read back by index.
+
+A volume is one lossless blosc2 file: about 6 MB at E3D-GPT's 224x224x112, and a crop of it is
+read in milliseconds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import blosc2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.training.conversation import Turn
+from napari_ct_assistant.training.recipe import Conversation
+
+
+class VolumeStore(ABC):
+    """Volumes with what can be asked about them.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the prepared volumes lie.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """What tells this store's volumes from another's, for caches made of them."""
+
+    @abstractmethod
+    def volume_file(self, index: int) -> Path:
+        """Return where a prepared volume lies."""
+
+    @abstractmethod
+    def fill(self, workers: int | None = None) -> Iterator[int]:
+        """Prepare what is missing; yields the number of volumes that stand after each one."""
+
+    @abstractmethod
+    def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
+        """Draw the questions and answers of one training sample."""
+
+    def patch_labels(self, index: int) -> NDArray[np.uint8]:  # noqa: ARG002
+        """Return uint8 [18, d, h, w]: which finding lies in which patch.
+
+        Raises
+        ------
+        ValueError
+            If the store has no masks.
+        """
+        raise ValueError(f"{self.folder}: these volumes have no finding masks")
+
+    def volume(self, index: int) -> NDArray[np.int16]:
+        """Return HU, int16 [D, H, W], of the whole box."""
+        return np.asarray(self._open(index)[:], dtype=np.int16)
+
+    def crop(
+        self, index: int, start: NDArray[np.int64], size: NDArray[np.int64]
+    ) -> NDArray[np.int16]:
+        """Return HU, int16, of a box of `size` [3] voxels from `start` [3]."""
+        box = tuple(slice(int(a), int(a + n)) for a, n in zip(start, size, strict=True))
+        return np.asarray(self._open(index)[box], dtype=np.int16)
+
+    def _open(self, index: int) -> blosc2.NDArray:
+        return blosc2.open(str(self.volume_file(index)), mode="r")
+
+
+def write_volume(file: Path, hu: NDArray[np.int16]) -> None:
+    """Write a prepared volume; the file appears only when it is whole."""
+    blosc2.set_nthreads(1)
+    partial = file.with_suffix(".part.b2nd")
+    partial.unlink(missing_ok=True)
+    blosc2.asarray(
+        np.ascontiguousarray(hu),
+        urlpath=str(partial),
+        mode="w",
+        chunks=tuple(min(n, size) for n, size in zip(hu.shape, (40, 80, 80), strict=True)),
+        cparams={"codec": blosc2.Codec.ZSTD, "clevel": 1, "nthreads": 1},
+    )
+    partial.replace(file)
