@@ -51,6 +51,7 @@ app.command("screen")(reading.screen)
 app.add_typer(models.app, name="models")
 app.command("phantom")(scan.phantom)
 app.command("train")(training.train)
+app.command("audit")(training.audit)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ import typer
 if TYPE_CHECKING:
     from types import FrameType
 
-    from napari_ct_assistant.assistant import ModelInfo, Reading
+    from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading
     from napari_ct_assistant.volume import CTVolume
 
 Scan = Annotated[Path, typer.Argument(help="A DICOM folder or file, or a NIfTI file.")]
@@ -60,8 +61,17 @@ def fail(text: str) -> typer.Exit:
 
 
 def print_json(result: Any) -> None:
-    """Print `result` as indented JSON on stdout; a number that JSON lacks is an error."""
-    typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print `result` as indented JSON on stdout; what is not a finite number becomes null."""
+    typer.echo(json.dumps(_finite(result), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """Return `value` with None for each number that JSON lacks."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
@@ -134,15 +144,23 @@ def open_scan(path: Path, series: str | None = None) -> CTVolume:
     return volume
 
 
-def read_scan(volume: CTVolume, model: str, device: str | None) -> tuple[Reading, ModelInfo]:
-    """Return `volume` encoded by `model`, and who that is; what is being done is noted."""
+def load_model(model: str, device: str | None) -> Assistant:
+    """Return the model called `model` on `device`."""
     note(f"loading the model {model}")
     from napari_ct_assistant.assistant import load_assistant
 
     if device is not None:
         _check_device(device)
+    if not sys.stderr.isatty():  # a bar that redraws itself is noise in a file
+        from transformers.utils import logging
 
-    assistant = load_assistant(model, device=device)
+        logging.disable_progress_bar()
+    return load_assistant(model, device=device)
+
+
+def read_scan(volume: CTVolume, model: str, device: str | None) -> tuple[Reading, ModelInfo]:
+    """Return `volume` encoded by `model`, and who that is; what is being done is noted."""
+    assistant = load_model(model, device)
     reading = assistant.read(volume, progress=note)
     for warning in reading.warnings:
         note(f"warning: {warning}")

@@ -1,14 +1,24 @@
-"""`train`: the stages that produce a model's weights."""
+"""`train` and `audit`: how a model comes about, and whether it looks."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
 
 import typer
 
-from napari_ct_assistant.commands.terminal import fail, one_line_errors
+from napari_ct_assistant.commands.terminal import (
+    AsJson,
+    Device,
+    fail,
+    load_model,
+    note,
+    one_line_errors,
+    print_json,
+)
 
-_EXTRA: Final = {"accelerate", "peft", "pydantic", "yaml"}
+_EXTRA: Final = {"accelerate", "blosc2", "peft", "pydantic", "sklearn", "tokenizers", "yaml"}
 
 
 def train(
@@ -28,13 +38,90 @@ def train(
 
     `train demo` runs every stage of the bundled demonstration model.
     """
-    with one_line_errors():
-        try:
-            from napari_ct_assistant.training.run import run_stage
-        except ModuleNotFoundError as error:
-            if error.name not in _EXTRA:
-                raise
-            raise fail(
-                f"training needs {error.name}: pip install 'napari-ct-assistant[train]'"
-            ) from error
+    with one_line_errors(), _training_extra():
+        from napari_ct_assistant.training.run import run_stage
+
         raise typer.Exit(run_stage(stage, recipe or stage, list(overrides or ())))
+
+
+def audit(
+    model: Annotated[
+        str, typer.Argument(help="A bundled name, a local folder or a hub id.")
+    ] = "demo",
+    seeds: Annotated[
+        str, typer.Option("--seeds", metavar="A:B", help="Phantoms A to B - 1; training used none.")
+    ] = "0:100",
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether a model looks at the scan.
+
+    Phantoms it was not trained on are screened, reported and asked about; each figure
+    stands beside what is reached without looking.
+    """
+    with one_line_errors(), _training_extra():
+        first, end = _seed_range(seeds)
+        from napari_ct_assistant.training.audit import audit as run_audit
+
+        assistant = load_model(model, device)
+        found = run_audit(
+            assistant,
+            first_seed=first,
+            count=end - first,
+            progress=lambda done, count: note(f"phantom {done} of {count}"),
+        )
+        result = {**found, "model": assistant.info.to_json()}
+        if as_json:
+            print_json(result)
+        else:
+            typer.echo(in_words(result))
+
+
+@contextmanager
+def _training_extra() -> Iterator[None]:
+    """Name the extra to install where one of its packages is absent."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        raise fail(
+            f"training needs {error.name}: pip install 'napari-ct-assistant[train]'"
+        ) from error
+
+
+def _seed_range(text: str) -> tuple[int, int]:
+    """Return first and end of `A:B`; exit where it is no range of seeds."""
+    first, found, end = text.partition(":")
+    if not (found and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise fail(f"--seeds {text}: write A:B with A smaller than B, e.g. 0:100")
+    return int(first), int(end)
+
+
+def in_words(value: Any, indent: str = "") -> str:
+    """Return nested figures as lines; a list of rows becomes a table."""
+    if isinstance(value, dict) and value:
+        lines = []
+        for name, item in value.items():
+            nested = (isinstance(item, dict) and item) or _is_table(item)
+            shown = f"\n{in_words(item, indent + '  ')}" if nested else f" {in_words(item)}"
+            lines.append(f"{indent}{str(name).replace('_', ' ')}:{shown}")
+        return "\n".join(lines)
+    if _is_table(value):
+        rows = [list(value[0]), *([in_words(cell) for cell in row.values()] for row in value)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            indent
+            + "  ".join(
+                cell.rjust(width) if column else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        )
+    if isinstance(value, dict | list | tuple):
+        return (" to " if len(value) == 2 else ", ").join(map(in_words, value)) or "none"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
