@@ -35,7 +35,7 @@ def bundle(recipe: Recipe, store: VolumeStore) -> Path:
     model = VolumeLanguageModel.from_pretrained(recipe.folder)
     processor = VolumeLanguageProcessor.from_pretrained(recipe.folder)
     target = recipe.root / "model"
-    cache = TokenCache(recipe.path(store.folder) / "tokens", model.vision_tower, store)
+    cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
     scans = np.linspace(0, len(store) - 1, min(len(store), 600)).astype(int)
     Familiarity.fit(torch.stack([summary(cache[int(i)]) for i in scans])).save(_made(target))
     model.generation_config.update(do_sample=False, max_new_tokens=processor.max_new_tokens)

@@ -9,6 +9,7 @@ from napari_ct_assistant.training.conversation import Turn
 from napari_ct_assistant.training.recipe import Conversation
 from napari_ct_assistant.training.token_cache import TokenCache
 from napari_ct_assistant.training.volume_store import VolumeStore
+from napari_ct_assistant.training.volumes import to_pixel_values
 
 
 class StoreConversations:
@@ -19,13 +20,23 @@ class StoreConversations:
     store : VolumeStore
     settings : Conversation
     cache : TokenCache, optional
-        The encoder's tokens; without it the samples are text alone.
+        The encoder's tokens of each scan.
+    text_only : bool
+        Without a cache: leave the scan out instead of giving its voxels.
     """
 
-    def __init__(self, store: VolumeStore, settings: Conversation, cache: TokenCache | None = None):
+    def __init__(
+        self,
+        store: VolumeStore,
+        settings: Conversation,
+        cache: TokenCache | None = None,
+        *,
+        text_only: bool = False,
+    ):
         self.store = store
         self.settings = settings
         self.cache = cache
+        self.text_only = text_only
 
     def __len__(self) -> int:
         return len(self.store)
@@ -35,5 +46,9 @@ class StoreConversations:
         return self.store.turns(index, self.settings, rng)
 
     def inputs(self, index: int) -> dict[str, Tensor]:
-        """`vision_tokens` [N, C], or nothing."""
-        return {} if self.cache is None else {"vision_tokens": self.cache[index]}
+        """Return `vision_tokens` [N, C], `pixel_values` [1, D, H, W], or nothing."""
+        if self.cache is not None:
+            return {"vision_tokens": self.cache[index]}
+        if self.text_only:
+            return {}
+        return {"pixel_values": to_pixel_values(self.store.volume(index))}

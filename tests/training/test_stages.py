@@ -65,6 +65,8 @@ def test_instruct_trains_the_language_side_only(
 ) -> None:
     output = tmp_path / "out"
     options = [f"root={runs}", f"output={output}", *COMMON, "training.samples=4"]
+    # Once from cached tokens, once from voxels.
+    options.append(f"conversation.cache_tokens={'false' if lora else 'true'}")
     run_stage("instruct", "demo/instruct", options + ([f"lora={lora}"] if lora else []))
     before, after = weights(runs / "5-align"), weights(output)
     assert before.keys() == after.keys()

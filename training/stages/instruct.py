@@ -48,8 +48,10 @@ def train_conversations(
     store: VolumeStore,
 ) -> None:
     """Train what is trainable on a store's conversations, and write model and processor."""
-    cache = TokenCache(recipe.path(store.folder) / "tokens", model.vision_tower, store)
-    cache.fill()
+    cache = None
+    if recipe.conversation.cache_tokens:
+        cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
+        cache.fill()
     source = StoreConversations(store, recipe.conversation, cache)
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed

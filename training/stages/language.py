@@ -42,7 +42,7 @@ def run(recipe: Recipe) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     model = AutoModelForCausalLM.from_config(config.text_config)
-    source = StoreConversations(store, recipe.conversation)
+    source = StoreConversations(store, recipe.conversation, text_only=True)
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed
     )
