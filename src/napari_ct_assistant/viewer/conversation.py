@@ -52,6 +52,7 @@ class Conversation(QObject):
         self._job: Job | None = None
         # (scan, model) whose warnings the transcript already holds.
         self._warned: set[tuple[int, str]] = set()
+        self.jobs.began.connect(lambda _job: self.busy.emit(True))
         self.jobs.stage.connect(self.stage)
         self.jobs.text.connect(self._on_text)
         self.jobs.done.connect(self._on_done)
@@ -69,7 +70,6 @@ class Conversation(QObject):
         if job.kind != "screen":
             title = f"Report  ·  {scan}" if job.kind == "report" else job.model
             self._message = self._transcript.add("model", title, source=job.volume)
-        self.busy.emit(True)
         return self.jobs.start(job)
 
     def stop(self) -> None:

@@ -20,6 +20,8 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability
 
+UNJUDGED = "The model was measured not to recognise this finding; its probability says nothing."
+
 
 class _Bar(QStyledItemDelegate):
     """Draws a probability as a bar."""
@@ -78,12 +80,16 @@ class FindingsTable(QTableWidget):
         self.setRowCount(len(findings))
         for row, finding in enumerate(findings):
             self.setItem(row, 0, QTableWidgetItem(finding.name))
-            number = _Number(f"{finding.probability:.0%}")
-            number.setData(Qt.ItemDataRole.UserRole, float(finding.probability))
+            number = _Number(f"{finding.probability:.0%}" if finding.judged else "not judged")
+            number.setData(
+                Qt.ItemDataRole.UserRole, finding.probability if finding.judged else -1.0
+            )
+            if not finding.judged:
+                number.setToolTip(UNJUDGED)
             number.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.setItem(row, 1, number)
             bar = _Number()
-            bar.setData(Qt.ItemDataRole.UserRole, float(finding.probability))
+            bar.setData(Qt.ItemDataRole.UserRole, finding.probability if finding.judged else 0.0)
             self.setItem(row, 2, bar)
         self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
         self.setSortingEnabled(True)

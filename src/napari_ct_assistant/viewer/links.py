@@ -19,6 +19,8 @@ _MARKS: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
 _MENTION: Final = re.compile(r"\b(slice\s+(\d{1,4}))\b", re.IGNORECASE)
 _HREF: Final = re.compile(r"slice:(\d+)(?:\?ras=(-?[\d.]+),(-?[\d.]+),(-?[\d.]+))?")
 
+UNSUPPORTED: Final = "(the image does not support this)"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -86,8 +88,13 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
             section = sentence.section
             lines += [f"**{escaped(section.capitalize())}**", ""] if section else []
         place = place_of(sentence)
-        link = "" if place is None else f"  {place.markdown}"
-        lines += [linked(sentence.text.strip(), slices) + link, ""]
+        line = linked(sentence.text.strip(), slices)
+        if place is not None:
+            line += f"  {place.markdown}"
+        # Support is the log-likelihood with the image minus without it.
+        if sentence.support is not None and sentence.support <= 0:
+            line += f"  *{UNSUPPORTED}*"
+        lines += [line, ""]
     if draft.stopped:
         lines.append("*Stopped before the end.*")
     return "\n".join(lines)

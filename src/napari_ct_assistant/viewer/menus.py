@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import napari
 
+from napari_ct_assistant.viewer.docking import dock_panel
 from napari_ct_assistant.viewer.planes import set_plane
-from napari_ct_assistant.viewer.preferences import PLUGIN
-from napari_ct_assistant.viewer.words import PANEL_TITLE
-
-if TYPE_CHECKING:
-    from napari_ct_assistant.viewer.panel import CTAssistantPanel
-
-
-def dock_panel(viewer: napari.Viewer) -> CTAssistantPanel:
-    """Dock the panel in `viewer`, or return the one that is docked."""
-    _dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL_TITLE)
-    return widget
 
 
 def open_folder() -> None:

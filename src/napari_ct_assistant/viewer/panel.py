@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import napari
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QGuiApplication, QKeySequence
-from qtpy.QtWidgets import QLabel, QShortcut, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShowEvent
+from qtpy.QtWidgets import QLabel, QMainWindow, QShortcut, QTabWidget, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.actions import ActionRow, AskRow, TranscriptRow, finding_question
 from napari_ct_assistant.viewer.conversation import Conversation
@@ -49,6 +49,7 @@ class CTAssistantPanel(QWidget):
         self._preferences = load_preferences()
         self._device = self._preferences.device
         self._draft_next = False
+        self._attached = self._met_window = False
 
         self.scans = ScanPicker(napari_viewer)
         self.banner = WarningBanner()
@@ -65,7 +66,7 @@ class CTAssistantPanel(QWidget):
         self._connect()
         self._wear_theme()
         self.transcript.add("note", "", WELCOME)
-        self._on_scan(self.scans.layer)
+        self._on_scan(None)
 
     def _lay_out(self) -> None:
         self.tabs = QTabWidget()
@@ -118,9 +119,42 @@ class CTAssistantPanel(QWidget):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(action)
+
+    def event(self, event: QEvent) -> bool:
+        """Follow the viewer while docked; napari takes the parent away when the dock closes."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None and not self._attached:
+                self._attach()
+            elif self.parent() is None and self._attached:
+                self._detach()
+        return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Meet the main window, whose shortcuts work with the canvas focused."""
+        super().showEvent(event)
+        window = self.parent()
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parent()
+        if window is None:
+            return
+        self.view.add_shortcuts(window)
+        if not self._met_window:
+            self._met_window = True
+            # A panel whose dock was closed has no parent that would delete it.
+            window.destroyed.connect(self.deleteLater)
+
+    def _attach(self) -> None:
+        self._attached = True
+        self.scans.attach()
+        self.view.attach()
         self._viewer.events.theme.connect(self._wear_theme)
-        # Also reached when the whole window closes, where no close event comes.
-        self.destroyed.connect(talk.jobs.stop)
+        self._wear_theme()
+
+    def _detach(self) -> None:
+        self._attached = False
+        self.view.detach()
+        self.scans.detach()
+        self._viewer.events.theme.disconnect(self._wear_theme)
 
     # -- what the reader asks for
 

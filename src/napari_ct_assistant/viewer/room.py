@@ -60,13 +60,13 @@ class Outcome:
     device: str
     warnings: tuple[str, ...] = ()
     first_text_s: float | None = None
-    pieces: int = 0
     text_s: float = 0.0
 
     @property
-    def pieces_per_second(self) -> float | None:
-        """Pieces of text (tokens, near enough) a second after the first."""
-        return (self.pieces - 1) / self.text_s if self.pieces > 1 and self.text_s > 0 else None
+    def tokens_per_second(self) -> float | None:
+        """Tokens a second after the first, over the time that text was coming."""
+        tokens = getattr(self.result, "tokens", 0)
+        return (tokens - 1) / self.text_s if tokens > 1 and self.text_s > 0 else None
 
 
 class ReadingRoom:
@@ -116,7 +116,6 @@ class ReadingRoom:
             now = time.perf_counter() - began
             if outcome.first_text_s is None:
                 outcome.first_text_s = now
-            outcome.pieces += 1
             outcome.text_s = now - outcome.first_text_s
             on_text(text)
 

@@ -14,7 +14,7 @@ from napari_ct_assistant.viewer.layers import add_volume, volume_of
 from napari_ct_assistant.viewer.readers import scan_name
 from napari_ct_assistant.viewer.series_dialog import choose_series
 from napari_ct_assistant.viewer.words import TIPS
-from napari_ct_assistant.viewer.worker import BEAT_MS, call_in_background, one_line
+from napari_ct_assistant.viewer.worker import BEAT_MS, Background, one_line
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -78,13 +78,10 @@ class ScanPicker(QWidget):
         self.folder_button.clicked.connect(self.ask_folder)
         self.file_button.clicked.connect(self.ask_file)
         self.box.currentIndexChanged.connect(self._on_box)
-        viewer.layers.events.inserted.connect(self.refresh)
-        viewer.layers.events.removed.connect(self.refresh)
-        viewer.layers.selection.events.active.connect(self._on_active)
+        self._background = Background(self)
         self._timer = QTimer(self)
         self._timer.setInterval(BEAT_MS)
         self._timer.timeout.connect(self._tell_progress)
-        self.refresh()
 
     @property
     def layer(self) -> Image | None:
@@ -208,7 +205,7 @@ class ScanPicker(QWidget):
         self._name = path.name
         self.loading.emit(f"Opening {path.name}")
         self._timer.start()
-        call_in_background(
+        self._background.run(
             function,
             returned=returned,
             errored=self._on_error,
@@ -229,6 +226,14 @@ class ScanPicker(QWidget):
             done, total = self._progress
             self.loading.emit(f"Opening {self._name}: {done} of {total}")
 
+    def attach(self) -> None:
+        """Listen to the viewer; called when the panel is docked."""
+        events = self._viewer.layers.events
+        events.inserted.connect(self.refresh)
+        events.removed.connect(self.refresh)
+        self._viewer.layers.selection.events.active.connect(self._on_active)
+        self.refresh()
+
     def detach(self) -> None:
         """Let go of the viewer; called when the panel is closed."""
         events = self._viewer.layers.events
@@ -237,3 +242,4 @@ class ScanPicker(QWidget):
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         for layer in self._layers:
             layer.events.name.disconnect(self.refresh)
+        self._layers = []

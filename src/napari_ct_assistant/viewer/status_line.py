@@ -41,6 +41,6 @@ def summary(outcome: Outcome) -> str:
         parts.append(outcome.device)
     if outcome.first_text_s is not None:
         parts.append(f"first text after {outcome.first_text_s:.2f} s")
-    if outcome.pieces_per_second is not None:
-        parts.append(f"{outcome.pieces_per_second:.0f} tokens/s")
+    if outcome.tokens_per_second is not None:
+        parts.append(f"{outcome.tokens_per_second:.0f} tokens/s")
     return "  ·  ".join(parts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence, QShowEvent
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
@@ -85,13 +85,19 @@ class ViewBar(QWidget):
             layout.addLayout(row)
         layout.addWidget(self.readout)
 
-        # napari keeps plain references to its callbacks: weak ones let this widget die.
-        viewer.mouse_drag_callbacks.append(drag_window)
+        # napari keeps plain references to its callbacks: a weak one lets this widget die.
         self._on_move = _weak_callback(self, "_read_out")
+        self._letters: planes.AnatomicalLetters | None = None
+
+    def attach(self) -> None:
+        """Listen to the viewer; called when the panel is docked."""
+        viewer = self._viewer
+        viewer.mouse_drag_callbacks.append(drag_window)
         viewer.mouse_move_callbacks.append(self._on_move)
         viewer.layers.selection.events.active.connect(self.refresh)
         viewer.dims.events.connect(self._on_dims)
-        self._letters = planes.AnatomicalLetters(viewer) if preferences.letters else None
+        if self._preferences.letters:
+            self._letters = planes.AnatomicalLetters(viewer)
         self.refresh()
 
     @staticmethod
@@ -195,28 +201,21 @@ class ViewBar(QWidget):
             voxel = np.round(index3).astype(int)
             if np.all(voxel >= 0) and np.all(voxel < volume.shape):
                 x, y, z = volume.index_to_ras(index3)
-                side, depth, height = "RL"[x < 0], "AP"[y < 0], "SI"[z < 0]
+                side, depth, height = "RL"[int(x < 0)], "AP"[int(y < 0)], "HF"[int(z < 0)]
                 parts.insert(0, f"{int(layer.data[tuple(voxel)])} HU")
                 parts.append(f"{side} {abs(x):.0f}  {depth} {abs(y):.0f}  {height} {abs(z):.0f} mm")
         self.readout.setText("   ·   ".join(parts))
 
     # -- keys
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Put the shortcuts on the main window, where they work with the canvas focused."""
-        super().showEvent(event)
+    def add_shortcuts(self, window: QMainWindow) -> None:
+        """Put the single-key shortcuts on `window`, unless they are there or not wanted."""
         if self._shortcuts or not self._preferences.keys:
-            return
-        window: Any = self
-        while window is not None and not isinstance(window, QMainWindow):
-            window = window.parent()
-        if window is None:
             return
         actions = [(str(n + 1), partial(self.show_window, p)) for n, p in enumerate(PRESETS)]
         actions += [(key, partial(self.show_plane, name)) for name, key in VIEW_KEYS.items()]
         for key, action in actions:
             shortcut = QShortcut(QKeySequence(key), window)
-            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
             shortcut.activated.connect(action)
             shortcut.setEnabled(self._watched is not None)
             self._shortcuts.append(shortcut)

@@ -35,28 +35,57 @@ class BackgroundCall(FunctionWorker):
     def _relay_warning(self, show_warn_args: tuple[Any, ...]) -> None:
         logger.info("%s", show_warn_args[0])
 
-    def _relay_error(self, exc: Exception) -> None:
-        """Leave errors to whoever started the call: each is shown once, as one line."""
 
+class Background(QObject):
+    """Runs one call at a time in napari's thread pool; callbacks run on the Qt thread.
 
-def call_in_background(
-    function: Callable[[], Any],
-    *,
-    returned: Callable[[Any], None],
-    errored: Callable[[Exception], None],
-    finished: Callable[[], None],
-    on_quit: Callable[[], None] | None = None,
-) -> BackgroundCall:
-    """Run `function` in napari's thread pool; the callbacks run on the Qt thread."""
-    worker: BackgroundCall = create_worker(
-        function, _start_thread=False, _worker_class=BackgroundCall, _ignore_errors=True
-    )
-    worker.on_quit = on_quit
-    worker.returned.connect(returned)
-    worker.errored.connect(errored)
-    worker.finished.connect(finished)
-    worker.start()
-    return worker
+    Its slots are a QObject's, so that a call that outlives its widget reports to nobody.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._returned: Callable[[Any], None] | None = None
+        self._errored: Callable[[Exception], None] | None = None
+        self._finished: Callable[[], None] | None = None
+
+    def run(
+        self,
+        function: Callable[[], Any],
+        *,
+        returned: Callable[[Any], None],
+        errored: Callable[[Exception], None],
+        finished: Callable[[], None],
+        on_quit: Callable[[], None] | None = None,
+    ) -> None:
+        """Run `function`; then `returned` or `errored`, and `finished` in any case."""
+        self._returned, self._errored, self._finished = returned, errored, finished
+
+        def call() -> tuple[Any, Exception | None]:
+            # An exception travels as a value: napari 0.9's own slot for `errored` raises.
+            try:
+                return function(), None
+            except Exception as error:  # noqa: BLE001 - `errored` shows it
+                return None, error
+
+        worker: BackgroundCall = create_worker(
+            call, _start_thread=False, _worker_class=BackgroundCall
+        )
+        worker.on_quit = on_quit
+        worker.returned.connect(self._deliver)
+        worker.finished.connect(self._finish)
+        worker.start()
+
+    def _deliver(self, outcome: tuple[Any, Exception | None]) -> None:
+        value, error = outcome
+        if error is None and self._returned is not None:
+            self._returned(value)
+        elif error is not None and self._errored is not None:
+            self._errored(error)
+
+    def _finish(self) -> None:
+        finished, self._finished = self._finished, None
+        if finished is not None:
+            finished()
 
 
 class Jobs(QObject):
@@ -92,6 +121,7 @@ class Jobs(QObject):
         self._job: Job | None = None
         self._pieces: deque[str] = deque()
         self._stages: deque[str] = deque()
+        self._background = Background(self)
         self._timer = QTimer(self)
         self._timer.setInterval(BEAT_MS)
         self._timer.timeout.connect(self._beat)
@@ -111,7 +141,7 @@ class Jobs(QObject):
         room, pieces, stages = self.room, self._pieces, self._stages
         self.began.emit(job)
         self._timer.start()
-        call_in_background(
+        self._background.run(
             # Closes over the queues, not over this widget: a closed panel is not kept alive.
             lambda: room.run(job, stages.append, pieces.append),
             returned=self._on_returned,

@@ -1,0 +1,68 @@
+"""A small CT whose every voxel tells where it is, and a viewer with the panel docked."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QThreadPool
+
+from napari_ct_assistant.volume import CTVolume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.viewer import Viewer
+    from pytestqt.qtbot import QtBot
+
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+os.environ["NAPARI_STRICT_QT"] = "1"
+
+SPACING = (5.0, 2.0, 2.5)
+
+
+def box_volume(
+    shape: tuple[int, int, int] = (20, 40, 48), warnings: tuple[str, ...] = ()
+) -> CTVolume:
+    """Return a body of water in air with a bright block in front, to the right, near the head."""
+    hu = np.full(shape, -1000, np.int16)
+    hu[:, 4:-4, 4:-4] = 20
+    hu[2:5, 6:12, 6:14] = 700
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[1, 1], affine[0, 2] = -SPACING[0], -SPACING[1], -SPACING[2]
+    affine[:3, 3] = (60.0, 35.0, 110.0)
+    affine[3, 3] = 1
+    return CTVolume(hu, affine, "Chest", warnings)
+
+
+@pytest.fixture
+def ct() -> CTVolume:
+    return box_volume()
+
+
+@pytest.fixture
+def make_panel(
+    make_napari_viewer: Callable[..., Viewer], qtbot: QtBot
+) -> Iterator[Callable[..., CTAssistantPanel]]:
+    """Return a maker of panels docked in a viewer, as a person meets them."""
+    made: list[CTAssistantPanel] = []
+
+    def make(load: Any = None, **kwargs: Any) -> CTAssistantPanel:
+        from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+        viewer = make_napari_viewer(**kwargs)
+        panel = CTAssistantPanel(viewer) if load is None else CTAssistantPanel(viewer, load)
+        viewer.window.add_dock_widget(panel, name="CT Assistant", area="right")
+        made.append(panel)
+        return panel
+
+    yield make
+    for panel in made:
+        job = panel.conversation.jobs._job
+        if job is not None:
+            job.cancel.set()
+    pool = QThreadPool.globalInstance()
+    qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=60_000)

@@ -1,0 +1,339 @@
+"""The panel as a person meets it: the real worker, a real (tiny) model, real clicks."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QElapsedTimer, Qt, QThreadPool, QTimer
+
+from napari_ct_assistant.viewer.layers import add_volume, world_to_index
+from napari_ct_assistant.viewer.links import Place
+from napari_ct_assistant.viewer.words import BUSY, DEMO_NOTICE, NO_SCAN, REAL_NOTICE
+from napari_ct_assistant.volume import CTVolume, write_nifti
+from tests.tiny_model import NOTICE
+from tests.viewer.conftest import box_volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+Maker = Callable[..., "CTAssistantPanel"]
+LEFT = Qt.MouseButton.LeftButton
+MODEL_SECONDS = 60_000  # the first import of torch on a busy machine
+
+
+@pytest.fixture
+def panel(make_panel: Maker, ct: CTVolume, tiny_model_folder: Path) -> CTAssistantPanel:
+    """Return a panel with a scan and the tiny model chosen."""
+    panel = make_panel()
+    add_volume(panel._viewer, ct)
+    panel.models.set_model(str(tiny_model_folder))
+    return panel
+
+
+def wait_idle(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=MODEL_SECONDS)
+
+
+def last_text(panel: CTAssistantPanel) -> str:
+    return panel.transcript.messages[-1].plain_text()
+
+
+def problems() -> list[str]:
+    return [record.message for record in notification_manager.records]
+
+
+def test_draft_then_question_on_one_encoding(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    streamed: list[str] = []
+    stages: list[str] = []
+    panel.conversation.jobs.text.connect(streamed.append)
+    panel.conversation.stage.connect(stages.append)
+    qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
+    assert panel.actions_row.stop_button.isEnabled()
+    assert not panel.actions_row.draft_button.isEnabled()
+    wait_idle(panel, qtbot)
+    assert len(streamed) >= 1
+    first_line = last_text(panel).splitlines()[1]
+    assert first_line.partition("  ")[0] in "".join(streamed)
+    assert panel.transcript.messages[-1].title == "Report  ·  Chest"
+    assert any("Loading" in stage for stage in stages)
+    assert any("Encoding" in stage for stage in stages)
+    assert "tokens/s" in panel.status.label.text()
+    assert "cpu" in panel.status.label.text()
+    assert panel.models.notice.text() == NOTICE
+
+    stages.clear()
+    qtbot.keyClicks(panel.ask_row.box, "Is the heart enlarged?")
+    qtbot.keyClick(panel.ask_row.box, Qt.Key.Key_Return)
+    assert panel.ask_row.box.toPlainText() == ""
+    wait_idle(panel, qtbot)
+    assert not any("Loading" in stage or "Encoding" in stage for stage in stages)
+    question, answer = panel.transcript.messages[-2:]
+    assert (question.speaker, question.plain_text()) == ("you", "Is the heart enlarged?")
+    assert (answer.speaker, bool(answer.plain_text())) == ("model", True)
+
+
+def test_findings_table_is_filled_and_asks(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    qtbot.mouseClick(panel.actions_row.findings_button, LEFT)
+    wait_idle(panel, qtbot)
+    table = panel.findings
+    assert table.rowCount() == 18
+    assert table.item(12, 0).text() == "Pleural effusion"
+    assert table.item(12, 1).text().endswith("%")
+    table.doubleClicked.emit(table.model().index(12, 0))
+    wait_idle(panel, qtbot)
+    texts = [message.plain_text() for message in panel.transcript.messages]
+    assert "Does this image show signs of pleural effusion?" in texts
+
+
+class SlowModel:
+    """The tiny model, loaded for real, whose every token is held up a little."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self, model: str, *, device: str | None = None) -> Any:
+        from napari_ct_assistant.assistant import load_assistant
+
+        assistant = load_assistant(model, device=device)
+        assistant.settings = type(assistant.settings)()
+        assistant.processor.max_new_tokens = 400
+        forward = assistant.model.forward
+
+        @functools.wraps(forward)
+        def held_up(*args: Any, **kwargs: Any) -> Any:
+            time.sleep(self.seconds)
+            return forward(*args, **kwargs)
+
+        assistant.model.forward = held_up
+        return assistant
+
+
+@pytest.fixture
+def slow_panel(make_panel: Maker, ct: CTVolume, tiny_model_folder: Path) -> CTAssistantPanel:
+    panel = make_panel(SlowModel(0.02))
+    add_volume(panel._viewer, ct)
+    panel.models.set_model(str(tiny_model_folder))
+    return panel
+
+
+def test_stop_keeps_what_was_written(slow_panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    panel = slow_panel
+    qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
+    with qtbot.waitSignal(panel.conversation.jobs.text, timeout=MODEL_SECONDS):
+        pass
+    qtbot.keyClicks(panel.ask_row.box, "And the lungs?")
+    qtbot.keyClick(panel.ask_row.box, Qt.Key.Key_Return)
+    assert panel.status.label.text() == BUSY
+    assert panel.ask_row.box.toPlainText() == "And the lungs?"
+
+    timer = QElapsedTimer()
+    timer.start()
+    qtbot.mouseClick(panel.actions_row.stop_button, LEFT)
+    wait_idle(panel, qtbot)
+    print(f"stopped after {timer.elapsed()} ms")
+    assert timer.elapsed() < 3000
+    assert "Stopped before the end" in last_text(panel)
+    assert len(last_text(panel)) > len("Stopped before the end.")
+    assert panel.ask_row.box.toPlainText() == "And the lungs?"
+    assert panel.actions_row.draft_button.isEnabled()
+
+
+def test_closing_the_scan_stops_its_job(slow_panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    panel = slow_panel
+    qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
+    with qtbot.waitSignal(panel.conversation.jobs.text, timeout=MODEL_SECONDS):
+        pass
+    panel._viewer.layers.clear()
+    wait_idle(panel, qtbot)
+    assert panel.scans.layer is None
+    assert not panel.actions_row.draft_button.isEnabled()
+    assert not panel.conversation.jobs.room._readings
+    assert last_text(panel)
+    panel.draft_report()
+    assert panel.status.label.text() == NO_SCAN
+
+
+def test_event_loop_never_stalls_while_a_report_streams(
+    slow_panel: CTAssistantPanel, qtbot: QtBot
+) -> None:
+    panel = slow_panel
+    gaps: list[int] = []
+    clock, beat = QElapsedTimer(), QTimer()
+    beat.setInterval(1)
+    beat.timeout.connect(lambda: gaps.append(clock.restart()))
+    qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
+    with qtbot.waitSignal(panel.conversation.jobs.text, timeout=MODEL_SECONDS):
+        pass
+    clock.start()
+    beat.start()
+    wait_idle(panel, qtbot)
+    beat.stop()
+    gaps.sort()
+    worst, usual = gaps[-1], gaps[int(0.99 * len(gaps))]
+    print(
+        f"event loop while a report streams ({sum(gaps)} ms, {len(gaps)} beats): "
+        f"longest stall {worst} ms, 99% under {usual} ms"
+    )
+    assert len(gaps) > 100
+    assert usual < 50
+
+
+def test_closing_the_window_while_streaming_is_quick(
+    slow_panel: CTAssistantPanel, qtbot: QtBot
+) -> None:
+    panel = slow_panel
+    jobs = panel.conversation.jobs
+    qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
+    with qtbot.waitSignal(jobs.text, timeout=MODEL_SECONDS):
+        pass
+    job = jobs._job
+    assert job is not None
+    timer = QElapsedTimer()
+    timer.start()
+    panel._viewer.close()
+    print(f"window closed after {timer.elapsed()} ms")
+    assert timer.elapsed() < 2000
+    assert job.cancel.is_set()
+    pool = QThreadPool.globalInstance()
+    qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=10_000)
+
+
+def test_closing_the_dock_keeps_what_was_written(
+    make_napari_viewer: Maker, ct: CTVolume, qtbot: QtBot
+) -> None:
+    viewer = make_napari_viewer()
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-ct-assistant", "CT Assistant")
+    layer = add_volume(viewer, ct)
+    panel.transcript.add("model", "demo", "An answer.")
+    panel.ask_row.box.setPlainText("half a question")
+    viewer.window.remove_dock_widget(dock)
+    assert "ct_left" not in viewer.canvas.overlays
+    viewer.layers.remove(layer)
+    add_volume(viewer, ct)
+    _, again = viewer.window.add_plugin_dock_widget("napari-ct-assistant", "CT Assistant")
+    assert again is panel
+    assert "An answer." in again.transcript.plain_text()
+    assert again.ask_row.box.toPlainText() == "half a question"
+    assert again.scans.volume is ct
+    assert viewer.canvas.overlays["ct_left"].visible
+
+
+def test_a_slice_link_moves_the_viewer(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    viewer, layer = panel._viewer, panel.scans.layer
+    volume = panel.scans.volume
+    assert volume is not None
+    panel.view.show_plane("coronal")
+    message = panel.transcript.add("model", "m", "text", source=volume)
+    panel.transcript.linkClicked.emit(message, Place(7).href)
+    assert viewer.dims.order == (0, 1, 2)
+    assert world_to_index(layer, viewer.dims.point)[0] == pytest.approx(7)
+
+    panel.view.show_plane("sagittal")
+    ras = tuple(volume.index_to_ras((15, 10, 30)))
+    panel.transcript.linkClicked.emit(message, Place(15, ras).href)
+    assert viewer.dims.order == (2, 0, 1)
+    np.testing.assert_allclose(world_to_index(layer, viewer.dims.point), (15, 10, 30), atol=0.05)
+
+    viewer.layers.clear()
+    panel.transcript.linkClicked.emit(message, Place(7).href)
+    assert "no longer open" in panel.status.label.text()
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [("broken.nii.gz", b"not gzip"), ("truncated.dcm", b"\0" * 128 + b"DICM\x02\0")],
+)
+def test_bad_file_is_one_line_and_a_notification(
+    panel: CTAssistantPanel, qtbot: QtBot, tmp_path: Path, name: str, contents: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(contents)
+    panel.ask_row.box.setPlainText("half a question")
+    kept = panel.transcript.add("model", "demo", "An earlier answer.")
+    with qtbot.waitSignal(panel.scans.failed, timeout=20_000) as failed:
+        panel.scans.open(path)
+    qtbot.waitUntil(lambda: not panel.scans._opening)
+    (line,) = failed.args
+    assert name in line
+    assert "\n" not in line
+    assert line in problems()
+    assert line in last_text(panel)
+    assert kept.plain_text() == "An earlier answer."
+    assert panel.ask_row.box.toPlainText() == "half a question"
+    assert len(panel._viewer.layers) == 1
+
+
+def test_missing_model_gives_the_question_back(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    panel.models.set_model("/no/such/model")
+    assert panel.models.notice.text() == REAL_NOTICE
+    qtbot.keyClicks(panel.ask_row.box, "Is it there?")
+    qtbot.mouseClick(panel.ask_row.ask_button, LEFT)
+    wait_idle(panel, qtbot)
+    assert "/no/such/model" in last_text(panel)
+    assert any("/no/such/model" in text for text in problems())
+    assert panel.ask_row.box.toPlainText() == "Is it there?"
+    texts = [message.plain_text() for message in panel.transcript.messages]
+    assert "Is it there?" in texts
+
+
+def test_open_reads_off_the_qt_thread_and_shows_the_scan(
+    make_panel: Maker, ct: CTVolume, qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = tmp_path / "scan.nii.gz"
+    write_nifti(ct, path)
+    panel = make_panel()
+    assert panel.models.notice.text() == DEMO_NOTICE
+    with qtbot.waitSignal(panel.scans.opened, timeout=20_000):
+        panel.scans.open(path)
+    qtbot.waitUntil(lambda: not panel.scans._opening)
+    volume = panel.scans.volume
+    assert volume is not None
+    np.testing.assert_array_equal(volume.hu, ct.hu)
+    assert panel.view.plane_buttons["axial"].isChecked()
+    assert panel.view.window_buttons["Soft tissue"].isChecked()
+    assert panel._viewer.canvas.overlays.scale_bar.visible
+
+
+def test_scan_picker_follows_layers_and_warns(make_panel: Maker, qtbot: QtBot) -> None:
+    panel = make_panel(show=True)
+    viewer = panel._viewer
+    viewer.add_image(np.zeros((4, 8, 8)), units=("mm",) * 3)
+    assert panel.scans.box.count() == 0
+    first = add_volume(viewer, box_volume(), "first")
+    second = add_volume(viewer, box_volume(warnings=("Two slices are missing.",)), "second")
+    assert panel.scans.layer is second
+    assert "Two slices are missing." in panel.banner.label.text()
+    qtbot.waitUntil(panel.banner.isVisible)
+    viewer.layers.selection.active = first
+    assert panel.scans.layer is first
+    assert not panel.banner.isVisible()
+    panel.scans.box.setCurrentText("second")
+    assert viewer.layers.selection.active is second
+    second.name = "renamed"
+    assert panel.scans.box.currentText() == "renamed"
+    viewer.layers.remove(second)
+    assert panel.scans.layer is first
+
+
+def test_opening_the_panel_is_fast(make_napari_viewer: Callable[..., Any]) -> None:
+    """In a napari that already runs, with the module not yet imported."""
+    import sys
+
+    viewer = make_napari_viewer()
+    for name in [one for one in sys.modules if one.startswith("napari_ct_assistant.viewer")]:
+        del sys.modules[name]
+    start = time.perf_counter()
+    viewer.window.add_plugin_dock_widget("napari-ct-assistant", "CT Assistant")
+    seconds = time.perf_counter() - start
+    print(f"opening the panel took {seconds:.3f} s")
+    assert seconds < 0.5
