@@ -142,3 +142,13 @@ def test_a_closed_assistant_says_so(tiny_model_folder: Path, small_volume: CTVol
     assistant.close()
     with pytest.raises(ValueError, match="was closed; load it again"):
         reading.ask(QUESTION)
+
+
+def test_what_the_model_cannot_judge_is_said(tmp_path: Path, small_volume: CTVolume) -> None:
+    from tests.tiny_model import save_tiny_model
+
+    folder = save_tiny_model(tmp_path / "m", untaught_findings=["Lung nodule"])
+    reading = load_assistant(folder, device="cpu").read(small_volume)
+    assert [row.name for row in reading.screen() if not row.judged] == ["Lung nodule"]
+    assert any("not to recognise lung nodule" in w for w in reading.ask(QUESTION).warnings)
+    assert not reading.ask("Is there emphysema?").warnings

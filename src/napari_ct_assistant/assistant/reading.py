@@ -194,7 +194,7 @@ class Reading:
             support=found.support if found else None,
             slice=found.slice if found else None,
             ras=found.ras if found else None,
-            warnings=self.warnings,
+            warnings=self.warnings + self._unjudged(question),
         )
 
     def screen(self, *, cancel: threading.Event | None = None) -> list[FindingProbability]:
@@ -242,6 +242,15 @@ class Reading:
         return results
 
     # ---- how
+
+    def _unjudged(self, question: str) -> tuple[str, ...]:
+        """Say which of the findings in a question the model was measured not to recognise."""
+        return tuple(
+            f"This model was measured not to recognise {name.lower()}: what it says about it is "
+            f"no statement about the scan."
+            for name in self.assistant.info.untaught
+            if name.lower() in question.lower()
+        )
 
     def _model(self) -> Any:
         if self.assistant.model is None:
