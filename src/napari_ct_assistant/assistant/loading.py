@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from napari_ct_assistant.assistant.download import pinned_snapshot
 from napari_ct_assistant.assistant.familiarity import Familiarity
 from napari_ct_assistant.assistant.generation import GenerationSettings
+from napari_ct_assistant.assistant.memory import QUESTION_TOKENS, check_room
+from napari_ct_assistant.assistant.quantization import Quantize, quantization_config
 from napari_ct_assistant.assistant.reading import Reading
 from napari_ct_assistant.assistant.results import ModelInfo, ModelLoadError
 from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.folder import WEIGHTS, check_folder, check_tensors
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.volume import CTVolume
@@ -74,9 +77,7 @@ class Assistant:
     def close(self) -> None:
         """Free the model's memory."""
         self.model = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
 
 def load_assistant(
@@ -84,6 +85,9 @@ def load_assistant(
     *,
     device: str | None = None,
     settings: GenerationSettings | None = None,
+    dtype: str | None = None,
+    quantize: Quantize | None = None,
+    device_map: Literal["auto"] | None = None,
 ) -> Assistant:
     """Load a model from this machine. Nothing is downloaded.
 
@@ -94,29 +98,72 @@ def load_assistant(
     device
         "cpu", "cuda", "cuda:1", "mps"; the best there is when absent.
     settings : GenerationSettings, optional
+    dtype
+        "float32", "bfloat16" or "float16"; the best for the device when absent.
+    quantize
+        The language model's weights in 8 or 4 bits (needs bitsandbytes or torchao).
+    device_map
+        "auto" keeps what the device cannot hold in the computer's memory (needs accelerate).
 
     Raises
     ------
     ModelLoadError
-        One line with the model's name and what to do.
+        One line with the model's name and what to do: also where it does not fit in memory.
     """
     name = str(model)
     folder = find_model(model)
     place = torch.device(device) if device else best_device()
-    _check_folder(folder, name)
+    precision = _dtype(dtype, place, name)
+    headers = check_folder(folder, name)
+    how: dict[str, Any] = {}
+    if quantize is not None:
+        how["quantization_config"] = quantization_config(quantize, precision, name)
+        how["device_map"] = {"": place}
+    if device_map is not None:
+        how["device_map"] = _device_map(device_map, name)
     # A bar for weights that are read in a second is noise in a terminal and in a log.
     transformers_logging.disable_progress_bar()
     try:
         config = VolumeLanguageConfig.from_pretrained(folder, local_files_only=True)
+        check_tensors({key: header.shape for key, header in headers.items()}, config, name)
+        processor = VolumeLanguageProcessor.from_pretrained(folder, local_files_only=True)
+        check_room(
+            name,
+            headers,
+            config,
+            place,
+            precision,
+            quantize=quantize,
+            offload=device_map is not None,
+            tokens=processor.num_visual_tokens + QUESTION_TOKENS + processor.max_new_tokens,
+        )
         network = VolumeLanguageModel.from_pretrained(
             folder,
             config=config,
-            dtype=best_dtype(place),
+            dtype=precision,
             use_safetensors=True,
             local_files_only=True,
-        ).to(place)
-        processor = VolumeLanguageProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+            **how,
+        )
+        if not how:
+            network = network.to(place)
+    except ModelLoadError:
+        raise
+    except torch.OutOfMemoryError as error:
+        free_memory()
+        raise ModelLoadError(
+            f"{name}: does not fit in the memory of {place.type}; close other programs, or load it "
+            'with quantize="8bit" or device_map="auto"'
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+    ) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelLoadError(
             f"{name}: cannot be loaded: {reason or type(error).__name__}"
@@ -128,7 +175,7 @@ def load_assistant(
         notice=config.notice,
         findings=FINDINGS,
         untaught=tuple(config.untaught_findings),
-        files=tuple(sorted(folder.glob("model*.safetensors"))),
+        files=tuple(sorted(folder.glob(WEIGHTS))),
     )
     return Assistant(
         network, processor, info, familiarity=Familiarity.load(folder), settings=settings
@@ -151,13 +198,13 @@ def find_model(model: str | Path) -> Path:
         return folder
     if folder.exists():
         raise ModelLoadError(f"{name}: is a file; give the model's folder")
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError):
+    snapshot = pinned_snapshot(name)
+    if snapshot is None:
         raise ModelLoadError(
             f"{name}: not a folder and not a downloaded model; give 'demo', a model folder, "
             f"or download it first"
-        ) from None
+        )
+    return snapshot
 
 
 def best_device() -> torch.device:
@@ -176,20 +223,25 @@ def best_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def _check_folder(folder: Path, name: str) -> None:
-    """Refuse a folder that is not one of our models, before anything of it is loaded."""
-    file = folder / "config.json"
-    if not file.is_file():
-        raise ModelLoadError(f"{name}: no config.json in {folder}; give a model's folder")
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ModelLoadError(f"{name}: {file} is not valid JSON; copy the model again") from None
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != VolumeLanguageConfig.model_type:
-        raise ModelLoadError(
-            f"{name}: config.json says model_type {kind!r}, expected "
-            f"{VolumeLanguageConfig.model_type!r}"
-        )
-    if not list(folder.glob("model*.safetensors")):
-        raise ModelLoadError(f"{name}: no safetensors weights in {folder}; copy the model again")
+def free_memory() -> None:
+    """Give back to the device what nothing uses any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _dtype(dtype: str | None, device: torch.device, name: str) -> torch.dtype:
+    if dtype is None:
+        return best_dtype(device)
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype not in known:
+        raise ModelLoadError(f"{name}: dtype is {dtype!r}; give one of {', '.join(known)}")
+    return known[dtype]
+
+
+def _device_map(device_map: str, name: str) -> str:
+    if device_map != "auto":
+        raise ModelLoadError(f"{name}: device_map is {device_map!r}; give 'auto' or leave it out")
+    if find_spec("accelerate") is None:
+        raise ModelLoadError(f"{name}: device_map='auto' needs accelerate: pip install accelerate")
+    return device_map

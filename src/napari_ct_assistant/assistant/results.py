@@ -8,11 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from napari_ct_assistant.model.errors import ModelLoadError as ModelLoadError
+
 Point = tuple[float, float, float]
-
-
-class ModelLoadError(ValueError):
-    """A model that cannot be loaded: one line with the model and what to do."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from transformers.configuration_utils import SubConfigSpec
 
 Size3D = list[int] | tuple[int, ...]
 
+FORMAT_VERSION = 1  # of the model folder, see docs/model-folder.md
+
 
 def grid_of(image_size: Size3D, patch_size: Size3D) -> tuple[int, int, int]:
     """Return the token grid (d, h, w) of a volume cut into patches.
@@ -136,10 +138,16 @@ class VolumeLanguageConfig(PreTrainedConfig):
         Add fixed 3D positions to the image tokens; off in the papers.
     image_token_id : int
         The id that stands in `input_ids` for each image token.
+    image_splice : "ids" or "positional"
+        "ids" puts the image tokens where their id stands. "positional" puts them from the second
+        position on, as M3D's code does: where the tokenizer adds no BOS, the first id stays and
+        the question's first token is lost, and models trained so have never seen it otherwise.
     trained_on, notice : str
         What the weights have seen, and the sentence that goes with everything they say.
     untaught_findings : list of str
         Findings that the model was measured not to recognise: it does not judge them.
+    format_version : int
+        Of the model folder (docs/model-folder.md); a newer one than ours is refused.
     """
 
     model_type = "ct_volume_language"
@@ -156,10 +164,12 @@ class VolumeLanguageConfig(PreTrainedConfig):
     perceiver_bias: bool = True
     perceiver_position: bool = False
     image_token_id: int = 32000
+    image_splice: Literal["ids", "positional"] = "ids"
     tie_word_embeddings: bool = False
     trained_on: str = ""
     notice: str = ""
     untaught_findings: list[str] | tuple[str, ...] = ()
+    format_version: int = FORMAT_VERSION
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)

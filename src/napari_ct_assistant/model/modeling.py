@@ -118,6 +118,8 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
         ValueError
             If `input_ids` hold another number of image tokens than the volumes have.
         """
+        if self.config.image_splice == "positional":
+            return self._embed_by_position(input_ids, image_features)
         is_image = input_ids == self.config.image_token_id
         # The image id may lie outside the vocabulary; what is looked up there is replaced.
         embeddings = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
@@ -132,6 +134,35 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
             )
         image_features = image_features.to(embeddings.device, embeddings.dtype)
         return embeddings.masked_scatter(is_image[..., None], image_features)
+
+    def _embed_by_position(self, input_ids: Tensor, image_features: Tensor | None) -> Tensor:
+        """Put the n image tokens at positions 1 to n, whatever ids stand there (M3D).
+
+        The ids are those that M3D's tokenizer makes of n image words and a question: with BOS
+        the n ids 1 to n are the image's; without, the n ids 0 to n-1 (or, from the processor,
+        all n+1: what stands last is replaced either way). Padding may come before them.
+        """
+        embeddings = self.get_input_embeddings()(input_ids)
+        if image_features is None:
+            return embeddings
+        is_image = input_ids == self.config.image_token_id
+        count, n = is_image.sum(1), image_features.shape[1]
+        first = is_image.int().argmax(1)
+        start = torch.where(count == n + 1, first + 1, first.clamp_min(1))
+        where = start[:, None] + torch.arange(n, device=start.device)
+        if (
+            len(image_features) != len(input_ids)
+            or input_ids.shape[1] <= int(where.max())
+            or not bool(is_image.gather(1, where[:, :-1]).all())
+        ):
+            raise ValueError(
+                f"each row of input_ids must hold {n} image tokens (id "
+                f"{self.config.image_token_id}) in one piece for its volume, found "
+                f"{count.tolist()}; use the processor, which puts them in"
+            )
+        rows = torch.arange(len(where), device=where.device)[:, None]
+        image_features = image_features.to(embeddings.device, embeddings.dtype)
+        return embeddings.index_put((rows, where), image_features)
 
     def forward(
         self,

@@ -49,7 +49,20 @@ class VolumeLanguageProcessor(ProcessorMixin):
         With {finding}: asks for one of the 18 findings.
     max_new_tokens : int
         Length of the longest answer.
+    report_prompt : str, optional
+        The text around the report's questions where it differs from `prompt`: M3D puts no space
+        between image and question there.
+    image_splice : "ids" or "positional"
+        As in `VolumeLanguageConfig`. "positional" makes the ids that M3D's code makes: image
+        words and question are one text for the tokenizer.
+    choices_form : str
+        With {question} and {choices}: asks a multiple-choice question; M3D's form.
     """
+
+    # Also class attributes: an instance that was pickled before they were added has them.
+    report_prompt: str | None = None
+    image_splice: str = "ids"
+    choices_form: str = "{question} Choices: {choices}"
 
     def __init__(
         self,
@@ -69,13 +82,17 @@ class VolumeLanguageProcessor(ProcessorMixin):
         report_questions: Mapping[str, str] | None = None,
         finding_question: str = FINDING_QUESTION,
         max_new_tokens: int = 425,
+        report_prompt: str | None = None,
+        image_splice: Literal["ids", "positional"] = "ids",
+        choices_form: str = "{question} Choices: {choices}",
     ):
         grid_of(size, patch)
-        if "{image}" not in prompt or "{question}" not in prompt:
-            raise ValueError(f"the prompt needs {{image}} and {{question}}, got {prompt!r}")
-        if prompt.index("{image}") > prompt.index("{question}"):
+        for text in filter(None, (prompt, report_prompt)):
+            _check_prompt(text, image_first=image_splice == "positional")
+        if report_prompt and report_prompt.split("{image}")[0] != prompt.split("{image}")[0]:
             raise ValueError(
-                f"the image comes before the question (its cache is shared): {prompt!r}"
+                f"prompt {prompt!r} and report_prompt {report_prompt!r} must start alike (the "
+                "image's cache is shared)"
             )
         self.size = tuple(size)
         self.patch = tuple(patch)
@@ -91,6 +108,9 @@ class VolumeLanguageProcessor(ProcessorMixin):
         self.report_questions = dict(report_questions or {"report": REPORT_QUESTION})
         self.finding_question = finding_question
         self.max_new_tokens = max_new_tokens
+        self.report_prompt = report_prompt
+        self.image_splice = image_splice
+        self.choices_form = choices_form
         super().__init__(tokenizer)
 
     # ---- the scan
@@ -128,24 +148,61 @@ class VolumeLanguageProcessor(ProcessorMixin):
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
 
+    def _ids_after(self, before: str, text: str) -> list[int]:
+        """Ids of a text as they follow another.
+
+        Tokenizers of SentencePiece's kind start each text with a space of their own, so a text
+        in the middle is tokenised with what comes before it.
+        """
+        start = self.tokenizer.convert_ids_to_tokens(self._ids("a"))[:1]
+        if start and start[0].startswith("\N{LOWER ONE EIGHTH BLOCK}"):
+            head, whole = self._ids(before), self._ids(before + text)
+            if whole[: len(head)] == head:
+                return whole[len(head) :]
+        return self._ids(text)
+
+    def _prompt_for(self, question: str) -> str:
+        """Return the text behind the image for a question."""
+        report = self.report_prompt is not None and question in self.report_questions.values()
+        prompt = self.report_prompt if report else self.prompt
+        return str(prompt).split("{image}")[1].replace("{question}", question)
+
+    def _whole_ids(self, text: str) -> list[int]:
+        """Ids of the image words and what follows them, as one text (M3D)."""
+        return list(self.tokenizer(self.visual_token * self.num_visual_tokens + text)["input_ids"])
+
     def prefix_ids(self) -> list[int]:
         """Ids that every question about a scan starts with: text, then the image tokens.
 
         Some tokenizers start a text with BOS and some do not; we do what this one does.
         """
+        image = [self.visual_token_id] * self.num_visual_tokens
+        if self.image_splice == "positional":
+            return self._whole_ids("a")[:1] + image
         before = self.prompt.split("{image}")[0]
         probe = list(self.tokenizer("a")["input_ids"])
         bos = self.tokenizer.bos_token_id
         start = [bos] if bos is not None and probe[:1] == [bos] else []
-        return start + self._ids(before) + [self.visual_token_id] * self.num_visual_tokens
+        return start + self._ids(before) + image
 
     def question_ids(self, question: str) -> list[int]:
         """Ids of a question as they follow `prefix_ids`."""
-        return self._ids(self.prompt.split("{image}")[1].replace("{question}", question))
+        text = self._prompt_for(question)
+        if self.image_splice == "positional":
+            return self._whole_ids(text)[1 + self.num_visual_tokens :]
+        return self._ids_after(self.visual_token, text)
 
     def answer_ids(self, answer: str) -> list[int]:
         """Ids of an answer as they follow `question_ids`, ended by EOS."""
-        return [*self._ids(self.answer_prefix + answer), int(self.tokenizer.eos_token_id)]
+        # What a prompt ends with, or a question does.
+        before = self.prompt.split("{question}")[1][-1:] or "?"
+        ids = self._ids_after(before, self.answer_prefix + answer)
+        return [*ids, int(self.tokenizer.eos_token_id)]
+
+    def choices_question(self, question: str, choices: Sequence[str]) -> str:
+        """Return a multiple-choice question; the answer is "A. ..." with the choice's letter."""
+        listed = " ".join(f"{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(choices))
+        return self.choices_form.format(question=question, choices=listed)
 
     def __call__(
         self,
@@ -175,6 +232,15 @@ class VolumeLanguageProcessor(ProcessorMixin):
         feature = BatchFeature(batch, tensor_type=return_tensors)
         feature["pixel_values"] = torch.cat([self.prepare_volume(scan)[0] for scan in scans])
         return feature
+
+
+def _check_prompt(prompt: str, *, image_first: bool) -> None:
+    if "{image}" not in prompt or "{question}" not in prompt:
+        raise ValueError(f"the prompt needs {{image}} and {{question}}, got {prompt!r}")
+    if prompt.index("{image}") > prompt.index("{question}"):
+        raise ValueError(f"the image comes before the question (its cache is shared): {prompt!r}")
+    if image_first and not prompt.startswith("{image}"):
+        raise ValueError(f"a positional splice needs the image first, got {prompt!r}")
 
 
 def _pair(values: Sequence[float]) -> tuple[float, float]:

@@ -1,0 +1,60 @@
+"""8- and 4-bit weights of the language model, where a quantization library is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any, Final, Literal
+
+import torch
+
+from napari_ct_assistant.model.errors import ModelLoadError
+
+Quantize = Literal["8bit", "4bit"]
+
+# The image's way to the language model is small and decides what is seen: it stays whole.
+WHOLE: Final = ["vision_tower", "projector", "lm_head"]
+
+
+def quantization_config(quantize: str, dtype: torch.dtype, name: str) -> Any:
+    """Return transformers' configuration of a quantized load.
+
+    Parameters
+    ----------
+    quantize : "8bit" or "4bit"
+    dtype : torch.dtype
+        In which is computed.
+    name : str
+        Of the model, for an error.
+
+    Raises
+    ------
+    ModelLoadError
+        If the word is another, or no library for it is installed.
+    """
+    if quantize not in {"8bit", "4bit"}:
+        raise ModelLoadError(f"{name}: quantize is {quantize!r}; give '8bit' or '4bit'")
+    if find_spec("accelerate") is None:
+        raise ModelLoadError(
+            f"{name}: {quantize} weights need accelerate: pip install accelerate bitsandbytes"
+        )
+    if find_spec("bitsandbytes") is not None:
+        from transformers import BitsAndBytesConfig
+
+        if quantize == "8bit":
+            return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=WHOLE)
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype,
+            llm_int8_skip_modules=WHOLE,
+        )
+    if find_spec("torchao") is not None:
+        from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
+        from transformers import TorchAoConfig
+
+        kind = Int8WeightOnlyConfig() if quantize == "8bit" else Int4WeightOnlyConfig()
+        return TorchAoConfig(kind, modules_to_not_convert=WHOLE)
+    raise ModelLoadError(
+        f"{name}: {quantize} weights need a quantization library: pip install bitsandbytes "
+        "(or torchao)"
+    )

@@ -1,0 +1,343 @@
+"""Our model folder, checked before anything of it is loaded (docs/model-folder.md).
+
+Everything here reads names, sizes and headers; no tensor is built and no code of a folder runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from napari_ct_assistant.model.configuration import FORMAT_VERSION, VolumeLanguageConfig
+from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.modeling import VolumeLanguageModel
+
+HASHES: Final = "SHA256SUMS"
+WEIGHTS: Final = "model*.safetensors"
+INDEX: Final = "model.safetensors.index.json"
+
+# Files of a folder that transformers reads settings from.
+SETTINGS: Final = (
+    "config.json",
+    "generation_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "tokenizer_config.json",
+    "adapter_config.json",
+)
+
+# safetensors' names of types.
+DTYPES: Final[dict[str, torch.dtype]] = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """What a safetensors file says of one tensor. `dtype` is a key of `DTYPES`."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def elements(self) -> int:
+        """Number of values."""
+        return torch.Size(self.shape).numel()
+
+
+def read_json(file: Path, name: str) -> dict[str, Any]:
+    """Return a JSON file's object; `ModelLoadError` where it is none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise ModelLoadError(f"{name}: {file} is not valid JSON; copy the model again") from None
+    if not isinstance(content, dict):
+        raise ModelLoadError(f"{name}: {file} is not a JSON object; copy the model again")
+    return content
+
+
+def asked_code(settings: Any) -> str | None:
+    """Return what code a settings file asks for, None if none.
+
+    `auto_map` names Python files or repositories to run; an attention implementation with a
+    slash is a hub repository of compiled code.
+    """
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            if key in {"auto_map", "custom_pipelines"} and value:
+                names = value.values() if isinstance(value, Mapping) else [value]
+                return f"{key} {listing(sorted({str(n) for n in names}), 3)}"
+            if str(key).strip("_").startswith(("attn_implementation", "experts_implementation")):
+                names = list(value.values()) if isinstance(value, Mapping) else [value]
+                remote = [str(n) for n in names if isinstance(n, str) and "/" in n]
+                if remote:
+                    return f"{key} {remote[0]}"
+            found = asked_code(value)
+            if found:
+                return found
+    elif isinstance(settings, list):
+        return next(filter(None, map(asked_code, settings)), None)
+    return None
+
+
+def refuse_code(folder: Path, name: str) -> None:
+    """Refuse a folder whose settings ask for code of its own.
+
+    Raises
+    ------
+    ModelLoadError
+        With the file and the code.
+    """
+    for file in (folder / settings for settings in SETTINGS):
+        code = asked_code(read_json(file, name)) if file.is_file() else None
+        if code:
+            raise ModelLoadError(
+                f"{name}: {file.name} asks to run its own code ({code}); no code of a model is run"
+            )
+
+
+def indexed_files(index: Path, name: str, suffixes: tuple[str, ...]) -> dict[Path, list[str]]:
+    """Return the shards that an index names, in order, with their tensors.
+
+    Raises
+    ------
+    ModelLoadError
+        If a name leads out of the folder, is of another kind, or its file is missing.
+    """
+    content = read_json(index, name).get("weight_map")
+    if not isinstance(content, dict) or not content:
+        raise ModelLoadError(f"{name}: {index.name} has no weight_map; copy the model again")
+    shards: dict[str, list[str]] = {}
+    for key, file in content.items():
+        if not isinstance(file, str) or not re.fullmatch(r"\w[\w.-]*", file) or ".." in file:
+            raise ModelLoadError(
+                f"{name}: {index.name} names {str(file)!r}, which is no plain file name; refused"
+            )
+        if not file.endswith(suffixes):
+            raise ModelLoadError(
+                f"{name}: {index.name} names {file!r}; expected a {' or '.join(suffixes)} file"
+            )
+        shards.setdefault(file, []).append(key)
+    missing = [file for file in shards if not (index.parent / file).is_file()]
+    if missing:
+        raise ModelLoadError(
+            f"{name}: {len(missing)} of {len(shards)} weight file(s) missing: {listing(missing)}; "
+            "copy or download the model again"
+        )
+    return {index.parent / file: shards[file] for file in sorted(shards)}
+
+
+def tensor_headers(file: Path, name: str) -> dict[str, TensorHeader]:
+    """Return what a safetensors file holds, from its header.
+
+    Raises
+    ------
+    ModelLoadError
+        If it is no such file, is cut short, or has tensors of a type not read here.
+    """
+    headers: dict[str, TensorHeader] = {}
+    try:
+        with safe_open(file, framework="pt") as stream:
+            for key in stream.keys():  # noqa: SIM118  no mapping
+                view = stream.get_slice(key)
+                headers[key] = TensorHeader(tuple(view.get_shape()), str(view.get_dtype()))
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ModelLoadError(
+            f"{name}: {file.name} is damaged ({reason}); copy the model again"
+        ) from error
+    odd = sorted({h.dtype for h in headers.values()} - set(DTYPES))
+    if odd:
+        raise ModelLoadError(f"{name}: {file.name} has tensors of type {listing(odd)}: not read")
+    return headers
+
+
+def weights_of(folder: Path, name: str) -> dict[str, TensorHeader]:
+    """Return the header of every tensor of one of our folders.
+
+    Raises
+    ------
+    ModelLoadError
+        If weights are missing, damaged, or other than the index says.
+    """
+    if (folder / INDEX).is_file():
+        files: dict[Path, list[str] | None] = dict(
+            indexed_files(folder / INDEX, name, (".safetensors",))
+        )
+    elif (folder / "model.safetensors").is_file():
+        files = {folder / "model.safetensors": None}
+    else:
+        raise ModelLoadError(f"{name}: no safetensors weights in {folder}; copy the model again")
+    headers: dict[str, TensorHeader] = {}
+    for file, promised in files.items():
+        found = tensor_headers(file, name)
+        if promised is not None and set(found) != set(promised):
+            off = sorted(set(found) ^ set(promised))
+            raise ModelLoadError(
+                f"{name}: {file.name} and {INDEX} disagree about {len(off)} tensor(s): "
+                f"{listing(off)}"
+            )
+        headers |= found
+    return headers
+
+
+def check_tensors(
+    shapes: Mapping[str, tuple[int, ...]], config: VolumeLanguageConfig, name: str
+) -> None:
+    """Compare the tensors of a checkpoint with those that its configuration needs.
+
+    Raises
+    ------
+    ModelLoadError
+        With the tensors that are unknown, missing or of another shape.
+    """
+    expected, optional = expected_tensors(config)
+    compare(shapes, expected, name, optional)
+
+
+def expected_tensors(config: VolumeLanguageConfig) -> tuple[dict[str, tuple[int, ...]], set[str]]:
+    """Return the shapes of a model's tensors, and the names that need not be stored (tied)."""
+    with torch.device("meta"):
+        model = VolumeLanguageModel(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    return shapes, set(model.all_tied_weights_keys)
+
+
+def compare(
+    found: Mapping[str, tuple[int, ...]],
+    expected: Mapping[str, tuple[int, ...]],
+    name: str,
+    optional: Iterable[str] = (),
+) -> None:
+    """Compare names and shapes; see `check_tensors`."""
+    unknown = sorted(set(found) - set(expected))
+    if unknown:
+        raise ModelLoadError(f"{name}: {len(unknown)} unknown tensor(s): {listing(unknown)}")
+    missing = sorted(set(expected) - set(found) - set(optional))
+    if missing:
+        raise ModelLoadError(f"{name}: {len(missing)} tensor(s) missing: {listing(missing)}")
+    wrong = [
+        f"{key} is {list(shape)}, expected {list(expected[key])}"
+        for key, shape in found.items()
+        if tuple(shape) != tuple(expected[key])
+    ]
+    if wrong:
+        raise ModelLoadError(
+            f"{name}: {len(wrong)} tensor(s) of the wrong shape: {listing(wrong, 4)}"
+        )
+
+
+def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
+    """Refuse a folder that is not one of our models, before anything of it is loaded.
+
+    Returns
+    -------
+    The header of each tensor; they fit the configuration.
+
+    Raises
+    ------
+    ModelLoadError
+        One line: which model, what is wrong with it, what to do.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        hint = (
+            "; it is an adapter: merge it with `models import`"
+            if (folder / "adapter_config.json").is_file()
+            else "; give a model's folder"
+        )
+        raise ModelLoadError(f"{name}: no config.json in {folder}{hint}")
+    content = read_json(file, name)
+    kind = content.get("model_type")
+    if kind != VolumeLanguageConfig.model_type:
+        raise ModelLoadError(
+            f"{name}: config.json says model_type {kind!r}, expected "
+            f"{VolumeLanguageConfig.model_type!r}; other models come in by `models import`"
+        )
+    version = content.get("format_version", 1)
+    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+        raise ModelLoadError(
+            f"{name}: config.json says format_version {version!r}, this program reads up to "
+            f"{FORMAT_VERSION}; update it"
+        )
+    refuse_code(folder, name)
+    if (folder / "adapter_config.json").is_file():
+        raise ModelLoadError(
+            f"{name}: has an adapter_config.json beside the weights; merge it with `models import`"
+        )
+    headers = weights_of(folder, name)
+    check_hashes(folder, name)
+    return headers
+
+
+# ---- hashes, in the format of `sha256sum`
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_hashes(folder: Path) -> None:
+    """Write `SHA256SUMS` of the folder's files."""
+    files = sorted(f for f in folder.iterdir() if f.is_file() and f.name != HASHES)
+    with ThreadPoolExecutor(4) as pool:
+        digests = list(pool.map(sha256, files))
+    lines = [f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True)]
+    (folder / HASHES).write_text("".join(lines), encoding="utf-8")
+
+
+def check_hashes(folder: Path, name: str) -> None:
+    """Compare the folder with its `SHA256SUMS`, where it has one.
+
+    Raises
+    ------
+    ModelLoadError
+        If a file is missing or changed, or weights are not in the list.
+    """
+    if not (folder / HASHES).is_file():
+        return
+    wanted: dict[str, str] = {}
+    for line in (folder / HASHES).read_text(encoding="utf-8", errors="replace").splitlines():
+        found = re.fullmatch(r"([0-9a-f]{64}) [ *](\w[\w.-]*)", line)
+        if found is None or ".." in found[2]:
+            raise ModelLoadError(f"{name}: {HASHES} has a line that is none of `sha256sum`'s")
+        wanted[found[2]] = found[1]
+    unlisted = sorted({f.name for f in folder.glob(WEIGHTS)} - set(wanted))
+    missing = sorted(file for file in wanted if not (folder / file).is_file())
+    if unlisted or missing:
+        raise ModelLoadError(
+            f"{name}: {HASHES} and the folder disagree about {listing(unlisted or missing)}; "
+            "copy the model again"
+        )
+    with ThreadPoolExecutor(4) as pool:
+        digests = list(pool.map(lambda file: sha256(folder / file), wanted))
+    changed = [
+        file
+        for (file, digest), found in zip(wanted.items(), digests, strict=True)
+        if digest != found
+    ]
+    if changed:
+        raise ModelLoadError(
+            f"{name}: {listing(changed)} changed since {HASHES} was written; copy the model again "
+            f"(or delete {HASHES} if the change is yours)"
+        )

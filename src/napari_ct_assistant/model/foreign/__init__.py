@@ -1,0 +1,1 @@
+"""Checkpoints from elsewhere made into ours: key maps, released folders, LoRA, the import."""

@@ -1,0 +1,195 @@
+"""Names of tensors, theirs and ours, both ways (the idea is torchtune's).
+
+`{}` stands for a layer's number. The language model's names are transformers' own
+(LlamaForCausalLM, or Phi3ForCausalLM with its fused projections), so M3D's differ from ours
+by a prefix there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from napari_ct_assistant.model.configuration import Size3D
+from napari_ct_assistant.model.errors import ModelLoadError, listing
+
+# M3D-CLIP's ViT (MONAI 1.3 blocks) -> VisionTransformer3D.
+VIT: dict[str, str] = {
+    "cls_token": "class_token",
+    "patch_embedding.position_embeddings": "position",
+    "patch_embedding.patch_embeddings.1.weight": "stem.projection.weight",
+    "patch_embedding.patch_embeddings.1.bias": "stem.projection.bias",
+    "blocks.{}.norm1.weight": "blocks.{}.norm1.weight",
+    "blocks.{}.norm1.bias": "blocks.{}.norm1.bias",
+    "blocks.{}.attn.qkv.weight": "blocks.{}.attention.qkv.weight",
+    "blocks.{}.attn.out_proj.weight": "blocks.{}.attention.projection.weight",
+    "blocks.{}.attn.out_proj.bias": "blocks.{}.attention.projection.bias",
+    "blocks.{}.norm2.weight": "blocks.{}.norm2.weight",
+    "blocks.{}.norm2.bias": "blocks.{}.norm2.bias",
+    "blocks.{}.mlp.linear1.weight": "blocks.{}.mlp.0.weight",
+    "blocks.{}.mlp.linear1.bias": "blocks.{}.mlp.0.bias",
+    "blocks.{}.mlp.linear2.weight": "blocks.{}.mlp.3.weight",
+    "blocks.{}.mlp.linear2.bias": "blocks.{}.mlp.3.bias",
+    "norm.weight": "norm.weight",
+    "norm.bias": "norm.bias",
+}
+
+# M3D's spatial pooling projector -> SpatialPoolingPerceiver.
+PROJECTOR: dict[str, str] = {
+    f"{layer}.{kind}": f"{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")
+}
+
+# Names that LlamaForCausalLM and Phi3ForCausalLM give their tensors.
+LANGUAGE_MODEL: tuple[str, ...] = (
+    "model.embed_tokens.weight",
+    "model.layers.{}.self_attn.q_proj.weight",
+    "model.layers.{}.self_attn.k_proj.weight",
+    "model.layers.{}.self_attn.v_proj.weight",
+    "model.layers.{}.self_attn.qkv_proj.weight",
+    "model.layers.{}.self_attn.o_proj.weight",
+    "model.layers.{}.mlp.gate_proj.weight",
+    "model.layers.{}.mlp.up_proj.weight",
+    "model.layers.{}.mlp.gate_up_proj.weight",
+    "model.layers.{}.mlp.down_proj.weight",
+    "model.layers.{}.input_layernorm.weight",
+    "model.layers.{}.post_attention_layernorm.weight",
+    "model.norm.weight",
+    "lm_head.weight",
+)
+
+LLM: dict[str, str] = {name: f"language_model.{name}" for name in LANGUAGE_MODEL}
+M3D_CLIP: dict[str, str] = {f"vision_encoder.{theirs}": ours for theirs, ours in VIT.items()}
+M3D_LAMED: dict[str, str] = (
+    {f"model.vision_tower.vision_tower.{theirs}": f"vision_tower.{o}" for theirs, o in VIT.items()}
+    | {
+        f"model.mm_projector.projector.{theirs}": f"projector.perceiver.projector.{ours}"
+        for theirs, ours in PROJECTOR.items()
+    }
+    | LLM
+)
+
+# What a report needs nothing of: skipped, and named to who imports.
+SKIPPED: dict[str, tuple[str, ...]] = {
+    "m3d_lamed": ("model.seg_module.", "model.seg_projector."),
+    "m3d_clip": ("language_encoder.", "mm_vision_proj.", "mm_language_proj.", "logit_scale"),
+    "vit": (),
+    "llm": (),
+    "ours": (),
+}
+MAPS: dict[str, dict[str, str]] = {
+    "m3d_lamed": M3D_LAMED,
+    "m3d_clip": M3D_CLIP,
+    "vit": VIT,
+    "llm": LLM,
+}
+PATCH_WEIGHT = "stem.projection.weight"
+
+
+def inverted(mapping: Mapping[str, str]) -> dict[str, str]:
+    """Return the map of the other way."""
+    return {ours: theirs for theirs, ours in mapping.items()}
+
+
+def map_key(key: str, mapping: Mapping[str, str]) -> str | None:
+    """Return the other name of a tensor; None where the map lacks it."""
+    if key in mapping:
+        return mapping[key]
+    # Only a layer's number varies; others (`projector.0`) are part of the name.
+    found = re.search(r"(?<=\.)\d+(?=\.)", key)
+    if found is None:
+        return None
+    target = mapping.get(f"{key[: found.start()]}{{}}{key[found.end() :]}")
+    return None if target is None else target.format(found.group())
+
+
+def map_keys(
+    keys: Iterable[str], mapping: Mapping[str, str], skipped: tuple[str, ...] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """Map all names of a checkpoint.
+
+    Returns
+    -------
+    mapped : dict of key to other name
+    left_out : list of the keys that start with one of `skipped`
+
+    Raises
+    ------
+    ModelLoadError
+        With the keys that are neither mapped nor skipped.
+    """
+    mapped: dict[str, str] = {}
+    left_out: list[str] = []
+    unknown: list[str] = []
+    for key in keys:
+        target = map_key(key, mapping)
+        if target is not None:
+            mapped[key] = target
+        elif key.startswith(skipped) and skipped:
+            left_out.append(key)
+        else:
+            unknown.append(key)
+    if unknown:
+        raise ModelLoadError(f"{len(unknown)} unknown tensor(s): {listing(unknown)}")
+    return mapped, left_out
+
+
+def layout_of(keys: Iterable[str]) -> str | None:
+    """Return whose layout a set of names is: a key of `SKIPPED`, or None."""
+    names = set(keys)
+    if any(name.startswith(("model.vision_tower.", "model.mm_projector.")) for name in names):
+        return "m3d_lamed"
+    if any(name.startswith("vision_encoder.") for name in names):
+        return "m3d_clip"
+    if any(name.startswith("patch_embedding.") for name in names):
+        return "vit"
+    if any(name.startswith(("language_model.", "vision_tower.", "projector.")) for name in names):
+        return "ours"
+    if "model.embed_tokens.weight" in names:
+        return "llm"
+    return None
+
+
+def patch_to_ours(weight: Tensor, channels: int, patch: Size3D) -> Tensor:
+    """Turn a linear patch embedding [C, d*h*w*c] into the same convolution's [C, c, d, h, w].
+
+    Raises
+    ------
+    ModelLoadError
+        If the patch does not have as many voxels, with the numbers.
+    """
+    d, h, w = patch
+    if weight.dim() != 2 or weight.shape[1] != d * h * w * channels:
+        raise ModelLoadError(
+            f"the patch embedding is {list(weight.shape)}, expected [width, "
+            f"{d * h * w * channels}] for patch_size {tuple(patch)} and {channels} channel(s)"
+        )
+    return weight.reshape(-1, d, h, w, channels).permute(0, 4, 1, 2, 3)
+
+
+def patch_to_m3d(weight: Tensor) -> Tensor:
+    """Turn the convolution [C, c, d, h, w] into M3D's linear layer [C, d*h*w*c]."""
+    return weight.permute(0, 2, 3, 4, 1).flatten(1)
+
+
+def m3d_to_ours(
+    state: Mapping[str, Tensor], *, patch: Size3D = (4, 16, 16), channels: int = 1
+) -> dict[str, Tensor]:
+    """Rename (and reshape) the tensors of M3D-LaMed; segmentation tensors are left out."""
+    mapped, _ = map_keys(state, M3D_LAMED, SKIPPED["m3d_lamed"])
+    return {
+        ours: patch_to_ours(state[key], channels, patch)
+        if ours.endswith(PATCH_WEIGHT)
+        else state[key]
+        for key, ours in mapped.items()
+    }
+
+
+def ours_to_m3d(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename (and reshape) our tensors to M3D-LaMed's."""
+    mapped, _ = map_keys(state, inverted(M3D_LAMED))
+    return {
+        theirs: patch_to_m3d(state[key]) if key.endswith(PATCH_WEIGHT) else state[key]
+        for key, theirs in mapped.items()
+    }
