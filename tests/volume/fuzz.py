@@ -231,7 +231,7 @@ def main() -> int:
                     failures.append(f"case {n} ({files[n % len(files)].name}): {outcome.failure}")
             worker.join()
             case = cases.stop
-            print(f"{case} of {options.count}", file=sys.stderr, flush=True)
+            print(f"{case} done, {len(failures)} failures", file=sys.stderr, flush=True)
     for line in failures[:50]:
         print(line)
     print(

@@ -50,8 +50,8 @@ def load_stack(
     reader = SliceReader()
 
     def read(k: int) -> None:
-        _read_straight(reader, stack, k, stored[k])
-        doubts.add(stored[k])
+        limits = _read_straight(reader, stack, k, stored[k])
+        doubts.add(stored[k], limits)
 
     if stack.places is None:
         _in_threads(read, len(stack.frames), progress)
@@ -101,14 +101,18 @@ def _in_threads(work: Callable[[int], None], count: int, progress: Progress | No
                 future.cancel()
 
 
-def _read_straight(reader: SliceReader, stack: Stack, k: int, out: NDArray[np.int16]) -> None:
-    """Read slice `k` of the file list onto the canvas `out`, shifted to where it belongs."""
+def _read_straight(
+    reader: SliceReader, stack: Stack, k: int, out: NDArray[np.int16]
+) -> tuple[int, int]:
+    """Read slice `k` of the file list onto the canvas `out`, shifted to where it belongs.
+
+    Returns its lowest and highest HU.
+    """
     frame = stack.frames[k]
     if stack.shifts is None:
-        reader.read(frame, out)
-        return
+        return reader.read(frame, out)
     plane = np.empty((frame.file.rows, frame.file.columns), dtype=np.int16)
-    reader.read(frame, plane)
+    limits = reader.read(frame, plane)
     rows, columns = (float(shift) for shift in stack.shifts[k])
     if out.shape[1] == plane.shape[1]:
         _shift(plane, rows, out)
@@ -116,6 +120,7 @@ def _read_straight(reader: SliceReader, stack: Stack, k: int, out: NDArray[np.in
         wide = np.empty((plane.shape[0], out.shape[1]), dtype=np.int16)
         _shift(plane.T, columns, wide.T)
         _shift(wide, rows, out)
+    return limits
 
 
 def _shift(plane: NDArray[np.int16], shift: float, canvas: NDArray[np.int16]) -> None:
@@ -171,7 +176,7 @@ def _read_between(
             blend = np.multiply(held[low], 1 - part, dtype=np.float32)
             blend += np.multiply(held[low + 1], part, dtype=np.float32)
             out[...] = np.rint(blend, out=blend)
-        doubts.add(out)
+        doubts.add(out, (int(out.min()), int(out.max())))
 
 
 def _spell(rescale: set[tuple[float | None, float | None]]) -> str:

@@ -43,11 +43,15 @@ class SliceReader:
         self._fragments: dict[Path, Fragments] = {}
         self._inflated: dict[Path, bytes] = {}
 
-    def read(self, frame: Frame, out: NDArray[np.int16]) -> None:
+    def read(self, frame: Frame, out: NDArray[np.int16]) -> tuple[int, int]:
         """Read one frame as HU into `out` [rows, columns], any strides.
 
         Pixels that the file declares to be padding, and values below -1024 HU, become
         -1024 (air); values above 32767 become 32767.
+
+        Returns
+        -------
+        Lowest and highest HU of the slice.
 
         Raises
         ------
@@ -60,7 +64,7 @@ class SliceReader:
             raw = self._plain(frame, out) if plain else self._encapsulated(frame)
         except OSError as error:
             raise CTReadError(file.path, f"cannot be read ({error.strerror or error})") from error
-        _finish(frame, raw, out)
+        return _finish(frame, raw, out)
 
     def _plain(self, frame: Frame, out: NDArray[np.int16]) -> NDArray[Any]:
         """Read uncompressed pixels, straight into `out` where its memory allows."""
@@ -133,7 +137,7 @@ class SliceReader:
             raise CTReadError(file.path, str(error)) from error
 
 
-def _finish(frame: Frame, raw: NDArray[Any], out: NDArray[np.int16]) -> None:
+def _finish(frame: Frame, raw: NDArray[Any], out: NDArray[np.int16]) -> tuple[int, int]:
     """Turn stored values into HU; `raw` may be the memory of `out` itself."""
     file = frame.file
     raw = raw.view(f"{'i' if file.signed else 'u'}{raw.itemsize}")
@@ -142,16 +146,18 @@ def _finish(frame: Frame, raw: NDArray[Any], out: NDArray[np.int16]) -> None:
         # Old files keep overlays in the bits above BitsStored.
         np.left_shift(raw, spare, out=raw)
         np.right_shift(raw, spare, out=raw)
-    elif spare > 0:
+    elif spare > 0 and int(raw.max()) >> file.bits_stored:
         np.bitwise_and(raw, (1 << file.bits_stored) - 1, out=raw)
     slope = 1.0 if frame.slope is None else frame.slope
     intercept = 0.0 if frame.intercept is None else frame.intercept
     padded = None
     if file.padding is not None:
         padded = (raw >= file.padding[0]) & (raw <= file.padding[1])
-    to_hu(raw, slope, intercept, out)
+    low, high = to_hu(raw, slope, intercept, out)
     if padded is not None:
         out[padded] = AIR
+        low, high = int(out.min()), int(out.max())
+    return low, high
 
 
 def _bits_error(file: Instance) -> CTReadError:

@@ -12,7 +12,9 @@ from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX
 _BLOCK = 1 << 16
 
 
-def to_hu(raw: NDArray[Any], slope: float, intercept: float, out: NDArray[np.int16]) -> None:
+def to_hu(
+    raw: NDArray[Any], slope: float, intercept: float, out: NDArray[np.int16]
+) -> tuple[int, int]:
     """Write round(raw * slope + intercept), kept within AIR to HU_MAX, into `out`.
 
     Parameters
@@ -25,17 +27,24 @@ def to_hu(raw: NDArray[Any], slope: float, intercept: float, out: NDArray[np.int
     out
         int16 [rows, columns], any strides.
 
+    Returns
+    -------
+    Lowest and highest HU written.
+
     Notes
     -----
     What is not a number becomes air. float64 holds every 32-bit integer, so whole
     rescales are exact; a block of rows at a time keeps the temporary small.
     """
-    if _fits(raw, slope, intercept):
-        # Two's complement: the sum is right in 16 bits whatever the sign of `raw`.
-        offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16).view(np.int16)
-        np.add(raw.view(np.int16), offset, out=out)
-        np.maximum(out, np.int16(AIR), out=out)
-        return
+    if raw.dtype.kind in "iu" and raw.itemsize == 2 and raw.dtype.isnative:
+        low, high = int(raw.min()) + intercept, int(raw.max()) + intercept
+        if slope == 1 and low == int(low) and low >= -32768 and high <= HU_MAX:
+            # Two's complement: the sum is right in 16 bits whatever the sign of `raw`.
+            offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16).view(np.int16)
+            np.add(raw.view(np.int16), offset, out=out)
+            if low < AIR:
+                np.maximum(out, np.int16(AIR), out=out)
+            return max(int(low), AIR), max(int(high), AIR)
     rows = max(1, _BLOCK // max(1, raw.shape[1]))
     for start in range(0, len(raw), rows):
         block = raw[start : start + rows]
@@ -52,16 +61,7 @@ def to_hu(raw: NDArray[Any], slope: float, intercept: float, out: NDArray[np.int
         np.clip(values, AIR, HU_MAX, out=values)
         np.nan_to_num(values, copy=False, nan=AIR)
         out[start : start + rows] = values
-
-
-def _fits(raw: NDArray[Any], slope: float, intercept: float) -> bool:
-    """Return whether raw + intercept can be computed within 16 bits."""
-    if raw.dtype.kind not in "iu" or raw.itemsize != 2 or not raw.dtype.isnative:
-        return False
-    if slope != 1 or intercept != int(intercept):
-        return False
-    low, high = int(raw.min()) + intercept, int(raw.max()) + intercept
-    return low >= -32768 and high <= HU_MAX
+    return int(out.min()), int(out.max())
 
 
 class Doubts:
@@ -76,9 +76,9 @@ class Doubts:
         self.not_numbers = 0
         self.fractions = False
 
-    def add(self, hu: NDArray[np.int16]) -> None:
-        """Note one finished slice of HU."""
-        self._ranges.append((int(hu.min()), int(hu.max())))
+    def add(self, hu: NDArray[np.int16], limits: tuple[int, int]) -> None:
+        """Note one finished slice of HU and its lowest and highest value."""
+        self._ranges.append(limits)
         # Every 4th voxel tells enough.
         sample = hu[::4, ::4]
         self._tissue.append(float(np.mean((sample > -200) & (sample < 400))))

@@ -142,8 +142,8 @@ def _read(path: Path, file: IO[bytes], limit: int, progress: Progress | None) ->
         plane = np.frombuffer(buffer, dtype=dtype).reshape(shape[1], shape[0]).T
         if dtype.kind == "f":
             doubts.not_numbers += plane.size - int(np.isfinite(plane).sum())
-        to_hu(plane, slope, intercept, stored[:, :, k])
-        doubts.add(stored[:, :, k])
+        limits = to_hu(plane, slope, intercept, stored[:, :, k])
+        doubts.add(stored[:, :, k], limits)
         if progress is not None:
             progress(k + 1, shape[2])
     warnings += doubts.warnings(f"stored {dtype.name}, slope {slope:g}, intercept {intercept:g}")
