@@ -38,6 +38,10 @@ class ConversationSource(Protocol):
         """Draw the turns of one training sample."""
         ...
 
+    def tags(self, index: int) -> list[str]:
+        """Return the names of what a scan shows, for when its image is left out."""
+        ...
+
     def inputs(self, index: int) -> dict[str, Tensor]:
         """`pixel_values` [1, D, H, W] or `vision_tokens` [N, C] of a scan; empty for text alone."""
         ...
@@ -89,11 +93,15 @@ class ConversationDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, k: int) -> dict[str, Any]:
         index = shuffled_index(self.seed, k, len(self.source))
-        turns = self.source.turns(index, np.random.default_rng([self.seed, k, 1]))
+        rng = np.random.default_rng([self.seed, k, 1])
+        turns = self.source.turns(index, rng)
         inputs = self.source.inputs(index)
         prefix = self.processor.prefix_ids()
         if not inputs:
             prefix = [i for i in prefix if i != self.processor.visual_token_id]
+            tags = [f" {tag}" for tag in self.source.tags(index)]
+            order = rng.permutation(len(tags))
+            prefix += self.processor.text_ids("".join(tags[i] for i in order))
         sequence = pack_sequence(prefix, turns, self.processor, self.settings)
         return {**sequence, **inputs}
 

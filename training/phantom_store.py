@@ -70,6 +70,10 @@ class PhantomStore(VolumeStore):
         truth = draw_truth(self.seeds[index])
         return choose_turns(truth.report, truth.questions, settings, rng)
 
+    def tags(self, index: int) -> list[str]:
+        """Return the names of a phantom's findings, in lower case."""
+        return [finding.name.lower() for finding in draw_truth(self.seeds[index]).findings]
+
 
 def _labels_file(folder: Path, seed: int) -> Path:
     return folder / f"{seed}.npz"

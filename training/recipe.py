@@ -81,7 +81,9 @@ class Perceiver(_Strict):
     kind: str = "convolution"
     kernel: int = Field(2, ge=1)
     bias: bool = True
-    position: bool = False
+    position: float = Field(0.0, ge=0)
+    # Start each patch-level finding at the words for it, in the language model's own embedding.
+    concept_words: bool = False
 
 
 class Language(_Strict):

@@ -45,6 +45,10 @@ class StoreConversations:
         """Draw the turns of one training sample."""
         return self.store.turns(index, self.settings, rng)
 
+    def tags(self, index: int) -> list[str]:
+        """Return the names of what a scan shows."""
+        return self.store.tags(index)
+
     def inputs(self, index: int) -> dict[str, Tensor]:
         """Return `vision_tokens` [N, C], `pixel_values` [1, D, H, W], or nothing."""
         if self.cache is not None:

@@ -50,6 +50,10 @@ class VolumeStore(ABC):
     def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
         """Draw the questions and answers of one training sample."""
 
+    def tags(self, index: int) -> list[str]:  # noqa: ARG002
+        """Return the names of what a scan shows, for a text that stands in for the image."""
+        return []
+
     def patch_labels(self, index: int) -> NDArray[np.uint8]:  # noqa: ARG002
         """Return uint8 [18, d, h, w]: which finding lies in which patch.
 

@@ -58,7 +58,7 @@ def test_a_wrong_volume_is_refused() -> None:
 
 
 def test_save_and_load(tmp_path: Path) -> None:
-    model, _ = tiny_model(perceiver_position=True)
+    model, _ = tiny_model(perceiver_position=0.5)
     model.save_pretrained(tmp_path)
     again = VolumeLanguageModel.from_pretrained(tmp_path).eval()
     inputs = batch(model)

@@ -6,10 +6,12 @@ Encoder and language model are frozen; only the perceiver is trained.
 from __future__ import annotations
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
+from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.model.perceivers import ConvolutionPerceiver
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.recipe import Recipe, RecipeError
@@ -52,6 +54,8 @@ def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcess
     model.vision_tower.load_state_dict(encoder.state_dict())
     model.language_model.load_state_dict(language_model.state_dict())
     model.generation_config = language_model.generation_config
+    if recipe.perceiver.concept_words:
+        start_at_words(model, tokenizer)
     processor = VolumeLanguageProcessor(
         tokenizer,
         size=encoder.config.image_size,
@@ -62,6 +66,35 @@ def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcess
         answer_prefix=recipe.answer_prefix,
     )
     return model, processor
+
+
+def start_at_words(model: VolumeLanguageModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let the perceiver start by saying each patch-level finding in the language model's words.
+
+    The weights from a finding's probability are the mean embedding of its name, so that a
+    patch that certainly shows it makes an image token like the word. Weights from all other
+    features start small beside that.
+
+    Raises
+    ------
+    RecipeError
+        If the perceiver is no convolution, or the encoder was not taught the 18 findings.
+    """
+    vision, perceiver = model.config.vision_config, model.projector.perceiver
+    if not isinstance(perceiver, ConvolutionPerceiver) or vision.num_concepts != len(FINDINGS):
+        raise RecipeError(
+            f"perceiver.concept_words needs the convolution and {len(FINDINGS)} concepts, got "
+            f"{model.config.perceiver} and {vision.num_concepts}"
+        )
+    embeddings = model.get_input_embeddings().weight.data
+    weight = perceiver.convolution.weight.data  # [outputs, inputs, k, k, k]
+    typical = embeddings.norm(dim=1).mean() / embeddings.shape[1] ** 0.5
+    fan_in = vision.hidden_size * perceiver.kernel**3
+    torch.nn.init.normal_(weight, std=0.3 * float(typical) / fan_in**0.5)
+    for number, name in enumerate(FINDINGS):
+        ids = tokenizer(f" {name.lower()}", add_special_tokens=False)["input_ids"]
+        word = embeddings[ids].mean(0) / vision.concept_scale
+        weight[:, vision.hidden_size + number] = word[:, None, None, None]
 
 
 def run(recipe: Recipe, store: VolumeStore) -> None:

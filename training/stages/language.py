@@ -1,5 +1,9 @@
 """Stage `language`: a small language model learns the language of reports, from text alone.
 
+Where the image will stand, the text names what the scan shows, in any order. So the model
+learns to read what is there before it learns to see it; stage `align` then lets the image speak
+in those words.
+
 Only for a model that has no pre-training (the demonstration model). A published LLM starts
 at `align`.
 """

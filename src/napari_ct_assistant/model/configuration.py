@@ -134,8 +134,8 @@ class VolumeLanguageConfig(PreTrainedConfig):
         Patches merged along each axis; E3D-GPT's k = 2 makes 343 of 2744 tokens.
     perceiver_bias : bool
         Not stated in the paper; the convolution's default.
-    perceiver_position : bool
-        Add fixed 3D positions to the image tokens; off in the papers.
+    perceiver_position : float
+        Factor on fixed 3D positions that are added to the image tokens; 0 in the papers.
     image_token_id : int
         The id that stands in `input_ids` for each image token.
     image_splice : "ids" or "positional"
@@ -162,7 +162,7 @@ class VolumeLanguageConfig(PreTrainedConfig):
     perceiver: str = "convolution"
     perceiver_kernel: int = 2
     perceiver_bias: bool = True
-    perceiver_position: bool = False
+    perceiver_position: float = 0.0
     image_token_id: int = 32000
     image_splice: Literal["ids", "positional"] = "ids"
     tie_word_embeddings: bool = False

@@ -46,7 +46,7 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Draw fresh weights; make constants anew, which no checkpoint holds."""
-        if isinstance(module, ImageProjector) and module.add_position:
+        if isinstance(module, ImageProjector) and module.position_scale:
             module.position.copy_(module.make_position())
         elif isinstance(module, nn.Linear | nn.Conv3d):
             nn.init.trunc_normal_(module.weight, std=0.02)

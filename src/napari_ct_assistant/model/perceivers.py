@@ -232,13 +232,14 @@ class ImageProjector(nn.Module):
             config.perceiver_kernel,
             config.perceiver_bias,
         )
-        self.add_position = config.perceiver_position
-        if self.add_position:
+        self.position_scale = config.perceiver_position
+        if self.position_scale:
             self.register_buffer("position", self.make_position(), persistent=False)
 
     def make_position(self) -> Tensor:
         """Return the positions of the image tokens, [1, n, outputs]."""
-        return sincos_3d(self.perceiver.output_grid, self.perceiver.outputs)[None]
+        position = sincos_3d(self.perceiver.output_grid, self.perceiver.outputs)[None]
+        return self.position_scale * position
 
     @property
     def num_tokens(self) -> int:
@@ -248,4 +249,4 @@ class ImageProjector(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens: [B, N, C] -> image tokens [B, n, hidden_size of the language model]."""
         image = self.perceiver(tokens)
-        return image + self.position.to(image.dtype) if self.add_position else image
+        return image + self.position.to(image.dtype) if self.position_scale else image

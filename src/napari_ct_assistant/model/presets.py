@@ -120,7 +120,7 @@ def demo(*, vocab_size: int, image_token_id: int, **tokens: int) -> VolumeLangua
         text_config=text,
         perceiver="convolution",
         perceiver_kernel=2,
-        perceiver_position=True,
+        perceiver_position=0.04,
         image_token_id=image_token_id,
         tie_word_embeddings=True,
     )

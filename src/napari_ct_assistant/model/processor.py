@@ -171,6 +171,10 @@ class VolumeLanguageProcessor(ProcessorMixin):
         """Ids of the image words and what follows them, as one text (M3D)."""
         return list(self.tokenizer(self.visual_token * self.num_visual_tokens + text)["input_ids"])
 
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of a text alone, without BOS or EOS."""
+        return self._ids(text)
+
     def prefix_ids(self) -> list[int]:
         """Ids that every question about a scan starts with: text, then the image tokens.
 
