@@ -98,10 +98,14 @@ class ConversationDataset(Dataset[dict[str, Any]]):
         inputs = self.source.inputs(index)
         prefix = self.processor.prefix_ids()
         if not inputs:
-            prefix = [i for i in prefix if i != self.processor.visual_token_id]
-            tags = [f" {tag}" for tag in self.source.tags(index)]
-            order = rng.permutation(len(tags))
-            prefix += self.processor.text_ids("".join(tags[i] for i in order))
+            tags = [self.processor.text_ids(f" {tag}") for tag in self.source.tags(index)]
+            blank = self.processor.visual_token_id
+            if self.settings.scatter:
+                prefix = scatter_tags(prefix, blank, tags, rng)
+            else:
+                prefix = [i for i in prefix if i != blank]
+                for i in rng.permutation(len(tags)):
+                    prefix += tags[i]
         sequence = pack_sequence(prefix, turns, self.processor, self.settings)
         return {**sequence, **inputs}
 
@@ -146,6 +150,22 @@ def pack_sequence(
         "segments": torch.tensor(segments),
         "loss_weights": torch.tensor(weights),
     }
+
+
+def scatter_tags(
+    prefix: list[int], blank: int, tags: Sequence[list[int]], rng: np.random.Generator
+) -> list[int]:
+    """Write each tag over the blanks of a prefix at one to six places, as an image would.
+
+    Returns a prefix of the same length.
+    """
+    prefix = list(prefix)
+    first, count = prefix.index(blank), prefix.count(blank)
+    for tag in tags:
+        for _ in range(int(rng.integers(1, 7))):
+            at = first + int(rng.integers(count - len(tag) + 1))
+            prefix[at : at + len(tag)] = tag
+    return prefix
 
 
 def block_mask(segments: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

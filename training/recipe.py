@@ -93,6 +93,7 @@ class Language(_Strict):
     revision: str | None = None
     vocab_size: int = Field(1024, ge=300)
     texts: int = Field(4000, ge=1)
+    start: Path | None = None
 
 
 class Lora(_Strict):
@@ -116,6 +117,8 @@ class Conversation(_Strict):
     max_length: int = Field(768, ge=16)
     # The frozen encoder's tokens on disk: 0.8 MB a volume for the demo, 8.4 MB at paper size.
     cache_tokens: bool = True
+    # Text alone: scatter what a scan shows among as many blanks as it has image tokens.
+    scatter: bool = False
 
 
 class Training(_Strict):

@@ -16,6 +16,7 @@ DEMO_CHAIN = (
     "demo/ground_crops",
     "demo/ground",
     "demo/language",
+    "demo/language_scattered",
     "demo/align",
     "demo/instruct",
 )
@@ -68,6 +69,8 @@ def _check_predecessors(recipe: Recipe) -> None:
     starts = [recipe.encoder.start] if recipe.encoder and recipe.encoder.start else []
     if recipe.stage == "instruct" and recipe.model is not None:
         starts.append(recipe.model)
+    if recipe.language.start is not None:
+        starts.append(recipe.language.start)
     for start in starts:
         folder = recipe.path(start)
         if not (folder / "config.json").is_file():

@@ -83,6 +83,7 @@ def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
         "ground",
         "ground",
         "language",
+        "language",
         "align",
         "instruct",
     ]

@@ -95,6 +95,9 @@ def start_at_words(model: VolumeLanguageModel, tokenizer: PreTrainedTokenizerBas
         ids = tokenizer(f" {name.lower()}", add_special_tokens=False)["input_ids"]
         word = embeddings[ids].mean(0) / vision.concept_scale
         weight[:, vision.hidden_size + number] = word[:, None, None, None]
+    if perceiver.convolution.bias is not None:
+        # What shows nothing is the blank that stood there in stage `language`.
+        perceiver.convolution.bias.data.copy_(embeddings[model.config.image_token_id])
 
 
 def run(recipe: Recipe, store: VolumeStore) -> None:

@@ -1,8 +1,8 @@
 """Stage `language`: a small language model learns the language of reports, from text alone.
 
 Where the image will stand, the text names what the scan shows, in any order. So the model
-learns to read what is there before it learns to see it; stage `align` then lets the image speak
-in those words.
+learns to read what is there before it learns to see it; first from a list, then scattered among
+as many blanks as a scan has image tokens. Stage `align` then lets the image speak in those words.
 
 Only for a model that has no pre-training (the demonstration model). A published LLM starts
 at `align`.
@@ -11,7 +11,7 @@ at `align`.
 from __future__ import annotations
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from napari_ct_assistant.model.presets import demo
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
@@ -31,21 +31,24 @@ def run(recipe: Recipe) -> None:
     if not isinstance(data, PhantomData):
         raise RecipeError("data.kind: stage language reads the texts of phantoms")
     store = PhantomStore(recipe.path(data.store), data.first_seed, recipe.language.texts)
-    tokenizer = train_tokenizer(
-        (text for seed in store.seeds for text in _texts(seed)), recipe.language.vocab_size
-    )
-    image_token_id = int(tokenizer.convert_tokens_to_ids(IMAGE))
+    if recipe.language.start is not None:
+        folder = recipe.path(recipe.language.start)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder)
+    else:
+        texts = (text for seed in store.seeds for text in _texts(seed))
+        tokenizer = train_tokenizer(texts, recipe.language.vocab_size)
+        config = demo(
+            vocab_size=len(tokenizer),
+            image_token_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        model = AutoModelForCausalLM.from_config(config.text_config)
     processor = VolumeLanguageProcessor(
         tokenizer, prompt=recipe.prompt, answer_prefix=recipe.answer_prefix, visual_token=IMAGE
     )
-    config = demo(
-        vocab_size=len(tokenizer),
-        image_token_id=image_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    model = AutoModelForCausalLM.from_config(config.text_config)
     source = StoreConversations(store, recipe.conversation, text_only=True)
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed
