@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, fields
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from napari_ct_assistant.assistant import Assistant, Reading
+from napari_ct_assistant.assistant import Assistant, Reading, load_assistant
 from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.training import audit_metrics as metrics
 from napari_ct_assistant.training.phantoms import (
@@ -45,15 +48,25 @@ class Observations:
     blind: list[float] = field(default_factory=list)
     said: list[ParsedReport] = field(default_factory=list)
     present: list[frozenset[str]] = field(default_factory=list)
-    places: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
-    answers: dict[str, list[tuple[str, str, str]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    places: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    answers: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     declined: list[bool] = field(default_factory=list)
     refused: list[bool] = field(default_factory=list)
     pairs: list[tuple[bool, bool]] = field(default_factory=list)
     evidence: list[bool] = field(default_factory=list)
-    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, other: Observations) -> None:
+        """Take in what was seen of another phantom; the blind screen is the same for all."""
+        for name in fields(self):
+            mine, theirs = getattr(self, name.name), getattr(other, name.name)
+            if name.name == "blind":
+                self.blind = theirs
+            elif isinstance(mine, list):
+                mine += theirs
+            else:
+                for key, items in theirs.items():
+                    mine.setdefault(key, []).extend(items)
 
 
 def audit(
@@ -62,25 +75,60 @@ def audit(
     first_seed: int = 0,
     count: int = 100,
     progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Audit a model on `count` phantoms from `first_seed` on.
 
-    Training uses seeds from 1,000,000 on; smaller ones were never seen.
+    Training uses seeds from 1,000,000 on; smaller ones were never seen. With several workers,
+    each process loads the model's folder anew, on CPU.
 
     Returns
     -------
     dict
         The figures, see `figures`.
     """
+    seeds = range(first_seed, first_seed + count)
     seen = Observations()
-    for number in range(count):
-        _observe(assistant, first_seed + number, seen)
-        if progress is not None:
-            progress(number + 1, count)
+    if workers < 2:
+        observed = (_observe(assistant, seed) for seed in seeds)
+        _gather(observed, seen, count, progress)
+    else:
+        with ProcessPoolExecutor(
+            workers,
+            mp_context=get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(assistant.info.files[0].parent,),
+        ) as pool:
+            _gather(pool.map(_observe_in_worker, seeds), seen, count, progress)
     return figures(seen, first_seed, count)
 
 
-def _observe(assistant: Assistant, seed: int, seen: Observations) -> None:
+def _gather(
+    observed: Iterable[Observations],
+    seen: Observations,
+    count: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    for number, one in enumerate(observed, start=1):
+        seen.add(one)
+        if progress is not None:
+            progress(number, count)
+
+
+_worker: dict[str, Assistant] = {}
+
+
+def _start_worker(folder: Path) -> None:
+    torch.set_num_threads(1)
+    _worker["assistant"] = load_assistant(folder, device="cpu")
+
+
+def _observe_in_worker(seed: int) -> Observations:
+    return _observe(_worker["assistant"], seed)
+
+
+def _observe(assistant: Assistant, seed: int) -> Observations:
+    seen = Observations()
     phantom = make_phantom(seed)
     reading = assistant.read(phantom.volume)
     truth = draw_truth(seed)
@@ -88,8 +136,8 @@ def _observe(assistant: Assistant, seed: int, seen: Observations) -> None:
     seen.probability.append([row.probability for row in reading.screen()])
     seen.patch.append(_patch_scores(assistant, reading))
     draft = reading.draft_report()
-    seen.seconds["encode"].append(reading.seconds["encode"])
-    seen.seconds["report"].append(draft.seconds["generate"])
+    seen.seconds.setdefault("encode", []).append(reading.seconds["encode"])
+    seen.seconds.setdefault("report", []).append(draft.seconds["generate"])
     parsed = parse_report(draft.text)
     seen.said.append(parsed)
     seen.present.append(frozenset(t.name for t in phantom.findings))
@@ -98,8 +146,8 @@ def _observe(assistant: Assistant, seed: int, seen: Observations) -> None:
     _evidence(draft.sentences, phantom, seen)
     _ask(reading, seed, truth.questions, seen)
     _pair(assistant, seed, parsed, seen)
-    if not seen.blind:
-        seen.blind = [row.probability for row in _blind(reading).screen()]
+    seen.blind = [row.probability for row in _blind(reading).screen()]
+    return seen
 
 
 def _patch_scores(assistant: Assistant, reading: Reading) -> list[float]:
@@ -112,10 +160,9 @@ def _patch_scores(assistant: Assistant, reading: Reading) -> list[float]:
 
 
 def _blind(reading: Reading) -> Reading:
-    """Return the same reading with every image token replaced by their mean."""
+    """Return the same reading with the image taken away: every image token is zero."""
     blind = copy.copy(reading)
-    image = reading.image_tokens
-    blind.use_image_tokens(image.mean(dim=1, keepdim=True).expand_as(image))
+    blind.use_image_tokens(torch.zeros_like(reading.image_tokens))
     return blind
 
 
@@ -129,7 +176,7 @@ def _compare(finding: FindingTruth, parsed: ParsedReport, seen: Observations) ->
         ("size", finding.severity, parsed.size.get(finding.name)),
     ):
         if true is not None:
-            seen.places[what].append((true, said or ""))
+            seen.places.setdefault(what, []).append((true, said or ""))
 
 
 def _evidence(sentences: Any, phantom: Any, seen: Observations) -> None:
@@ -152,9 +199,11 @@ def _ask(reading: Reading, seed: int, questions: Any, seen: Observations) -> Non
         if some:
             question = some[int(rng.integers(len(some)))]
             answer = reading.ask(question.question, evidence=False)
-            seen.answers[kind].append((question.finding or "", question.answer, answer.text))
+            seen.answers.setdefault(kind, []).append(
+                (question.finding or "", question.answer, answer.text)
+            )
             seen.refused.append(answer.text == DECLINED)
-            seen.seconds["answer"].append(answer.seconds_total)
+            seen.seconds.setdefault("answer", []).append(answer.seconds_total)
     bank = questions_to_decline("test")
     for i in rng.permutation(len(bank))[:2]:
         answer = reading.ask(bank[int(i)], evidence=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
@@ -69,6 +70,8 @@ def audit(
             first_seed=first,
             count=end - first,
             progress=lambda done, count: note(f"phantom {done} of {count}"),
+            # On CPU, phantoms are drawn and read by a process a core.
+            workers=os.cpu_count() or 1 if assistant.device == "cpu" else 1,
         )
         result = {**found, "model": assistant.info.to_json()}
         if as_json:
