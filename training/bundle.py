@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,17 @@ def bundle(recipe: Recipe, store: VolumeStore) -> Path:
     processor.save_pretrained(target)
     model.config.untaught_findings = find_untaught(target)
     model.config.save_pretrained(target)
+    facts = {
+        "command": "ct-assistant train demo",
+        "seed": recipe.seed,
+        "data": store.key,
+        "volumes": len(store),
+        "seconds": {
+            done.parent.name: int(done.read_text().split()[0])
+            for done in sorted(recipe.root.glob("*/done"))
+        },
+    }
+    (target / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     print(f"{target}: written", flush=True)
     return target
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -53,6 +54,9 @@ def audit(
         str, typer.Option("--seeds", metavar="A:B", help="Phantoms A to B - 1; training used none.")
     ] = "0:100",
     device: Device = None,
+    card: Annotated[
+        Path | None, typer.Option("--card", help="Also write the model card to this file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell whether a model looks at the scan.
@@ -73,6 +77,11 @@ def audit(
             # On CPU, phantoms are drawn and read by a process a core.
             workers=os.cpu_count() or 1 if assistant.device == "cpu" else 1,
         )
+        if card is not None:
+            from napari_ct_assistant.training.model_card import card_facts, write_card
+
+            text = write_card(found, card_facts(assistant.info.files[0].parent))
+            card.write_text(text, encoding="utf-8")
         result = {**found, "model": assistant.info.to_json()}
         if as_json:
             print_json(result)
