@@ -6,6 +6,8 @@ import re
 from collections import Counter
 
 import pytest
+
+from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.training.phantoms import (
     DECLINED,
     draw_truth,
@@ -13,8 +15,6 @@ from napari_ct_assistant.training.phantoms import (
     questions_to_decline,
 )
 from napari_ct_assistant.training.phantoms.truth import LOBES
-
-from napari_ct_assistant.findings import FINDINGS
 
 SEEDS = range(20_000, 20_400)
 TRUTHS = [draw_truth(seed) for seed in SEEDS]

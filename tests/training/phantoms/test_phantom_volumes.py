@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari_ct_assistant.training.phantoms import Phantom, make_phantom
-from napari_ct_assistant.training.phantoms.mediastinum import AORTA, Heart, resample
-from napari_ct_assistant.training.phantoms.patient import Patient
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.training.phantoms import Phantom, make_phantom
+from napari_ct_assistant.training.phantoms.mediastinum import AORTA, Heart, resample
+from napari_ct_assistant.training.phantoms.patient import Patient
 from napari_ct_assistant.volume import ModelGrid, open_ct, prepare
 
 SHAPE, SPACING, PATCH = (112, 224, 224), (3.0, 1.5, 1.5), (8, 16, 16)
