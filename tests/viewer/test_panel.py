@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QElapsedTimer, Qt, QThreadPool, QTimer
+from qtpy.QtGui import QGuiApplication
 
 from napari_ct_assistant.viewer.layers import add_volume, world_to_index
 from napari_ct_assistant.viewer.links import Place
@@ -70,6 +71,10 @@ def test_draft_then_question_on_one_encoding(panel: CTAssistantPanel, qtbot: QtB
     assert "tokens/s" in panel.status.label.text()
     assert "cpu" in panel.status.label.text()
     assert panel.models.notice.text() == NOTICE
+    qtbot.mouseClick(panel.transcript_row.copy_button, LEFT)
+    copied = QGuiApplication.clipboard().text()
+    assert first_line.partition("  ")[0] in copied
+    assert copied.endswith(f"[{NOTICE}]")
 
     stages.clear()
     qtbot.keyClicks(panel.ask_row.box, "Is the heart enlarged?")

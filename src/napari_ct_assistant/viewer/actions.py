@@ -65,10 +65,8 @@ class AskRow(QWidget):
         self.box = QuestionBox()
         self.ask_button = QPushButton("Ask")
         self.ask_button.setToolTip(TIPS["ask"])
-        self.examples_button = QToolButton()
-        self.examples_button.setText("Examples")
+        self.examples_button = QPushButton("Examples")
         self.examples_button.setToolTip(TIPS["examples"])
-        self.examples_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.examples_button)
         for finding in FINDINGS:
             question = finding_question(finding)

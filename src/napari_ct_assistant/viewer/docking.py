@@ -19,7 +19,7 @@ class PanelOf:
     A class, because napari looks at ``__init__`` to learn that the viewer is wanted.
     """
 
-    def __new__(cls, napari_viewer: napari.viewer.Viewer) -> CTAssistantPanel:  # type: ignore[misc]
+    def __new__(cls, napari_viewer: napari.viewer.Viewer) -> CTAssistantPanel:
         """Return the panel of a viewer."""
         # napari hands plugins a proxy, a new one each time.
         key = id(getattr(napari_viewer, "__wrapped__", napari_viewer))

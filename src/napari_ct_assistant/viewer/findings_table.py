@@ -34,9 +34,12 @@ class _Bar(QStyledItemDelegate):
         frame.setTop(frame.center().y() - 3)
         frame.setHeight(6)
         palette = option.palette
-        painter.fillRect(frame, palette.color(palette.ColorRole.Mid))
+        colour = palette.color(palette.ColorRole.Text)
+        colour.setAlpha(50)
+        painter.fillRect(frame, colour)
         frame.setWidth(round(frame.width() * probability))
-        painter.fillRect(frame, palette.color(palette.ColorRole.Text))
+        colour.setAlpha(255)
+        painter.fillRect(frame, colour)
 
 
 class _Number(QTableWidgetItem):
@@ -69,7 +72,8 @@ class FindingsTable(QTableWidget):
         header = self.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-        self.setColumnWidth(2, 90)
+        self.setColumnWidth(2, 64)
+        self.verticalHeader().setDefaultSectionSize(22)
         self.setItemDelegateForColumn(2, _Bar(self))
         self.doubleClicked.connect(self._on_double_click)
         self.setToolTip("Double-click a finding to ask about it; click a header to sort.")
@@ -79,7 +83,9 @@ class FindingsTable(QTableWidget):
         self.setSortingEnabled(False)
         self.setRowCount(len(findings))
         for row, finding in enumerate(findings):
-            self.setItem(row, 0, QTableWidgetItem(finding.name))
+            name = QTableWidgetItem(finding.name)
+            name.setToolTip(finding.name)
+            self.setItem(row, 0, name)
             number = _Number(f"{finding.probability:.0%}" if finding.judged else "not judged")
             number.setData(
                 Qt.ItemDataRole.UserRole, finding.probability if finding.judged else -1.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_ct_assistant.viewer.layers import index_to_world
+from napari_ct_assistant.viewer.layers import CT_KEY, index_to_world
 from napari_ct_assistant.viewer.planes import set_plane
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ _MARKS: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
 _MENTION: Final = re.compile(r"\b(slice\s+(\d{1,4}))\b", re.IGNORECASE)
 _HREF: Final = re.compile(r"slice:(\d+)(?:\?ras=(-?[\d.]+),(-?[\d.]+),(-?[\d.]+))?")
 
-UNSUPPORTED: Final = "(the image does not support this)"
+NO_BREAK: Final = "\u00a0"
+UNSUPPORTED: Final = "unsupported"
+UNSUPPORTED_MEANS: Final = "Unsupported: no likelier with the image than without it."
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Place:
     @property
     def markdown(self) -> str:
         """The link as markdown."""
-        return f"[slice {self.slice}]({self.href})"
+        return f"[slice{NO_BREAK}{self.slice}]({self.href})"
 
 
 def parse_href(href: str) -> Place | None:
@@ -72,7 +74,7 @@ def linked(text: str, slices: int) -> str:
     for match in _MENTION.finditer(text):
         number = int(match.group(2))
         if number < slices:
-            link = f"[{match.group(1)}]({Place(number).href})"
+            link = f"[{NO_BREAK.join(match.group(1).split())}]({Place(number).href})"
             parts += [escaped(text[end : match.start()]), link]
             end = match.end()
     parts.append(escaped(text[end:]))
@@ -82,7 +84,7 @@ def linked(text: str, slices: int) -> str:
 def report_markdown(draft: ReportDraft, slices: int) -> str:
     """Return the drafted report as markdown: a heading a section, a paragraph a sentence."""
     lines: list[str] = []
-    section = None
+    section, unsupported = None, False
     for sentence in draft.sentences:
         if sentence.section != section:
             section = sentence.section
@@ -94,7 +96,10 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
         # Support is the log-likelihood with the image minus without it.
         if sentence.support is not None and sentence.support <= 0:
             line += f"  *{UNSUPPORTED}*"
+            unsupported = True
         lines += [line, ""]
+    if unsupported:
+        lines += [f"*{UNSUPPORTED_MEANS}*", ""]
     if draft.stopped:
         lines.append("*Stopped before the end.*")
     return "\n".join(lines)
@@ -117,7 +122,7 @@ def go_to(viewer: Viewer, layer: Any, place: Place) -> None:
     A slice alone is shown axially. A point moves all three axes, so that it
     also lies on the slice of whichever plane is on screen.
     """
-    volume = layer.metadata["ct_volume"]
+    volume = layer.metadata[CT_KEY]
     first = viewer.dims.ndim - 3
     if place.ras is None:
         middle = (min(place.slice, volume.shape[0] - 1), volume.shape[1] / 2, volume.shape[2] / 2)

@@ -17,6 +17,8 @@ def panel_style(theme_id: str) -> str:
     def rgb(name: str) -> str:
         return str(getattr(theme, name).as_rgb())
 
+    # napari's warning yellow cannot be read on a light background.
+    warning = rgb("warning") if is_dark(theme_id) else "#8a5a00"
     return f"""
     #message_you, #message_you * {{ background: {rgb("foreground")}; }}
     #message_you {{ border-radius: 4px; }}
@@ -27,7 +29,7 @@ def panel_style(theme_id: str) -> str:
     #main_button {{ background: {rgb("current")}; font-weight: bold; padding: 6px 12px; }}
     #main_button:hover {{ background: {rgb("highlight")}; }}
     #main_button:disabled {{ background: {rgb("foreground")}; }}
-    #notice {{ color: {rgb("warning")}; }}
+    #notice {{ color: {warning}; }}
     #quiet {{ color: {rgb("icon")}; }}
     QPlainTextEdit {{ background: {rgb("foreground")}; border-radius: 4px; padding: 4px; }}
     """
@@ -35,4 +37,9 @@ def panel_style(theme_id: str) -> str:
 
 def link_colour(theme_id: str) -> str:
     """Return a link colour that stands out from a napari theme's text and background."""
-    return "#7ab8ff" if get_theme(theme_id).background.as_rgb_tuple()[0] < 128 else "#0b5cad"
+    return "#7ab8ff" if is_dark(theme_id) else "#0b5cad"
+
+
+def is_dark(theme_id: str) -> bool:
+    """Say whether a napari theme has a dark background."""
+    return bool(get_theme(theme_id).background.as_rgb_tuple()[0] < 128)

@@ -65,25 +65,25 @@ class Message(QFrame):
         self._link_colour = self.palette().link().color()
         self._head = QLabel(title)
         self._head.setObjectName("who")
-        self._body = GrowingText()
-        self._body.setAccessibleName(title)
-        self._body.anchorClicked.connect(lambda url: self.linkClicked.emit(self, url.toString()))
+        self.body = GrowingText()
+        self.body.setAccessibleName(title)
+        self.body.anchorClicked.connect(lambda url: self.linkClicked.emit(self, url.toString()))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(*((10, 6, 10, 8) if speaker == "you" else (2, 2, 2, 2)))
         layout.setSpacing(2)
         layout.addWidget(self._head)
-        layout.addWidget(self._body)
+        layout.addWidget(self.body)
         self._head.setVisible(bool(title))
 
     @property
     def document(self) -> QTextDocument:
         """The text's document, for searching and tests."""
-        return self._body.document()
+        return self.body.document()
 
     def set_link_colour(self, colour: str | QColor) -> None:
         """Set the colour of links; a style sheet cannot reach them."""
         self._link_colour = QColor(colour)
-        document = self._body.document()
+        document = self.body.document()
         style = QTextCharFormat()
         style.setForeground(self._link_colour)
         for start, end in self._link_spans():
@@ -95,7 +95,7 @@ class Message(QFrame):
     def _link_spans(self) -> list[tuple[int, int]]:
         """Return where each link begins and ends in the document."""
         spans = []
-        block = self._body.document().begin()
+        block = self.body.document().begin()
         while block.isValid():
             part = block.begin()
             # PyQt6 has no iterator over a block's parts in a `for`; this runs on every binding.
@@ -109,13 +109,13 @@ class Message(QFrame):
 
     def append(self, text: str) -> None:
         """Write `text` at the end, as it is."""
-        cursor = QTextCursor(self._body.document())
+        cursor = QTextCursor(self.body.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(text)
 
     def finish(self, markdown: str) -> None:
         """Replace the text by its final form."""
-        self._body.setMarkdown(markdown)
+        self.body.setMarkdown(markdown)
         self.set_link_colour(self._link_colour)
 
     def set_title(self, title: str) -> None:
@@ -126,4 +126,4 @@ class Message(QFrame):
 
     def plain_text(self) -> str:
         """Return the text without markup."""
-        return self._body.toPlainText().strip()
+        return self.body.toPlainText().strip()

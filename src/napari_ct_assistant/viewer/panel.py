@@ -174,8 +174,9 @@ class CTAssistantPanel(QWidget):
             self.ask_row.box.taken()
 
     def copy(self) -> None:
-        """Copy the transcript as text."""
-        QGuiApplication.clipboard().setText(self.transcript.plain_text())
+        """Copy the transcript as text, with the notice that belongs to the model."""
+        text = f"{self.transcript.plain_text()}\n\n[{self.models.notice.text()}]"
+        QGuiApplication.clipboard().setText(text)
         self.status.say("Transcript copied")
 
     def draft_next_scan(self) -> None:
@@ -221,8 +222,8 @@ class CTAssistantPanel(QWidget):
     def _on_busy(self, busy: bool) -> None:
         if busy:
             self.status.say("Starting", busy=True)
-        else:
-            self.status.bar.hide()
+        elif self.status.busy:
+            self.status.say("Ready", busy=False)
         self._refresh_actions()
 
     def _refresh_actions(self) -> None:
@@ -232,7 +233,7 @@ class CTAssistantPanel(QWidget):
 
     def _on_answered(self, _job: Job, outcome: Outcome) -> None:
         self.models.show_notice(outcome.info.notice)
-        self.status.say(summary(outcome))
+        self.status.say(summary(outcome), busy=False)
 
     def _on_findings(self, findings: Any) -> None:
         self.findings.show_findings(findings)

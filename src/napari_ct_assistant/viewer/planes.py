@@ -22,6 +22,8 @@ PLANES: Final[dict[str, tuple[int, int, int]]] = {
 # The letters where an axis begins and where it ends. Head and feet rather than S and I, as
 # scanners write them: a lone I at an edge reads as a stroke.
 AXIS_LETTERS: Final = (("H", "F"), ("A", "P"), ("R", "L"))
+# Behind the letters, so that they stand out from air, bone and a light theme alike.
+SHADE: Final = (0.0, 0.0, 0.0, 0.5)
 POSITIONS: Final = {
     "top": "top_center",
     "bottom": "bottom_center",
@@ -97,7 +99,9 @@ class AnatomicalLetters:
         self._viewer = viewer
         self._overlays: dict[str, Any] = {}
         for edge, position in POSITIONS.items():
-            overlay = TextOverlay(position=position, box=False, font_size=14, visible=False)
+            overlay = TextOverlay(
+                position=position, font_size=14, visible=False, color="white", box_color=SHADE
+            )
             self._overlays[edge] = overlay
             viewer.canvas.overlays[f"ct_{edge}"] = overlay
         for event in self._events():

@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QWidget
+from qtpy.QtCore import QElapsedTimer, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_ct_assistant.viewer.room import Outcome
 
 
 class StatusLine(QWidget):
-    """A line of text, with a moving bar while the model works."""
+    """A line of text, with the seconds passed while something is being done.
+
+    The seconds change once a second. A moving bar would redraw the whole window,
+    canvas included, at every step, which takes a core where OpenGL is software.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.label = QElidingLabel()
         self.label.setObjectName("quiet")
-        self.bar = QProgressBar()
-        self.bar.setRange(0, 0)
-        self.bar.setTextVisible(False)
-        self.bar.setFixedSize(64, 8)
-        self.bar.hide()
+        self.label.setAccessibleName("Status")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.label, 1)
-        layout.addWidget(self.bar)
+        self._text = ""
+        self._clock = QElapsedTimer()
+        self._beat = QTimer(self)
+        self._beat.setInterval(1000)
+        self._beat.timeout.connect(self._show)
         self.say("Ready")
 
     def say(self, text: str, *, busy: bool | None = None) -> None:
-        """Show `text`; `busy` shows or hides the bar."""
-        self.label.setText(text)
-        self.label.setToolTip(text)
-        if busy is not None:
-            self.bar.setVisible(busy)
+        """Show `text`; `busy` starts or stops the seconds."""
+        self._text = text
+        if busy is True and not self._beat.isActive():
+            self._clock.start()
+            self._beat.start()
+        elif busy is False:
+            self._beat.stop()
+        self._show()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the seconds are running."""
+        return bool(self._beat.isActive())
+
+    def _show(self) -> None:
+        text = self._text
+        if self._beat.isActive() and self._clock.elapsed() >= 1000:
+            text += f"  ·  {self._clock.elapsed() // 1000} s"
+        if text != self.label.text():
+            self.label.setText(text)
+            self.label.setToolTip(text)
 
 
 def summary(outcome: Outcome) -> str:

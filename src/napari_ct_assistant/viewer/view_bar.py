@@ -22,10 +22,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ct_assistant.viewer import planes
-from napari_ct_assistant.viewer.layers import volume_of, widen_contrast_range, world_to_index
+from napari_ct_assistant.viewer.layers import (
+    CT_KEY,
+    volume_of,
+    widen_contrast_range,
+    world_to_index,
+)
 from napari_ct_assistant.viewer.preferences import Preferences
 from napari_ct_assistant.viewer.windows import PRESETS, Window, apply_window, drag_window, window_of
-from napari_ct_assistant.viewer.words import TIPS
+from napari_ct_assistant.viewer.words import POINT_HINT, TIPS
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -75,14 +80,17 @@ class ViewBar(QWidget):
             self.window_buttons[preset.name] = button
             window_grid.addWidget(button, number // 3, number % 3)
 
+        self.slice_line = QLabel()
         self.readout = QLabel()
+        self.readout.setObjectName("quiet")
         self.readout.setToolTip(TIPS["readout"])
-        self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
         for row in (plane_row, window_grid):
             row.setSpacing(4)
             layout.addLayout(row)
+        layout.addWidget(self.slice_line)
         layout.addWidget(self.readout)
 
         # napari keeps plain references to its callbacks: a weak one lets this widget die.
@@ -183,28 +191,31 @@ class ViewBar(QWidget):
         self._show_position(event.position)
 
     def _show_position(self, world: Any) -> None:
-        """Write window, slice, and, with a pointer position, HU and RAS mm."""
+        """Write window and slice, and under a pointer position HU and place in RAS mm."""
         layer = self._watched
         if layer is None:
-            self.readout.setText("No CT layer is active.")
+            self.slice_line.setText("No CT layer is active.")
+            self.readout.setText("")
             return
-        volume = layer.metadata["ct_volume"]
+        volume = layer.metadata[CT_KEY]
         window = window_of(layer)
-        parts = [f"W {window.width:.0f}  L {window.level:.0f}"]
+        text = f"W {window.width:.0f}  L {window.level:.0f}"
         plane = planes.current_plane(self._viewer)
         if plane in planes.PLANES:
             axis = planes.PLANES[plane][0]
             index = round(float(world_to_index(layer, self._viewer.dims.point)[axis]))
-            parts.append(f"slice {index} / {volume.shape[axis] - 1}")
+            text += f"   ·   slice {index} / {volume.shape[axis] - 1}"
+        self.slice_line.setText(text)
+        text = ""
         if world is not None and plane != "3d":
             index3 = world_to_index(layer, world)
             voxel = np.round(index3).astype(int)
             if np.all(voxel >= 0) and np.all(voxel < volume.shape):
                 x, y, z = volume.index_to_ras(index3)
                 side, depth, height = "RL"[int(x < 0)], "AP"[int(y < 0)], "HF"[int(z < 0)]
-                parts.insert(0, f"{int(layer.data[tuple(voxel)])} HU")
-                parts.append(f"{side} {abs(x):.0f}  {depth} {abs(y):.0f}  {height} {abs(z):.0f} mm")
-        self.readout.setText("   ·   ".join(parts))
+                place = f"{side} {abs(x):.0f}  {depth} {abs(y):.0f}  {height} {abs(z):.0f} mm"
+                text = f"{int(layer.data[tuple(voxel)])} HU   ·   {place}"
+        self.readout.setText(text or POINT_HINT)
 
     # -- keys
 

@@ -18,6 +18,7 @@ WELCOME: Final = (
     "Open a CT scan, then press **Draft report** or ask a question. "
     "Links such as *slice 84* move the viewer to that place."
 )
+POINT_HINT: Final = "Point at the picture for HU and place"
 ASK_PLACEHOLDER: Final = "Ask about this scan…   (Enter sends, Shift+Enter new line)"
 
 TIPS: Final[dict[str, str]] = {
