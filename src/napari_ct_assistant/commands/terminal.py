@@ -151,10 +151,6 @@ def load_model(model: str, device: str | None) -> Assistant:
 
     if device is not None:
         _check_device(device)
-    if not sys.stderr.isatty():  # a bar that redraws itself is noise in a file
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
     return load_assistant(model, device=device)
 
 
