@@ -139,6 +139,7 @@ def chest(path: Path, out: Path, model: str) -> None:
     visit.point()
     visit.shot("opened")
     visit.draft(in_the_middle="streaming")
+    visit.pause()
     panel.transcript.verticalScrollBar().setValue(0)
     visit.shot("report")
     visit.ask("Does this image show signs of lung nodule?")

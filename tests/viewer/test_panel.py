@@ -309,6 +309,22 @@ def test_open_reads_off_the_qt_thread_and_shows_the_scan(
     assert panel._viewer.canvas.overlays.scale_bar.visible
 
 
+def test_the_next_scan_is_drafted_as_soon_as_it_is_there(
+    make_panel: Maker, ct: CTVolume, tiny_model_folder: Path, qtbot: QtBot, tmp_path: Path
+) -> None:
+    """What `ct-assistant demo` does."""
+    path = tmp_path / "scan.nii.gz"
+    write_nifti(ct, path)
+    panel = make_panel()
+    panel.models.set_model(str(tiny_model_folder))
+    panel.draft_next_scan()
+    with qtbot.waitSignal(panel.conversation.answered, timeout=MODEL_SECONDS):
+        panel.scans.open(path)
+    wait_idle(panel, qtbot)
+    assert panel.transcript.messages[-1].title.startswith("Report")
+    assert last_text(panel)
+
+
 def test_scan_picker_follows_layers_and_warns(make_panel: Maker, qtbot: QtBot) -> None:
     panel = make_panel(show=True)
     viewer = panel._viewer
