@@ -104,6 +104,12 @@ def test_no_unsafe_loading(module: str) -> None:
             assert isinstance(node.value, ast.Constant), f"line {node.lineno}"
             assert node.value.value is False, f"line {node.lineno}: runs code of a checkpoint"
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            # Released checkpoints come as pickles; the import builds tensors of them and no more.
+            if module == f"{PACKAGE}.model.foreign.tensors":
+                assert {k.arg: ast.unparse(k.value) for k in node.keywords}[
+                    "weights_only"
+                ] == "True"
+                continue
             pytest.fail(f"line {node.lineno}: torch.load reads pickles; weights are safetensors")
 
 

@@ -99,9 +99,9 @@ def _learn_by_heart(model: VolumeLanguageModel, processor: VolumeLanguageProcess
     model.requires_grad_(True)
 
 
-def save_tiny_model(folder: Path, **changes: Any) -> Path:
+def save_tiny_model(folder: Path, *, learned: bool = True, **changes: Any) -> Path:
     """Write the tiny model as `load_assistant` reads it."""
-    model, processor = tiny_model(learned=True, **changes)
+    model, processor = tiny_model(learned=learned, **changes)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder

@@ -6,6 +6,7 @@ Files are safetensors, or pickles as PyTorch writes them, which only `torch.load
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +19,6 @@ from torch import Tensor
 
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import DTYPES, indexed_files, tensor_headers
-
-UNPICKLING_ERROR: type[Exception] = torch.serialization.pickle.UnpicklingError
 
 # In the order in which they are looked for; an index names the shards beside it.
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -124,11 +123,13 @@ def _read_pickled(file: Path, name: str, key: str) -> Tensor:
 def _load_pickled(file: Path, name: str) -> dict[str, Tensor]:
     """Open a .bin file; where its format lets them, tensors stay on disk until they are used."""
     try:
-        state = torch.load(
-            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file) or None
-        )
-    except (UNPICKLING_ERROR, RuntimeError, EOFError, ValueError, KeyError) as error:
-        # torch's own text advises to load it unsafely.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of other protocols
+            state = torch.load(
+                file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file) or None
+            )
+    except Exception as error:
+        # A file made to do harm can raise anything; torch's own text advises to load it unsafely.
         raise ModelLoadError(
             f"{name}: {file.name} is refused: it is damaged or holds more than tensors, whose code "
             "is not run"

@@ -1,0 +1,126 @@
+"""A small Hugging Face hub on this machine: what the real client asks of the real one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+LARGE = (".safetensors", ".bin")
+
+
+class Hub:
+    """One repository. `files` can be changed between requests."""
+
+    def __init__(self, repo: str, files: dict[str, bytes], commit: str):
+        self.repo, self.files, self.commit = repo, dict(files), commit
+        self.requests: list[tuple[str, str, str | None]] = []  # method, file, range
+        self.cut_after: int | None = None  # bytes of a large file after which the line drops
+        self.corrupt: set[str] = set()
+        self.url = ""
+
+    def entry(self, name: str) -> dict[str, Any]:
+        content = self.files[name]
+        digest = hashlib.sha256(content).hexdigest()
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        found: dict[str, Any] = {"size": len(content), "oid": blob, "blobId": blob}
+        if name.endswith(LARGE):
+            found["lfs"] = {"sha256": digest, "oid": digest, "size": len(content), "pointerSize": 1}
+        return found
+
+    def info(self) -> dict[str, Any]:
+        siblings = [{"rfilename": name, **self.entry(name)} for name in self.files]
+        return {"id": self.repo, "sha": self.commit, "siblings": siblings, "tags": []}
+
+    def tree(self) -> list[dict[str, Any]]:
+        return [{"type": "file", "path": name, **self.entry(name)} for name in self.files]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers for `Hub`."""
+
+    protocol_version = "HTTP/1.1"
+    hub: Hub
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, *, body: bool) -> None:
+        path = unquote(urlsplit(self.path).path).lstrip("/")
+        hub = self.hub
+        if path.startswith(f"api/models/{hub.repo}"):
+            rest = path.removeprefix(f"api/models/{hub.repo}").strip("/")
+            revision = rest.partition("/")[2] or "main"
+            if revision not in {"main", "v1", hub.commit}:
+                return self.missing("RevisionNotFound")
+            return self.reply(hub.tree() if rest.startswith("tree") else hub.info())
+        start = f"{hub.repo}/resolve/{hub.commit}/"
+        if path.startswith(start) and path.removeprefix(start) in hub.files:
+            return self.file(path.removeprefix(start), body=body)
+        return self.missing("RepoNotFound" if path.startswith("api") else "EntryNotFound")
+
+    def missing(self, code: str) -> None:
+        self.send_response(404)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def reply(self, content: Any) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def file(self, name: str, *, body: bool) -> None:
+        hub = self.hub
+        content, entry = hub.files[name], hub.entry(name)
+        wanted = self.headers.get("Range")
+        hub.requests.append((self.command, name, wanted))
+        begin = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
+        if name in hub.corrupt:
+            content = bytes(len(content))
+        self.send_response(206 if wanted else 200)
+        self.send_header("X-Repo-Commit", hub.commit)
+        self.send_header("ETag", f'"{entry["lfs"]["sha256"] if "lfs" in entry else entry["oid"]}"')
+        self.send_header("Accept-Ranges", "bytes")
+        if wanted:
+            self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - begin))
+        self.end_headers()
+        if not body:
+            return
+        if hub.cut_after is not None and name.endswith(LARGE):
+            self.wfile.write(content[begin : begin + hub.cut_after])
+            self.wfile.flush()
+            self.close_connection = True
+            return
+        self.wfile.write(content[begin:])
+
+
+@contextmanager
+def serve(hub: Hub) -> Iterator[Hub]:
+    """Run a hub; `hub.url` is its address."""
+    handler = type("HubHandler", (Handler,), {"hub": hub})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,188 @@
+"""Our model folder is checked before anything of it is loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from napari_ct_assistant import load_assistant
+from napari_ct_assistant.model.configuration import FORMAT_VERSION, VolumeLanguageConfig
+from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.folder import check_hashes, write_hashes
+from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from tests.tiny_model import save_tiny_model, tiny_model
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a model that says nothing sensible, quickly made."""
+    return save_tiny_model(tmp_path_factory.mktemp("untrained") / "tiny-model", learned=False)
+
+
+@pytest.fixture
+def folder(untrained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(untrained, tmp_path / "model"))
+
+
+def refused(folder: Path, message: str) -> None:
+    with pytest.raises(ModelLoadError, match=message) as error:
+        load_assistant(folder, device="cpu")
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith(str(folder))
+
+
+def configure(folder: Path, **changes: Any) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def change(folder: Path, edit: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+    state = load_file(folder / "model.safetensors")
+    edit(state)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_the_version_is_written_and_read(folder: Path) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    assert content["format_version"] == FORMAT_VERSION
+    del content["format_version"]  # as the first folders were written
+    (folder / "config.json").write_text(json.dumps(content))
+    assert load_assistant(folder, device="cpu").info.name == "model"
+
+
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 0, "1", None, 1.5])
+def test_another_version(folder: Path, version: Any) -> None:
+    configure(folder, format_version=version)
+    refused(folder, r"config\.json says format_version .*, this program reads up to \d+; update it")
+
+
+def test_extra_tensors(folder: Path) -> None:
+    change(folder, lambda s: s.update({"spy.weight": torch.ones(2)}))
+    refused(folder, r"1 unknown tensor\(s\): spy\.weight")
+
+
+def test_missing_tensors(folder: Path) -> None:
+    change(folder, lambda s: s.pop("vision_tower.blocks.0.norm1.bias"))
+    refused(folder, r"1 tensor\(s\) missing: vision_tower\.blocks\.0\.norm1\.bias")
+
+
+def test_a_tensor_of_another_shape(folder: Path) -> None:
+    change(folder, lambda s: s.update({"vision_tower.norm.bias": torch.ones(25)}))
+    refused(folder, r"vision_tower\.norm\.bias is \[25\], expected \[24\]")
+
+
+def test_tied_heads_need_not_be_stored(tmp_path: Path) -> None:
+    model, processor = tiny_model()
+    config = model.config.to_dict()
+    config["text_config"] |= {"tie_word_embeddings": True}
+    tied = VolumeLanguageModel(VolumeLanguageConfig(**config | {"tie_word_embeddings": True}))
+    tied.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    assert "language_model.lm_head.weight" not in load_file(tmp_path / "model.safetensors")
+    assert load_assistant(tmp_path, device="cpu").device == "cpu"
+
+
+def shard(folder: Path) -> None:
+    """Write the model's weights in two files."""
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    where = {key: f"model-0000{1 + i % 2}-of-00002.safetensors" for i, key in enumerate(state)}
+    for name in set(where.values()):
+        part = {key: state[key] for key in state if where[key] == name}
+        save_file(part, folder / name, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": where}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_shards(folder: Path) -> None:
+    shard(folder)
+    assert len(load_assistant(folder, device="cpu").info.files) == 2
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    refused(folder, r"1 of 2 weight file\(s\) missing: model-00002-of-00002\.safetensors")
+
+
+@pytest.mark.parametrize("name", ["../model/x.safetensors", "/x.safetensors", "model.bin"])
+def test_an_index_that_leads_elsewhere(folder: Path, name: str) -> None:
+    shard(folder)
+    file = folder / "model.safetensors.index.json"
+    index = json.loads(file.read_text())
+    index["weight_map"]["vision_tower.norm.bias"] = name
+    file.write_text(json.dumps(index))
+    refused(folder, r"is no plain file name; refused|expected a \.safetensors file")
+
+
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("config.json", {"auto_map": {"AutoModel": "spy.Model"}}),
+        ("config.json", {"attn_implementation": "somebody/kernel:spy"}),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": "me/spy--spy.Tokenizer"}}),
+        ("processor_config.json", {"auto_map": {"AutoProcessor": "spy.Processor"}}),
+    ],
+)
+def test_settings_that_ask_for_code(folder: Path, file: str, settings: dict[str, Any]) -> None:
+    mark = folder / "it-ran"
+    (folder / "spy.py").write_text(f"open({str(mark)!r}, 'w')\nclass Model: ...\n")
+    path = folder / file
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | settings))
+    refused(folder, rf"{file} asks to run its own code .*; no code of a model is run")
+    assert not mark.exists()
+
+
+def test_an_adapter_beside_the_weights(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "me/elsewhere"}')
+    refused(folder, "merge it with `models import`")
+    (folder / "config.json").unlink()
+    refused(folder, "it is an adapter")
+
+
+# ---- hashes
+
+
+def test_hashes_are_checked_where_they_are(folder: Path) -> None:
+    write_hashes(folder)
+    assert load_assistant(folder, device="cpu").info.name == "model"
+    change(folder, lambda s: s["vision_tower.norm.bias"].add_(1))
+    refused(folder, r"model\.safetensors changed since SHA256SUMS was written")
+
+
+def test_hashes_name_every_weight_file(folder: Path) -> None:
+    write_hashes(folder)
+    shutil.copy(folder / "model.safetensors", folder / "model-2.safetensors")
+    with pytest.raises(ModelLoadError, match=r"disagree about model-2\.safetensors"):
+        check_hashes(folder, "m")
+    (folder / "model-2.safetensors").unlink()
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelLoadError, match=r"disagree about tokenizer\.json"):
+        check_hashes(folder, "m")
+
+
+@pytest.mark.parametrize("line", ["abc  x", f"{'0' * 64}  ../x", f"{'0' * 64}  /etc/passwd"])
+def test_hashes_of_other_places(folder: Path, line: str) -> None:
+    (folder / "SHA256SUMS").write_text(f"{line}\n")
+    refused(folder, "SHA256SUMS has a line that is none of `sha256sum`'s")
+
+
+def test_hashes_are_sha256sums(folder: Path) -> None:
+    import subprocess
+
+    program = shutil.which("sha256sum")
+    if program is None:
+        pytest.skip("no sha256sum on this machine")
+    write_hashes(folder)
+    done = subprocess.run(
+        [program, "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_listings_stay_one_line() -> None:
+    assert listing(["a", "b"]) == "a, b"
+    assert listing([str(i) for i in range(15)], 3) == "0, 1, 2 and 12 more"
