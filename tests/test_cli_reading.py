@@ -188,6 +188,7 @@ def test_demo_drafts_in_the_terminal_where_no_display_is() -> None:
     assert "no window can open here (" in done.stderr
     assert "DISPLAY" in done.stderr
     assert "Findings:" in done.stdout
+    assert "what the phantom really has: Cardiomegaly" in done.stderr
     assert done.stdout.endswith(f"{DEMO_NOTICE}\n")
 
 

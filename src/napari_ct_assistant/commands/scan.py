@@ -95,7 +95,7 @@ def demo(
     ] = None,
     model: Model = "demo",
     series: Series = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which phantom.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which phantom.")] = 26,
     device: Device = None,
     terminal: Annotated[
         bool, typer.Option("--terminal", help="Draft in the terminal even where a window opens.")
@@ -115,12 +115,15 @@ def demo(
             from napari_ct_assistant.training.phantoms import make_phantom
 
             note(f"making a phantom chest CT (seed {seed})")
-            volume = make_phantom(seed, resolution="reading").volume
+            made = make_phantom(seed, resolution="reading")
+            volume, truth = made.volume, [name for name in FINDINGS if made.labels[name]]
         else:
-            volume = open_scan(path, series)
+            volume, truth = open_scan(path, series), None
         if problem or terminal or as_json:
             reading, _ = read_scan(volume, model, device)
             draft_in_terminal(reading, as_json=as_json)
+            if truth is not None:
+                note(f"what the phantom really has: {', '.join(truth) or 'no finding'}")
         else:
             from napari_ct_assistant.viewer.app import run_viewer
 
