@@ -34,6 +34,8 @@ def bundle(recipe: Recipe, store: VolumeStore) -> Path:
         What it was trained on.
     """
     model = VolumeLanguageModel.from_pretrained(recipe.folder)
+    for config in (model.config, model.config.vision_config, model.config.text_config):
+        config._name_or_path = ""  # where the stages ran is nobody's business
     processor = VolumeLanguageProcessor.from_pretrained(recipe.folder)
     target = recipe.root / "model"
     cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
