@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from napari_ct_assistant.model.foreign.importing import Imported, import_model
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.volume import CTVolume
 from tests.model.m3d_reference import (
+    TEXTS,
     LaMed,
     build,
     m3d_tokenizer,
@@ -380,3 +382,66 @@ def test_the_record_of_an_import(tmp_path: Path) -> None:
     assert "not a medical device" in card
     sums = (tmp_path / "ours" / "SHA256SUMS").read_text()
     assert {"config.json", "model.safetensors", "imported.json"} <= set(sums.split())
+
+
+class SlowTokenizer:
+    """Writes what M3D's slow tokenizer leaves in a release: a SentencePiece model, no JSON."""
+
+    def __init__(self, library: Any, settings: dict[str, Any]):
+        self.library, self.settings = library, settings
+
+    def save_pretrained(self, folder: Path) -> None:
+        model = io.BytesIO()
+        self.library.SentencePieceTrainer.train(
+            sentence_iterator=iter(TEXTS * 30),
+            model_writer=model,
+            vocab_size=100,
+            model_type="bpe",
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            remove_extra_whitespaces=False,
+            minloglevel=2,
+        )
+        (folder / "tokenizer.model").write_bytes(model.getvalue())
+        self.pieces = self.library.SentencePieceProcessor(model_proto=model.getvalue())
+        names = {0: "<unk>", 1: "<s>", 2: "</s>", 100: "<im_patch>", 101: "<bx_start>"}
+        added = {
+            str(i): {"content": name, "special": True, "normalized": False}
+            for i, name in names.items()
+        }
+        settings = {
+            "add_bos_token": True,
+            "added_tokens_decoder": added,
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+            "pad_token": "<unk>",
+            "tokenizer_class": "LlamaTokenizer",
+        }
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings | self.settings))
+
+
+@pytest.mark.parametrize("settings", [{"legacy": False}, {"legacy": True}, {}])
+def test_a_tokenizer_of_sentencepiece(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Against SentencePiece itself, called as the slow tokenizer called it."""
+    library = pytest.importorskip("sentencepiece")
+    pytest.importorskip("google.protobuf")
+    slow: Any = SlowTokenizer(library, settings)
+    reference, config = build(vocabulary=104)
+    folder = write_release(tmp_path / "released", reference.checkpoint(), config, slow)
+    import_model(folder, tmp_path / "ours")
+    processor = VolumeLanguageProcessor.from_pretrained(tmp_path / "ours")
+    assert processor.prefix_ids() == [1] + [100] * processor.num_visual_tokens
+
+    def encode(text: str) -> list[int]:
+        if settings.get("legacy") is not False:
+            return list(slow.pieces.encode(text))  # with a space of its own before it
+        # transformers' way around that space: tokenise behind a word, and take the word away.
+        word = len(slow.pieces.encode("<unk>"))
+        return list(slow.pieces.encode(f"<unk>{text}"))[word:]
+
+    caption = m3d.CAPTION_QUESTION
+    assert processor.question_ids(caption) == encode(caption)
+    assert processor.question_ids("Which organ is enlarged?") == encode(" Which organ is enlarged?")
+    assert processor.answer_ids("Yes")[0] == encode(" Yes")[-len(processor.answer_ids("Yes")) + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
@@ -41,6 +42,8 @@ def quantization_config(quantize: str, dtype: torch.dtype, name: str) -> Any:
         from transformers import BitsAndBytesConfig
 
         if quantize == "8bit":
+            # It says at each layer and token that it computes in float16.
+            logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
             return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=WHOLE)
         return BitsAndBytesConfig(
             load_in_4bit=True,

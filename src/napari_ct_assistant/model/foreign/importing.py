@@ -202,7 +202,8 @@ def _import_whole(
                 f"its tokenizer has no {m3d.IMAGE_WORD}; without it M3D's prompt cannot be made"
             )
         config = m3d.lamed_config(whole.config, whole.shapes, int(image))
-        processor = m3d.processor_for(config, tokenizer)
+        space = m3d.adds_a_space(whole.folder, name)
+        processor = m3d.processor_for(config, tokenizer, space=space)
         generation = m3d.generation_config(whole.folder, config, name)
     ours: dict[str, Entry] = {}
     factors: dict[str, dict[str, Entry]] = {}

@@ -169,11 +169,29 @@ def lamed_config(
     )
 
 
-def processor_for(config: VolumeLanguageConfig, tokenizer: Any) -> VolumeLanguageProcessor:
+def adds_a_space(folder: Path, name: str) -> bool:
+    """Return whether M3D's code, with a release's tokenizer, starts a question with a space.
+
+    M3D runs Llama's slow tokenizer. With its `legacy` behaviour, the default of those days, each
+    text behind a special token gets a space of its own; today's tokenizers give it none.
+    """
+    file = folder / "tokenizer_config.json"
+    if not (folder / "tokenizer.model").is_file() or not file.is_file():
+        return False
+    settings = read_json(file, name)
+    slow = settings.get("tokenizer_class") == "LlamaTokenizer"
+    return slow and settings.get("legacy") is not False
+
+
+def processor_for(
+    config: VolumeLanguageConfig, tokenizer: Any, *, space: bool = False
+) -> VolumeLanguageProcessor:
     """Return M3D's own preparation and prompt: no chat template, image words, question.
 
-    Its captions' questions stand directly behind the image, all others after one space.
+    Its captions' questions stand directly behind the image, all others after one space; with
+    `space` (see `adds_a_space`) there is one more before each.
     """
+    more = " " if space else ""
     vision = config.vision_config
     grid = [n // config.perceiver_kernel for n in vision.grid]
     return VolumeLanguageProcessor(
@@ -183,8 +201,8 @@ def processor_for(config: VolumeLanguageConfig, tokenizer: Any) -> VolumeLanguag
         num_visual_tokens=math.prod(grid),
         preparation="minmax",
         visual_token=IMAGE_WORD,
-        prompt="{image} {question}",
-        report_prompt="{image}{question}",
+        prompt=f"{{image}}{more} {{question}}",
+        report_prompt=f"{{image}}{more}{{question}}",
         answer_prefix=" ",
         report_questions={"report": CAPTION_QUESTION},
         finding_question=FINDING_QUESTION,
