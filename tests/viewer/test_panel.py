@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from napari.utils import progress
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QElapsedTimer, Qt, QThreadPool, QTimer
 from qtpy.QtGui import QGuiApplication
@@ -358,3 +359,18 @@ def test_opening_the_panel_is_fast(make_napari_viewer: Callable[..., Any]) -> No
     seconds = time.perf_counter() - start
     print(f"opening the panel took {seconds:.3f} s")
     assert seconds < 0.5
+
+
+def test_opening_is_shown_in_the_activity_dock(
+    make_panel: Maker, qtbot: QtBot, shared_data: Path
+) -> None:
+    panel = make_panel()
+    shown: list[str] = []
+    progress._all_instances.events.changed.connect(
+        lambda event: shown.extend(str(bar.desc) for bar in event.added)
+    )
+    with qtbot.waitSignal(panel.scans.opened, timeout=60_000):
+        panel.scans.open(shared_data / "chest_lidc_0314")
+    qtbot.waitUntil(lambda: not panel.scans._opening)
+    assert any("Opening chest_lidc_0314" in text for text in shown)
+    assert not progress._all_instances

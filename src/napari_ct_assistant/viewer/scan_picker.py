@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils import progress
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -52,6 +53,7 @@ class ScanPicker(QWidget):
         self._layers: list[Any] = []
         self._opening = False
         self._progress: tuple[int, int] | None = None
+        self._activity: progress | None = None
 
         self.box = QComboBox()
         self.box.setToolTip(TIPS["scan"])
@@ -219,12 +221,19 @@ class ScanPicker(QWidget):
     def _on_finished(self) -> None:
         self._opening = False
         self._timer.stop()
+        if self._activity is not None:
+            self._activity.close()
+            self._activity = None
         self.loading.emit("")
 
     def _tell_progress(self) -> None:
         if self._progress is not None:
             done, total = self._progress
             self.loading.emit(f"Opening {self._name}: {done} of {total}")
+            if self._activity is None:
+                # napari's activity dock; its bars may be touched on the Qt thread only.
+                self._activity = progress(total=total, desc=f"Opening {self._name}")
+            self._activity.update(done - self._activity.n)
 
     def attach(self) -> None:
         """Listen to the viewer; called when the panel is docked."""
