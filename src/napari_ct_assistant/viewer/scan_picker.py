@@ -54,6 +54,7 @@ class ScanPicker(QWidget):
         self._opening = False
         self._progress: tuple[int, int] | None = None
         self._activity: progress | None = None
+        self._next: Callable[[], None] | None = None
 
         self.box = QComboBox()
         self.box.setToolTip(TIPS["scan"])
@@ -173,8 +174,12 @@ class ScanPicker(QWidget):
             if info is None:
                 return
             key = info.key
-        # The worker that listed the series has still to end before the next one starts.
-        QTimer.singleShot(0, lambda: self._read(path, key))
+        # The worker that listed the series has to end before the next one starts; it may have
+        # done so already while the reader chose a series.
+        if self._opening:
+            self._next = lambda: self._read(path, key)
+        else:
+            self._read(path, key)
 
     def _read(self, path: Path, key: str | None) -> None:
         abandoned = threading.Event()
@@ -206,6 +211,8 @@ class ScanPicker(QWidget):
         self._progress = None
         self._name = path.name
         self.loading.emit(f"Opening {path.name}")
+        # napari's activity dock; its bars may be touched on the Qt thread only.
+        self._activity = progress(total=0, desc=f"Opening {path.name}")
         self._timer.start()
         self._background.run(
             function,
@@ -225,15 +232,17 @@ class ScanPicker(QWidget):
             self._activity.close()
             self._activity = None
         self.loading.emit("")
+        following, self._next = self._next, None
+        if following is not None:
+            following()
 
     def _tell_progress(self) -> None:
         if self._progress is not None:
             done, total = self._progress
             self.loading.emit(f"Opening {self._name}: {done} of {total}")
-            if self._activity is None:
-                # napari's activity dock; its bars may be touched on the Qt thread only.
-                self._activity = progress(total=total, desc=f"Opening {self._name}")
-            self._activity.update(done - self._activity.n)
+            if self._activity is not None:
+                self._activity.total = total
+                self._activity.update(done - self._activity.n)
 
     def attach(self) -> None:
         """Listen to the viewer; called when the panel is docked."""

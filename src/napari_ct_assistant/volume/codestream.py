@@ -80,11 +80,12 @@ def decode(data: bytes, syntax: str, shape: tuple[int, int], itemsize: int) -> N
 
 def _name(syntax: str) -> str:
     """Return the UID with its registered name."""
+    from pydicom.config import IGNORE
     from pydicom.uid import UID
 
     if not all(c in "0123456789." for c in syntax) or not syntax:
         return "(unreadable)"
-    name = UID(syntax).name
+    name = UID(syntax, validation_mode=IGNORE).name
     return f"{syntax} ({name})" if name != syntax else syntax
 
 
