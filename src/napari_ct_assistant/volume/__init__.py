@@ -13,6 +13,7 @@ from napari_ct_assistant.volume.model_grid import ModelGrid
 from napari_ct_assistant.volume.nifti import write_nifti
 from napari_ct_assistant.volume.open import SeriesInfo, list_series, open_ct
 from napari_ct_assistant.volume.prepare import prepare, prepare_minmax
+from napari_ct_assistant.volume.regions import RegionStatistics, region_statistics
 
 __all__ = [
     "AIR",
@@ -20,10 +21,12 @@ __all__ = [
     "CTReadError",
     "CTVolume",
     "ModelGrid",
+    "RegionStatistics",
     "SeriesInfo",
     "list_series",
     "open_ct",
     "prepare",
     "prepare_minmax",
+    "region_statistics",
     "write_nifti",
 ]
