@@ -1,0 +1,1 @@
+"""Exports of a report: DOCX, PDF, plain text, FHIR and DICOM SR."""
