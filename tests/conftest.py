@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_ct_assistant.volume import CTVolume
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -20,6 +22,15 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real CT data is absent: no shared/data folder beside the project")
     return SHARED_DATA
+
+
+@pytest.fixture(autouse=True, scope="session")
+def models_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep imported models and remembered folders of the tests apart from the user's."""
+    home = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CT_ASSISTANT_MODELS", str(home))
+        yield home
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from napari_ct_assistant.assistant.installed import MODEL_TYPE, describe_model
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.commands.models import MODEL_TYPE, describe_model
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 
 run = CliRunner().invoke

@@ -22,7 +22,6 @@ from napari_ct_assistant.assistant.download import (
     plan_download,
 )
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.commands.models import DOWNLOAD_REF
 from tests.assistant.hub_server import Hub, serve
 from tests.tiny_model import save_tiny_model
 
@@ -76,10 +75,6 @@ def hub(untrained: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def large(hub: Hub) -> tuple[str, bytes]:
     return "model.safetensors", hub.files["model.safetensors"]
-
-
-def test_the_ref_is_the_commands() -> None:
-    assert download.REF == DOWNLOAD_REF
 
 
 def test_a_plan_shows_sizes_and_fetches_no_weights(hub: Hub) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from huggingface_hub import HfApi, constants, get_session, hf_hub_download, hf_hub_url
+from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
 from huggingface_hub import snapshot_download as fetch_snapshot
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -30,12 +29,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
+from napari_ct_assistant.assistant.hub_cache import REF, is_repo, repo_home
+from napari_ct_assistant.assistant.hub_cache import pinned_snapshot as pinned_snapshot
+from napari_ct_assistant.assistant.installed import MODEL_TYPE
 from napari_ct_assistant.model.errors import ModelLoadError
 
-REF: Final = "ct-assistant"
 # No pickles, no code. Files in folders of the repository are other formats and examples.
 WANTED: Final = (
     "*.safetensors",
@@ -78,6 +78,8 @@ class DownloadPlan:
         Files that are not fetched: pickles, code, other formats.
     kind : str
         "model" (ours, loads at once), "m3d" (to be imported) or "encoder" (to be imported).
+    code : bool
+        Its `config.json` asks to run code of its own, which is neither fetched nor run.
     free : int
         Bytes free on the cache's disk.
     """
@@ -88,6 +90,7 @@ class DownloadPlan:
     left_out: tuple[str, ...]
     kind: str
     free: int
+    code: bool = False
 
     @property
     def bytes(self) -> int:
@@ -113,9 +116,10 @@ def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
         commit = str(info.sha)
         names = {file.rfilename for file in info.siblings or []}
-        kind = _kind(repo, commit) if "config.json" in names else None
+        config = _config(repo, commit) if "config.json" in names else {}
     except (*_network_errors(), HFValidationError) as error:
         raise ModelLoadError(_reason(repo, revision, error)) from error
+    kind = _kind(config)
     wanted = {n for n in names if "/" not in n and any(fnmatch(n, p) for p in WANTED)}
     if kind is None:
         raise ModelLoadError(
@@ -146,6 +150,7 @@ def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
         tuple(sorted(names - wanted)),
         kind,
         shutil.disk_usage(disk).free,
+        code="auto_map" in config,
     )
 
 
@@ -209,43 +214,27 @@ def download(
     return folder
 
 
-def pinned_snapshot(repo: str) -> Path | None:
-    """Return the folder of a finished download; None where there is none.
-
-    A repository that another program put into the cache counts by its ref `main`.
-    """
-    try:
-        home = _home(repo)
-    except (HFValidationError, ValueError):
-        return None
-    for ref in (REF, "main"):
-        file = home / "refs" / ref
-        if not file.is_file():
-            continue
-        commit = file.read_text(encoding="utf-8").strip()
-        if re.fullmatch(r"[0-9a-f]{40}", commit) and (home / "snapshots" / commit).is_dir():
-            return home / "snapshots" / commit
-    return None
-
-
 def _home(repo: str) -> Path:
     """Return a repository's folder in the hub's cache."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo) or ".." in repo:
+    if not is_repo(repo):
         raise HFValidationError(f"{repo!r} is no repository's name")
-    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+    return repo_home(repo)
 
 
-def _kind(repo: str, commit: str) -> str | None:
-    """Return what a repository's `config.json` says it is; None for what is not read here."""
+def _config(repo: str, commit: str) -> dict[str, Any]:
+    """Fetch a repository's `config.json`; empty where it is no JSON object."""
+    file = hf_hub_download(repo, "config.json", revision=commit)
     try:
-        file = hf_hub_download(repo, "config.json", revision=commit)
         config = json.loads(Path(file).read_text(encoding="utf-8"))
     except ValueError:
-        return None
-    if not isinstance(config, dict):
-        return None
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _kind(config: dict[str, Any]) -> str | None:
+    """Return what a `config.json` says the model is; None for what is not read here."""
     kind = str(config.get("model_type"))
-    if kind == "ct_volume_language":
+    if kind == MODEL_TYPE:
         return "model"
     if "mm_projector_type" in config:
         return "m3d"

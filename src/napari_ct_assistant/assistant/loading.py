@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from safetensors import SafetensorError
@@ -16,10 +18,13 @@ from transformers.utils import logging as transformers_logging
 from napari_ct_assistant.assistant.download import pinned_snapshot
 from napari_ct_assistant.assistant.familiarity import Familiarity
 from napari_ct_assistant.assistant.generation import GenerationSettings
-from napari_ct_assistant.assistant.memory import QUESTION_TOKENS, check_room
+from napari_ct_assistant.assistant.installed import imported_snapshot
+from napari_ct_assistant.assistant.memory import check_room, free_bytes
+from napari_ct_assistant.assistant.options import DTYPES, LoadOptions, NoRoomError, Way
 from napari_ct_assistant.assistant.quantization import Quantize, quantization_config
 from napari_ct_assistant.assistant.reading import Reading
 from napari_ct_assistant.assistant.results import ModelInfo, ModelLoadError
+from napari_ct_assistant.assistant.sizes import QUESTION_TOKENS
 from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.folder import WEIGHTS, check_folder, check_tensors
@@ -99,7 +104,8 @@ def load_assistant(
         "cpu", "cuda", "cuda:1", "mps"; the best there is when absent.
     settings : GenerationSettings, optional
     dtype
-        "float32", "bfloat16" or "float16"; the best for the device when absent.
+        "float32", "bfloat16" or "float16", or "fp32", "bf16", "fp16"; the best for the device
+        when absent.
     quantize
         The language model's weights in 8 or 4 bits (needs bitsandbytes or torchao).
     device_map
@@ -112,7 +118,7 @@ def load_assistant(
     """
     name = str(model)
     folder = find_model(model)
-    place = torch.device(device) if device else best_device()
+    place = _device(device, name)
     precision = _dtype(dtype, place, name)
     headers = check_folder(folder, name)
     how: dict[str, Any] = {}
@@ -121,6 +127,10 @@ def load_assistant(
         how["device_map"] = {"": place}
     if device_map is not None:
         how["device_map"] = _device_map(device_map, name)
+        if device is not None:
+            raise ModelLoadError(
+                f"{name}: device_map='auto' chooses the places itself; leave device {device!r} out"
+            )
     # A bar for weights that are read in a second is noise in a terminal and in a log.
     transformers_logging.disable_progress_bar()
     try:
@@ -150,10 +160,15 @@ def load_assistant(
     except ModelLoadError:
         raise
     except torch.OutOfMemoryError as error:
+        # The frames that the error came through hold what was loaded so far.
+        traceback.clear_frames(error.__traceback__)
         free_memory()
-        raise ModelLoadError(
-            f"{name}: does not fit in the memory of {place.type}; close other programs, or load it "
-            'with quantize="8bit" or device_map="auto"'
+        ways = [Way("quantize", "8bit")] if quantize is None else []
+        if device_map is None and place.type == "cuda":
+            ways.append(Way("device_map", "auto"))
+        raise NoRoomError(
+            f"{name}: does not fit in the memory of {place.type}; close other programs",
+            tuple(ways),
         ) from error
     except (
         OSError,
@@ -176,10 +191,47 @@ def load_assistant(
         findings=FINDINGS,
         untaught=tuple(config.untaught_findings),
         files=tuple(sorted(folder.glob(WEIGHTS))),
+        skills=tuple(config.skills),
     )
     return Assistant(
         network, processor, info, familiarity=Familiarity.load(folder), settings=settings
     )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model would be loaded, and how.
+
+    Attributes
+    ----------
+    device, dtype : str
+        As torch calls them.
+    width : int
+        Bytes of a value.
+    free : int or None
+        Bytes free there; None where that cannot be asked.
+    """
+
+    device: str
+    dtype: str
+    width: int
+    free: int | None
+
+
+def place_for(options: LoadOptions) -> Place:
+    """Return where a model would be loaded with these options, and what is free there now.
+
+    Raises
+    ------
+    ModelLoadError
+        If torch cannot use the device.
+    """
+    device = _device(options.device, "load options")
+    dtype = _dtype(options.dtype, device, "load options")
+    free = free_bytes(device)
+    if options.device_map is not None and device.type == "cuda" and free is not None:
+        free += free_bytes(torch.device("cpu")) or 0
+    return Place(device.type, str(dtype).removeprefix("torch."), dtype.itemsize, free)
 
 
 def find_model(model: str | Path) -> Path:
@@ -198,7 +250,7 @@ def find_model(model: str | Path) -> Path:
         return folder
     if folder.exists():
         raise ModelLoadError(f"{name}: is a file; give the model's folder")
-    snapshot = pinned_snapshot(name)
+    snapshot = imported_snapshot(name) or pinned_snapshot(name)
     if snapshot is None:
         raise ModelLoadError(
             f"{name}: not a folder and not a downloaded model; give 'demo', a model folder, "
@@ -230,13 +282,28 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
+def _device(device: str | None, name: str) -> torch.device:
+    """Return the device called so; `ModelLoadError` where torch cannot use it here."""
+    if device is None:
+        return best_device()
+    try:
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:  # torch raises either
+        reason = str(error).partition("\n")[0]
+        raise ModelLoadError(
+            f"{name}: device {device}: {reason}; leave it out for the best there is"
+        ) from error
+    return torch.device(device)
+
+
 def _dtype(dtype: str | None, device: torch.device, name: str) -> torch.dtype:
     if dtype is None:
         return best_dtype(device)
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise ModelLoadError(f"{name}: dtype is {dtype!r}; give one of {', '.join(known)}")
-    return known[dtype]
+    full = DTYPES.get(dtype, dtype)
+    if full not in DTYPES.values():
+        known = ", ".join(DTYPES.values())
+        raise ModelLoadError(f"{name}: dtype is {dtype!r}; give one of {known}")
+    return cast("torch.dtype", getattr(torch, full))
 
 
 def _device_map(device_map: str, name: str) -> str:

@@ -1,41 +1,19 @@
 """Will the model fit? What it needs, from its files' headers, against what is free.
 
-Needed is counted, not measured: weights in the precision they are loaded in, the key-value
-cache of the longest prompt (once, and once for each question of a screen's batch), and a margin
-for activations. Free is what the device (or the computer) reports at this moment.
+Free is what the device (or the computer) reports at this moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
 
 import psutil
 import torch
 
-from napari_ct_assistant.assistant.reading import SCREEN_BATCH
+from napari_ct_assistant.assistant.options import NoRoomError, Way
+from napari_ct_assistant.assistant.sizes import QUANTIZED, Need, count
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import TensorHeader
-
-# Bytes of one value of a linear layer: the value, and its block's scale.
-QUANTIZED: Final = {"8bit": 1.05, "4bit": 0.57}
-QUESTION_TOKENS: Final = 64
-MARGIN: Final = 1.1  # activations, fragments; of the whole
-
-
-@dataclass(frozen=True)
-class Need:
-    """Bytes that a loaded model takes."""
-
-    weights: int
-    cache: int
-
-    @property
-    def total(self) -> int:
-        """With the margin."""
-        return round((self.weights + self.cache) * MARGIN)
 
 
 def estimate(
@@ -60,21 +38,9 @@ def estimate(
     tokens : int
         Of the longest prompt and answer: image, question, report.
     """
-    size = float(dtype.itemsize)
-    weights = 0.0
-    for key, header in headers.items():
-        small = (
-            quantize is not None
-            and key.startswith("language_model.model.layers.")
-            and len(header.shape) == 2
-        )
-        weights += header.elements * (QUANTIZED[str(quantize)] if small else size)
-    text = config.text_config
-    heads = text.num_attention_heads
-    kv = getattr(text, "num_key_value_heads", None) or heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // heads
-    per_token = 2 * text.num_hidden_layers * kv * width * dtype.itemsize
-    return Need(round(weights), per_token * (tokens + SCREEN_BATCH * tokens))
+    shapes = {key: header.shape for key, header in headers.items()}
+    counts = count(shapes, config.text_config.to_dict())
+    return counts.need(dtype.itemsize, quantize=quantize, tokens=tokens)
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -108,7 +74,7 @@ def check_room(
 
     Raises
     ------
-    ModelLoadError
+    NoRoomError
         With what it needs, what is free, and the ways that fit.
     """
     free = free_bytes(device)
@@ -121,35 +87,25 @@ def check_room(
     if need <= free:
         return
     kind = quantize or str(dtype).removeprefix("torch.")
-    ways = _ways(headers, config, device, dtype, quantize, offload, tokens, free, computer)
-    raise ModelLoadError(
-        f"{name}: needs about {need / 1e9:.1f} GB in {kind} on {device.type}, "
-        f"{free / 1e9:.1f} GB are free; {ways}"
-    )
-
-
-def _ways(
-    headers: Mapping[str, TensorHeader],
-    config: VolumeLanguageConfig,
-    device: torch.device,
-    dtype: torch.dtype,
-    quantize: str | None,
-    offload: bool,
-    tokens: int,
-    free: int,
-    computer: int,
-) -> str:
-    """Say which precision, quantization or place would hold the model."""
-    found = []
     half = estimate(headers, config, torch.bfloat16, tokens=tokens).total
-    if quantize is None and dtype == torch.float32 and half <= free:
-        found.append(f'dtype="bfloat16" ({half / 1e9:.1f} GB)')
-    for smaller in QUANTIZED:
-        size = estimate(headers, config, torch.bfloat16, quantize=smaller, tokens=tokens).total
-        if quantize is None and size <= free:
-            found.append(f'quantize="{smaller}" ({size / 1e9:.1f} GB)')
-            break
-    if device.type == "cuda" and not offload and half <= free + computer:
-        found.append('device_map="auto", which keeps a part in the computer\'s memory (slow)')
-    ask = "close other programs or use a smaller model"
-    return f"{ask}, or load it with {' or '.join(found)}" if found else ask
+    ways: list[Way] = []
+    if quantize is None:
+        if dtype == torch.float32 and half <= free:
+            ways.append(Way("dtype", "bfloat16", half))
+        for smaller in QUANTIZED:
+            size = estimate(headers, config, torch.bfloat16, quantize=smaller, tokens=tokens).total
+            if size <= free:
+                ways.append(Way("quantize", smaller, size))
+                break
+    if device.type == "cuda" and not offload:
+        if half <= free + computer:
+            kept = ", which keeps a part in the computer's memory (slow)"
+            ways.append(Way("device_map", "auto", remark=kept))
+        whole = estimate(headers, config, torch.float32, tokens=tokens).total
+        if whole <= computer:
+            ways.append(Way("device", "cpu", whole))
+    raise NoRoomError(
+        f"{name}: needs about {need / 1e9:.1f} GB in {kind} on {device.type}, "
+        f"{free / 1e9:.1f} GB are free; close other programs or use a smaller model",
+        tuple(ways),
+    )

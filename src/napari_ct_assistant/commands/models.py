@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +20,6 @@ from napari_ct_assistant.commands.terminal import (
     one_line_errors,
     print_json,
 )
-
-# The `model_type` of our configuration; named here because importing it brings torch.
-MODEL_TYPE: Final = "ct_volume_language"
-DOWNLOAD_REF: Final = "ct-assistant"  # `assistant.download.REF`, for the same reason
 
 
 class Precision(StrEnum):
@@ -46,19 +40,21 @@ def _models() -> None:
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the bundled and the downloaded models.
+    """List the bundled, imported and downloaded models, and folders used before.
 
     Their names are what --model takes; it takes a local folder as well.
     """
     with one_line_errors():
-        found = [*bundled_models(), *downloaded_models()]
+        from napari_ct_assistant.assistant.installed import installed_models
+
+        found = installed_models()
         if as_json:
-            print_json({"models": found})
+            print_json({"models": [model.to_json() for model in found]})
             return
         for model in found:
-            typer.echo(f"{model['name']}  ({model['source']}, {model['bytes'] / 1e6:.1f} MB)")
-            typer.echo(f"    {model['path']}")
-            for line in (model["trained_on"], model["notice"]):
+            typer.echo(f"{model.name}  ({model.source}, {model.bytes / 1e6:.1f} MB)")
+            typer.echo(f"    {model.path}")
+            for line in (model.trained_on, model.notice):
                 if line:
                     typer.echo(f"    {line}")
 
@@ -241,49 +237,3 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     finally:
         if last:
             typer.echo("", err=True)
-
-
-def bundled_models() -> Iterator[dict[str, Any]]:
-    """Yield what is known of each model that came with the package."""
-    folder = Path(str(files("napari_ct_assistant").joinpath("bundled")))
-    for path in sorted(folder.glob("*/config.json")):
-        described = describe_model(path.parent.name, "bundled", path.parent)
-        if described:
-            yield described
-
-
-def downloaded_models() -> Iterator[dict[str, Any]]:
-    """Yield what is known of each model in the Hugging Face cache that is one of ours."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    from napari_ct_assistant.assistant.download import pinned_snapshot
-
-    try:
-        cache = scan_cache_dir()
-    except CacheNotFound:
-        return
-    for repo in sorted(cache.repos, key=lambda repo: repo.repo_id):
-        folder = pinned_snapshot(repo.repo_id) if repo.repo_type == "model" else None
-        described = folder and describe_model(repo.repo_id, "downloaded", folder)
-        if described:
-            yield described
-
-
-def describe_model(name: str, source: str, folder: Path) -> dict[str, Any] | None:
-    """Return name, source, path, bytes, trained_on and notice; None for a model not of ours."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    weights = list(folder.glob("model*.safetensors"))
-    if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE or not weights:
-        return None
-    return {
-        "name": name,
-        "source": source,
-        "path": str(folder),
-        "bytes": sum(file.stat().st_size for file in weights),
-        "trained_on": config.get("trained_on", ""),
-        "notice": config.get("notice", ""),
-    }

@@ -9,12 +9,17 @@ import typer
 from napari_ct_assistant.commands.terminal import (
     AsJson,
     Device,
+    DeviceMap,
+    Dtype,
     Model,
+    Precision,
+    Quantized,
     Scan,
     Series,
     cancel_on_interrupt,
     end_if_stopped,
     fail,
+    load_options,
     one_line_errors,
     open_scan,
     print_json,
@@ -31,6 +36,9 @@ def report(
     model: Model = "demo",
     series: Series = None,
     device: Device = None,
+    dtype: Dtype = Precision.auto,
+    quantize: Quantized = None,
+    device_map: DeviceMap = None,
     as_json: AsJson = False,
 ) -> None:
     """Draft the report of a scan.
@@ -38,7 +46,8 @@ def report(
     It is streamed as it is written; Ctrl-C stops and keeps what is there.
     """
     with one_line_errors():
-        reading, _ = read_scan(open_scan(path, series), model, device)
+        options = load_options(device, dtype, quantize, device_map)
+        reading, _ = read_scan(open_scan(path, series), model, options)
         draft_in_terminal(reading, as_json=as_json)
 
 
@@ -60,6 +69,9 @@ def ask(
     model: Model = "demo",
     series: Series = None,
     device: Device = None,
+    dtype: Dtype = Precision.auto,
+    quantize: Quantized = None,
+    device_map: DeviceMap = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question about a scan.
@@ -67,9 +79,10 @@ def ask(
     The answer is streamed as it is written; Ctrl-C stops and keeps what is there.
     """
     with one_line_errors():
+        options = load_options(device, dtype, quantize, device_map)
         if not question.strip():
             raise fail('the question is empty; ask e.g. "Is there a pleural effusion?"')
-        reading, _ = read_scan(open_scan(path, series), model, device)
+        reading, _ = read_scan(open_scan(path, series), model, options)
         with cancel_on_interrupt() as cancel:
             answer = reading.ask(question, on_text=None if as_json else write, cancel=cancel)
         if as_json:
@@ -85,6 +98,9 @@ def screen(
     model: Model = "demo",
     series: Series = None,
     device: Device = None,
+    dtype: Dtype = Precision.auto,
+    quantize: Quantized = None,
+    device_map: DeviceMap = None,
     as_json: AsJson = False,
 ) -> None:
     """Give the probability of 18 chest findings.
@@ -92,7 +108,8 @@ def screen(
     They are those of CT-RATE, in CT-RATE's order.
     """
     with one_line_errors():
-        reading, info = read_scan(open_scan(path, series), model, device)
+        options = load_options(device, dtype, quantize, device_map)
+        reading, info = read_scan(open_scan(path, series), model, options)
         with cancel_on_interrupt() as cancel:
             findings = reading.screen(cancel=cancel)
         if as_json:

@@ -17,6 +17,7 @@ from napari_ct_assistant.commands.terminal import (
     Scan,
     Series,
     fail,
+    load_options,
     note,
     one_line_errors,
     open_scan,
@@ -120,7 +121,7 @@ def demo(
         else:
             volume, truth = open_scan(path, series), None
         if problem or terminal or as_json:
-            reading, _ = read_scan(volume, model, device)
+            reading, _ = read_scan(volume, model, load_options(device))
             draft_in_terminal(reading, as_json=as_json)
             if truth is not None:
                 note(f"what the phantom really has: {', '.join(truth) or 'no finding'}")

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading
+    from napari_ct_assistant.assistant.options import LoadOptions
     from napari_ct_assistant.volume import CTVolume
 
 Scan = Annotated[Path, typer.Argument(help="A DICOM folder or file, or a NIfTI file.")]
@@ -34,6 +36,46 @@ Model = Annotated[
 Device = Annotated[
     str | None,
     typer.Option("--device", help="cpu, cuda, cuda:1, mps ... The best there is, if left out."),
+]
+
+
+class Precision(StrEnum):
+    """In which numbers a model computes; `auto` is the best for the device."""
+
+    auto = "auto"
+    bf16 = "bf16"
+    fp16 = "fp16"
+    fp32 = "fp32"
+
+
+class Bits(StrEnum):
+    """Of a quantized weight."""
+
+    eight = "8bit"
+    four = "4bit"
+
+
+class Spread(StrEnum):
+    """How a model's layers are spread over devices."""
+
+    auto = "auto"
+
+
+Dtype = Annotated[
+    Precision, typer.Option("--dtype", help="Precision; auto is the best for the device.")
+]
+Quantized = Annotated[
+    Bits | None,
+    typer.Option(
+        "--quantize", help="Language model in 8 or 4 bits (needs bitsandbytes or torchao)."
+    ),
+]
+DeviceMap = Annotated[
+    Spread | None,
+    typer.Option(
+        "--device-map",
+        help="auto: what the GPU cannot hold stays in the computer's memory (needs accelerate).",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -144,19 +186,42 @@ def open_scan(path: Path, series: str | None = None) -> CTVolume:
     return volume
 
 
-def load_model(model: str, device: str | None) -> Assistant:
-    """Return the model called `model` on `device`."""
+def load_options(
+    device: str | None,
+    dtype: Precision = Precision.auto,
+    quantize: Bits | None = None,
+    device_map: Spread | None = None,
+) -> LoadOptions:
+    """Return what was asked of the load; options that exclude each other are an error."""
+    from napari_ct_assistant.assistant.options import LoadOptions
+
+    if device is not None and device_map is not None:
+        raise fail(f"--device {device} and --device-map auto exclude each other; leave one out")
+    return LoadOptions(
+        device,
+        None if dtype == Precision.auto else dtype.value,
+        None if quantize is None else quantize.value,
+        None if device_map is None else "auto",
+    )
+
+
+def load_model(model: str, options: LoadOptions) -> Assistant:
+    """Return the model called `model`, loaded as asked."""
     note(f"loading the model {model}")
     from napari_ct_assistant.assistant import load_assistant
+    from napari_ct_assistant.assistant.options import NoRoomError
 
-    if device is not None:
-        _check_device(device)
-    return load_assistant(model, device=device)
+    if options.device is not None:
+        _check_device(options.device)
+    try:
+        return load_assistant(model, **options.arguments())
+    except NoRoomError as error:
+        raise fail(error.words("command line")) from error
 
 
-def read_scan(volume: CTVolume, model: str, device: str | None) -> tuple[Reading, ModelInfo]:
+def read_scan(volume: CTVolume, model: str, options: LoadOptions) -> tuple[Reading, ModelInfo]:
     """Return `volume` encoded by `model`, and who that is; what is being done is noted."""
-    assistant = load_model(model, device)
+    assistant = load_model(model, options)
     reading = assistant.read(volume, progress=note)
     for warning in reading.warnings:
         note(f"warning: {warning}")

@@ -15,6 +15,7 @@ from napari_ct_assistant.commands.terminal import (
     Device,
     fail,
     load_model,
+    load_options,
     note,
     one_line_errors,
     print_json,
@@ -68,7 +69,7 @@ def audit(
         first, end = _seed_range(seeds)
         from napari_ct_assistant.training.audit import audit as run_audit
 
-        assistant = load_model(model, device)
+        assistant = load_model(model, load_options(device))
         found = run_audit(
             assistant,
             first_seed=first,

@@ -1,0 +1,107 @@
+"""What a model weighs and needs, counted from its files' headers. Importing it brings no torch.
+
+Needed are the weights in the precision they are loaded in, the key-value cache of the longest
+prompt (once, and once for each question of a screen's batch), and a margin for activations.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+# Bytes of one value of a linear layer: the value, and its block's scale.
+QUANTIZED: Final = {"8bit": 1.05, "4bit": 0.57}
+QUESTION_TOKENS: Final = 64
+SCREEN_BATCH: Final = 6  # questions at a time: a compromise between speed and cache copies
+MARGIN: Final = 1.1  # activations, fragments; of the whole
+LAYERS: Final = "language_model.model.layers."  # whose matrices are quantized
+LONGEST_HEADER: Final = 100_000_000  # bytes; safetensors' own limit
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a loaded model takes."""
+
+    weights: int
+    cache: int
+
+    @property
+    def total(self) -> int:
+        """With the margin."""
+        return round((self.weights + self.cache) * MARGIN)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many values a model has.
+
+    Attributes
+    ----------
+    values : int
+        Of all its tensors.
+    linear : int
+        Those of them in the language model's linear layers, which can be quantized.
+    cached : int
+        Values in the key-value cache for one token.
+    """
+
+    values: int
+    linear: int
+    cached: int
+
+    def need(self, width: int, *, quantize: str | None = None, tokens: int = 1024) -> Need:
+        """Return the bytes needed.
+
+        Parameters
+        ----------
+        width : int
+            Bytes of a value in the precision of the load.
+        quantize : "8bit" or "4bit", optional
+            Then the linear layers take this much.
+        tokens : int
+            Of the longest prompt and answer: image, question, report.
+        """
+        weights = float(self.values * width)
+        if quantize is not None:
+            weights += self.linear * (QUANTIZED[quantize] - width)
+        return Need(round(weights), self.cached * width * tokens * (1 + SCREEN_BATCH))
+
+
+def count(shapes: Mapping[str, tuple[int, ...]], text: Mapping[str, Any]) -> Counts:
+    """Count the values of tensors by our names; `text` is `text_config` of `config.json`."""
+    linear = [s for key, s in shapes.items() if key.startswith(LAYERS) and len(s) == 2]
+    heads = text.get("num_attention_heads") or 0
+    width = text.get("head_dim") or (text.get("hidden_size") or 0) // max(heads, 1)
+    cached = 2 * (text.get("num_hidden_layers") or 0) * width
+    return Counts(
+        sum(map(math.prod, shapes.values())),
+        sum(map(math.prod, linear)),
+        cached * (text.get("num_key_value_heads") or heads),
+    )
+
+
+def count_folder(folder: Path) -> tuple[Counts, int] | None:
+    """Count the values of a folder of ours by its headers, with the tokens of its longest prompt.
+
+    It is a first look, for a list of models: a folder that is broken gives None here, and says
+    what is wrong with it when it is loaded.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        for file in folder.glob("model*.safetensors"):
+            with file.open("rb") as stream:
+                length = int.from_bytes(stream.read(8), "little")
+                header = json.loads(stream.read(min(length, LONGEST_HEADER)))
+            header.pop("__metadata__", None)
+            shapes |= {key: tuple(entry["shape"]) for key, entry in header.items()}
+        counts = count(shapes, config["text_config"])
+        settings = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
+        tokens = settings["num_visual_tokens"] + QUESTION_TOKENS + settings["max_new_tokens"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return (counts, int(tokens)) if shapes else None
