@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from napari_ct_assistant.training.conversation import Turn, choose_turns
 from napari_ct_assistant.training.phantoms import draw_truth, make_phantom
 from napari_ct_assistant.training.recipe import Conversation
-from napari_ct_assistant.training.volume_store import VolumeStore, write_volume
+from napari_ct_assistant.training.volume_files import write_volume
+from napari_ct_assistant.training.volume_store import VolumeStore
 
 
 class PhantomStore(VolumeStore):

@@ -6,10 +6,12 @@ A recipe is checked whole before any data is read. An error names the file and t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_ct_assistant.training.datasets.specs import KINDS, ScanData
 
 STAGES = ("mae", "ground", "language", "align", "instruct")
 RECIPES = Path(__file__).parent / "recipes"
@@ -30,14 +32,6 @@ class PhantomData(_Strict):
     first_seed: int = Field(1_000_000, ge=0)
     count: int = Field(100, ge=1)
     store: Path = Path("phantoms")
-
-
-class TableData(_Strict):
-    """A CSV with the columns `image` and `report`; paths are relative to the CSV."""
-
-    kind: Literal["table"]
-    table: Path
-    store: Path = Path("volumes")
 
 
 class Encoder(_Strict):
@@ -146,7 +140,9 @@ class Recipe(_Strict):
     seed: int = 0
     root: Path = Path("runs")
     output: Path
-    data: PhantomData | TableData = Field(PhantomData(), discriminator="kind")
+    data: PhantomData | ScanData = Field(PhantomData(), discriminator="kind")
+    # What this training must not have seen: no patient and no scan of these may be in `data`.
+    held_out: tuple[Annotated[ScanData, Field(discriminator="kind")], ...] = ()
     encoder: Encoder | None = None
     model: Path | None = None
     mae: Mae = Mae()
@@ -236,7 +232,13 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        keys = tuple(k for k in first["loc"] if k not in ("phantoms", "table"))
+        # pydantic names the kind of data that it tried between `data` and the key.
+        loc = first["loc"]
+        keys = tuple(
+            k
+            for before, k in zip((None, *loc), loc, strict=False)
+            if not (k in ("phantoms", *KINDS) and (before == "data" or isinstance(before, int)))
+        )
         name = ".".join(map(str, keys)) or "recipe"
         line = _line_of(tree, keys)
         found = first["input"] if first["type"] not in ("missing", "value_error") else None

@@ -85,13 +85,11 @@ def open_store(recipe: Recipe) -> VolumeStore:
         from napari_ct_assistant.training.phantom_store import PhantomStore
 
         return PhantomStore(folder, data.first_seed, data.count)
+    from napari_ct_assistant.training.datasets.reading import open_dataset
     from napari_ct_assistant.training.encoders import encoder_config
-    from napari_ct_assistant.training.table_store import TableStore
 
     config = encoder_config(recipe)
-    return TableStore(
-        folder, data.table, size=tuple(config.image_size), patch=tuple(config.patch_size)
-    )
+    return open_dataset(data, folder, config.image_size, config.patch_size)
 
 
 def _run(recipe: Recipe) -> None:
@@ -107,12 +105,16 @@ def _run(recipe: Recipe) -> None:
 
         language.run(recipe)
     else:
+        from napari_ct_assistant.training.leaks import RecipeLeaks
         from napari_ct_assistant.training.stages import align, ground, instruct, mae
 
         store = open_store(recipe)
+        leaks = RecipeLeaks(recipe, store)
+        leaks.check_patients()
         for number in store.fill():
             if number % 100 == 0 or number == len(store):
                 print(f"volumes: {number} of {len(store)}", flush=True)
+        leaks.check_scans()
         {"mae": mae, "ground": ground, "align": align, "instruct": instruct}[recipe.stage].run(
             recipe, store
         )

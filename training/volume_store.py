@@ -77,18 +77,3 @@ class VolumeStore(ABC):
 
     def _open(self, index: int) -> blosc2.NDArray:
         return blosc2.open(str(self.volume_file(index)), mode="r")
-
-
-def write_volume(file: Path, hu: NDArray[np.int16]) -> None:
-    """Write a prepared volume; the file appears only when it is whole."""
-    blosc2.set_nthreads(1)
-    partial = file.with_suffix(".part.b2nd")
-    partial.unlink(missing_ok=True)
-    blosc2.asarray(
-        np.ascontiguousarray(hu),
-        urlpath=str(partial),
-        mode="w",
-        chunks=tuple(min(n, size) for n, size in zip(hu.shape, (40, 80, 80), strict=True)),
-        cparams={"codec": blosc2.Codec.ZSTD, "clevel": 1, "nthreads": 1},
-    )
-    partial.replace(file)

@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from napari_ct_assistant.training.order import shuffled_index
+from napari_ct_assistant.training.volume_files import HU_RANGE
 from napari_ct_assistant.training.volume_store import VolumeStore
-
-HU_RANGE = (-1000.0, 1000.0)  # E3D-GPT
 
 
 def to_pixel_values(hu: NDArray[np.int16]) -> Tensor:

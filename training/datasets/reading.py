@@ -1,0 +1,96 @@
+"""From what a recipe says about its data to records and to a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_ct_assistant.training.datasets.amos_mm import read_amos_mm
+from napari_ct_assistant.training.datasets.bimcv_r import read_bimcv_r
+from napari_ct_assistant.training.datasets.ct_rate import read_ct_rate
+from napari_ct_assistant.training.datasets.files import Skips
+from napari_ct_assistant.training.datasets.m3d import read_m3d_cap, read_m3d_vqa
+from napari_ct_assistant.training.datasets.preparing import Box
+from napari_ct_assistant.training.datasets.record import ScanRecord
+from napari_ct_assistant.training.datasets.specs import (
+    AmosMmData,
+    BimcvRData,
+    CtRateData,
+    M3dCapData,
+    M3dVqaData,
+    ScanData,
+    SeveralData,
+    TableData,
+)
+from napari_ct_assistant.training.datasets.store import DatasetStore
+from napari_ct_assistant.training.datasets.table import read_table
+from napari_ct_assistant.training.recipe import RecipeError
+
+
+def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanRecord], Skips]:
+    """Return the scans that a recipe's `data` names, and what of them could not be read.
+
+    Raises
+    ------
+    RecipeError
+        If a file of the data set is not there or not of the known form, or a sample cannot
+        be read and the recipe does not say `unreadable: skip`.
+    """
+    if isinstance(data, SeveralData):
+        skips = skips or Skips(
+            "skip" if all(p.unreadable == "skip" for p in data.parts) else "error"
+        )
+        records = [record for part in data.parts for record in read_records(part, skips)[0]]
+        return records, skips
+    skips = skips or Skips(data.unreadable)
+    records = _read(data, skips)
+    if not records:
+        first = next((f"; the first: {n}: {r}" for n, r in skips.found.items()), "")
+        raise RecipeError(f"data.kind {data.kind}: no scan could be read{first}")
+    if data.questions:
+        # Imported here: most recipes have no such files.
+        from napari_ct_assistant.training.instructions.rows import add_questions
+
+        records = add_questions(records, data.questions)
+    return records[: data.limit], skips
+
+
+def _read(data: ScanData, skips: Skips) -> list[ScanRecord]:
+    match data:
+        case TableData():
+            return read_table(data)
+        case CtRateData():
+            return read_ct_rate(data, skips)
+        case BimcvRData():
+            return read_bimcv_r(data, skips)
+        case AmosMmData():
+            return read_amos_mm(data, skips)
+        case M3dCapData():
+            return read_m3d_cap(data, skips)
+        case M3dVqaData():
+            return read_m3d_vqa(data, skips)
+    raise RecipeError(f"data.kind {data.kind}: is read part by part")
+
+
+def box_of(data: ScanData, size: Sequence[int], patch: Sequence[int]) -> Box:
+    """Return the box that a recipe's data is brought to, for an encoder of this size.
+
+    Raises
+    ------
+    RecipeError
+        If the parts of several data sets are prepared differently.
+    """
+    parts = data.parts if isinstance(data, SeveralData) else (data,)
+    ways = {(part.preparation, part.spacing) for part in parts}
+    if len(ways) > 1:
+        raise RecipeError(f"data.parts: prepared differently ({sorted(map(str, ways))})")
+    preparation, spacing = ways.pop()
+    return Box(tuple(size), tuple(patch), preparation, spacing)
+
+
+def open_dataset(
+    data: ScanData, folder: Path, size: Sequence[int], patch: Sequence[int]
+) -> DatasetStore:
+    """Return the store of a recipe's data; nothing is prepared yet."""
+    records, skips = read_records(data)
+    return DatasetStore(folder, records, box_of(data, size, patch), skips)

@@ -1,0 +1,55 @@
+"""A hospital's own scans: a CSV with the columns `image` and `report`.
+
+Optional columns are `patient` (without it, each image counts as a patient of its own), `split`
+(train, validation or test) and any of the 18 findings with 0 or 1.
+"""
+
+from __future__ import annotations
+
+from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.training.datasets.files import read_rows
+from napari_ct_assistant.training.datasets.record import WHOLE, ScanRecord, one_line, patient_hash
+from napari_ct_assistant.training.datasets.specs import TableData
+from napari_ct_assistant.training.datasets.splits import keep_split
+from napari_ct_assistant.training.recipe import RecipeError
+
+NAME = "table"
+_SPLITS = ("train", "validation", "test")
+
+
+def read_table(data: TableData) -> list[ScanRecord]:
+    """Return the scans of a table, in its order.
+
+    Raises
+    ------
+    RecipeError
+        If the table is absent, lacks a column, or a row lacks its image or report.
+    """
+    table = data.table
+    records = []
+    for line, row in read_rows(table, ("image", "report") if data.reports else ("image",)):
+        image, report = row["image"].strip(), one_line(row.get("report"))
+        if not image or (data.reports and not report):
+            raise RecipeError(f"{table} row {line}: image or report is empty")
+        split = row.get("split", "").strip()
+        if split and split not in _SPLITS:
+            raise RecipeError(f"{table} row {line}: split {split!r} is none of {_SPLITS}")
+        labels = {name: row[name].strip() for name in FINDINGS if row.get(name, "").strip()}
+        if wrong := [name for name, value in labels.items() if value not in ("0", "1")]:
+            raise RecipeError(f"{table} row {line}: {wrong[0]} is {labels[wrong[0]]!r}, not 0 or 1")
+        path = (table.parent / image).resolve()
+        records.append(
+            ScanRecord(
+                # Another table's image of the same name is another scan.
+                dataset=f"{NAME} {table.parent.resolve()}",
+                name=image,
+                image=path,
+                patient=patient_hash(NAME, row.get("patient", "").strip() or str(path)),
+                split=split,
+                reports={WHOLE: report} if report else {},
+                labels={name: int(value) for name, value in labels.items()},
+            )
+        )
+    if not records:
+        raise RecipeError(f"{table}: no rows")
+    return keep_split(records, data.split, data.held_out)

@@ -1,0 +1,45 @@
+"""Prepared volumes as files: one lossless blosc2 array each, written whole or not at all.
+
+Nothing here imports torch: the processes that prepare volumes start in a moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import blosc2
+import numpy as np
+from numpy.typing import NDArray
+
+HU_RANGE = (-1000.0, 1000.0)  # E3D-GPT
+
+
+def write_volume(file: Path, hu: NDArray[np.int16]) -> None:
+    """Write a prepared volume; the file appears only when it is whole."""
+    blosc2.set_nthreads(1)
+    # Named by the process: two may prepare the same volume, and either result stands.
+    partial = file.with_suffix(f".{os.getpid()}.part.b2nd")
+    partial.unlink(missing_ok=True)
+    blosc2.asarray(
+        np.ascontiguousarray(hu),
+        urlpath=str(partial),
+        mode="w",
+        chunks=tuple(min(n, size) for n, size in zip(hu.shape, (40, 80, 80), strict=True)),
+        cparams={"codec": blosc2.Codec.ZSTD, "clevel": 1, "nthreads": 1},
+    )
+    partial.replace(file)
+
+
+def read_volume(file: Path) -> NDArray[np.int16]:
+    """Read a prepared volume whole, int16 [D, H, W]."""
+    return np.asarray(blosc2.open(str(file), mode="r")[:], dtype=np.int16)
+
+
+def voxel_digest(hu: NDArray[np.int16]) -> str:
+    """Return 32 hex digits that tell voxels [D, H, W] and their shape from any others."""
+    digest = hashlib.blake2b(np.asarray(hu.shape, "<i8").tobytes(), digest_size=16)
+    for plane in hu:
+        digest.update(np.ascontiguousarray(plane, dtype="<i2").data)
+    return digest.hexdigest()
