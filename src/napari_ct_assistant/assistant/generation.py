@@ -94,3 +94,20 @@ class Cancelled(StoppingCriteria):
 def stopping(cancel: threading.Event | None) -> StoppingCriteriaList:
     """Return the stopping criteria of one generation."""
     return StoppingCriteriaList([Cancelled(cancel)])
+
+
+@dataclass(frozen=True)
+class Said:
+    """The raw outcome of one generation; `ids` without the one that ends it."""
+
+    text: str
+    ids: list[int]
+    seconds_first_token: float
+    stopped: bool
+
+
+def eos_ids(model: Any, processor: Any) -> list[int]:
+    """Return the ids that end an answer."""
+    configured = model.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    return sorted({int(i) for i in [*ids, processor.tokenizer.eos_token_id] if i is not None})

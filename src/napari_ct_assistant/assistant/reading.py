@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from napari_ct_assistant.assistant.evidence import Evidence, trace
-from napari_ct_assistant.assistant.generation import CallbackStreamer, stopping
+from napari_ct_assistant.assistant.caution import look_at
+from napari_ct_assistant.assistant.evidence import Tracer, fill_cache, next_chances
+from napari_ct_assistant.assistant.generation import (
+    CallbackStreamer,
+    GenerationSettings,
+    Said,
+    eos_ids,
+    stopping,
+)
+from napari_ct_assistant.assistant.heat_map import Evidence, HeatMap
 from napari_ct_assistant.assistant.results import (
     Answer,
     FindingProbability,
@@ -23,15 +29,20 @@ from napari_ct_assistant.assistant.results import (
     ReportDraft,
     Sentence,
 )
-from napari_ct_assistant.assistant.sentences import split_sections, split_sentences
+from napari_ct_assistant.assistant.sentences import (
+    owners,
+    split_sections,
+    split_sentences,
+    token_spans,
+)
+from napari_ct_assistant.assistant.sizes import SCREEN_BATCH
 from napari_ct_assistant.findings import FINDINGS
-from napari_ct_assistant.volume import CTVolume, ModelGrid
+from napari_ct_assistant.volume import CTVolume
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.loading import Assistant
 
 OnText = Callable[[str], None]
-SCREEN_BATCH = 6  # questions at a time: a compromise between speed and cache copies
 
 
 class Reading:
@@ -84,21 +95,14 @@ class Reading:
             "encode": encoded - prepared,
             "prefix": time.perf_counter() - encoded,
         }
-        self.warnings = tuple(_look_at(assistant, volume, self.grid, self.vision_tokens[0]))
+        self.warnings = tuple(look_at(assistant, volume, self.grid, self.vision_tokens[0]))
 
     def use_image_tokens(self, image: Tensor) -> None:
         """Fill the cache that all questions share. image: [1, n, hidden_size]."""
         model = self._model()
         self.image_tokens = image
-        self._cache = DynamicCache(config=model.config.text_config)
-        with torch.no_grad():
-            prefix = torch.tensor([self._prefix], device=model.device)
-            model(
-                inputs_embeds=model.embed(prefix, image),
-                past_key_values=self._cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+        self._cache = fill_cache(model, self._prefix, image)
+        self._tracer = Tracer(self.assistant, self._prefix, self._cache, self.grid, self.volume)
 
     # ---- what a reader asks for
 
@@ -108,6 +112,7 @@ class Reading:
         on_text: OnText | None = None,
         cancel: threading.Event | None = None,
         evidence: bool = True,
+        settings: GenerationSettings | None = None,
     ) -> ReportDraft:
         """Draft the report.
 
@@ -119,6 +124,8 @@ class Reading:
             Set it to stop after the current token; what was written stands in the draft.
         evidence
             Also find, for each sentence, where in the scan it comes from.
+        settings
+            How the words are chosen, where not as the assistant does.
 
         Returns
         -------
@@ -128,19 +135,23 @@ class Reading:
         start = time.perf_counter()
         sections: dict[str, str] = {}
         sentences: list[Sentence] = []
+        heat: list[HeatMap | None] = []
         first, tokens, stopped, traced = 0.0, 0, False, 0.0
         several = len(processor.report_questions) > 1
         for name, question in processor.report_questions.items():
             if several and on_text is not None:
                 on_text(f"{name}: " if not sections else f"\n\n{name}: ")
-            said = self._generate(question, on_text, cancel)
+            ids = processor.question_ids(question)
+            said = self._generate(ids, on_text, cancel, settings)
             first = first or said.seconds_first_token
             tokens += len(said.ids)
             stopped |= said.stopped
             parts = {name: said.text.strip()} if several else split_sections(said.text, "Report")
             sections |= parts
             began = time.perf_counter()
-            sentences += self._sentences(question, said, parts, evidence and not stopped)
+            for sentence, found in self._sentences(ids, said, parts, evidence and not stopped):
+                sentences.append(sentence)
+                heat.append(found.heat)
             traced += time.perf_counter() - began
             if stopped:
                 break
@@ -162,8 +173,9 @@ class Reading:
             versions={
                 name: version(name) for name in ("napari-ct-assistant", "torch", "transformers")
             },
-            settings=vars(self.assistant.settings).copy(),
+            settings=vars(settings or self.assistant.settings).copy(),
             warnings=self.warnings,
+            heat=tuple(heat),
         )
 
     def ask(
@@ -173,16 +185,41 @@ class Reading:
         on_text: OnText | None = None,
         cancel: threading.Event | None = None,
         evidence: bool = True,
+        settings: GenerationSettings | None = None,
+        history: Sequence[tuple[str, str]] = (),
+        choices: Sequence[str] = (),
+        region: str = "",
     ) -> Answer:
-        """Answer a question about the scan; parameters as for `draft_report`."""
+        """Answer a question about the scan.
+
+        Parameters
+        ----------
+        on_text, cancel, evidence, settings
+            As for `draft_report`.
+        history
+            Earlier questions and answers, oldest first. Used where the model was made for
+            follow-up questions (`processor.follow_up`), as many as its context window holds;
+            `Answer.history_turns` says how many that were.
+        choices
+            Makes it a multiple-choice question.
+        region
+            A sentence about a region of the scan. Used where the model was made for it
+            (`processor.region_form`).
+        """
         question = " ".join(question.split())
         if not question:
             raise ValueError("the question is empty")
+        processor = self.assistant.processor
+        asked = processor.choices_question(question, choices) if choices else question
+        if region and processor.region_form:
+            asked = processor.region_form.format(question=asked, region=region)
         start = time.perf_counter()
-        said = self._generate(question, on_text, cancel)
-        found: Evidence | None = None
+        ids, turns = self._dialogue(history, asked)
+        said = self._generate(ids, on_text, cancel, settings)
+        found = Evidence()
         if evidence and said.ids and not said.stopped:
-            found = self._trace(question, said.ids, [(0, len(said.ids))])[0]
+            with self._busy:
+                found = self._tracer.trace(ids, said.ids, [(0, len(said.ids))])[0]
         return Answer(
             question=question,
             text=said.text.strip(),
@@ -191,10 +228,13 @@ class Reading:
             seconds_total=time.perf_counter() - start,
             tokens=len(said.ids),
             stopped=said.stopped,
-            support=found.support if found else None,
-            slice=found.slice if found else None,
-            ras=found.ras if found else None,
+            support=found.support,
+            slice=found.slice,
+            ras=found.ras,
             warnings=self.warnings + self._unjudged(question),
+            heat=found.heat,
+            history_turns=turns,
+            choices=self._weigh(ids, choices) if choices and not said.stopped else (),
         )
 
     def screen(self, *, cancel: threading.Event | None = None) -> list[FindingProbability]:
@@ -204,7 +244,6 @@ class Reading:
         answer, renormalised over the two. Cancelled, it returns what was asked so far.
         """
         model, processor = self._model(), self.assistant.processor
-        tokenizer = processor.tokenizer
         yes, no = (processor.answer_ids(word)[0] for word in ("Yes", "No"))
         if yes == no:
             raise ModelLoadError(
@@ -214,32 +253,51 @@ class Reading:
             processor.question_ids(processor.finding_question.format(finding=name.lower()))
             for name in FINDINGS
         ]
+        thresholds: dict[str, float] = getattr(model.config, "finding_thresholds", None) or {}
         results: list[FindingProbability] = []
-        with self._busy, torch.no_grad():
+        with self._busy:
             for begin in range(0, len(rows), SCREEN_BATCH):
                 if cancel is not None and cancel.is_set():
                     break
                 batch = rows[begin : begin + SCREEN_BATCH]
-                length = max(map(len, batch))
-                pad = tokenizer.pad_token_id or 0
-                # Padded on the right: each answer starts at its row's own end.
-                ids = torch.tensor([row + [pad] * (length - len(row)) for row in batch])
-                cache = copy.deepcopy(self._cache)
-                cache.batch_repeat_interleave(len(batch))
-                logits = model(
-                    input_ids=ids.to(model.device), past_key_values=cache, use_cache=True
-                ).logits
-                for i, row in enumerate(batch):
-                    pair = logits[i, len(row) - 1, [yes, no]].float()
-                    name = FINDINGS[begin + i]
+                seen, blind = (
+                    next_chances(model, cache, batch, [yes, no])[:, 0].tolist()
+                    for cache in (self._cache, self._tracer.blind_cache())
+                )
+                for name, probability, baseline in zip(
+                    FINDINGS[begin : begin + SCREEN_BATCH], seen, blind, strict=True
+                ):
                     results.append(
                         FindingProbability(
                             name,
-                            float(pair.softmax(0)[0]),
+                            probability,
                             judged=name not in self.assistant.info.untaught,
+                            baseline=baseline,
+                            threshold=float(thresholds.get(name, 0.5)),
                         )
                     )
         return results
+
+    def finding_evidence(self, name: str) -> Evidence:
+        """Return what speaks for "Yes" as the answer to one of the screen's questions."""
+        processor = self.assistant.processor
+        question = processor.question_ids(processor.finding_question.format(finding=name.lower()))
+        with self._busy:
+            return self._tracer.trace(question, processor.answer_ids("Yes")[:-1], [(0, 1)])[0]
+
+    def support(self, statements: Sequence[tuple[str, str]]) -> list[float]:
+        """Return how much the image supports statements, in nats.
+
+        Parameters
+        ----------
+        statements
+            Pairs of a question and what is said to it; one batch.
+        """
+        processor = self.assistant.processor
+        with self._busy:
+            return self._tracer.supports(
+                [(processor.question_ids(q), processor.answer_ids(a)[:-1]) for q, a in statements]
+            )
 
     # ---- how
 
@@ -260,10 +318,15 @@ class Reading:
         return self.assistant.model
 
     def _generate(
-        self, question: str, on_text: OnText | None, cancel: threading.Event | None
-    ) -> _Said:
+        self,
+        question: list[int],
+        on_text: OnText | None,
+        cancel: threading.Event | None,
+        settings: GenerationSettings | None,
+    ) -> Said:
         model, processor = self._model(), self.assistant.processor
-        ids = torch.tensor([self._prefix + processor.question_ids(question)], device=model.device)
+        settings = settings or self.assistant.settings
+        ids = torch.tensor([self._prefix + question], device=model.device)
         streamer = CallbackStreamer(processor.tokenizer, on_text)
         with self._busy:
             try:
@@ -274,105 +337,55 @@ class Reading:
                     streamer=streamer,
                     stopping_criteria=stopping(cancel),
                     pad_token_id=processor.tokenizer.pad_token_id,
-                    eos_token_id=_eos_ids(model, processor),
-                    **self.assistant.settings.to_generate(processor.max_new_tokens),
+                    eos_token_id=eos_ids(model, processor),
+                    **settings.to_generate(processor.max_new_tokens),
                 )
             finally:
                 beyond = self._cache.get_seq_length() - len(self._prefix)
                 if beyond > 0:
                     self._cache.crop(-beyond)
         answer = out[0, ids.shape[1] :].tolist()
-        ended = bool(answer) and answer[-1] in _eos_ids(model, processor)
-        return _Said(
+        ended = bool(answer) and answer[-1] in eos_ids(model, processor)
+        return Said(
             text=streamer.text,
             ids=answer[:-1] if ended else answer,
             seconds_first_token=streamer.seconds_first_token or 0.0,
             stopped=not ended and cancel is not None and cancel.is_set(),
         )
 
+    def _dialogue(self, history: Sequence[tuple[str, str]], question: str) -> tuple[list[int], int]:
+        """Return the ids of a question behind the turns that fit, and how many those are."""
+        processor = self.assistant.processor
+        turns = list(history) if processor.follow_up else []
+        window = getattr(self._model().config.text_config, "max_position_embeddings", None)
+        room = (window or 1 << 20) - len(self._prefix) - processor.max_new_tokens
+        while True:
+            ids = processor.dialogue_ids(turns, question)
+            if not turns or len(ids) <= room:
+                return ids, len(turns)
+            turns.pop(0)
+
+    def _weigh(self, question: list[int], choices: Sequence[str]) -> tuple[tuple[str, float], ...]:
+        """Return each choice with the chance of its letter as the answer's first token."""
+        processor = self.assistant.processor
+        letters = [processor.answer_ids(chr(ord("A") + i))[0] for i in range(len(choices))]
+        if len(set(letters)) < len(letters):
+            return ()
+        with self._busy:
+            chances = next_chances(self._model(), self._cache, [question], letters)[0]
+        return tuple(zip(choices, chances.tolist(), strict=True))
+
     def _sentences(
-        self, question: str, said: _Said, sections: dict[str, str], evidence: bool
-    ) -> list[Sentence]:
+        self, question: list[int], said: Said, sections: dict[str, str], evidence: bool
+    ) -> list[tuple[Sentence, Evidence]]:
         spans = split_sentences(said.text)
         texts = [" ".join(said.text[a:b].split()) for a, b in spans]
-        owners = _owners(texts, sections)
-        if not evidence or not spans:
-            return [Sentence(t, section=s) for t, s in zip(texts, owners, strict=True)]
-        token_spans = _token_spans(self.assistant.processor.tokenizer, said.ids, spans)
-        found = self._trace(question, said.ids, token_spans)
+        found = [Evidence()] * len(spans)
+        if evidence and spans:
+            where = token_spans(self.assistant.processor.tokenizer, said.ids, spans)
+            with self._busy:
+                found = self._tracer.trace(question, said.ids, where)
         return [
-            Sentence(t, section=s, support=e.support, slice=e.slice, ras=e.ras)
-            for t, s, e in zip(texts, owners, found, strict=True)
+            (Sentence(t, section=s, support=e.support, slice=e.slice, ras=e.ras), e)
+            for t, s, e in zip(texts, owners(texts, sections), found, strict=True)
         ]
-
-    def _trace(
-        self, question: str, answer: list[int], spans: list[tuple[int, int]]
-    ) -> list[Evidence]:
-        model = self._model()
-        context = self._prefix + self.assistant.processor.question_ids(question)
-        with self._busy:
-            return trace(model, self.image_tokens, context, answer, spans, self.grid, self.volume)
-
-
-class _Said:
-    """The raw outcome of one generation."""
-
-    def __init__(self, text: str, ids: list[int], seconds_first_token: float, stopped: bool):
-        self.text = text
-        self.ids = ids
-        self.seconds_first_token = seconds_first_token
-        self.stopped = stopped
-
-
-def _eos_ids(model: Any, processor: Any) -> list[int]:
-    configured = model.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    return sorted({int(i) for i in [*ids, processor.tokenizer.eos_token_id] if i is not None})
-
-
-def _owners(texts: list[str], sections: dict[str, str]) -> list[str]:
-    """Return the section that each sentence stands in, in the order of the text."""
-    owners, names = [], list(sections)
-    at = 0
-    for text in texts:
-        while at + 1 < len(names) and text not in " ".join(sections[names[at]].split()):
-            at += 1
-        owners.append(names[at] if names else "")
-    return owners
-
-
-def _token_spans(
-    tokenizer: Any, ids: list[int], spans: list[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """Turn character spans of the decoded text into token spans."""
-    ends = [len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))]
-    result = []
-    for begin, end in spans:
-        inside = [i for i, e in enumerate(ends) if begin < e <= end]
-        result.append((inside[0], inside[-1] + 1) if inside else (0, 0))
-    return result
-
-
-def _look_at(assistant: Assistant, volume: CTVolume, grid: ModelGrid, tokens: Tensor) -> list[str]:
-    """Say what a reader should know about this scan and this model."""
-    notes = []
-    box = [n * s for n, s in zip(grid.shape, grid.spacing, strict=True)]
-    scan = [n * s for n, s in zip(volume.shape, volume.spacing, strict=True)]
-    cut = [
-        f"{s:.0f} mm {axis} to {b:.0f} mm"
-        for axis, s, b in zip(
-            ("head to feet", "front to back", "right to left"), scan, box, strict=True
-        )
-        if s > b + 1
-    ]
-    if cut:
-        notes.append(f"The model sees the middle of this scan only: {', '.join(cut)}.")
-    if assistant.familiarity is not None:
-        distance = assistant.familiarity.distance(tokens)
-        if distance > 1:
-            trained = assistant.info.trained_on or "its training scans"
-            notes.append(
-                f"This scan is unlike what the model was trained on ({trained}): "
-                f"{distance:.1f} times the limit. Its statements may mean nothing here."
-            )
-    return notes

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from napari_ct_assistant.assistant.heat_map import HeatMap
 from napari_ct_assistant.model.errors import ModelLoadError as ModelLoadError
 
 Point = tuple[float, float, float]
@@ -31,6 +32,8 @@ class ModelInfo:
         Those of them that it was measured not to recognise.
     files : tuple of Path
         Its weight files.
+    skills : tuple of str
+        What else it was taught besides reports and questions: "explain", "shorten".
     """
 
     name: str
@@ -39,6 +42,7 @@ class ModelInfo:
     findings: tuple[str, ...] = ()
     untaught: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    skills: tuple[str, ...] = ()
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -82,6 +86,11 @@ class Sentence:
     slice: int | None = None
     ras: Point | None = None
 
+    @property
+    def unsupported(self) -> bool:
+        """Whether the sentence is no likelier with the image than without it."""
+        return self.support is not None and self.support <= 0
+
     def to_json(self) -> dict[str, Any]:
         """Return the sentence as plain values."""
         return asdict(self)
@@ -89,7 +98,10 @@ class Sentence:
 
 @dataclass(frozen=True)
 class ReportDraft:
-    """A drafted report. `str(draft)` is the whole text with the model's notice."""
+    """A drafted report. `str(draft)` is the whole text with the model's notice.
+
+    `heat` says for each of `sentences` where in the scan it comes from; it is not in the JSON.
+    """
 
     sections: dict[str, str]
     sentences: tuple[Sentence, ...]
@@ -101,6 +113,7 @@ class ReportDraft:
     versions: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    heat: tuple[HeatMap | None, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def text(self) -> str:
@@ -130,7 +143,11 @@ class ReportDraft:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer to a question, with its evidence (see `Sentence`)."""
+    """An answer to a question, with its evidence (see `Sentence`).
+
+    `history_turns` earlier questions were in the model's context. `choices` are those of a
+    multiple-choice question, each with its chance. `heat` is not in the JSON.
+    """
 
     question: str
     text: str
@@ -143,6 +160,14 @@ class Answer:
     slice: int | None = None
     ras: Point | None = None
     warnings: tuple[str, ...] = ()
+    heat: HeatMap | None = field(default=None, repr=False, compare=False)
+    history_turns: int = 0
+    choices: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether the answer is no likelier with the image than without it."""
+        return self.support is not None and self.support <= 0
 
     def __str__(self) -> str:
         return self.text
@@ -160,6 +185,8 @@ class Answer:
             "slice": self.slice,
             "ras": self.ras,
             "warnings": list(self.warnings),
+            "history_turns": self.history_turns,
+            "choices": [{"choice": text, "probability": p} for text, p in self.choices],
         }
 
 
@@ -168,12 +195,20 @@ class FindingProbability:
     """The model's own yes against no for one finding.
 
     `judged` is False where the model was measured not to recognise the finding: its
-    probability is then no statement about the scan.
+    probability is then no statement about the scan. `baseline` is the probability that the
+    model gives without an image, the same for every scan; from `threshold` on it says yes.
     """
 
     name: str
     probability: float
     judged: bool = True
+    baseline: float | None = None
+    threshold: float = 0.5
+
+    @property
+    def positive(self) -> bool:
+        """Whether the model says that the finding is there, and can judge it."""
+        return self.judged and self.probability >= self.threshold
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values."""

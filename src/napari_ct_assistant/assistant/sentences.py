@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _HEADINGS = (
     "clinical information",
@@ -46,3 +47,26 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     if text[start:].strip():
         spans.append((start, len(text.rstrip())))
     return spans
+
+
+def owners(texts: list[str], sections: dict[str, str]) -> list[str]:
+    """Return the section that each sentence stands in, in the order of the text."""
+    found, names = [], list(sections)
+    at = 0
+    for text in texts:
+        while at + 1 < len(names) and text not in " ".join(sections[names[at]].split()):
+            at += 1
+        found.append(names[at] if names else "")
+    return found
+
+
+def token_spans(
+    tokenizer: Any, ids: list[int], spans: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Turn character spans of the decoded text into token spans."""
+    ends = [len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))]
+    result = []
+    for begin, end in spans:
+        inside = [i for i, e in enumerate(ends) if begin < e <= end]
+        result.append((inside[0], inside[-1] + 1) if inside else (0, 0))
+    return result

@@ -57,12 +57,20 @@ class VolumeLanguageProcessor(ProcessorMixin):
         words and question are one text for the tokenizer.
     choices_form : str
         With {question} and {choices}: asks a multiple-choice question; M3D's form.
+    follow_up : str, optional
+        With {question}: the text of a later turn, behind the earlier turns each ended by EOS.
+        None for a model that was taught single questions only: each then stands alone.
+    region_form : str, optional
+        With {question} and {region}: asks about a region that the reader has drawn and that is
+        described in a sentence. None for a model that was not taught such questions.
     """
 
     # Also class attributes: an instance that was pickled before they were added has them.
     report_prompt: str | None = None
     image_splice: str = "ids"
     choices_form: str = "{question} Choices: {choices}"
+    follow_up: str | None = None
+    region_form: str | None = None
 
     def __init__(
         self,
@@ -85,6 +93,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
         report_prompt: str | None = None,
         image_splice: Literal["ids", "positional"] = "ids",
         choices_form: str = "{question} Choices: {choices}",
+        follow_up: str | None = None,
+        region_form: str | None = None,
     ):
         grid_of(size, patch)
         for text in filter(None, (prompt, report_prompt)):
@@ -111,6 +121,11 @@ class VolumeLanguageProcessor(ProcessorMixin):
         self.report_prompt = report_prompt
         self.image_splice = image_splice
         self.choices_form = choices_form
+        for name, form in (("follow_up", follow_up), ("region_form", region_form)):
+            if form is not None and "{question}" not in form:
+                raise ValueError(f"{name} needs {{question}}, got {form!r}")
+        self.follow_up = follow_up
+        self.region_form = region_form
         super().__init__(tokenizer)
 
     # ---- the scan
@@ -202,6 +217,26 @@ class VolumeLanguageProcessor(ProcessorMixin):
         before = self.prompt.split("{question}")[1][-1:] or "?"
         ids = self._ids_after(before, self.answer_prefix + answer)
         return [*ids, int(self.tokenizer.eos_token_id)]
+
+    def dialogue_ids(self, turns: Sequence[tuple[str, str]], question: str) -> list[int]:
+        """Ids of a question behind earlier turns of (question, answer), oldest first.
+
+        Raises
+        ------
+        ValueError
+            If there are turns but the model was made for single questions.
+        """
+        asked = [*(asked for asked, _ in turns), question]
+        if len(asked) > 1 and self.follow_up is None:
+            raise ValueError(
+                f"{len(turns)} earlier turn(s), but this model takes single questions only "
+                "(its processor has no follow_up)"
+            )
+        ids = self.question_ids(asked[0])
+        for (_, answer), later in zip(turns, asked[1:], strict=True):
+            text = str(self.follow_up).replace("{question}", later)
+            ids += self.answer_ids(answer) + self._ids(text)
+        return ids
 
     def choices_question(self, question: str, choices: Sequence[str]) -> str:
         """Return a multiple-choice question; the answer is "A. ..." with the choice's letter."""
