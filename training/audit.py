@@ -46,6 +46,7 @@ class Observations:
     probability: list[list[float]] = field(default_factory=list)
     patch: list[list[float]] = field(default_factory=list)
     blind: list[float] = field(default_factory=list)
+    thresholds: list[float] = field(default_factory=list)
     said: list[ParsedReport] = field(default_factory=list)
     present: list[frozenset[str]] = field(default_factory=list)
     places: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -57,11 +58,11 @@ class Observations:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, other: Observations) -> None:
-        """Take in what was seen of another phantom; the blind screen is the same for all."""
+        """Take in what was seen of another phantom; two lists are the same for all."""
         for name in fields(self):
             mine, theirs = getattr(self, name.name), getattr(other, name.name)
-            if name.name == "blind":
-                self.blind = theirs
+            if name.name in ("blind", "thresholds"):
+                setattr(self, name.name, theirs)
             elif isinstance(mine, list):
                 mine += theirs
             else:
@@ -133,7 +134,9 @@ def _observe(assistant: Assistant, seed: int) -> Observations:
     reading = assistant.read(phantom.volume)
     truth = draw_truth(seed)
     seen.truth.append([phantom.labels[name] for name in FINDINGS])
-    seen.probability.append([row.probability for row in reading.screen()])
+    rows = reading.screen()
+    seen.probability.append([row.probability for row in rows])
+    seen.thresholds = [row.threshold for row in rows]
     seen.patch.append(_patch_scores(assistant, reading))
     draft = reading.draft_report()
     seen.seconds.setdefault("encode", []).append(reading.seconds["encode"])
@@ -228,7 +231,7 @@ def figures(seen: Observations, first_seed: int, count: int) -> dict[str, Any]:
     truth = np.array(seen.truth, dtype=float)
     probability = np.array(seen.probability)
     patch = np.array(seen.patch)
-    rows = metrics.screen_table(truth, probability, FINDINGS)
+    rows = metrics.screen_table(truth, probability, FINDINGS, seen.thresholds)
     for f, row in enumerate(rows):
         scores = patch[:, f]
         row["patch_auroc"] = (

@@ -57,16 +57,19 @@ def _bacc_of(truth: Array, said: Array, drawn: NDArray[np.int64]) -> float:
     return rates(truth[drawn], said[drawn])["bacc"]
 
 
-def screen_table(truth: Array, probability: Array, names: Sequence[str]) -> list[dict[str, object]]:
-    """One row a finding. truth, probability: [phantoms, findings]."""
+def screen_table(
+    truth: Array, probability: Array, names: Sequence[str], thresholds: Sequence[float]
+) -> list[dict[str, object]]:
+    """One row a finding. truth, probability: [phantoms, findings]; thresholds: [findings]."""
     rows: list[dict[str, object]] = []
     for f, name in enumerate(names):
         y, p = truth[:, f], probability[:, f]
-        said = (p > 0.5).astype(float)
+        said = (p > thresholds[f]).astype(float)
         rows.append(
             {
                 "name": name,
                 "positives": int(y.sum()),
+                "threshold": float(thresholds[f]),
                 "auroc": auroc(y, p),
                 "auroc_95": interval(partial(_auroc_of, y, p), len(y)),
                 **rates(y, said),

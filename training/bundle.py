@@ -1,14 +1,18 @@
-"""From the last stage's folder to one that ships: half precision, with its familiarity."""
+"""From the last stage's folder to one that ships: half precision, familiarity, thresholds."""
 
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from napari_ct_assistant.assistant import load_assistant
+from napari_ct_assistant.assistant import Assistant, load_assistant
 from napari_ct_assistant.assistant.familiarity import Familiarity, summary
 from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
@@ -16,10 +20,11 @@ from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.audit_metrics import auroc
 from napari_ct_assistant.training.phantoms import make_phantom
 from napari_ct_assistant.training.recipe import Recipe
+from napari_ct_assistant.training.seeds import SELECTION_SEEDS
+from napari_ct_assistant.training.stages.ground import operating_point
 from napari_ct_assistant.training.token_cache import TokenCache
 from napari_ct_assistant.training.volume_store import VolumeStore
 
-SELECTION_SEEDS = range(500_000, 500_060)  # neither trained on nor audited
 CLAIMED_AUROC = 0.75
 
 
@@ -44,7 +49,9 @@ def bundle(recipe: Recipe, store: VolumeStore) -> Path:
     model.generation_config.update(do_sample=False, max_new_tokens=processor.max_new_tokens)
     model.half().save_pretrained(target)
     processor.save_pretrained(target)
-    model.config.untaught_findings = find_untaught(target)
+    truth, probability = screen_selection(target)
+    model.config.untaught_findings = find_untaught(truth, probability)
+    model.config.finding_thresholds = find_thresholds(truth, probability)
     model.config.save_pretrained(target)
     facts = {
         "command": "ct-assistant train demo",
@@ -61,16 +68,52 @@ def bundle(recipe: Recipe, store: VolumeStore) -> Path:
     return target
 
 
-def find_untaught(folder: Path) -> list[str]:
-    """Return the findings that a model's screen does not tell apart well enough to claim."""
-    assistant = load_assistant(folder)
-    truth, said = [], []
-    for seed in SELECTION_SEEDS:
-        phantom = make_phantom(seed)
-        truth.append([phantom.labels[name] for name in FINDINGS])
-        said.append([row.probability for row in assistant.read(phantom.volume).screen()])
-    y, p = np.array(truth, dtype=float), np.array(said)
-    return [name for f, name in enumerate(FINDINGS) if not auroc(y[:, f], p[:, f]) >= CLAIMED_AUROC]
+def screen_selection(folder: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Screen the phantoms set apart for choices. Returns truth and probabilities [phantoms, 18]."""
+    with ProcessPoolExecutor(
+        os.cpu_count() or 1,
+        mp_context=get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(folder,),
+    ) as pool:
+        pairs = list(pool.map(_screen, SELECTION_SEEDS))
+    truth, said = (np.array(column) for column in zip(*pairs, strict=True))
+    return truth.astype(bool), said.astype(np.float64)
+
+
+_worker: dict[str, Assistant] = {}
+
+
+def _start_worker(folder: Path) -> None:
+    torch.set_num_threads(1)
+    _worker["assistant"] = load_assistant(folder, device="cpu")
+
+
+def _screen(seed: int) -> tuple[list[int], list[float]]:
+    phantom = make_phantom(seed)
+    rows = _worker["assistant"].read(phantom.volume).screen()
+    return [phantom.labels[name] for name in FINDINGS], [row.probability for row in rows]
+
+
+def find_thresholds(truth: NDArray[np.bool_], probability: NDArray[np.float64]) -> dict[str, float]:
+    """Return the probability of each finding with the best balanced accuracy."""
+    thresholds = {}
+    for name, present, p in zip(FINDINGS, truth.T, probability.T, strict=True):
+        if present.any() and not present.all():
+            p = np.clip(p, 1e-9, 1 - 1e-9)
+            cut, _ = operating_point(np.log(p / (1 - p)), present)
+            thresholds[name] = round(float(1 / (1 + np.exp(-cut))), 6)
+    return thresholds
+
+
+def find_untaught(truth: NDArray[np.bool_], probability: NDArray[np.float64]) -> list[str]:
+    """Return the findings that a screen does not tell apart well enough to claim."""
+    y = truth.astype(float)
+    return [
+        name
+        for f, name in enumerate(FINDINGS)
+        if not auroc(y[:, f], probability[:, f]) >= CLAIMED_AUROC
+    ]
 
 
 def _made(folder: Path) -> Path:

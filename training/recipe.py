@@ -67,6 +67,8 @@ class Ground(_Strict):
     negative_weight: float = Field(8.0, gt=0)
     ring_weight: float = Field(0.25, ge=0)
     volume_weight: float = Field(0.5, ge=0)
+    # Volumes on which each finding's operating point is set at the end; 0 leaves it.
+    operating_points: int = Field(0, ge=0)
 
 
 class Perceiver(_Strict):
@@ -136,7 +138,7 @@ class Training(_Strict):
 class Recipe(_Strict):
     """One stage."""
 
-    stage: Literal["mae", "ground", "language", "align", "instruct"]
+    stage: Literal["mae", "ground", "language", "maps", "align", "instruct"]
     seed: int = 0
     root: Path = Path("runs")
     output: Path
@@ -161,9 +163,9 @@ class Recipe(_Strict):
     def _needs(self) -> Recipe:
         if self.stage in ("mae", "ground") and self.encoder is None:
             raise ValueError(f"stage {self.stage} needs `encoder`")
-        if self.stage == "align" and (self.encoder is None or self.model is None):
+        if self.stage in ("maps", "align") and (self.encoder is None or self.model is None):
             raise ValueError(
-                "stage align needs `encoder` and `model` (the language model's folder)"
+                f"stage {self.stage} needs `encoder` and `model` (the language model's folder)"
             )
         if self.stage == "instruct" and self.model is None:
             raise ValueError("stage instruct needs `model` (what stage align wrote)")

@@ -17,6 +17,7 @@ DEMO_CHAIN = (
     "demo/ground",
     "demo/language",
     "demo/language_scattered",
+    "demo/maps",
     "demo/align",
     "demo/instruct",
 )
@@ -30,7 +31,7 @@ def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None
     Parameters
     ----------
     stage
-        mae, ground, language, align, instruct, or demo.
+        mae, ground, language, maps, align, instruct, or demo.
     recipe
         A YAML file or the name of a bundled recipe; ignored for demo.
     overrides
@@ -106,7 +107,7 @@ def _run(recipe: Recipe) -> None:
         language.run(recipe)
     else:
         from napari_ct_assistant.training.leaks import RecipeLeaks
-        from napari_ct_assistant.training.stages import align, ground, instruct, mae
+        from napari_ct_assistant.training.stages import align, ground, instruct, mae, maps
 
         store = open_store(recipe)
         leaks = RecipeLeaks(recipe, store)
@@ -115,9 +116,8 @@ def _run(recipe: Recipe) -> None:
             if number % 100 == 0 or number == len(store):
                 print(f"volumes: {number} of {len(store)}", flush=True)
         leaks.check_scans()
-        {"mae": mae, "ground": ground, "align": align, "instruct": instruct}[recipe.stage].run(
-            recipe, store
-        )
+        stages = {"mae": mae, "ground": ground, "maps": maps, "align": align, "instruct": instruct}
+        stages[recipe.stage].run(recipe, store)
     seconds = round(time.monotonic() - start)
     done.write_text(f"{seconds} s\n")
     print(f"{recipe.output}: finished in {seconds} s", flush=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_ct_assistant.model.configuration import VisionConfig3D
 from napari_ct_assistant.training.conversation import Turn
 from napari_ct_assistant.training.recipe import Conversation
 from napari_ct_assistant.training.token_cache import TokenCache
@@ -23,6 +26,8 @@ class StoreConversations:
         The encoder's tokens of each scan.
     text_only : bool
         Without a cache: leave the scan out instead of giving its voxels.
+    maps_for : VisionConfig3D, optional
+        Give the true map of findings in the form of this encoder's tokens (stage `maps`).
     """
 
     def __init__(
@@ -32,11 +37,13 @@ class StoreConversations:
         cache: TokenCache | None = None,
         *,
         text_only: bool = False,
+        maps_for: VisionConfig3D | None = None,
     ):
         self.store = store
         self.settings = settings
         self.cache = cache
         self.text_only = text_only
+        self.maps_for = maps_for
 
     def __len__(self) -> int:
         return len(self.store)
@@ -53,6 +60,18 @@ class StoreConversations:
         """Return `vision_tokens` [N, C], `pixel_values` [1, D, H, W], or nothing."""
         if self.cache is not None:
             return {"vision_tokens": self.cache[index]}
+        if self.maps_for is not None:
+            return {"vision_tokens": map_tokens(self.store.patch_labels(index), self.maps_for)}
         if self.text_only:
             return {}
         return {"pixel_values": to_pixel_values(self.store.volume(index))}
+
+
+def map_tokens(patch_labels: NDArray[np.uint8], config: VisionConfig3D) -> Tensor:
+    """Return what an encoder that sees everything would give: no features, certain findings.
+
+    patch_labels: [findings, d, h, w], 0 or 1 -> float32 [d*h*w, output_size]
+    """
+    labels = torch.from_numpy(patch_labels.astype(np.float32)).flatten(1).T
+    features = torch.zeros(len(labels), config.hidden_size)
+    return torch.cat([features, config.concept_scale * labels], dim=1)

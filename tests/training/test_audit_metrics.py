@@ -41,7 +41,7 @@ def test_finding_sets() -> None:
 
 def test_a_constant_screen_is_at_chance() -> None:
     truth = np.array([[0, 1], [1, 0], [1, 1.0]])
-    rows = metrics.screen_table(truth, np.full((3, 2), 0.9), ("a", "b"))
+    rows = metrics.screen_table(truth, np.full((3, 2), 0.9), ("a", "b"), (0.5, 0.95))
     assert [row["auroc"] for row in rows] == [0.5, 0.5]
     assert [row["bacc"] for row in rows] == [0.5, 0.5]
     assert metrics.mean_over(rows, "auroc") == 0.5

@@ -29,15 +29,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     common = [f"root={root}", *COMMON]
     run_stage("mae", "demo/mae", [*common, "training.samples=4", f"encoder={SMALL_ENCODER}"])
     run_stage("ground", "demo/ground_crops", [*common, "training.samples=8"])
-    run_stage("ground", "demo/ground", [*common, "training.samples=2"])
+    run_stage("ground", "demo/ground", [*common, "training.samples=2", "ground.operating_points=2"])
     run_stage("language", "demo/language", [*common, "training.samples=8", "language.texts=40"])
     run_stage("language", "demo/language_scattered", [*common, "training.samples=2"])
+    run_stage("maps", "demo/maps", [*common, "training.samples=4", f"encoder={SMALL_ENCODER}"])
     run_stage("align", "demo/align", [*common, "training.samples=4"])
     return root
 
 
 def test_stages_write_their_losses(runs: Path) -> None:
-    for stage in ("1-mae", "2-ground-crops", "3-ground", "5-language-scattered", "6-align"):
+    for stage in (
+        "1-mae",
+        "2-ground-crops",
+        "3-ground",
+        "5-language-scattered",
+        "6-maps",
+        "7-align",
+    ):
         losses = json.loads((runs / stage / "losses.json").read_text())
         assert losses, stage
         assert all(row["loss"] > 0 for row in losses)
@@ -48,16 +56,16 @@ def test_ground_changes_the_encoder_and_align_does_not(runs: Path) -> None:
     mae = VisionTransformer3D.from_pretrained(runs / "1-mae").state_dict()
     ground = VisionTransformer3D.from_pretrained(runs / "3-ground").state_dict()
     assert any(not torch.equal(mae[k], ground[k]) for k in mae)
-    aligned = weights(runs / "6-align")
+    aligned = weights(runs / "7-align")
     for name, tensor in ground.items():
         assert torch.equal(tensor, aligned[f"vision_tower.{name}"]), name
 
 
 def test_a_finished_stage_is_kept(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = (runs / "6-align" / "model.safetensors").read_bytes()
+    before = (runs / "7-align" / "model.safetensors").read_bytes()
     run_stage("align", "demo/align", [f"root={runs}", *COMMON, "training.samples=4"])
     assert "finished before" in capsys.readouterr().out
-    assert (runs / "6-align" / "model.safetensors").read_bytes() == before
+    assert (runs / "7-align" / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize("lora", [None, "{r: 4, alpha: 8, dropout: 0.1}"])
@@ -69,7 +77,7 @@ def test_instruct_trains_the_language_side_only(
     # Once from cached tokens, once from voxels.
     options.append(f"conversation.cache_tokens={'false' if lora else 'true'}")
     run_stage("instruct", "demo/instruct", options + ([f"lora={lora}"] if lora else []))
-    before, after = weights(runs / "6-align"), weights(output)
+    before, after = weights(runs / "7-align"), weights(output)
     assert before.keys() == after.keys()
     changed = {k for k in before if not torch.equal(before[k], after[k])}
     assert {k.split(".")[0] for k in changed} == {"projector", "language_model"}

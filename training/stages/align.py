@@ -5,6 +5,8 @@ Encoder and language model are frozen; only the perceiver is trained.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
@@ -13,6 +15,7 @@ from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import ConvolutionPerceiver
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.recipe import Recipe, RecipeError
 from napari_ct_assistant.training.stages.instruct import train_conversations
@@ -21,11 +24,16 @@ from napari_ct_assistant.training.volume_store import VolumeStore
 
 
 def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
-    """Put an encoder, a fresh perceiver and a causal language model together."""
+    """Put an encoder, a fresh perceiver and a causal language model together.
+
+    A `model` that has a perceiver already (stage `maps`) keeps it and gets the encoder.
+    """
     encoder = build_encoder(recipe)
     assert recipe.model is not None  # noqa: S101  checked with the recipe
     local = recipe.path(recipe.model)
     source = str(local if local.is_dir() else recipe.model)
+    if (local / "processor_config.json").is_file():
+        return _with_encoder(local, encoder)
     try:
         language_model = AutoModelForCausalLM.from_pretrained(
             source, revision=recipe.language.revision
@@ -68,6 +76,20 @@ def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcess
     return model, processor
 
 
+def _with_encoder(
+    folder: Path, encoder: VisionTransformer3D
+) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
+    """Return the model in `folder` with this encoder's weights."""
+    model = VolumeLanguageModel.from_pretrained(folder)
+    try:
+        model.vision_tower.load_state_dict(encoder.state_dict())
+    except RuntimeError:
+        raise RecipeError(
+            f"encoder: its sizes are not those of the encoder that {folder.name} was made for"
+        ) from None
+    return model, VolumeLanguageProcessor.from_pretrained(folder)
+
+
 def start_at_words(model: VolumeLanguageModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Let the perceiver start by saying each patch-level finding in the language model's words.
 
@@ -90,7 +112,7 @@ def start_at_words(model: VolumeLanguageModel, tokenizer: PreTrainedTokenizerBas
     weight = perceiver.convolution.weight.data  # [outputs, inputs, k, k, k]
     typical = embeddings.norm(dim=1).mean() / embeddings.shape[1] ** 0.5
     fan_in = vision.hidden_size * perceiver.kernel**3
-    torch.nn.init.normal_(weight, std=0.3 * float(typical) / fan_in**0.5)
+    torch.nn.init.normal_(weight, std=0.1 * float(typical) / fan_in**0.5)
     for number, name in enumerate(FINDINGS):
         ids = tokenizer(f" {name.lower()}", add_special_tokens=False)["input_ids"]
         word = embeddings[ids].mean(0) / vision.concept_scale

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
@@ -19,7 +21,7 @@ from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.recipe import Ground, Recipe, RecipeError
 from napari_ct_assistant.training.trainer import finish, train
 from napari_ct_assistant.training.volume_store import VolumeStore
-from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset
+from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset, to_pixel_values
 
 
 class GroundingModel(nn.Module):
@@ -105,6 +107,55 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
     return (positive + negative_weight * negative).mean()
 
 
+def set_operating_points(model: GroundingModel, store: VolumeStore, count: int) -> None:
+    """Shift and stretch each finding's patch logits, so that 0 parts scans with it from others.
+
+    The patch loss asks for the right order, not for probabilities near 0 and 1: 18 findings at
+    0.1 in each of 8 merged patches would drown the one at 0.9 in an image token. Absorbed in the
+    head's weights, so the network stays what it was.
+
+    Parameters
+    ----------
+    model : GroundingModel
+    store : VolumeStore
+    count : int
+        Volumes from the first on that are scored.
+    """
+    encoder, head = model.encoder.eval(), model.concepts
+    scores, present = [], []
+    for index in range(count):
+        pixels = to_pixel_values(store.volume(index))[None].to(encoder.device)
+        with torch.inference_mode():
+            logits = head(encoder.encode(encoder.embed(pixels)))[0]
+        scores.append(logits.amax(0).cpu().numpy())
+        present.append(store.patch_labels(index).any(axis=(1, 2, 3)))
+    for finding, (score, label) in enumerate(
+        zip(np.array(scores).T, np.array(present).T, strict=True)
+    ):
+        if label.any() and not label.all():
+            threshold, slope = operating_point(score, label)
+            with torch.no_grad():
+                head.weight[finding] *= slope
+                head.bias[finding] = slope * (head.bias[finding] - threshold)
+
+
+def operating_point(score: NDArray[np.float64], present: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the threshold of the best balanced accuracy, and a slope that makes negatives small.
+
+    score, present: [n], the highest patch logit of each scan, and whether it shows the finding.
+    The slope puts the median scan without the finding at a logit of -3 or below, within 1 to 8.
+    """
+    cuts = np.sort(score)
+    cuts = (cuts[1:] + cuts[:-1]) / 2
+    above = score[None] > cuts[:, None]
+    accuracy = above[:, present].mean(1) - above[:, ~present].mean(1)
+    # Several cuts may be as good: the middle one is farthest from both.
+    best = np.flatnonzero(accuracy >= accuracy.max() - 1e-9)
+    threshold = float(cuts[best[len(best) // 2]])
+    gap = threshold - float(np.median(score[~present]))
+    return threshold, float(np.clip(3.0 / max(gap, 1e-6), 1.0, 8.0))
+
+
 def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train the patch-level findings and write the encoder."""
     torch.manual_seed(recipe.seed)
@@ -117,6 +168,8 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
         patch = tuple(encoder.config.patch_size)
         dataset = CropDataset(store, samples, recipe.seed, patch, recipe.ground.crop)
     trainer = train(recipe, model, dataset)
+    if recipe.ground.operating_points:
+        set_operating_points(model, store, min(recipe.ground.operating_points, len(store)))
     encoder.requires_grad_(True)
     encoder.save_pretrained(recipe.folder)
     finish(recipe, trainer)

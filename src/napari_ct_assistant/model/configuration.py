@@ -9,6 +9,7 @@ What the papers leave open is a field here with a stated default.
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -146,6 +147,10 @@ class VolumeLanguageConfig(PreTrainedConfig):
         What the weights have seen, and the sentence that goes with everything they say.
     untaught_findings : list of str
         Findings that the model was measured not to recognise: it does not judge them.
+    finding_thresholds : dict of str to float
+        Probability in the screen from which a finding counts as present; 0.5 where not given.
+    skills : list of str
+        What it was taught besides reports and questions: "explain", "shorten" (a passage).
     format_version : int
         Of the model folder (docs/model-folder.md); a newer one than ours is refused.
     """
@@ -169,6 +174,8 @@ class VolumeLanguageConfig(PreTrainedConfig):
     trained_on: str = ""
     notice: str = ""
     untaught_findings: list[str] | tuple[str, ...] = ()
+    finding_thresholds: dict[str, float] = field(default_factory=dict)
+    skills: list[str] | tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -86,10 +86,10 @@ def demo_vision(**changes: Any) -> VisionConfig3D:
         "stem": "convolution",
         # Pixel value 0 is -1000 HU and 1 is +1000 HU: all, lung, soft tissue.
         "stem_windows": ((0.0, 1.0), (0.0, 0.35), (0.4, 0.65)),
-        "stem_channels": (8, 16, 48, 96),
-        "stem_depths": (1, 2, 2, 1),
+        "stem_channels": (16, 32, 64, 96),
+        "stem_depths": (1, 2, 3, 2),
         "num_concepts": len(FINDINGS),
-        "concept_scale": 16.0,
+        "concept_scale": 1.0,
     }
     return VisionConfig3D(**(settings | changes))
 

@@ -1,0 +1,36 @@
+"""Stage `maps`: the language model learns to read findings and their places from true maps.
+
+Not in the papers; for a language model without pre-training. Where the encoder's tokens will
+stand, each patch says with certainty which findings lie in it. Reading and locating are so
+learned without the encoder's mistakes, and without rendering or encoding anything; stage
+`align` then puts the real encoder in.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from napari_ct_assistant.training.conversation import Collator, ConversationDataset
+from napari_ct_assistant.training.recipe import Recipe
+from napari_ct_assistant.training.stages.align import assemble
+from napari_ct_assistant.training.store_conversations import StoreConversations
+from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.volume_store import VolumeStore
+
+
+def run(recipe: Recipe, store: VolumeStore) -> None:
+    """Train perceiver and language model on true maps and write the model."""
+    torch.manual_seed(recipe.seed)
+    model, processor = assemble(recipe)
+    model.requires_grad_(True)
+    model.vision_tower.requires_grad_(False)
+    source = StoreConversations(store, recipe.conversation, maps_for=model.config.vision_config)
+    dataset = ConversationDataset(
+        source, processor, recipe.conversation, recipe.training.samples, recipe.seed
+    )
+    collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
+    trainer = train(recipe, model, dataset, collate)
+    model.requires_grad_(True)
+    model.save_pretrained(recipe.folder)
+    processor.save_pretrained(recipe.folder)
+    finish(recipe, trainer)
