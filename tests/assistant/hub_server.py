@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import huggingface_hub
+import pytest
+
 LARGE = (".safetensors", ".bin")
+PIECE = 64 * 1024
 
 
 class Hub:
@@ -22,6 +28,8 @@ class Hub:
         self.requests: list[tuple[str, str, str | None]] = []  # method, file, range
         self.cut_after: int | None = None  # bytes of a large file after which the line drops
         self.corrupt: set[str] = set()
+        self.asked = 0  # requests of any kind
+        self.piece_seconds = 0.0  # between two pieces of a large file
         self.url = ""
 
     def entry(self, name: str) -> dict[str, Any]:
@@ -59,6 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
         hub = self.hub
+        hub.asked += 1
         if path.startswith(f"api/models/{hub.repo}"):
             rest = path.removeprefix(f"api/models/{hub.repo}").strip("/")
             revision = rest.partition("/")[2] or "main"
@@ -107,7 +116,16 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.close_connection = True
             return
-        self.wfile.write(content[begin:])
+        if not (hub.piece_seconds and name.endswith(LARGE)):
+            self.wfile.write(content[begin:])
+            return
+        try:
+            for start in range(begin, len(content), PIECE):
+                self.wfile.write(content[start : start + PIECE])
+                self.wfile.flush()
+                time.sleep(hub.piece_seconds)
+        except OSError:  # the client went away
+            self.close_connection = True
 
 
 @contextmanager
@@ -124,3 +142,28 @@ def serve(hub: Hub) -> Iterator[Hub]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def use_cache(patch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Make the hub's client keep its files in `cache`."""
+    for module in (
+        "constants",
+        "_snapshot_download.constants",
+        "file_download.constants",
+        "utils._cache_manager",
+    ):
+        patch.setattr(f"huggingface_hub.{module}.HF_HUB_CACHE", str(cache), raising=False)
+
+
+@contextmanager
+def client_of(hub: Hub, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Serve a hub, and make the hub's client ask it."""
+    constants = huggingface_hub.constants
+    with serve(hub):
+        patch.setattr(constants, "ENDPOINT", hub.url)
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        huggingface_hub.close_session()
+        yield hub
+        huggingface_hub.close_session()

@@ -22,7 +22,7 @@ from napari_ct_assistant.assistant.download import (
     plan_download,
 )
 from napari_ct_assistant.cli import app
-from tests.assistant.hub_server import Hub, serve
+from tests.assistant.hub_server import Hub, client_of, use_cache
 from tests.tiny_model import save_tiny_model
 
 REPO = "somebody/ct-reader"
@@ -40,13 +40,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty cache that the hub's client uses."""
-    for module in ("constants", "_snapshot_download.constants", "file_download.constants"):
-        monkeypatch.setattr(
-            f"huggingface_hub.{module}.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False
-        )
-    monkeypatch.setattr(
-        "huggingface_hub.utils._cache_manager.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False
-    )
+    use_cache(monkeypatch, tmp_path / "hub")
     return tmp_path / "hub"
 
 
@@ -60,17 +54,8 @@ def hub(untrained: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         "onnx/model.safetensors": b"x" * 100,
         "README.md": b"# A model",
     }
-    with serve(Hub(REPO, files, COMMIT)) as hub:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(
-            huggingface_hub.constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            hub.url + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        huggingface_hub.close_session()
+    with client_of(Hub(REPO, files, COMMIT), monkeypatch) as hub:
         yield hub
-        huggingface_hub.close_session()
 
 
 def large(hub: Hub) -> tuple[str, bytes]:

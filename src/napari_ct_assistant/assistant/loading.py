@@ -147,16 +147,7 @@ def load_assistant(
             offload=device_map is not None,
             tokens=processor.num_visual_tokens + QUESTION_TOKENS + processor.max_new_tokens,
         )
-        network = VolumeLanguageModel.from_pretrained(
-            folder,
-            config=config,
-            dtype=precision,
-            use_safetensors=True,
-            local_files_only=True,
-            **how,
-        )
-        if not how:
-            network = network.to(place)
+        network = _network(folder, config, precision, place, how)
     except ModelLoadError:
         raise
     except torch.OutOfMemoryError as error:
@@ -196,6 +187,25 @@ def load_assistant(
     return Assistant(
         network, processor, info, familiarity=Familiarity.load(folder), settings=settings
     )
+
+
+def _network(
+    folder: Path,
+    config: VolumeLanguageConfig,
+    dtype: torch.dtype,
+    place: torch.device,
+    how: dict[str, Any],
+) -> VolumeLanguageModel:
+    """Build the network; a frame of its own, so that a load cut short keeps no tensor."""
+    network = VolumeLanguageModel.from_pretrained(
+        folder,
+        config=config,
+        dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        **how,
+    )
+    return network if how else network.to(place)
 
 
 @dataclass(frozen=True)

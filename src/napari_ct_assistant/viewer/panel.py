@@ -47,14 +47,13 @@ class CTAssistantPanel(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._preferences = load_preferences()
-        self._device = self._preferences.device
         self._draft_next = False
         self._attached = self._met_window = False
 
         self.scans = ScanPicker(napari_viewer)
         self.banner = WarningBanner()
         self.view = ViewBar(napari_viewer, self._preferences)
-        self.models = ModelPicker(self._preferences.model)
+        self.models = ModelPicker(self._preferences.model, self._preferences.device)
         self.actions_row = ActionRow()
         self.transcript = Transcript()
         self.findings = FindingsTable()
@@ -62,6 +61,7 @@ class CTAssistantPanel(QWidget):
         self.ask_row = AskRow()
         self.status = StatusLine()
         self.conversation = Conversation(ReadingRoom(load), self.transcript, self)
+        self.models.join(self.conversation.jobs)
         self._lay_out()
         self._connect()
         self._wear_theme()
@@ -191,7 +191,7 @@ class CTAssistantPanel(QWidget):
         if self.conversation.jobs.busy:
             self.status.say(BUSY)
             return False
-        job = Job(kind, volume, self.models.model, self._device, question)
+        job = Job(kind, volume, self.models.model, self.models.options, question)
         if kind != "screen":
             self.tabs.setCurrentWidget(self.transcript)
         return self.conversation.start(job, layer.name)

@@ -11,28 +11,39 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_ct_assistant.assistant.options import BEST, LoadOptions, NoRoomError
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import (
         Answer,
         Assistant,
         FindingProbability,
+        GenerationSettings,
         ModelInfo,
         Reading,
         ReportDraft,
     )
+    from napari_ct_assistant.assistant.heat_map import Evidence
     from napari_ct_assistant.volume import CTVolume
 
-Kind = Literal["report", "ask", "screen"]
+Kind = Literal["report", "ask", "screen", "rewrite", "evidence"]
 KEPT_READINGS = 3
 
 
-def load_real(model: str, *, device: str | None = None) -> Assistant:
+def load_real(model: str, **options: Any) -> Assistant:
     """Load a model; the import of torch happens here, in the worker thread."""
     from napari_ct_assistant.assistant import load_assistant
 
-    return load_assistant(model, device=device)
+    return load_assistant(model, **options)
+
+
+def sampled() -> GenerationSettings:
+    """Return settings under which a second answer can differ from the first."""
+    from napari_ct_assistant.assistant import GenerationSettings
+
+    return GenerationSettings(temperature=0.7, top_p=0.9)
 
 
 class StoppedError(Exception):
@@ -46,8 +57,15 @@ class Job:
     kind: Kind
     volume: CTVolume
     model: str
-    device: str | None = None
+    options: LoadOptions = BEST
     question: str = ""
+    # Earlier questions and answers, oldest first.
+    history: tuple[tuple[str, str], ...] = ()
+    choices: tuple[str, ...] = ()
+    # A sentence about the region that the reader has drawn.
+    region: str = ""
+    # Sampled instead of the likeliest words: what "again" means.
+    sample: bool = False
     cancel: threading.Event = field(default_factory=threading.Event)
 
 
@@ -55,7 +73,7 @@ class Job:
 class Outcome:
     """What came of a job: its result and how fast the text came."""
 
-    result: ReportDraft | Answer | list[FindingProbability]
+    result: ReportDraft | Answer | list[FindingProbability] | Evidence
     info: ModelInfo
     device: str
     warnings: tuple[str, ...] = ()
@@ -75,14 +93,17 @@ class ReadingRoom:
     Parameters
     ----------
     load : callable, optional
-        Called as ``load(model, device=device)`` to get an `Assistant`.
+        Called as ``load(model, device=device)``, with the other load options that were chosen,
+        to get an `Assistant`.
     """
 
     def __init__(self, load: Callable[..., Assistant] = load_real) -> None:
         self._load = load
         self._lock = threading.Lock()
-        self._loaded: tuple[str, str | None] | None = None
+        self._loaded: tuple[str, LoadOptions] | None = None
         self._assistant: Assistant | None = None
+        # Why the last load came to nothing, where it was for want of memory.
+        self.refused: NoRoomError | None = None
         # Keyed by the volume's identity; the reading itself keeps the volume alive.
         self._readings: OrderedDict[int, Reading] = OrderedDict()
 
@@ -105,7 +126,7 @@ class ReadingRoom:
             on_stage(text)
 
         with self._lock:
-            assistant = self._assistant_for(job, stage)
+            assistant = self._assistant_for(job.model, job.options, stage)
             reading = self._reading_of(job.volume, assistant, stage)
         outcome = Outcome([], assistant.info, str(getattr(assistant, "device", "")))
         outcome.warnings = tuple(reading.warnings)
@@ -119,22 +140,59 @@ class ReadingRoom:
             outcome.text_s = now - outcome.first_text_s
             on_text(text)
 
+        how = sampled() if job.sample else None
         if job.kind == "report":
-            outcome.result = reading.draft_report(on_text=piece, cancel=job.cancel)
-        elif job.kind == "ask":
-            outcome.result = reading.ask(job.question, on_text=piece, cancel=job.cancel)
+            outcome.result = reading.draft_report(on_text=piece, cancel=job.cancel, settings=how)
+        elif job.kind == "evidence":
+            outcome.result = reading.finding_evidence(job.question)
+        elif job.kind in ("ask", "rewrite"):
+            outcome.result = reading.ask(
+                job.question,
+                on_text=piece,
+                cancel=job.cancel,
+                settings=how,
+                history=job.history,
+                choices=job.choices,
+                region=job.region,
+            )
         else:
             outcome.result = reading.screen(cancel=job.cancel)
         return outcome
 
-    def _assistant_for(self, job: Job, stage: Callable[[str], None]) -> Assistant:
-        """Return the model of `job`, loading it only if another one is loaded."""
-        wanted = (job.model, job.device)
-        if self._assistant is None or self._loaded != wanted:
-            stage(f"Loading the model {job.model}")
+    @property
+    def loaded(self) -> tuple[str, LoadOptions] | None:
+        """The model that is loaded and how, None when there is none."""
+        return self._loaded
+
+    def load(self, model: str, options: LoadOptions = BEST) -> tuple[ModelInfo, str]:
+        """Load a model in place of the one that is loaded; return who and where it is.
+
+        Raises
+        ------
+        ModelLoadError
+            If it cannot be loaded; then none is.
+        """
+        with self._lock:
+            assistant = self._assistant_for(model, options, lambda _: None)
+            return assistant.info, str(getattr(assistant, "device", ""))
+
+    def _assistant_for(
+        self, model: str, options: LoadOptions, stage: Callable[[str], None]
+    ) -> Assistant:
+        """Return the model, loading it only if another one is loaded."""
+        if self._assistant is None or self._loaded != (model, options):
+            stage(f"Loading the model {model}")
             self._drop_model()
-            self._assistant = self._load(job.model, device=job.device)
-            self._loaded = wanted
+            # `device` always, the others where they were chosen.
+            wanted = {"device": None} | options.arguments()
+            self.refused = None
+            try:
+                self._assistant = self._load(model, **wanted)
+            except NoRoomError as error:
+                # A copy: the error itself keeps the frames that it came through.
+                self.refused = NoRoomError(error.line, error.ways)
+                raise
+            self._loaded = (model, options)
         return self._assistant
 
     def _reading_of(

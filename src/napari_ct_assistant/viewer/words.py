@@ -31,8 +31,8 @@ TIPS: Final[dict[str, str]] = {
     "3d": "Volume rendering (D)",
     "window": "{name}: width {width}, level {level} HU ({key})\n"
     "Drag with the right button: left-right changes the width, up-down the level.",
-    "model": "A bundled model (demo), a local folder, or a Hugging Face model id",
-    "model_folder": "Choose a folder that holds a model",
+    "load": "Load the model now instead of with the first question; another one is freed first",
+    "unload": "Free the model's memory; the transcript stays",
     "draft": "Read the scan and draft the report (Ctrl+Shift+R)",
     "findings": "Probabilities of the 18 CT-RATE findings",
     "stop": "Stop the model; what is written so far stays (Esc)",
