@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from napari_ct_assistant import __version__
-from napari_ct_assistant.commands import models, reading, scan, training
+from napari_ct_assistant.commands import data, models, reading, scan, training
 
 app = typer.Typer(
     name="ct-assistant",
@@ -50,6 +50,8 @@ app.command("ask")(reading.ask)
 app.command("screen")(reading.screen)
 app.add_typer(models.app, name="models")
 app.command("phantom")(scan.phantom)
+app.command("prepare")(data.prepare)
+app.command("instructions")(data.instructions)
 app.command("train")(training.train)
 app.command("audit")(training.audit)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_ct_assistant.training.datasets.amos_mm import read_amos_mm
 from napari_ct_assistant.training.datasets.bimcv_r import read_bimcv_r
@@ -22,9 +23,11 @@ from napari_ct_assistant.training.datasets.specs import (
     SeveralData,
     TableData,
 )
-from napari_ct_assistant.training.datasets.store import DatasetStore
 from napari_ct_assistant.training.datasets.table import read_table
 from napari_ct_assistant.training.recipe import RecipeError
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.training.datasets.store import DatasetStore
 
 
 def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanRecord], Skips]:
@@ -92,5 +95,8 @@ def open_dataset(
     data: ScanData, folder: Path, size: Sequence[int], patch: Sequence[int]
 ) -> DatasetStore:
     """Return the store of a recipe's data; nothing is prepared yet."""
+    # Imported here: a store makes training samples and brings torch, records need none.
+    from napari_ct_assistant.training.datasets.store import DatasetStore
+
     records, skips = read_records(data)
     return DatasetStore(folder, records, box_of(data, size, patch), skips)

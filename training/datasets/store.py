@@ -114,6 +114,10 @@ class DatasetStore(VolumeStore):
                 self.manifest.add(key, {"bytes": -1, "seconds": 0.0, "forgotten": problem})
             yield index, problem
 
+    def name(self, index: int) -> str:
+        """Name a scan in an error."""
+        return f"{self.records[index].dataset} {self.records[index].name}"
+
     def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
         """Draw the questions and answers of one training sample."""
         return record_turns(self.records[index], settings, rng)

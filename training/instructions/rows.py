@@ -77,15 +77,15 @@ def read_rows(file: Path) -> Iterator[Row]:
         raise RecipeError(f"{file}: no such file; `ct-assistant instructions` writes it") from None
 
 
-def done_keys(file: Path) -> set[str]:
-    """Return the keys that a file holds; a line cut off by a kill is removed from it."""
+def done_lines(file: Path) -> set[tuple[str, str, str]]:
+    """Return key, data set and name of each line; a line cut off by a kill is removed."""
     if not file.exists():
         return set()
     content = file.read_bytes()
     if content and not content.endswith(b"\n"):
         with file.open("r+b") as stream:
             stream.truncate(content.rfind(b"\n") + 1)
-    return {row.key for row in read_rows(file)}
+    return {(row.key, row.dataset, row.name) for row in read_rows(file)}
 
 
 def append(file: Path, row: Row) -> None:
