@@ -42,6 +42,10 @@ class ConversationSource(Protocol):
         """Return the names of what a scan shows, for when its image is left out."""
         ...
 
+    def name(self, index: int) -> str:
+        """Name a scan in an error."""
+        ...
+
     def inputs(self, index: int) -> dict[str, Tensor]:
         """`pixel_values` [1, D, H, W] or `vision_tokens` [N, C] of a scan; empty for text alone."""
         ...
@@ -107,7 +111,11 @@ class ConversationDataset(Dataset[dict[str, Any]]):
                 for i in rng.permutation(len(tags)):
                     prefix += tags[i]
         sequence = pack_sequence(prefix, turns, self.processor, self.settings)
-        return {**sequence, **inputs}
+        return {**sequence, **inputs, "volume": torch.tensor(index)}
+
+    def name(self, index: int) -> str:
+        """Name a scan in an error."""
+        return self.source.name(index)
 
 
 def pack_sequence(
@@ -208,7 +216,7 @@ class Collator:
         }
         segments = batch.pop("segments")
         batch["attention_mask"] = block_mask(segments) if self.packed else (segments >= 0).long()
-        for name in ("pixel_values", "vision_tokens"):
+        for name in ("pixel_values", "vision_tokens", "volume"):
             if name in samples[0]:
                 batch[name] = torch.stack([sample[name] for sample in samples])
         return batch

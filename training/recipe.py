@@ -35,7 +35,10 @@ class PhantomData(_Strict):
 
 
 class Encoder(_Strict):
-    """Where the encoder comes from: a preset's sizes drawn afresh, or an earlier stage."""
+    """Where the encoder comes from: a preset's sizes drawn afresh, or an earlier stage.
+
+    `start` is also what `ct-assistant models import` makes of M3D-CLIP.
+    """
 
     preset: Literal["demo", "e3d_gpt", "vit3d_llama3"] | None = None
     start: Path | None = None
@@ -132,7 +135,9 @@ class Training(_Strict):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     workers: int = Field(0, ge=0)
     save_minutes: float = Field(5.0, gt=0)
+    keep_checkpoints: int = Field(2, ge=1)
     log_steps: int = Field(20, ge=1)
+    tensorboard: bool = False
 
 
 class Recipe(_Strict):
@@ -146,12 +151,17 @@ class Recipe(_Strict):
     # What this training must not have seen: no patient and no scan of these may be in `data`.
     held_out: tuple[Annotated[ScanData, Field(discriminator="kind")], ...] = ()
     encoder: Encoder | None = None
+    # Stage align: the language model. Stage instruct: what align wrote; or, with `encoder`, a
+    # language model, to which a fresh perceiver is joined.
     model: Path | None = None
+    # Stages align and instruct: the encoder learns too (ViT3D-LLaMA3); its tokens are not cached.
+    train_encoder: bool = False
     mae: Mae = Mae()
     ground: Ground = Ground()
     perceiver: Perceiver = Perceiver()
     language: Language = Language()
-    prompt: str = "USER: {image}\n{question} ASSISTANT:"  # Vicuna's; E3D-GPT states none
+    # Vicuna's; E3D-GPT states none. "chat" is the chat template of the language model.
+    prompt: str = "USER: {image}\n{question} ASSISTANT:"
     answer_prefix: str = " "
     trained_on: str = ""
     notice: str = ""
@@ -170,6 +180,13 @@ class Recipe(_Strict):
         if self.stage == "instruct" and self.model is None:
             raise ValueError("stage instruct needs `model` (what stage align wrote)")
         return self
+
+    @property
+    def joins(self) -> bool:
+        """Whether the stage joins an encoder, a perceiver and a language model."""
+        return self.stage in ("maps", "align") or (
+            self.stage == "instruct" and self.encoder is not None
+        )
 
     def path(self, part: Path) -> Path:
         """Return a path of the recipe under its `root`."""
@@ -230,8 +247,11 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(f"{file}: a recipe is a mapping of keys, found {type(values).__name__}")
     for item in overrides or []:
         _override(values, item)
+    from napari_ct_assistant.training.recipe_checks import WrongValueError, check
+
     try:
-        return Recipe.model_validate(values)
+        recipe = Recipe.model_validate(values)
+        check(recipe)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         # pydantic names the kind of data that it tried between `data` and the key.
@@ -241,11 +261,21 @@ def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
             for before, k in zip((None, *loc), loc, strict=False)
             if not (k in ("phantoms", *KINDS) and (before == "data" or isinstance(before, int)))
         )
-        name = ".".join(map(str, keys)) or "recipe"
-        line = _line_of(tree, keys)
         found = first["input"] if first["type"] not in ("missing", "value_error") else None
         shown = f" (got {found!r})" if found is not None else ""
-        raise RecipeError(f"{file} line {line}: {name}: {first['msg']}{shown}") from None
+        message = f"{first['msg']}{shown}"
+    except WrongValueError as error:
+        keys, message = tuple(filter(None, error.keys)), str(error)
+    else:
+        return recipe
+    name = ".".join(map(str, keys)) or "recipe"
+    for item in overrides or []:
+        key = item.partition("=")[0]
+        if name == key or name.startswith(f"{key}."):
+            raise RecipeError(f"override {item}: {name}: {message}")
+    line = _line_of(tree, keys)
+    quoted = f" [{text.splitlines()[line - 1].strip()}]" if keys else ""
+    raise RecipeError(f"{file} line {line}: {name}: {message}{quoted}")
 
 
 def _override(values: dict[str, Any], item: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError, load_recipe
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None
 def _check_predecessors(recipe: Recipe) -> None:
     """Refuse a stage whose start is not there, before any data is made or read."""
     starts = [recipe.encoder.start] if recipe.encoder and recipe.encoder.start else []
-    if recipe.stage == "instruct" and recipe.model is not None:
+    if recipe.stage == "instruct" and recipe.model is not None and not recipe.joins:
         starts.append(recipe.model)
     if recipe.language.start is not None:
         starts.append(recipe.language.start)
@@ -76,6 +79,32 @@ def _check_predecessors(recipe: Recipe) -> None:
         folder = recipe.path(start)
         if not (folder / "config.json").is_file():
             raise RecipeError(f"{folder}: not there; run the stage that writes it first")
+    if recipe.stage == "instruct" and recipe.model is not None and not recipe.joins:
+        _check_preparation(recipe, recipe.path(recipe.model))
+
+
+def _check_preparation(recipe: Recipe, folder: Path) -> None:
+    """Refuse scans prepared in another way than those that a model has seen."""
+    file = folder / "processor_config.json"
+    seen = json.loads(file.read_text()).get("preparation", "spacing") if file.is_file() else None
+    wanted = getattr(recipe.data, "preparation", seen)
+    if seen is not None and wanted != seen:
+        raise RecipeError(
+            f"data.preparation: {wanted}, but {folder.name} has seen scans prepared by {seen}"
+        )
+
+
+def _check_machine(recipe: Recipe) -> None:
+    """Refuse what this machine cannot do, before any data is made or read."""
+    import torch
+
+    t = recipe.training
+    if t.precision == "fp16" and not torch.cuda.is_available():
+        raise RecipeError("training.precision: fp16 needs a GPU; use bf16 or fp32")
+    if t.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise RecipeError(
+            "training.tensorboard: pip install 'napari-ct-assistant[tensorboard]', or leave it out"
+        )
 
 
 def open_store(recipe: Recipe) -> VolumeStore:
@@ -99,6 +128,8 @@ def _run(recipe: Recipe) -> None:
         print(f"{recipe.output}: finished before, kept", flush=True)
         return
     _check_predecessors(recipe)
+    _check_machine(recipe)
+    processes.barrier()  # before rank 0 writes what the others look for
     recipe.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     if recipe.stage == "language":
@@ -112,12 +143,16 @@ def _run(recipe: Recipe) -> None:
         store = open_store(recipe)
         leaks = RecipeLeaks(recipe, store)
         leaks.check_patients()
-        for number in store.fill():
-            if number % 100 == 0 or number == len(store):
-                print(f"volumes: {number} of {len(store)}", flush=True)
+        with processes.main_first():
+            for number in store.fill():
+                if processes.is_main() and (number % 100 == 0 or number == len(store)):
+                    print(f"volumes: {number} of {len(store)}", flush=True)
         leaks.check_scans()
         stages = {"mae": mae, "ground": ground, "maps": maps, "align": align, "instruct": instruct}
         stages[recipe.stage].run(recipe, store)
-    seconds = round(time.monotonic() - start)
-    done.write_text(f"{seconds} s\n")
-    print(f"{recipe.output}: finished in {seconds} s", flush=True)
+    processes.barrier()
+    if processes.is_main():
+        seconds = round(time.monotonic() - start)
+        done.write_text(f"{seconds} s\n")
+        print(f"{recipe.output}: finished in {seconds} s", flush=True)
+    processes.barrier()

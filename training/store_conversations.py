@@ -56,6 +56,10 @@ class StoreConversations:
         """Return the names of what a scan shows."""
         return self.store.tags(index)
 
+    def name(self, index: int) -> str:
+        """Name a scan in an error."""
+        return self.store.name(index)
+
     def inputs(self, index: int) -> dict[str, Tensor]:
         """Return `vision_tokens` [N, C], `pixel_values` [1, D, H, W], or nothing."""
         if self.cache is not None:

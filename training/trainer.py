@@ -1,8 +1,14 @@
-"""What every stage shares: the transformers Trainer, set up from a recipe."""
+"""What every stage shares: the transformers Trainer, set up from a recipe.
+
+Several GPUs or machines are an option of the launch (`torchrun`, `accelerate launch`), not of
+the recipe: the losses of N processes with batches of b are those of one with batches of N * b.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +19,12 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.recipe import Recipe
+
+# Between two looks at the clock that several processes have to agree on.
+STEPS_TO_AGREE = 10
 
 
 class NonFiniteLossError(RuntimeError):
@@ -21,15 +32,19 @@ class NonFiniteLossError(RuntimeError):
 
 
 class _Watch(TrainerCallback):
-    """Save every few minutes of wall time, and stop at the first loss that is no number."""
+    """Save every few minutes of wall time, and stop at gradients that are no numbers."""
 
     def __init__(self, minutes: float):
         self.seconds = minutes * 60
         self.saved = time.monotonic()
 
     def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
-        """Ask for a checkpoint when it is time."""
-        if time.monotonic() - self.saved > self.seconds and state.global_step < state.max_steps:
+        """Ask for a checkpoint when it is time; every process must ask for the same one."""
+        if state.global_step >= state.max_steps:
+            return
+        if processes.count() > 1 and state.global_step % STEPS_TO_AGREE:
+            return
+        if processes.share(time.monotonic() - self.saved > self.seconds):
             self.saved = time.monotonic()
             control.should_save = True
 
@@ -38,18 +53,67 @@ class _Watch(TrainerCallback):
         for name in ("loss", "grad_norm"):
             value = (logs or {}).get(name)
             if value is not None and not math.isfinite(float(value)):
-                raise NonFiniteLossError(
-                    f"{name} is {value} at step {state.global_step}: lower training.learning_rate, "
-                    f"then run the same command again to go on from the last checkpoint"
-                )
+                raise _broken_down(name, float(value), state.global_step, "")
+
+
+def _broken_down(name: str, value: float, step: int, where: str) -> NonFiniteLossError:
+    return NonFiniteLossError(
+        f"{name} is {value} at step {step}{where}: look at that data, or lower "
+        "training.learning_rate; the same command goes on from the last checkpoint"
+    )
 
 
 class StageTrainer(Trainer):
-    """The transformers Trainer with weighted answers.
+    """The transformers Trainer with weighted answers and an exponential schedule.
 
     With `loss_weights` in a batch, the loss is the weighted mean over tokens of the
-    cross-entropy instead of the plain one.
+    cross-entropy instead of the plain one: over the tokens of the whole step, however many
+    processes and accumulated batches it has.
     """
+
+    exponential_to: float | None = None
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Make the learning rate's schedule."""
+        if self.exponential_to is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            gamma = self.exponential_to ** (1 / max(num_training_steps, 1))
+            self.lr_scheduler = torch.optim.lr_scheduler.ExponentialLR(
+                optimizer or self.optimizer, gamma=gamma
+            )
+        return self.lr_scheduler
+
+    def get_batch_samples(
+        self, epoch_iterator: Any, num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """Collect the batches of one step, and the sum of their tokens' weights."""
+        batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if batches and "loss_weights" in batches[0]:
+            taken = [(b["labels"][:, 1:] != -100) * b["loss_weights"][:, 1:] for b in batches]
+            count = torch.stack([weights.sum() for weights in taken]).sum().to(device)
+            if self.args.world_size > 1:
+                count = self.accelerator.gather(count).sum()
+        return batches, count
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> Tensor:
+        """Run one batch forward and backward; stop at the first loss that is no number.
+
+        Raises
+        ------
+        NonFiniteLossError
+            With the step and the batch's scans, before the weights are touched.
+        """
+        volumes = inputs.pop("volume", None)
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            name = getattr(self.train_dataset, "name", None)
+            known = [] if volumes is None or name is None else [name(int(v)) for v in volumes]
+            where = f" on {', '.join(known)}" if known else ""
+            raise _broken_down("loss", float(loss), self.state.global_step + 1, where)
+        return loss
 
     def compute_loss(
         self,
@@ -64,14 +128,22 @@ class StageTrainer(Trainer):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels = inputs.pop("labels")
         outputs = model(**inputs)
-        loss = weighted_cross_entropy(outputs.logits, labels, weights)
+        total = num_items_in_batch
+        if total is not None:
+            # The processes' gradients are averaged, so each gives its share of the sum N times.
+            total = total / self.accelerator.num_processes
+        loss = weighted_cross_entropy(outputs.logits, labels, weights, total)
         return (loss, outputs) if return_outputs else loss
 
 
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def weighted_cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor, total: Tensor | None = None
+) -> Tensor:
     """Next-token cross-entropy, each target with its weight.
 
     logits: [B, T, V], labels: [B, T] (-100 is ignored), weights: [B, T] -> []
+
+    The sum is divided by `total`, by the sum of this batch's weights when absent.
     """
     targets, weight = labels[:, 1:], weights[:, 1:]
     taken = targets != -100
@@ -79,7 +151,8 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> T
         logits[:, :-1][taken].float(), targets[taken], reduction="none"
     )
     weight = weight[taken]
-    return (loss * weight).sum() / weight.sum().clamp_min(1e-8)
+    total = weight.sum() if total is None else total
+    return (loss * weight).sum() / total.clamp_min(1e-8)
 
 
 def train(
@@ -91,17 +164,17 @@ def train(
     """
     t = recipe.training
     gpu = torch.cuda.is_available()
-    steps = math.ceil(t.samples / (t.batch_size * t.accumulate))
-    schedule: dict[str, Any] = {"lr_scheduler_type": t.schedule}
-    if t.schedule == "exponential":
-        schedule = {"lr_scheduler_type": "constant"}
+    steps = math.ceil(t.samples / (t.batch_size * t.accumulate * processes.count()))
+    exponential = t.schedule == "exponential"
     folder = recipe.folder / "checkpoints"
+    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1,
         per_device_train_batch_size=t.batch_size,
         gradient_accumulation_steps=t.accumulate,
         learning_rate=t.learning_rate,
+        lr_scheduler_type="constant" if exponential else t.schedule,
         warmup_steps=int(t.warmup * steps),
         weight_decay=t.weight_decay,
         adam_beta1=t.betas[0],
@@ -116,36 +189,65 @@ def train(
         logging_steps=t.log_steps,
         logging_nan_inf_filter=False,
         save_strategy="no",
-        save_total_limit=2,
+        save_total_limit=t.keep_checkpoints,
         report_to=[],
         disable_tqdm=True,
         seed=recipe.seed,
         label_names=["labels"],
-        **schedule,
     )
+    callbacks: list[TrainerCallback] = [_Watch(t.save_minutes)]
+    if t.tensorboard and processes.is_main():
+        callbacks.append(_tensorboard(recipe.folder / "tensorboard", last))
     trainer = StageTrainer(
         model=model,
         args=arguments,
         train_dataset=dataset,
         data_collator=collate or torch.utils.data.default_collate,
-        callbacks=[_Watch(t.save_minutes)],
+        callbacks=callbacks,
     )
-    if t.schedule == "exponential":
-        trainer.create_optimizer()
-        # E3D-GPT: "exponential decay", rate not stated; here to 1 % over the run.
-        trainer.lr_scheduler = torch.optim.lr_scheduler.ExponentialLR(
-            trainer.optimizer, gamma=0.01 ** (1 / max(steps, 1))
-        )
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    # E3D-GPT: "exponential decay", rate not stated; here to 1 % over the run.
+    trainer.exponential_to = 0.01 if exponential else None
     trainer.train(resume_from_checkpoint=last)
     return trainer
 
 
+def _tensorboard(folder: Path, last_checkpoint: str | None) -> TrainerCallback:
+    """Return what writes TensorBoard logs; steps after the last checkpoint are written anew."""
+    from torch.utils.tensorboard import SummaryWriter
+    from transformers.integrations import TensorBoardCallback
+
+    step = int(last_checkpoint.rsplit("-", 1)[1]) + 1 if last_checkpoint else None
+    writer: Any = SummaryWriter(str(folder), purge_step=step)
+    return TensorBoardCallback(writer)
+
+
+def whole_weights(trainer: StageTrainer) -> dict[str, Tensor] | None:
+    """Return all weights of a model that FSDP or DeepSpeed keeps in pieces, None of any other.
+
+    Every process must call it; only rank 0 gets the weights, the others an empty dict.
+    """
+    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        return None
+    weights: dict[str, Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return weights if processes.is_main() else {}
+
+
+def save_encoder(recipe: Recipe, encoder: VisionTransformer3D, trainer: StageTrainer) -> None:
+    """Write the trained encoder of a model whose `encoder` it is, from rank 0."""
+    weights = whole_weights(trainer)
+    if weights is not None:
+        weights = {
+            k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")
+        }
+    if processes.is_main():
+        encoder.requires_grad_(True)
+        encoder.save_pretrained(recipe.folder, state_dict=weights)
+
+
 def finish(recipe: Recipe, trainer: StageTrainer) -> None:
     """Write the loss curve beside the result, then remove the checkpoints."""
-    import json
-    import shutil
-
-    history = [row for row in trainer.state.log_history if "loss" in row]
-    (recipe.folder / "losses.json").write_text(json.dumps(history, indent=1) + "\n")
-    shutil.rmtree(Path(trainer.args.output_dir), ignore_errors=True)
+    if processes.is_main():
+        history = [row for row in trainer.state.log_history if "loss" in row]
+        (recipe.folder / "losses.json").write_text(json.dumps(history, indent=1) + "\n")
+        shutil.rmtree(Path(trainer.args.output_dir), ignore_errors=True)
+    processes.barrier()

@@ -50,6 +50,10 @@ class VolumeStore(ABC):
     def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
         """Draw the questions and answers of one training sample."""
 
+    def name(self, index: int) -> str:
+        """Name a volume in an error."""
+        return f"volume {index + 1} of {len(self)}"
+
     def tags(self, index: int) -> list[str]:  # noqa: ARG002
         """Return the names of what a scan shows, for a text that stands in for the image."""
         return []

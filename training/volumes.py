@@ -24,24 +24,46 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
     """Whole volumes, each `samples` draw one of the store, in shuffled rounds.
 
     What sample k is depends on (seed, k) alone, so a resumed run sees what an uninterrupted
-    one would have seen.
+    one would have seen, and several processes together what one would.
+
+    Parameters
+    ----------
+    store : VolumeStore
+    samples, seed : int
+    labels : bool
+        Give `patch_labels` [18, d, h, w] too.
+    noise : int
+        Give so many numbers from 0 to 1 too, which decide the mask of stage `mae`.
     """
 
-    def __init__(self, store: VolumeStore, samples: int, seed: int, *, labels: bool = False):
+    def __init__(
+        self, store: VolumeStore, samples: int, seed: int, *, labels: bool = False, noise: int = 0
+    ):
         self.store = store
         self.samples = samples
         self.seed = seed
         self.labels = labels
+        self.noise = noise
 
     def __len__(self) -> int:
         return self.samples
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
         index = shuffled_index(self.seed, k, len(self.store))
-        sample = {"pixel_values": to_pixel_values(self.store.volume(index))}
+        sample = {
+            "pixel_values": to_pixel_values(self.store.volume(index)),
+            "volume": torch.tensor(index),
+        }
         if self.labels:
             sample["patch_labels"] = torch.from_numpy(self.store.patch_labels(index))
+        if self.noise:
+            rng = np.random.default_rng([self.seed, k, 2])
+            sample["noise"] = torch.from_numpy(rng.random(self.noise, dtype=np.float32))
         return sample
+
+    def name(self, index: int) -> str:
+        """Name a volume in an error."""
+        return self.store.name(index)
 
 
 class CropDataset(Dataset[dict[str, Tensor]]):
@@ -81,4 +103,9 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             "pixel_values": to_pixel_values(hu),
             "patch_labels": torch.from_numpy(np.ascontiguousarray(labels[(slice(None), *box)])),
             "start": torch.from_numpy(start.astype(np.int64)),
+            "volume": torch.tensor(index),
         }
+
+    def name(self, index: int) -> str:
+        """Name a volume in an error."""
+        return self.store.name(index)

@@ -1,6 +1,7 @@
 """Stage `align`: the perceiver learns to speak to the language model (E3D-GPT, stage 1).
 
-Encoder and language model are frozen; only the perceiver is trained.
+Encoder and language model are frozen; only the perceiver is trained (and, with
+`train_encoder`, the encoder).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.recipe import Recipe, RecipeError
+from napari_ct_assistant.training.recipe_checks import CHAT
 from napari_ct_assistant.training.stages.instruct import train_conversations
 from napari_ct_assistant.training.tokenizer import IMAGE
 from napari_ct_assistant.training.volume_store import VolumeStore
@@ -43,6 +45,8 @@ def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcess
         raise RecipeError(
             f"model {source}: neither a folder with a language model nor one to be had from the hub"
         ) from None
+    if tokenizer.eos_token_id is None:
+        raise RecipeError(f"model {source}: its tokenizer has no EOS, which ends an answer")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if IMAGE not in tokenizer.get_vocab():
@@ -70,10 +74,33 @@ def assemble(recipe: Recipe) -> tuple[VolumeLanguageModel, VolumeLanguageProcess
         patch=encoder.config.patch_size,
         num_visual_tokens=model.num_image_tokens,
         visual_token=IMAGE,
-        prompt=recipe.prompt,
+        prompt=chat_prompt(tokenizer) if recipe.prompt == CHAT else recipe.prompt,
         answer_prefix=recipe.answer_prefix,
+        preparation=getattr(recipe.data, "preparation", "spacing"),
+        spacing=getattr(recipe.data, "spacing", (3.0, 1.5, 1.5)),
     )
     return model, processor
+
+
+def chat_prompt(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a question's prompt in the language model's own chat template.
+
+    Raises
+    ------
+    RecipeError
+        If its tokenizer has none.
+    """
+    if tokenizer.chat_template is None:
+        raise RecipeError(
+            "prompt: chat, but the language model has no chat template; write one out"
+        )
+    turn = [{"role": "user", "content": "{image}\n{question}"}]
+    text: str = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+    ids = tokenizer("a")["input_ids"]
+    if tokenizer.bos_token and ids[0] == tokenizer.bos_token_id:
+        # The tokenizer puts it there itself; twice is not what the model has seen.
+        text = text.removeprefix(tokenizer.bos_token)
+    return text
 
 
 def _with_encoder(
@@ -128,4 +155,5 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     model, processor = assemble(recipe)
     model.requires_grad_(False)
     model.projector.requires_grad_(True)
+    model.vision_tower.requires_grad_(recipe.train_encoder)
     train_conversations(recipe, model, processor, store)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.recipe import Ground, Recipe, RecipeError
-from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.trainer import finish, save_encoder, train
 from napari_ct_assistant.training.volume_store import VolumeStore
 from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset, to_pixel_values
 
@@ -100,10 +101,14 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
     """
     dims = (0, 1, 2, 3)
     loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    positive = (loss * labels).sum(dims) / labels.sum(dims).clamp_min(1)
+    # The counts are those of all processes, so that N of them learn what one would.
+    count = processes.mean_over_processes(labels.sum(dims))
     negatives = (1 - labels) * weights
+    others = processes.mean_over_processes(negatives.sum(dims))
+    smallest = 1 / processes.count()
+    positive = (loss * labels).sum(dims) / count.clamp_min(smallest)
     easy = logits.detach().sigmoid()
-    negative = (loss * easy * negatives).sum(dims) / negatives.sum(dims).clamp_min(1)
+    negative = (loss * easy * negatives).sum(dims) / others.clamp_min(smallest)
     return (positive + negative_weight * negative).mean()
 
 
@@ -171,5 +176,5 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     if recipe.ground.operating_points:
         set_operating_points(model, store, min(recipe.ground.operating_points, len(store)))
     encoder.requires_grad_(True)
-    encoder.save_pretrained(recipe.folder)
+    save_encoder(recipe, encoder, trainer)
     finish(recipe, trainer)

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from napari_ct_assistant.model.presets import demo
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.conversation import Collator, ConversationDataset
 from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.phantoms import draw_truth
@@ -55,8 +56,9 @@ def run(recipe: Recipe) -> None:
     )
     collate = Collator(tokenizer.pad_token_id, packed=recipe.conversation.packed)
     trainer = train(recipe, model, dataset, collate)
-    model.save_pretrained(recipe.folder)
-    tokenizer.save_pretrained(recipe.folder)
+    if processes.is_main():
+        model.save_pretrained(recipe.folder)
+        tokenizer.save_pretrained(recipe.folder)
     finish(recipe, trainer)
 
 

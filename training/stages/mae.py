@@ -7,7 +7,7 @@ import torch
 from napari_ct_assistant.model.mae import MaskedAutoencoder3D
 from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.recipe import Recipe
-from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.trainer import finish, save_encoder, train
 from napari_ct_assistant.training.volume_store import VolumeStore
 from napari_ct_assistant.training.volumes import VolumeDataset
 
@@ -16,7 +16,7 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train a masked autoencoder and write its encoder."""
     torch.manual_seed(recipe.seed)
     mae = MaskedAutoencoder3D(build_encoder(recipe), **recipe.mae.model_dump())
-    dataset = VolumeDataset(store, recipe.training.samples, recipe.seed)
+    dataset = VolumeDataset(store, recipe.training.samples, recipe.seed, noise=mae.num_patches)
     trainer = train(recipe, mae, dataset)
-    mae.encoder.save_pretrained(recipe.folder)
+    save_encoder(recipe, mae.encoder, trainer)
     finish(recipe, trainer)

@@ -13,6 +13,7 @@ import torch
 from napari_ct_assistant.training.conversation import Collator, ConversationDataset
 from napari_ct_assistant.training.recipe import Recipe
 from napari_ct_assistant.training.stages.align import assemble
+from napari_ct_assistant.training.stages.instruct import save_model
 from napari_ct_assistant.training.store_conversations import StoreConversations
 from napari_ct_assistant.training.trainer import finish, train
 from napari_ct_assistant.training.volume_store import VolumeStore
@@ -30,7 +31,5 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     )
     collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
     trainer = train(recipe, model, dataset, collate)
-    model.requires_grad_(True)
-    model.save_pretrained(recipe.folder)
-    processor.save_pretrained(recipe.folder)
+    save_model(recipe, model, processor, trainer)
     finish(recipe, trainer)

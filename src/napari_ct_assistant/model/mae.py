@@ -63,6 +63,12 @@ class MaskedAutoencoder3D(nn.Module):
         self.decoder_pred = nn.Linear(decoder_width, voxels * config.in_channels)
         nn.init.normal_(self.mask_token, std=0.02)
 
+    @property
+    def num_patches(self) -> int:
+        """Patches of a volume: N."""
+        d, h, w = self.encoder.config.grid
+        return d * h * w
+
     def patchify(self, x: Tensor) -> Tensor:
         """x: [B, 1, D, H, W] -> patches [B, N, pd*ph*pw]."""
         b, c, d, h, w = x.shape
@@ -140,8 +146,7 @@ class MaskedAutoencoder3D(nn.Module):
         dict with `loss` [], `prediction` [B, N, voxels] and `mask` [B, N] (1 is removed).
         """
         if noise is None:
-            d, h, w = self.encoder.config.grid
-            noise = torch.rand(len(pixel_values), d * h * w, device=pixel_values.device)
+            noise = torch.rand(len(pixel_values), self.num_patches, device=pixel_values.device)
         keep, mask, restore = self.random_masking(noise)
         latent = self.forward_encoder(pixel_values, keep, mask)
         prediction = self.forward_decoder(latent, restore)

@@ -74,6 +74,13 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
         """Replace the language model's head."""
         self.language_model.set_output_embeddings(value)
 
+    def train(self, mode: bool = True) -> VolumeLanguageModel:
+        """Switch dropout and statistics; a frozen encoder keeps its own."""
+        super().train(mode)
+        if not any(p.requires_grad for p in self.vision_tower.parameters()):
+            self.vision_tower.eval()
+        return self
+
     def get_image_features(
         self, pixel_values: Tensor | None = None, vision_tokens: Tensor | None = None
     ) -> Tensor:
@@ -92,7 +99,7 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
         if vision_tokens is None:
             if pixel_values is None:
                 raise ValueError("give pixel_values or vision_tokens")
-            vision_tokens = self.vision_tower(pixel_values=pixel_values)
+            vision_tokens = self.vision_tower(pixel_values)
         return self.projector(vision_tokens.to(self.projector_dtype))
 
     @property

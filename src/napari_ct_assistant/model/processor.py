@@ -98,7 +98,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
     ):
         grid_of(size, patch)
         for text in filter(None, (prompt, report_prompt)):
-            _check_prompt(text, image_first=image_splice == "positional")
+            check_prompt(text, image_first=image_splice == "positional")
         if report_prompt and report_prompt.split("{image}")[0] != prompt.split("{image}")[0]:
             raise ValueError(
                 f"prompt {prompt!r} and report_prompt {report_prompt!r} must start alike (the "
@@ -273,7 +273,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
         return feature
 
 
-def _check_prompt(prompt: str, *, image_first: bool) -> None:
+def check_prompt(prompt: str, *, image_first: bool = False) -> None:
+    """Refuse a prompt without {image} before {question}."""
     if "{image}" not in prompt or "{question}" not in prompt:
         raise ValueError(f"the prompt needs {{image}} and {{question}}, got {prompt!r}")
     if prompt.index("{image}") > prompt.index("{question}"):

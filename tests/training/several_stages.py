@@ -1,0 +1,38 @@
+"""What each process of `test_several_processes` runs: three stages by the command line, and ground.
+
+torchrun --nproc-per-node 2 -m tests.training.several_stages TOY OUTPUT BATCH_SIZE
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from napari_ct_assistant.cli import app
+from napari_ct_assistant.training.recipe import load_recipe
+from napari_ct_assistant.training.stages import ground
+from tests.training.balls import Balls
+from tests.training.toy import Toy
+
+SAMPLES = 6
+
+
+def run_all(toy: Toy, output: Path, batch_size: int) -> None:
+    """Run four stages on the toy data, each into its own folder."""
+    stages = {
+        "mae": [toy.encoder, "mae={decoder_width: 24, decoder_depth: 1, decoder_heads: 2}"],
+        "align": toy.align,
+        "instruct": [*toy.instruct, "lora={r: 2, alpha: 4, dropout: 0}", "train_encoder=true"],
+    }
+    for stage, more in stages.items():
+        options = toy.options(output / stage, SAMPLES, batch_size=batch_size)
+        store = f"data.store={output / 'store'}"
+        recipe = f"e3d_gpt/{stage}"
+        app(["train", stage, recipe, *options, store, *more], standalone_mode=False)
+    start = [f"encoder={{start: {toy.folder / 'encoder'}}}", "ground={}", "data={kind: phantoms}"]
+    options = toy.options(output / "ground", SAMPLES, batch_size=batch_size)
+    ground.run(load_recipe("demo/ground", [*options, *start]), Balls(output))
+
+
+if __name__ == "__main__":
+    run_all(Toy(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,61 @@
+"""Two processes with a batch of one learn what one process with a batch of two does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_ct_assistant.model import VisionTransformer3D, VolumeLanguageModel
+from tests.training.several_stages import run_all
+from tests.training.toy import Toy, losses
+
+STAGES = ("mae", "align", "instruct", "ground")
+
+
+@pytest.fixture(scope="module")
+def outputs(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """Run four stages once here and once under torchrun: one folder each, and what it printed."""
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    run_all(toy, one, 2)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launch, "-m", "tests.training.several_stages", str(toy.folder), str(two), "1"]
+    # Two threads that wait for one core would wait long.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    root = Path(__file__).parents[2]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.getenv("PYTHONPATH")]))
+    done = subprocess.run(
+        command, env=environment, cwd=two, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return one, two, done.stdout
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_losses_are_those_of_one_process(outputs: tuple[Path, Path, str], stage: str) -> None:
+    one, two, _ = outputs
+    expected = losses(one / stage)
+    assert len(expected) == 3
+    assert losses(two / stage) == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_are_those_of_one_process(outputs: tuple[Path, Path, str]) -> None:
+    kinds = {"mae": VisionTransformer3D, "instruct": VolumeLanguageModel}
+    for stage, kind in kinds.items():
+        one, two = (kind.from_pretrained(f / stage).state_dict() for f in outputs[:2])
+        for name, tensor in one.items():
+            torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_rank_0_alone_writes_and_prints(outputs: tuple[Path, Path, str]) -> None:
+    _, two, printed = outputs
+    for stage in ("mae", "align", "instruct"):
+        assert printed.count(f"{two / stage}: finished in") == 1
+        assert (two / stage / "done").is_file()
+        assert not (two / stage / "checkpoints").exists()
+    assert printed.count("volumes: 2 of 2") == 3
+    assert len(list((two / "store").rglob("*.b2nd"))) == 2

@@ -1,0 +1,103 @@
+"""What of a recipe can only be judged by the network it asks for: sizes, names, prompt.
+
+The network is made without weights (torch's meta device), so this takes a moment at any size.
+"""
+
+from __future__ import annotations
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+
+from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.mae import MaskedAutoencoder3D
+from napari_ct_assistant.model.perceivers import PERCEIVERS
+from napari_ct_assistant.model.processor import check_prompt
+from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training.encoders import PRESETS
+from napari_ct_assistant.training.recipe import Recipe
+
+CHAT = "chat"  # as a prompt: the language model's own chat template
+
+
+class WrongValueError(ValueError):
+    """A value that the network cannot have; `keys` is where it stands in the recipe."""
+
+    def __init__(self, keys: tuple[str, ...], message: str):
+        super().__init__(message)
+        self.keys = keys
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse a recipe whose network cannot be built, before any data is read.
+
+    Raises
+    ------
+    WrongValueError
+    """
+    _check_choices(recipe)
+    config = _check_encoder(recipe)
+    if config is None:
+        return
+    if recipe.stage == "mae":
+        try:
+            with torch.device("meta"):
+                MaskedAutoencoder3D(VisionTransformer3D(config), **recipe.mae.model_dump())
+        except ValueError as error:
+            raise WrongValueError(
+                ("mae", _named(error, recipe.mae.model_dump())), str(error)
+            ) from None
+    if recipe.joins:
+        perceiver = recipe.perceiver
+        try:
+            with torch.device("meta"):
+                PERCEIVERS[perceiver.kind](
+                    config.output_size, 8, config.grid, perceiver.kernel, perceiver.bias
+                )
+        except ValueError as error:
+            raise WrongValueError(("perceiver", "kernel"), str(error)) from None
+
+
+def _check_choices(recipe: Recipe) -> None:
+    if recipe.train_encoder and recipe.stage not in ("align", "instruct"):
+        raise WrongValueError(
+            ("train_encoder",), f"stage {recipe.stage} has no such choice, only align and instruct"
+        )
+    if recipe.perceiver.kind not in PERCEIVERS:
+        raise WrongValueError(
+            ("perceiver", "kind"),
+            f"{recipe.perceiver.kind!r} is none of {', '.join(PERCEIVERS)}",
+        )
+    if recipe.prompt != CHAT:
+        try:
+            check_prompt(recipe.prompt)
+        except ValueError as error:
+            raise WrongValueError(("prompt",), str(error)) from None
+
+
+def _check_encoder(recipe: Recipe) -> VisionConfig3D | None:
+    """Return the encoder's sizes where the recipe alone decides them."""
+    choice = recipe.encoder
+    if choice is None or choice.preset is None:
+        if choice is not None and choice.changes:
+            raise WrongValueError(
+                ("encoder", "changes"), "an encoder that starts from weights keeps its sizes"
+            )
+        return None
+    preset = PRESETS[choice.preset]().to_dict()
+    unknown = [key for key in choice.changes if key not in preset]
+    if unknown:
+        raise WrongValueError(("encoder", "changes", unknown[0]), "the encoder has no such setting")
+    try:
+        config = VisionConfig3D(**(preset | choice.changes))
+        with torch.device("meta"):
+            VisionTransformer3D(config)
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        text = " ".join(str(error).split())
+        raise WrongValueError(("encoder", "changes", _named(error, choice.changes)), text) from None
+    return config
+
+
+def _named(error: Exception, settings: dict[str, object]) -> str:
+    """Return which of some settings an error is about: the first that it names."""
+    text = str(error)
+    return min((k for k in settings if k in text), key=text.index, default="")
