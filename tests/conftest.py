@@ -33,6 +33,14 @@ def models_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
+@pytest.fixture(autouse=True)
+def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a journal of its own, apart from the user's and from other tests'."""
+    home = tmp_path / "ct-assistant-data"
+    monkeypatch.setenv("CT_ASSISTANT_DATA", str(home))
+    return home
+
+
 @pytest.fixture(scope="session")
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a tiny model with random weights."""

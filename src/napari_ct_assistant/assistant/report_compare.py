@@ -39,7 +39,11 @@ def compare(report: ReportDocument) -> list[Change]:
         changes.append(Change(section.heading, state, word_changes(old, new)))
         if line.source is not None:
             after[line.source] = len(changes)
-    newest = len(report.drafts) - 1
+    # The newest draft that something is left of: a later one may have been undone.
+    newest = max(
+        (report.sources[index].draft for index in after if report.sources[index].draft >= 0),
+        default=len(report.drafts) - 1,
+    )
     headings = {s.key.partition("/")[0]: s.heading for s in report.sections if s.level == 1}
     inserted: list[tuple[int, Change]] = []
     place = 0

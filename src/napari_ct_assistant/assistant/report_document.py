@@ -158,9 +158,9 @@ class ReportDocument:
         if any(self.state(line) not in ("draft", "template") for _, line in self.lines()):
             return True
         kept = {line.source for _, line in self.lines()}
-        current = {FROM_TEMPLATE, len(self.drafts) - 1}
-        return any(
-            source.draft in current and index not in kept
+        newest = len(self.drafts) - 1
+        return newest >= 0 and any(
+            source.draft == newest and index not in kept
             for index, source in enumerate(self.sources)
         )
 
@@ -231,16 +231,28 @@ class ReportDocument:
         return replace(self, signature=Signature(name, organization, now, self.content))
 
     @property
+    def used_drafts(self) -> list[DraftInfo]:
+        """The drafts that the text has sentences of; all of them where it has none."""
+        numbers = {
+            self.sources[line.source].draft
+            for section in self.body()
+            for line in section.lines
+            if line.source is not None
+        } - {FROM_TEMPLATE}
+        return [self.drafts[number] for number in sorted(numbers)] or list(self.drafts)
+
+    @property
     def notice(self) -> str:
         """What must stand with the report wherever it goes."""
-        models = list(dict.fromkeys(draft.who for draft in self.drafts))
+        drafts = self.used_drafts
+        models = list(dict.fromkeys(draft.who for draft in drafts))
         written = f"machine-written, {' and '.join(models)}" if models else ""
         signed = self.signed
         if signed is not None:
             where = f", {signed.organization}" if signed.organization else ""
             help_ = f" The draft was {written}." if written else ""
             return f"Signed off by {signed.name}{where}, {signed.time}.{help_}"
-        own = list(dict.fromkeys(d.model.get("notice", "") for d in self.drafts))
+        own = list(dict.fromkeys(d.model.get("notice", "") for d in drafts))
         parts = [f"Draft, {written}." if written else "Draft.", *filter(None, own)]
         return " ".join([*parts, "Not signed off by a reader."])
 
@@ -252,8 +264,9 @@ class ReportDocument:
             rows += [("Signed off by", signed.name), ("Signed at", signed.time)]
             if signed.organization:
                 rows.append(("Organisation", signed.organization))
-        for number, draft in enumerate(self.drafts, 1):
-            which = f" (draft {number})" if len(self.drafts) > 1 else ""
+        drafts = self.used_drafts
+        for number, draft in enumerate(drafts, 1):
+            which = f" (draft {number})" if len(drafts) > 1 else ""
             model = draft.model
             seconds = ", ".join(f"{k} {v:.1f} s" for k, v in draft.seconds.items())
             settings = ", ".join(f"{k} {v}" for k, v in draft.settings.items())
@@ -335,6 +348,42 @@ class ReportDocument:
             sources=tuple(sources),
             drafts=(*self.drafts, info),
             template=self.template or template.name,
+        )
+
+    def replaced_by(
+        self,
+        draft: ReportDraft,
+        template: ReportTemplate,
+        volume: CTVolume | None = None,
+        *,
+        weights_sha256: str | None = None,
+    ) -> ReportDocument:
+        """Return a new report from `draft` that still knows this one's sentences and drafts.
+
+        An editor's undo can then bring this one's text back, evidence included.
+        """
+        new = ReportDocument.from_draft(draft, template, volume, weights_sha256=weights_sha256)
+        known, drafts = len(self.sources), len(self.drafts)
+        sections = tuple(
+            replace(
+                section,
+                lines=tuple(
+                    line if line.source is None else replace(line, source=line.source + known)
+                    for line in section.lines
+                ),
+            )
+            for section in new.sections
+        )
+        sources = tuple(
+            s if s.draft == FROM_TEMPLATE else replace(s, draft=s.draft + drafts)
+            for s in new.sources
+        )
+        return replace(
+            self,
+            sections=sections,
+            sources=(*self.sources, *sources),
+            drafts=(*self.drafts, *new.drafts),
+            template=template.name,
         )
 
     def with_weights(self, model: str, sha256: str) -> ReportDocument:

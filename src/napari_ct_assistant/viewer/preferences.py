@@ -16,6 +16,8 @@ class Preferences:
     window: str = "Soft tissue"
     letters: bool = True
     keys: bool = True
+    journal: bool = True
+    template: str = ""
 
 
 def load_preferences() -> Preferences:
@@ -33,4 +35,6 @@ def load_preferences() -> Preferences:
         window=settings.display.window,
         letters=settings.display.letters,
         keys=settings.display.keys,
+        journal=settings.report.journal,
+        template=settings.report.template,
     )

@@ -21,6 +21,45 @@ WELCOME: Final = (
 POINT_HINT: Final = "Point at the picture for HU and place"
 ASK_PLACEHOLDER: Final = "Ask about this scan…   (Enter sends, Shift+Enter new line)"
 
+CHOICES_HINT: Final = "Two to five choices; beside each comes the model's probability for it."
+# Under an answer.
+STANDS_ALONE: Final = "answered without the earlier questions, which this model cannot use"
+WITH_HISTORY: Final = "with {turns} earlier question(s) in mind"
+MEASURED: Final = "Measured in the scan, not said by the model"
+REGION_UNUSED: Final = (
+    "The model was not taught to look at a region: its answer is about the whole scan."
+)
+REGION_USED: Final = "The model was told this."
+NO_REGION: Final = "No region is selected: draw or choose one, and the question is about it."
+NO_HEAT: Final = "{about}: the model's words point to no place in the scan."
+HEAT_OF: Final = "{about}: hottest at slice {slice}, support {support:+.1f} nats"
+
+REPORT_EMPTY: Final = "Type here, or press Draft report."
+REPORT_STATES: Final[dict[str, str]] = {
+    "draft": "not reviewed",
+    "accepted": "accepted",
+    "edited": "edited by you",
+    "rejected": "rejected: not part of the report",
+    "template": "from the template",
+    "own": "written by you",
+}
+NEW_DRAFT: Final = "A new draft is ready. Your text was not touched."
+RESTORED: Final = "Restored from the journal, as it was on {when}."
+INTERRUPTED: Final = "Interrupted: the program ended while this was being written."
+SIGN_TEXT: Final = (
+    "By signing off you take the report as yours. The machine's notice is then replaced by your "
+    "name; where the draft came from stays in the export. Changing the text later voids the "
+    "signature."
+)
+FORGET_TEXT: Final = (
+    "The journal keeps transcript, draft and edits of each scan on this computer, under a hash of "
+    "the scan, so that nothing is lost in a crash. What is on screen stays until it is closed."
+)
+IDENTIFIERS: Final = (
+    "Take patient and study identifiers from the scan's DICOM files, so that an archive can file "
+    "the report with its study"
+)
+
 TIPS: Final[dict[str, str]] = {
     "scan": "The scan that is read. Choosing one also selects its layer.",
     "open_folder": "Open a folder of DICOM slices (Ctrl+Shift+D)",
@@ -43,3 +82,37 @@ TIPS: Final[dict[str, str]] = {
     "readout": "CT number and position under the mouse pointer",
     "message_copy": "Copy this text",
 }
+    "again": "Have it written again, sampled: the words may differ (Ctrl+Shift+G for the last)",
+    "edit": "Change the question and send it again; what came after it is then left out of the\n"
+    "model's context, not out of the transcript",
+    "chip": "Ask this (Alt+{number})",
+    "choices": "Ask a multiple-choice question (Ctrl+Shift+M)",
+    "heat": "Where in the scan the sentence comes from, over the slices (Ctrl+Alt+H)\n"
+    "Click another sentence or slice link to see that one's.",
+    "heat_opacity": "How strongly the heat map covers the scan",
+    "findings_table": "Click a finding, or press Enter on it, to see where it comes from.\n"
+    "Double-click, or Ctrl+Enter, asks about it; a click on a header sorts.",
+    "finding_probability": "The model's own Yes against No",
+    "finding_baseline": "What the model says without any scan: the same for every patient",
+    "finding_threshold": "From this probability on the model says yes",
+    "report": "The report. Enter begins a line of your own; nothing typed is overwritten.",
+    "report_margin": "○ not reviewed, ✓ accepted, ✎ edited, ✗ rejected; a number is the slice",
+    "accept": "The sentence is right; go to the next one (Ctrl+Enter)",
+    "reject": "Take the sentence out of the report, or put it back (Ctrl+Shift+Enter)",
+    "next": "Go to the next sentence that is not reviewed (F8)",
+    "slice": "Show where in the scan the sentence comes from (Ctrl+G)",
+    "explain": "Have the selected text explained (Ctrl+Shift+E)",
+    "shorten": "Have the selected text shortened; it is shown before it replaces anything\n"
+    "(Ctrl+Shift+H)",
+    "undo": "Undo (Ctrl+Z)",
+    "redo": "Redo (Ctrl+Shift+Z)",
+    "compare": "The draft beside what you made of it (F9)",
+    "phrases": "Standard phrases of the template, for the section the cursor is in",
+    "template": "The department's template: its sections and phrases\n"
+    "It is used for the next draft; your text stays as it is.",
+    "export": "Save as DOCX, PDF, text, FHIR or DICOM SR (Ctrl+Shift+X)",
+    "sign": "Sign the report off by name: it then counts as yours",
+    "forget": "Delete what is kept on this computer about this scan, or about all",
+    "replace": "Put the shorter text in the place of the selected one; undo brings it back",
+    "take_draft": "Put the new draft in the place of your text; undo brings your text back",
+    "add_draft": "Add the new draft's sentences after yours, section by section",

@@ -131,6 +131,11 @@ class Jobs(QObject):
         """Whether a job is running."""
         return self._job is not None
 
+    @property
+    def job(self) -> Job | None:
+        """The job that is running."""
+        return self._job
+
     def start(self, job: Job) -> bool:
         """Start `job`; False when another one is still running."""
         if self._job is not None:

@@ -1,0 +1,177 @@
+"""A report as a FHIR R4 DiagnosticReport (http://hl7.org/fhir/R4/diagnosticreport.html)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from napari_ct_assistant.assistant.export.identifiers import Identifiers
+from napari_ct_assistant.assistant.export.plain import title_of, to_text
+from napari_ct_assistant.assistant.report_document import ReportDocument
+
+_XHTML = "http://www.w3.org/1999/xhtml"
+_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+
+
+def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> bytes:
+    """Return the report as JSON: preliminary until it is signed, then final.
+
+    Model and signature are a contained Provenance; the whole text is in `text` and, as a file,
+    in `presentedForm`. No patient is named unless `identifiers` are given, and then by
+    reference to the study and by the file's own patient ID.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    signed = report.signed
+    resource: dict[str, Any] = {
+        "resourceType": "DiagnosticReport",
+        "text": {"status": "additional", "div": _narrative(report)},
+        "contained": _contained(report, now),
+        "status": report.status,
+        "category": [
+            {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
+                        "code": "CT",
+                        "display": "CAT Scan",
+                    }
+                ]
+            }
+        ],
+        "code": {
+            "coding": [
+                {
+                    "system": "http://loinc.org",
+                    "code": "18748-4",
+                    "display": "Diagnostic imaging study",
+                }
+            ],
+            "text": title_of(report),
+        },
+        "issued": signed.time if signed else now,
+    }
+    if signed:
+        who: dict[str, Any] = {"display": signed.name}
+        resource["resultsInterpreter"] = [who]
+        if signed.organization:
+            resource["performer"] = [{"display": signed.organization}]
+    if identifiers is not None:
+        resource |= _study(identifiers)
+    impression = [
+        line.text
+        for section in report.body()
+        if section.key.partition("/")[0] == "impression"
+        for line in section.lines
+    ]
+    if impression:
+        resource["conclusion"] = f"{' '.join(impression)} [{report.notice}]"
+    resource["presentedForm"] = [
+        {
+            "contentType": "text/plain; charset=utf-8",
+            "language": "en",
+            "data": base64.b64encode(to_text(report)).decode(),
+            "title": title_of(report),
+        }
+    ]
+    return (json.dumps(resource, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _narrative(report: ReportDocument) -> str:
+    """Return the report as XHTML."""
+    parts = [f"<p><b>{_text(report.notice)}</b></p>"]
+    for section in report.body():
+        if section.heading:
+            tag = "h2" if section.level == 1 else "h3"
+            parts.append(f"<{tag}>{_text(section.heading)}</{tag}>")
+        parts += [f"<p>{_text(line.text)}</p>" for line in section.lines]
+    return f'<div xmlns="{_XHTML}">{"".join(parts)}</div>'
+
+
+def _text(text: str) -> str:
+    return escape("".join(c for c in text if c == "\t" or ord(c) >= 32))
+
+
+def _contained(report: ReportDocument, now: str) -> list[dict[str, Any]]:
+    """Return the models as devices, and who made the report as a Provenance of it."""
+    devices, agents = [], []
+    for number, draft in enumerate(report.used_drafts, 1):
+        model = draft.model
+        versions = [{"value": f"{name} {version}"} for name, version in draft.versions.items()]
+        notes = [
+            f"Trained on {model.get('trained_on') or 'data that it does not name'}.",
+            model.get("notice", ""),
+            f"Drafted at {draft.created}.",
+            *draft.warnings,
+        ]
+        device: dict[str, Any] = {
+            "resourceType": "Device",
+            "id": f"model{number}",
+            "deviceName": [{"name": model.get("name") or "model", "type": "model-name"}],
+            "note": [{"text": note} for note in notes if note],
+        }
+        if model.get("weights_sha256"):
+            device["identifier"] = [
+                {"type": {"text": "SHA-256 of the weights"}, "value": model["weights_sha256"]}
+            ]
+        if versions:
+            device["version"] = versions
+        devices.append(device)
+        agents.append(
+            {
+                "type": {"coding": [{"system": _PARTICIPANT, "code": "author"}]},
+                "who": {"reference": f"#model{number}"},
+            }
+        )
+    signed = report.signed
+    if signed:
+        agents.append(
+            {
+                "type": {"coding": [{"system": _PARTICIPANT, "code": "verifier"}]},
+                "who": {"display": signed.name},
+            }
+        )
+    if not agents:
+        agents = [{"who": {"display": "the reader, who has not signed it off"}}]
+    provenance = {
+        "resourceType": "Provenance",
+        "id": "provenance",
+        "target": [{"reference": "#"}],
+        "recorded": signed.time if signed else now,
+        "agent": agents,
+    }
+    return [*devices, provenance]
+
+
+def _study(identifiers: Identifiers) -> dict[str, Any]:
+    values = identifiers.values
+    found: dict[str, Any] = {
+        "imagingStudy": [
+            {"identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{identifiers.study}"}}
+        ]
+    }
+    if values["PatientID"]:
+        subject: dict[str, Any] = {"type": "Patient", "identifier": {"value": values["PatientID"]}}
+        if values["IssuerOfPatientID"]:
+            subject["identifier"]["assigner"] = {"display": values["IssuerOfPatientID"]}
+        found["subject"] = subject
+    if values["AccessionNumber"]:
+        found["basedOn"] = [
+            {
+                "type": "ServiceRequest",
+                "identifier": {
+                    "type": {
+                        "coding": [
+                            {
+                                "system": "http://terminology.hl7.org/CodeSystem/v2-0203",
+                                "code": "ACSN",
+                            }
+                        ]
+                    },
+                    "value": values["AccessionNumber"],
+                },
+            }
+        ]
+    return found

@@ -1,0 +1,149 @@
+"""Patient and study of a scan, read from its DICOM files at the moment of an export.
+
+A `CTVolume` holds none of this, and nothing of it is kept: it goes from the files into the
+exported report and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.assistant.export.errors import ExportError
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.volume.dicom_series import Series
+
+# What a report shares with its study: DICOM PS3.3 C.7.1.1 and C.7.2.1.
+PATIENT_AND_STUDY = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Instance:
+    """One image of the series: its class, its UID, its place (a point of its plane, RAS mm)."""
+
+    sop_class: str
+    sop_instance: str
+    point: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, repr=False)
+class Identifiers:
+    """Whose scan it is, and which images it consists of. It shows nothing of itself."""
+
+    values: dict[str, str]
+    series: str
+    instances: tuple[Instance, ...] = field(default=())
+    normal: NDArray[np.float64] | None = None
+
+    @property
+    def study(self) -> str:
+        """The study's UID."""
+        return self.values["StudyInstanceUID"]
+
+    def image_at(self, ras: tuple[float, float, float]) -> Instance | None:
+        """Return the image whose plane is nearest to a point in RAS mm, None if none is near."""
+        if self.normal is None:
+            return None
+        planes = [instance for instance in self.instances if instance.point is not None]
+        if not planes:
+            return None
+        offsets = np.array(
+            [float(self.normal @ (np.asarray(ras) - instance.point)) for instance in planes]
+        )
+        nearest = int(np.abs(offsets).argmin())
+        steps = np.diff(np.sort(offsets))
+        reach = float(np.median(steps)) if len(steps) else 1.0
+        return planes[nearest] if abs(offsets[nearest]) <= max(reach, 0.5) else None
+
+
+def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
+    """Read patient and study of a scan from the DICOM files it was opened from.
+
+    The files are opened again and compared with `volume`, so that a report never goes to
+    another patient's study.
+
+    Raises
+    ------
+    ExportError
+        If the path holds no DICOM, or not this scan.
+    """
+    from napari_ct_assistant.volume import CTReadError, open_ct
+    from napari_ct_assistant.volume.dicom_series import find_series, walk_files
+
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    try:
+        series = find_series(walk_files(folder)).series
+    except (CTReadError, OSError) as error:
+        raise ExportError(str(error)) from error
+    if not series:
+        raise ExportError(f"{path.name}: holds no DICOM series; identifiers are read from DICOM")
+    likely = sorted(series, key=lambda one: abs(len(one.frames) - volume.shape[0]))
+    for one in likely:
+        try:
+            found = open_ct(folder, series=one.key)
+        except CTReadError:
+            continue
+        if found.fingerprint == volume.fingerprint:
+            return _identifiers(one, path)
+    raise ExportError(
+        f"{path.name}: none of its {len(series)} series is the scan of this report; choose the "
+        "folder that the scan was opened from"
+    )
+
+
+def _identifiers(series: Series, path: Path) -> Identifiers:
+    import pydicom
+
+    tags = [*PATIENT_AND_STUDY, "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
+            "ImagePositionPatient", "ImageOrientationPatient", "SpecificCharacterSet"]  # fmt: skip
+    values: dict[str, str] = {}
+    instances: dict[str, Instance] = {}
+    uid = ""
+    normal = None
+    for file in dict.fromkeys(frame.file.path for frame in series.frames):
+        header = pydicom.dcmread(
+            file, stop_before_pixels=True, specific_tags=list(tags), force=True
+        )
+        mine = {name: str(header.get(name, "") or "") for name in PATIENT_AND_STUDY}
+        if not mine["StudyInstanceUID"]:
+            raise ExportError(f"{path.name}: its files name no study; export without identifiers")
+        if values and any(mine[name] != values[name] for name in ("PatientID", "StudyInstanceUID")):
+            raise ExportError(f"{path.name}: its files are of several patients or studies")
+        values = values or mine
+        uid = uid or str(header.get("SeriesInstanceUID", ""))
+        point = None
+        if header.get("ImagePositionPatient") and header.get("ImageOrientationPatient"):
+            lps = np.array([float(value) for value in header.ImagePositionPatient])
+            point = lps * (-1, -1, 1)
+            along, down = np.array(
+                [float(value) for value in header.ImageOrientationPatient]
+            ).reshape(2, 3)
+            normal = np.cross(along, down) * (-1, -1, 1)
+        instance = Instance(
+            str(header.get("SOPClassUID", "")) or "1.2.840.10008.5.1.4.1.1.2",
+            str(header.get("SOPInstanceUID", "")),
+            point,
+        )
+        if instance.sop_instance:
+            instances[instance.sop_instance] = instance
+    return Identifiers(values, uid, tuple(instances.values()), normal)

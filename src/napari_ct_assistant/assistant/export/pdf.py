@@ -1,0 +1,108 @@
+"""A report as a PDF with its fonts inside, through fpdf2."""
+
+from __future__ import annotations
+
+import unicodedata
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from napari_ct_assistant.assistant.export.errors import ExportError
+from napari_ct_assistant.assistant.export.plain import title_of
+from napari_ct_assistant.assistant.report_document import ReportDocument
+
+# DejaVu Sans: Latin, Greek, Cyrillic, Hebrew, Arabic, and most symbols.
+_FONTS: Final = {"": "DejaVuSans.ttf", "B": "DejaVuSans-Bold.ttf"}
+_FAMILY: Final = "DejaVu"
+_BROWN: Final = (138, 59, 0)
+_MARGIN_MM: Final = 20.0
+
+
+def to_pdf(report: ReportDocument) -> bytes:
+    """Return the report as a PDF: the notice at the foot of every page, provenance at the end.
+
+    Raises
+    ------
+    ExportError
+        If fpdf2 is not installed, or the font lacks a character of the text.
+    """
+    try:
+        from fpdf import FPDF
+    except ImportError:
+        raise ExportError("a PDF needs fpdf2: pip install 'napari-ct-assistant[export]'") from None
+    paths = {
+        style: Path(str(files("napari_ct_assistant.assistant.export").joinpath("fonts", name)))
+        for style, name in _FONTS.items()
+    }
+    said = f"{report}{title_of(report)}{report.provenance()}"
+    _check(said, paths[""])
+    notice = report.notice
+
+    class Paper(FPDF):
+        def footer(self) -> None:
+            self.set_y(-22)
+            self.set_font(_FAMILY, size=7)
+            self.set_text_color(*_BROWN)
+            self.multi_cell(0, 3.4, notice, align="L", new_x="LMARGIN", new_y="NEXT")
+            self.set_text_color(90)
+            self.cell(0, 4, f"{self.page_no()} / {{nb}}", align="R")
+
+    paper: Any = Paper(format="A4")
+    paper.set_margins(_MARGIN_MM, _MARGIN_MM)
+    paper.set_auto_page_break(True, margin=28)
+    for style, path in paths.items():
+        paper.add_font(_FAMILY, style, str(path))
+    if find_spec("uharfbuzz") is not None:
+        paper.set_text_shaping(True)
+    signed = report.signed
+    paper.set_title(title_of(report))
+    paper.set_author(signed.name if signed else "napari-ct-assistant")
+    paper.set_subject(notice)
+    paper.set_creator("napari-ct-assistant")
+    paper.set_lang("en")
+    paper.add_page()
+
+    def write(text: str, size: float, style: str = "", grey: int = 0, indent: float = 0.0) -> None:
+        paper.set_font(_FAMILY, style, size)
+        paper.set_text_color(grey)
+        paper.set_x(_MARGIN_MM + indent)
+        paper.multi_cell(0, size * 0.48, text, align="L", new_x="LMARGIN", new_y="NEXT")
+
+    write(title_of(report), 17, "B")
+    paper.ln(2)
+    paper.set_fill_color(252, 243, 232)
+    paper.set_font(_FAMILY, size=9)
+    paper.set_text_color(*_BROWN)
+    paper.multi_cell(0, 4.8, notice, align="L", fill=True, padding=2, new_x="LMARGIN", new_y="NEXT")
+    for section in report.body():
+        paper.ln(3 if section.level == 1 else 1)
+        if section.heading:
+            write(section.heading, 12.5 if section.level == 1 else 10.5, "B")
+        for line in section.lines:
+            write(line.text, 10.5)
+            paper.ln(0.8)
+    paper.ln(5)
+    write("Provenance", 9, "B", grey=90)
+    for name, value in report.provenance():
+        write(f"{name}: {value}", 7.5, grey=90)
+    return bytes(paper.output())
+
+
+def _check(text: str, font: Path) -> None:
+    """Refuse text that would come out as boxes or in the wrong order."""
+    from fontTools.ttLib import TTFont
+
+    with TTFont(font, lazy=True) as opened:
+        known = set(opened.getBestCmap())
+    missing = sorted({c for c in text if ord(c) not in known and c not in "\n\r\t"})
+    if missing:
+        shown = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise ExportError(f"the PDF's font lacks {shown}{more}; save as .docx or .txt")
+    joined = next((c for c in text if unicodedata.bidirectional(c) in ("R", "AL")), None)
+    if joined is not None and find_spec("uharfbuzz") is None:
+        raise ExportError(
+            f"a PDF with writing from right to left ({joined!r}) needs uharfbuzz: "
+            "pip install uharfbuzz, or save as .docx or .txt"
+        )

@@ -1,0 +1,28 @@
+"""A report as plain text."""
+
+from __future__ import annotations
+
+import textwrap
+
+from napari_ct_assistant.assistant.report_document import ReportDocument
+
+WIDTH = 96
+
+
+def title_of(report: ReportDocument) -> str:
+    """Return the title of a report's document."""
+    return f"{report.template} report" if report.template else "Report"
+
+
+def to_text(report: ReportDocument) -> bytes:
+    """Return the report as UTF-8 text, notice first and last, provenance at the end."""
+    notice = textwrap.fill(report.notice, WIDTH)
+    body = "\n".join(
+        textwrap.fill(line, WIDTH) if line else "" for line in report.text.splitlines()
+    )
+    rows = [
+        textwrap.fill(f"{name}: {value}", WIDTH, subsequent_indent="  ")
+        for name, value in report.provenance()
+    ]
+    parts = [title_of(report), notice, body, notice, "PROVENANCE\n" + "\n".join(rows)]
+    return ("\n\n".join(parts) + "\n").encode()

@@ -1,0 +1,67 @@
+"""A report as a Word document (Office Open XML), through python-docx."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+from napari_ct_assistant.assistant.export.errors import ExportError
+from napari_ct_assistant.assistant.export.plain import title_of
+from napari_ct_assistant.assistant.report_document import ReportDocument
+
+
+def to_docx(report: ReportDocument) -> bytes:
+    """Return the report as a .docx file: the notice on every page, provenance in a table."""
+    try:
+        from docx import Document
+        from docx.shared import Pt, RGBColor
+    except ImportError:
+        raise ExportError(
+            "a Word document needs python-docx: pip install 'napari-ct-assistant[export]'"
+        ) from None
+    document: Any = Document()
+    properties = document.core_properties
+    signed = report.signed
+    properties.title = title_of(report)
+    properties.author = signed.name if signed else "napari-ct-assistant"
+    properties.last_modified_by = properties.author
+    properties.comments = report.notice
+    properties.content_status = report.status
+    properties.created = properties.modified = datetime.now(UTC).replace(tzinfo=None)
+    document.styles["Normal"].font.size = Pt(11)
+    document.add_heading(_clean(title_of(report)), 0)
+    _notice(document.add_paragraph(), report.notice, RGBColor, None)
+    for section in report.body():
+        if section.heading:
+            document.add_heading(_clean(section.heading), section.level)
+        for line in section.lines:
+            document.add_paragraph(_clean(line.text))
+    document.add_heading("Provenance", 1)
+    table = document.add_table(rows=0, cols=2, style="Light Grid Accent 1")
+    for name, value in report.provenance():
+        cells = table.add_row().cells
+        cells[0].text, cells[1].text = name, _clean(value)
+        for cell in cells:
+            for run in cell.paragraphs[0].runs:
+                run.font.size = Pt(8)
+    for section in document.sections:
+        _notice(section.footer.paragraphs[0], report.notice, RGBColor, Pt(8))
+    stream = io.BytesIO()
+    document.save(stream)
+    return stream.getvalue()
+
+
+def _notice(paragraph: Any, text: str, colour: Any, size: Any) -> None:
+    run = paragraph.add_run(_clean(text))
+    run.italic = True
+    run.font.color.rgb = colour(0x8A, 0x3B, 0x00)
+    if size is not None:
+        run.font.size = size
+
+
+def _clean(text: str) -> str:
+    """Return `text` without the control characters that XML cannot hold."""
+    return "".join(
+        c for c in text if c in "\t\n" or (ord(c) >= 32 and ord(c) not in (0xFFFE, 0xFFFF))
+    )

@@ -1,0 +1,103 @@
+"""A passage of the report, explained or shortened by the model: shown, doubted, then taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QTextCursor
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_ct_assistant.assistant.rewriting import Rewriting, doubts
+from napari_ct_assistant.viewer.message import GrowingText
+from napari_ct_assistant.viewer.report_tools import row
+from napari_ct_assistant.viewer.words import TIPS
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.room import Outcome
+
+
+class Passage(QFrame):
+    """What the model makes of the selected text; it replaces nothing by itself.
+
+    Signals
+    -------
+    replaced
+        The reader put the shorter text in the place of the selected one.
+    """
+
+    replaced = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.kind: Rewriting = "explain"
+        self._cursor: QTextCursor | None = None
+        self._before = ""
+        self.title = QLabel()
+        self.title.setObjectName("who")
+        self.body = GrowingText()
+        self.body.setAccessibleName("The model's words")
+        self.doubts = QLabel()
+        self.doubts.setObjectName("notice")
+        self.doubts.setWordWrap(True)
+        self.replace_button = QPushButton("Replace the selection")
+        self.replace_button.setToolTip(TIPS["replace"])
+        self.close_button = QPushButton("Close")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 2, 2, 2)
+        layout.setSpacing(4)
+        for widget in (self.title, self.body, self.doubts):
+            layout.addWidget(widget)
+        layout.addLayout(row(self.replace_button, self.close_button, None))
+        self.replace_button.clicked.connect(self._replace)
+        self.close_button.clicked.connect(self.hide)
+        self.hide()
+
+    def begin(self, kind: Rewriting, cursor: QTextCursor) -> None:
+        """Show that the selection of `cursor` is being worked on."""
+        self.kind = kind
+        # A cursor follows its text while the reader types elsewhere.
+        self._cursor = QTextCursor(cursor)
+        self._before = selected_text(cursor)
+        self.title.setText({"explain": "Explanation", "shorten": "Shorter"}[kind])
+        self.body.setPlainText("")
+        self.doubts.setText("")
+        self.doubts.hide()
+        self.replace_button.setVisible(kind == "shorten")
+        self.replace_button.setEnabled(False)
+        self.show()
+
+    def append(self, text: str) -> None:
+        """Write a piece of the model's words."""
+        cursor = QTextCursor(self.body.document())
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.insertText(text)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Show the whole text, and what the reader has to know about it."""
+        text = str(getattr(outcome.result, "text", "")).strip()
+        self.body.setPlainText(text)
+        found = doubts(self.kind, self._before, text, outcome.info)
+        self.doubts.setText("\n".join(found))
+        self.doubts.setVisible(bool(found))
+        self.replace_button.setEnabled(bool(text))
+
+    def end(self) -> None:
+        """Close where nothing came: the job failed or was stopped."""
+        if not self.body.toPlainText().strip() and not self.doubts.text():
+            self.hide()
+
+    def _replace(self) -> None:
+        cursor = self._cursor
+        if cursor is not None and selected_text(cursor) == self._before:
+            cursor.insertText(self.body.toPlainText())
+            self.hide()
+            self.replaced.emit()
+        else:
+            self.doubts.setText("The selected text has changed; select it again.")
+            self.doubts.show()
+
+
+def selected_text(cursor: QTextCursor) -> str:
+    """Return the selected text with ordinary line ends."""
+    return str(cursor.selectedText()).replace("\u2029", "\n").replace("\u2028", "\n")
