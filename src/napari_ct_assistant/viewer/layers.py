@@ -66,6 +66,8 @@ def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:
         "colormap": "gray",
         # Radiologists expect smooth pixels when zoomed in.
         "interpolation2d": "linear",
+        # napari's own default averages, which turns every slice to floats first.
+        "projection_mode": "none",
         "metadata": {CT_KEY: volume},
     }
 

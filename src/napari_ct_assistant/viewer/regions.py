@@ -81,6 +81,7 @@ def selected_region(viewer: Viewer, scan_layer: Any) -> Region | None:
     volume = volume_of(scan_layer)
     if volume is None:
         return None
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands plugins a slow proxy
     active = viewer.layers.selection.active
     kind = _kind(active)
     if kind == "labels":
@@ -113,9 +114,7 @@ def shape_region(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> Re
         return None
     flat = np.delete(corners, axis, axis=1)
     if kind == "ellipse":
-        middle = flat.mean(axis=0)
-        along, across = (flat[1] - flat[0]) / 2, (flat[3] - flat[0]) / 2
-        flat = middle + np.outer(np.cos(_ELLIPSE), along) + np.outer(np.sin(_ELLIPSE), across)
+        flat = ellipse_outline(flat)
     rows, columns = np.delete(volume.shape, axis)
     mask, (row, column) = polygon_mask(flat, (int(rows), int(columns)))
     start = np.insert([row, column], axis, at)
@@ -133,6 +132,14 @@ def shape_indices(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> N
     if world.shape[1] == 2:
         world = np.column_stack([np.full(len(world), viewer.dims.point[-3]), world])
     return np.array([world_to_index(scan_layer, point) for point in world])
+
+
+def ellipse_outline(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points [72, 2] on the ellipse inside the rectangle with these corners [4, 2]."""
+    along, across = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    circle = np.outer(np.cos(_ELLIPSE), along) + np.outer(np.sin(_ELLIPSE), across)
+    outline: NDArray[np.float64] = corners.mean(axis=0) + circle
+    return outline
 
 
 def _kind(layer: Any) -> str:

@@ -49,11 +49,21 @@ def apply_window(layer: Any, window: Window) -> None:
     layer.contrast_limits = window.limits
 
 
+def dragged_window(start: Window, right: float, down: float) -> Window:
+    """Return the window after a drag of so many pixels from `start`.
+
+    A pixel to the right widens the window, a pixel up lowers the level, in steps
+    that grow with the width.
+    """
+    step = max(start.width / 400, 0.25)
+    width = max(1.0, start.width + right * step)
+    return Window("", round(width), round(start.level + down * step))
+
+
 def drag_window(viewer: Any, event: Any) -> Iterator[None]:
     """Change the active CT layer's window while the right button is dragged (2D only).
 
-    A napari mouse-drag callback. One pixel to the right widens the window, one
-    pixel up lowers the level, in steps that grow with the window's width.
+    A napari mouse-drag callback, see `dragged_window`.
     """
     layer = viewer.layers.selection.active
     if event.button != 2 or viewer.dims.ndisplay != 2 or volume_of(layer) is None:
@@ -61,15 +71,12 @@ def drag_window(viewer: Any, event: Any) -> Iterator[None]:
     widen_contrast_range(layer)
     start = window_of(layer)
     x, y = event.pos
-    step = max(start.width / 400, 0.25)
     # The right button zooms in napari; the camera must not follow this drag.
     pan, viewer.scene.camera.mouse_pan = viewer.scene.camera.mouse_pan, False
     try:
         yield
         while event.type == "mouse_move":
-            width = max(1.0, start.width + (event.pos[0] - x) * step)
-            level = start.level + (event.pos[1] - y) * step
-            apply_window(layer, Window("", round(width), round(level)))
+            apply_window(layer, dragged_window(start, event.pos[0] - x, event.pos[1] - y))
             yield
     finally:
         viewer.scene.camera.mouse_pan = pan
