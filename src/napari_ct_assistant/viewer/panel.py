@@ -17,6 +17,7 @@ from napari_ct_assistant.viewer.links import go_to, parse_href
 from napari_ct_assistant.viewer.look import link_colour, panel_style
 from napari_ct_assistant.viewer.model_picker import ModelPicker
 from napari_ct_assistant.viewer.preferences import load_preferences
+from napari_ct_assistant.viewer.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.room import Job, Kind, Outcome, ReadingRoom, load_real
 from napari_ct_assistant.viewer.scan_picker import ScanPicker
 from napari_ct_assistant.viewer.status_line import StatusLine, summary
@@ -53,6 +54,7 @@ class CTAssistantPanel(QWidget):
         self.scans = ScanPicker(napari_viewer)
         self.banner = WarningBanner()
         self.view = ViewBar(napari_viewer, self._preferences)
+        self.reading = ReadingBar(napari_viewer, self._preferences)
         self.models = ModelPicker(self._preferences.model, self._preferences.device)
         self.actions_row = ActionRow()
         self.transcript = Transcript()
@@ -78,7 +80,7 @@ class CTAssistantPanel(QWidget):
         layout.setSpacing(6)
         for title, widgets in (
             ("Scan", (self.scans, self.banner)),
-            ("View", (self.view,)),
+            ("View", (self.view, self.reading)),
             ("Model", (self.models, self.actions_row)),
         ):
             label = QLabel(title)
@@ -94,6 +96,8 @@ class CTAssistantPanel(QWidget):
     def _connect(self) -> None:
         scans, talk = self.scans, self.conversation
         scans.chosen.connect(self._on_scan)
+        scans.chosen.connect(self.reading.set_scan)
+        self.reading.hovered.connect(self.view.point_at)
         scans.closed.connect(talk.scan_closed)
         scans.loading.connect(self._on_loading)
         scans.failed.connect(talk.problem)
@@ -138,6 +142,7 @@ class CTAssistantPanel(QWidget):
         if window is None:
             return
         self.view.add_shortcuts(window)
+        self.reading.add_shortcuts(window)
         if not self._met_window:
             self._met_window = True
             # A panel whose dock was closed has no parent that would delete it.
@@ -145,6 +150,7 @@ class CTAssistantPanel(QWidget):
 
     def _attach(self) -> None:
         self._attached = True
+        self.reading.attach()
         self.scans.attach()
         self.view.attach()
         self._viewer.events.theme.connect(self._wear_theme)
@@ -153,6 +159,7 @@ class CTAssistantPanel(QWidget):
     def _detach(self) -> None:
         self._attached = False
         self.view.detach()
+        self.reading.detach()
         self.scans.detach()
         self._viewer.events.theme.disconnect(self._wear_theme)
 

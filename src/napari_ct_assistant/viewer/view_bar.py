@@ -187,6 +187,10 @@ class ViewBar(QWidget):
 
     # -- the line under the buttons
 
+    def point_at(self, world: Any) -> None:
+        """Read out a place in world mm that another view points at."""
+        self._show_position(world)
+
     def _read_out(self, _viewer: Any, event: Any) -> None:
         self._show_position(event.position)
 

@@ -79,6 +79,21 @@ TIPS: Final[dict[str, str]] = {
     "examples": "Put an example question into the box",
     "copy": "Copy the transcript as text",
     "clear": "Empty the transcript",
+    "linked": "Linked axial, coronal and sagittal views with a shared crosshair (X)\n"
+    "Click or drag the crosshair in any view; Shift-drag moves it in the large one.",
+    "plane_view": "{plane}: click or drag to point, wheel or Page Up/Down to scroll,\n"
+    "arrows move the crosshair, Ctrl+wheel or + - 0 zooms, middle-drag moves,\n"
+    "right-drag changes the window, double-click or Enter shows it large.",
+    "line": "Measure a distance in mm: drag a line (M)",
+    "rectangle": "HU in a rectangle: drag it (R)",
+    "ellipse": "HU in an ellipse: drag it (E)",
+    "polygon": "HU in a polygon: click its corners, double-click to end (P)",
+    "select": "Move, resize or choose a measurement (K); Delete removes it",
+    "remove": "Delete the chosen measurement",
+    "region": "The chosen measurement. HU are those of the slice, also while a slab is shown.",
+    "slab": "Show a slab of several slices: maximum (MIP), minimum (MinIP) or mean (T)",
+    "thickness": "Thickness of the slab in mm",
+    "details": "Series, spacing, shape, orientation, HU range and warnings of the scan (I)",
     "readout": "CT number and position under the mouse pointer",
     "message_copy": "Copy this text",
 }
