@@ -76,19 +76,8 @@ def _read(data: ScanData, skips: Skips) -> list[ScanRecord]:
 
 
 def box_of(data: ScanData, size: Sequence[int], patch: Sequence[int]) -> Box:
-    """Return the box that a recipe's data is brought to, for an encoder of this size.
-
-    Raises
-    ------
-    RecipeError
-        If the parts of several data sets are prepared differently.
-    """
-    parts = data.parts if isinstance(data, SeveralData) else (data,)
-    ways = {(part.preparation, part.spacing) for part in parts}
-    if len(ways) > 1:
-        raise RecipeError(f"data.parts: prepared differently ({sorted(map(str, ways))})")
-    preparation, spacing = ways.pop()
-    return Box(tuple(size), tuple(patch), preparation, spacing)
+    """Return the box that a recipe's data is brought to, for an encoder of this size."""
+    return Box(tuple(size), tuple(patch), data.preparation, data.spacing)
 
 
 def open_dataset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Split = Literal["train", "validation", "test", "all"]
 
@@ -102,6 +102,24 @@ class SeveralData(_Strict):
     kind: Literal["several"]
     parts: tuple[OneDataset, ...] = Field(min_length=1)
     store: Path = Path("volumes")
+
+    @model_validator(mode="after")
+    def _alike(self) -> SeveralData:
+        ways = {(part.preparation, part.spacing) for part in self.parts}
+        if len(ways) > 1:
+            shown = ", ".join(f"{way} {spacing}" for way, spacing in sorted(ways))
+            raise ValueError(f"the parts are prepared differently: {shown}")
+        return self
+
+    @property
+    def preparation(self) -> Literal["spacing", "minmax"]:
+        """What all parts are prepared by."""
+        return self.parts[0].preparation
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Mm (D, H, W) of all parts."""
+        return self.parts[0].spacing
 
 
 ScanData = TableData | CtRateData | BimcvRData | AmosMmData | M3dCapData | M3dVqaData | SeveralData

@@ -132,7 +132,8 @@ class DatasetStore(VolumeStore):
     ) -> Iterator[tuple[int, dict[str, Any] | CTReadError]]:
         for index in indices:
             self.volume_file(index).parent.mkdir(parents=True, exist_ok=True)
-        if min(workers, len(indices)) < 2:
+        # A process takes a second to start: not for a handful of scans.
+        if min(workers, len(indices) // 2) < 2:
             for index in indices:
                 yield index, attempt(self.records[index], self.box, self.volume_file(index))
             return

@@ -11,7 +11,7 @@ import pytest
 
 from napari_ct_assistant.training.datasets.files import Skips
 from napari_ct_assistant.training.datasets.preparing import Box
-from napari_ct_assistant.training.datasets.reading import box_of, open_dataset, read_records
+from napari_ct_assistant.training.datasets.reading import open_dataset, read_records
 from napari_ct_assistant.training.datasets.specs import (
     AmosMmData,
     CtRateData,
@@ -156,8 +156,8 @@ def test_data_prepared_differently_is_refused(tmp_path: Path) -> None:
         CtRateData(kind="ct_rate", root=tmp_path),
         AmosMmData(kind="amos_mm", root=tmp_path, preparation="minmax"),
     )
-    with pytest.raises(RecipeError, match=r"data\.parts: prepared differently"):
-        box_of(SeveralData(kind="several", parts=parts), (16, 32, 32), (8, 16, 16))
+    with pytest.raises(ValueError, match="the parts are prepared differently: minmax"):
+        SeveralData(kind="several", parts=parts)
 
 
 def test_minmax_fills_the_box(tmp_path: Path) -> None:
