@@ -1,0 +1,153 @@
+"""`evaluate`, `compare` and `parameters`: what models are worth, and how large they are."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from napari_ct_assistant.commands.terminal import (
+    AsJson,
+    Device,
+    fail,
+    load_model,
+    load_options,
+    note,
+    one_line_errors,
+    print_json,
+)
+
+_TASKS: Final = ("report", "vqa", "choice", "diagnosis")
+_EXTRA: Final = {
+    "accelerate",
+    "blosc2",
+    "matplotlib",
+    "nltk",
+    "peft",
+    "pydantic",
+    "rouge_score",
+    "sacrebleu",
+    "sklearn",
+    "yaml",
+}
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A bundled name, a local folder or a hub id.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="phantoms:A:B, a CSV, a recipe (.yaml) or KIND:FOLDER, e.g. ct_rate:FOLDER."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where answers, tables and the picture go.")
+    ] = Path("evaluation"),
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="report, vqa, choice or diagnosis; all, if left out."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of a published data set: train, validation, test or all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many scans.")] = None,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Also ask without the image and with another patient's.",
+        ),
+    ] = True,
+    bertscore: Annotated[
+        Path | None,
+        typer.Option(help="A folder with an encoder for BERTScore, e.g. roberta-large's."),
+    ] = None,
+    green: Annotated[
+        Path | None, typer.Option(help="A folder with GREEN's weights; needs radeval.")
+    ] = None,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option("--skip-unreadable", help="List scans that cannot be read; else they stop."),
+    ] = False,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on a data set, beside baselines that do not look.
+
+    Reports, questions, multiple choice and the 18 findings; each figure with its 95 % interval
+    and the implementation that computed it. Stopped (Ctrl-C) or cut off, it goes on where it
+    was when it is run again.
+    """
+    with one_line_errors(), evaluation_extra():
+        tasks = tuple(task or _TASKS)
+        if wrong := [name for name in tasks if name not in _TASKS]:
+            raise fail(f"--task {wrong[0]}: choose from {', '.join(_TASKS)}")
+        from napari_ct_assistant.training.evaluation.run import evaluate as run
+        from napari_ct_assistant.training.evaluation.sources import open_cases
+        from napari_ct_assistant.training.evaluation.text_metrics import text_metrics
+
+        cases = open_cases(dataset, split=split, limit=limit)
+        note(f"{cases.name}: {len(cases.cases)} scans")
+        assistant = load_model(model, load_options(device))
+        metrics = text_metrics(bertscore, device=assistant.device)
+        if green is not None:
+            from napari_ct_assistant.training.evaluation.green import green_metric
+
+            metrics.append(green_metric(green, out))
+        with _counting("answers") as show:
+            found = run(
+                assistant,
+                cases,
+                out,
+                tasks=tasks,
+                baselines=baselines,
+                metrics=metrics,
+                skip_unreadable=skip_unreadable,
+                progress=show,
+            )
+        if as_json:
+            print_json(found)
+        else:
+            typer.echo((out / "figures.md").read_text(encoding="utf-8"))
+            note(f"tables, picture and answers: {out}")
+
+
+@contextmanager
+def evaluation_extra() -> Iterator[None]:
+    """Name the extra to install where one of its packages is absent."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        raise fail(
+            f"this needs {error.name}: pip install 'napari-ct-assistant[evaluate]'"
+        ) from error
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows how much is done and what is left, at most every second."""
+    begin, last, first = time.monotonic(), 0.0, -1
+    terminal = sys.stderr.isatty()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last, first
+        now = time.monotonic()
+        first = done if first < 0 else first
+        if now - last < (1 if terminal else 30) and done < total:
+            return
+        last = now
+        rate = (done - first) / max(now - begin, 1e-3)
+        left = f", {(total - done) / rate / 60:.0f} min left" if rate and done < total else ""
+        text = f"{what}: {done} of {total}{left}"
+        typer.echo(f"\r{text}   " if terminal else text, nl=not terminal, err=True)
+
+    yield show
+    if terminal:
+        typer.echo("", err=True)

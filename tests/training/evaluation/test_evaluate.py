@@ -1,0 +1,257 @@
+"""`ct-assistant evaluate` from a CSV to tables, cut off and gone on with."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_ct_assistant.cli import app
+from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.training.datasets.record import Question, ScanRecord
+from napari_ct_assistant.training.evaluation.cases import (
+    listed_choices,
+    phantom_cases,
+    record_cases,
+    table_cases,
+)
+from napari_ct_assistant.training.evaluation.sources import open_cases
+from napari_ct_assistant.training.recipe import RecipeError
+from napari_ct_assistant.volume import CTVolume
+from tests.tiny_model import REPORT, save_tiny_model
+
+run = CliRunner().invoke
+WHO = "Erika Mustermann 1961"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("learned") / "tiny", learned=True)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory, small_volume: CTVolume) -> Path:
+    """Six scans of five patients in a CSV, whose names must not come out again."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for i in range(6):
+        image = f"{WHO} {i}.nii.gz"
+        data = small_volume.hu.transpose(2, 1, 0)[:, ::-1, ::-1] + i
+        nib.save(nib.Nifti1Image(np.ascontiguousarray(data), np.diag([6, 5, 8, 1])), folder / image)
+        common = {"image": image, "patient": f"{WHO} {min(i, 4)}"}
+        rows.append(
+            common
+            | {"report": REPORT if i % 2 else "Findings: The heart is normal. Impression: Nothing."}
+            | {"Lung nodule": str(i % 2), "Emphysema": str(int(i == 3))}
+        )
+        rows.append(
+            common
+            | {"question": "Does this image show signs of emphysema?", "answer": "No."}
+            | {"kind": "yes_no"}
+        )
+        rows.append(
+            common | {"question": "Which side?", "answer": "B", "choices": "left | right | both"}
+        )
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with (folder / "scans.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "scans.csv"
+
+
+def figures_of(folder: Path) -> dict[tuple[str, ...], dict]:
+    rows = json.loads((folder / "figures.json").read_text())["figures"]
+    return {(r["task"], r["group"], r["answers"], r["metric"]): r for r in rows}
+
+
+def test_from_table_to_tables(model: Path, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run(app, ["evaluate", str(model), str(table), "--out", str(out), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert "# tiny on scans.csv" in done.stdout
+    found = figures_of(out)
+    # The tiny model says one report by heart: it is that of every second scan.
+    blue = found["report", "all", "model", "BLEU-1"]
+    assert 50 < blue["value"] < 100
+    assert blue["items"] == 6
+    assert blue["patients"] == 5
+    assert blue["implementation"].startswith("sacrebleu ")
+    assert found["report", "all", "model", "identical answers"]["value"] == 100
+    assert found["report", "all", "truth", "identical answers"]["value"] == 50
+    assert found["report", "all", "model - shuffled", "METEOR"]["value"] == pytest.approx(
+        found["report", "all", "model", "METEOR"]["value"]
+        - found["report", "all", "shuffled", "METEOR"]["value"]
+    )
+    # It says yes to every nodule and no to every emphysema, half and five of six are right.
+    nodule = found["diagnosis", "Lung nodule", "model", "BACC"]
+    assert nodule["value"] == 50
+    assert found["diagnosis", "Lung nodule", "model", "recall"]["value"] == 100
+    assert found["diagnosis", "Emphysema", "model", "recall"]["value"] == 0
+    pooled = found["diagnosis", "pooled", "model", "BACC"]
+    assert pooled["items"] == 12
+    assert pooled["value"] == pytest.approx(100 * (3 / 4 + 5 / 8) / 2)
+    assert found["vqa", "all", "model", "accuracy"]["value"] == 100
+    assert found["choice", "all", "most common", "accuracy"]["value"] == 100
+    assert found["choice", "all", "chance", "accuracy"]["value"] == pytest.approx(100 / 3)
+    with (out / "figures.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == len(found)
+    assert (out / "figures.png").read_bytes().startswith(b"\x89PNG")
+    for file in out.iterdir():
+        if file.suffix != ".png":
+            text = file.read_text()
+            assert "Mustermann" not in text, file
+            assert str(table.parent) not in text, file
+
+
+def test_an_interrupted_evaluation_goes_on(model: Path, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["evaluate", str(model), str(table), "-o", str(out), "--device", "cpu"]
+    command += ["--task", "diagnosis", "--task", "choice"]
+    assert run(app, command).exit_code == 0
+    answers = out / "answers.jsonl"
+    whole = answers.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    assert len(lines) == 6 * 3 + 3, "each scan is asked each question once, and nothing is once"
+    tables = (out / "figures.csv").read_bytes()
+    answers.write_bytes(b"".join(lines[:7]) + lines[7][:20])
+    done = run(app, command)
+    assert done.exit_code == 0, done.output
+    assert "answers: 7 of 21" in done.stderr
+    again = answers.read_bytes()
+    assert again.startswith(b"".join(lines[:7]))
+    assert sorted(again.splitlines()) == sorted(whole.splitlines())
+    assert (out / "figures.csv").read_bytes() == tables
+    # Finished: nothing is asked, the scans are not even opened.
+    assert "answers: 21 of 21" in run(app, command).stderr
+    other = run(app, ["evaluate", str(model), "phantoms:0:1", "-o", str(out), "--device", "cpu"])
+    assert other.exit_code == 1
+    assert "holds an evaluation of another data set" in other.stderr
+
+
+def test_an_unreadable_scan_is_named_or_listed(model: Path, tmp_path: Path, table: Path) -> None:
+    good = next(iter(table.parent.glob("*0.nii.gz")))
+    (tmp_path / "a.nii.gz").write_bytes(good.read_bytes())
+    (tmp_path / "b.nii.gz").write_bytes(good.read_bytes()[:500])
+    (tmp_path / "c.csv").write_text("image,report\na.nii.gz,Nothing.\nb.nii.gz,Nothing.\n")
+    out = tmp_path / "out"
+    command = ["evaluate", str(model), str(tmp_path / "c.csv"), "-o", str(out), "--device", "cpu"]
+    done = run(app, command)
+    assert done.exit_code == 1
+    assert "b.nii.gz" in done.stderr.splitlines()[-1]
+    assert run(app, [*command, "--skip-unreadable"]).exit_code == 0
+    about = json.loads((out / "figures.json").read_text())
+    assert about["unreadable"] == ["scan 2"]
+    assert about["scans"] == 1
+    assert "Left out as unreadable: scan 2" in (out / "figures.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ("nowhere", "no such data set; give phantoms:A:B"),
+        ("phantoms:3:3", "A smaller than B"),
+        ("absent.csv", "absent.csv"),
+        ("ct_rate:absent", "absent"),
+        ("pigs:folder", "no such data set"),
+    ],
+)
+def test_unknown_data_gets_one_line(dataset: str, said: str, tmp_path: Path) -> None:
+    done = run(app, ["evaluate", "demo", dataset, "-o", str(tmp_path / "out")])
+    assert done.exit_code == 1, done.exception
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("a,x\na,y\n", "row 3: another row gives this image another report"),
+        (",x\n", "row 2: image is empty"),
+    ],
+)
+def test_a_tables_contradictions_are_named(rows: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"image,report\n{rows}")
+    with pytest.raises(RecipeError, match=said):
+        table_cases(tmp_path / "t.csv")
+
+
+def test_labels_and_questions_of_a_table_are_checked(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("image,Emphysema\na,perhaps\n")
+    with pytest.raises(RecipeError, match="row 2: Emphysema is 'perhaps'"):
+        table_cases(file)
+    file.write_text("image,question,answer,choices\na,Side?,middle,left|right\n")
+    with pytest.raises(RecipeError, match=r"row 2: .*'middle' is none of the choices"):
+        table_cases(file)
+    file.write_text("image,question,answer\na,Side?,\n")
+    with pytest.raises(RecipeError, match="row 2: the question has no answer"):
+        table_cases(file)
+
+
+def test_phantoms_bring_everything() -> None:
+    cases = open_cases("phantoms:0:6", limit=4)
+    assert len(cases.cases) == 4
+    case = phantom_cases(2, 3).cases[0]
+    assert case == case
+    assert list(case.labels) == list(FINDINGS)
+    assert case.report.startswith("Findings:")
+    kinds = {asked.kind for asked in case.questions}
+    assert {"free", "multiple_choice"} <= kinds
+    assert "yes_no" not in kinds
+    for asked in case.questions:
+        assert bool(asked.choices) == (asked.kind == "multiple_choice")
+        if asked.choices:
+            letter, _, text = asked.answer.rstrip(".").partition(". ")
+            assert asked.choices["ABCD".index(letter)] == text
+
+
+def test_records_hide_who_they_are() -> None:
+    def record(name: str, patient: str, report: str = "x") -> ScanRecord:
+        return ScanRecord("set", name, Path("nowhere"), patient, reports={"report": report})
+
+    one = record_cases("set", [record("s1", "p1"), record("s2", "p1"), record("s3", "p2")])
+    assert one.cases[0].patient == one.cases[1].patient != one.cases[2].patient
+    assert [one.partner(i) for i in range(3)] == [2, 2, 0]
+    assert record_cases("set", [record("s1", "p1")]).partner(0) is None
+    # The same scan in another data set has other digits.
+    other = record_cases("set", [record("s1", "p1", "y"), record("s2", "p1"), record("s3", "p2")])
+    assert {c.key for c in one.cases}.isdisjoint({c.key for c in other.cases})
+    asked = (
+        record_cases(
+            "set",
+            [
+                ScanRecord(
+                    "set",
+                    "s",
+                    Path("x"),
+                    "p",
+                    questions=(
+                        Question("Side?", "left", "multiple_choice", choices=("left", "right")),
+                    ),
+                )
+            ],
+        )
+        .cases[0]
+        .questions[0]
+    )
+    assert (asked.question, asked.answer, asked.choices) == ("Side?", "left", ("left", "right"))
+
+
+@pytest.mark.parametrize(
+    ("question", "choices"),
+    [
+        ("Which? Choices: A. left. B. right.", ("left", "right")),
+        ("Which? (a) the left (b) the right side", ("the left", "the right side")),
+        ("Is there a nodule?", ()),
+        ("Is this hepatitis B. or A. then", ()),
+    ],
+)
+def test_listed_choices(question: str, choices: tuple[str, ...]) -> None:
+    assert listed_choices(question) == choices

@@ -1,0 +1,87 @@
+"""From what the command line calls a data set to its cases."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from napari_ct_assistant.training.datasets.specs import KINDS, ScanData
+from napari_ct_assistant.training.evaluation.cases import (
+    CaseList,
+    phantom_cases,
+    record_cases,
+    table_cases,
+)
+from napari_ct_assistant.training.recipe import RecipeError, load_recipe
+
+_HELP = (
+    "give phantoms:A:B, a CSV, a recipe whose `data` is meant (.yaml), "
+    "or KIND:FOLDER with KIND one of ct_rate, bimcv_r, amos_mm, m3d_cap"
+)
+
+
+def open_cases(text: str, *, split: str | None = None, limit: int | None = None) -> CaseList:
+    """Return the cases of a data set.
+
+    Parameters
+    ----------
+    text
+        `phantoms:A:B`, a CSV's path, a recipe's path, or `KIND:FOLDER`, e.g.
+        `ct_rate:/data/CT-RATE`.
+    split
+        Of a published data set or a recipe's; "test", or "validation" where CT-RATE and
+        AMOS-MM have no other.
+    limit
+        Only the first so many scans.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such data set, or it cannot be read.
+    """
+    cases = _open(text, split)
+    return replace(cases, cases=cases.cases[:limit])
+
+
+def _open(text: str, split: str | None) -> CaseList:
+    seeds = re.fullmatch(r"phantoms:(\d+):(\d+)", text)
+    if seeds:
+        first, end = int(seeds[1]), int(seeds[2])
+        if first >= end:
+            raise RecipeError(f"{text}: write phantoms:A:B with A smaller than B")
+        return phantom_cases(first, end)
+    if text.endswith(".csv"):
+        return table_cases(Path(text))
+    if text.endswith((".yaml", ".yml")):
+        return _of_recipe(text, split)
+    kind, colon, folder = text.partition(":")
+    if not colon or kind not in KINDS or not folder:
+        raise RecipeError(f"{text}: no such data set; {_HELP}")
+    default = "validation" if kind in ("ct_rate", "amos_mm") else "test"
+    try:
+        data = TypeAdapter[ScanData](ScanData).validate_python(
+            {"kind": kind, "root": folder, "split": split or default}
+        )
+    except ValidationError as error:
+        first_error = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first_error["loc"]))
+        raise RecipeError(f"{text}: {where}: {first_error['msg']}; {_HELP}") from None
+    return _read(f"{kind} {split or default}", data)
+
+
+def _of_recipe(path: str, split: str | None) -> CaseList:
+    recipe = load_recipe(path, [f"data.split={split}"] if split else None)
+    data = recipe.data
+    if data.kind == "phantoms":
+        return phantom_cases(data.first_seed, data.first_seed + data.count)
+    return _read(f"{Path(path).name} {split or ''}".strip(), data)
+
+
+def _read(name: str, data: ScanData) -> CaseList:
+    from napari_ct_assistant.training.datasets.reading import read_records
+
+    records, _ = read_records(data)
+    return record_cases(name, records)
