@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from napari_ct_assistant import __version__
-from napari_ct_assistant.commands import data, models, reading, scan, training
+from napari_ct_assistant.commands import (
+    data,
+    evaluation,
+    evidence,
+    journal,
+    models,
+    reading,
+    scan,
+    training,
+)
 
 app = typer.Typer(
     name="ct-assistant",
@@ -49,11 +58,14 @@ app.command("report")(reading.report)
 app.command("ask")(reading.ask)
 app.command("screen")(reading.screen)
 app.add_typer(models.app, name="models")
+app.add_typer(journal.app, name="journal")
 app.command("phantom")(scan.phantom)
 app.command("prepare")(data.prepare)
 app.command("instructions")(data.instructions)
 app.command("train")(training.train)
 app.command("audit")(training.audit)
+app.command("evidence")(evidence.evidence)
+app.command("evaluate")(evaluation.evaluate)
 
 
 def main() -> None:

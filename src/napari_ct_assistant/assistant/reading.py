@@ -234,6 +234,7 @@ class Reading:
             warnings=self.warnings + self._unjudged(question),
             heat=found.heat,
             history_turns=turns,
+            region_used=bool(region and processor.region_form),
             choices=self._weigh(ids, choices) if choices and not said.stopped else (),
         )
 
@@ -278,12 +279,17 @@ class Reading:
                     )
         return results
 
+    def evidence(self, question: str, said: str) -> Evidence:
+        """Return what speaks for `said` as an answer to `question`, whoever says it."""
+        processor = self.assistant.processor
+        ids = processor.answer_ids(said)[:-1]
+        with self._busy:
+            return self._tracer.trace(processor.question_ids(question), ids, [(0, len(ids))])[0]
+
     def finding_evidence(self, name: str) -> Evidence:
         """Return what speaks for "Yes" as the answer to one of the screen's questions."""
-        processor = self.assistant.processor
-        question = processor.question_ids(processor.finding_question.format(finding=name.lower()))
-        with self._busy:
-            return self._tracer.trace(question, processor.answer_ids("Yes")[:-1], [(0, 1)])[0]
+        question = self.assistant.processor.finding_question.format(finding=name.lower())
+        return self.evidence(question, "Yes")
 
     def support(self, statements: Sequence[tuple[str, str]]) -> list[float]:
         """Return how much the image supports statements, in nats.

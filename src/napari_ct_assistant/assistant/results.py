@@ -145,7 +145,8 @@ class ReportDraft:
 class Answer:
     """An answer to a question, with its evidence (see `Sentence`).
 
-    `history_turns` earlier questions were in the model's context. `choices` are those of a
+    `history_turns` earlier questions were in the model's context, and so was the region where
+    `region_used`. `choices` are those of a
     multiple-choice question, each with its chance. `heat` is not in the JSON.
     """
 
@@ -162,6 +163,7 @@ class Answer:
     warnings: tuple[str, ...] = ()
     heat: HeatMap | None = field(default=None, repr=False, compare=False)
     history_turns: int = 0
+    region_used: bool = False
     choices: tuple[tuple[str, float], ...] = ()
 
     @property

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
-from napari_ct_assistant.viewer.links import answer_markdown, escaped, report_markdown
+from napari_ct_assistant.viewer.dialogue import Dialogue
+from napari_ct_assistant.viewer.links import answer_markdown, escaped, linked, report_markdown
 from napari_ct_assistant.viewer.room import Job, Outcome, ReadingRoom
+from napari_ct_assistant.viewer.status_line import footnote
+from napari_ct_assistant.viewer.words import MEASURED
 from napari_ct_assistant.viewer.worker import Jobs
 
 if TYPE_CHECKING:
@@ -48,6 +53,7 @@ class Conversation(QObject):
         super().__init__(parent)
         self.jobs = Jobs(room, self)
         self._transcript = transcript
+        self.dialogue = Dialogue()
         self._message: Message | None = None
         self._job: Job | None = None
         # (scan, model) whose warnings the transcript already holds.
@@ -64,13 +70,44 @@ class Conversation(QObject):
         """Start `job` about the scan named `scan`; False when one is already running."""
         if self.jobs.busy:
             return False
+        if job.kind == "ask" and not job.sample:
+            job = replace(job, history=self.dialogue.history(job.volume, job.model))
+            self._write_question(job)
         self._job = job
-        if job.kind == "ask":
-            self._transcript.add("you", "You", escaped(job.question), job.volume)
-        if job.kind != "screen":
+        if job.kind not in ("screen", "rewrite", "evidence"):
             title = f"Report  ·  {scan}" if job.kind == "report" else job.model
+            title += "  ·  sampled again" if job.sample else ""
             self._message = self._transcript.add("model", title, source=job.volume)
+            self._message.job = job
         return self.jobs.start(job)
+
+    def _write_question(self, job: Job) -> None:
+        """Write what is asked, and what was measured in the region that it is about."""
+        text = escaped(job.question)
+        for number, choice in enumerate(job.choices):
+            text += f"\n\n{chr(ord('A') + number)}\\. {escaped(choice)}"
+        asked = self._transcript.add("you", "You", text, job.volume)
+        asked.job = job
+        asked.head.offer(edit=True)
+        if job.region:
+            measured = linked(job.region, job.volume.shape[0])
+            self._transcript.add("note", MEASURED, measured, job.volume)
+
+    @property
+    def last(self) -> Message | None:
+        """The last thing the model wrote that can be written again."""
+        done = (m for m in reversed(self._transcript.messages) if m.speaker == "model" and m.job)
+        return next(done, None)
+
+    def again(self, message: Message) -> bool:
+        """Have a report or an answer written again; False when that cannot be done now."""
+        job = message.job
+        if job is None or self.jobs.busy:
+            return False
+        self.dialogue.cut(job)
+        scan = message.title.removeprefix("Report").split("  ·  ")
+        name = scan[1] if len(scan) > 1 else ""
+        return self.start(replace(job, sample=True, cancel=threading.Event()), name)
 
     def stop(self) -> None:
         """Stop the running job."""
@@ -78,6 +115,7 @@ class Conversation(QObject):
 
     def scan_closed(self, volume: CTVolume) -> None:
         """Stop a job about a scan that was closed and free what was kept of it."""
+        self.dialogue.forget(volume)
         self._warned = {(scan, model) for scan, model in self._warned if scan != id(volume)}
         if self._job is not None and self._job.volume is volume:
             self.jobs.stop()
@@ -105,8 +143,21 @@ class Conversation(QObject):
         result: Any = outcome.result
         slices = job.volume.shape[0]
         if self._message is not None:
+            message = self._message
             write = report_markdown if job.kind == "report" else answer_markdown
-            self._message.finish(write(result, slices) or "*(no text)*")
+            message.finish(write(result, slices) or "*(no text)*")
+            message.heat = (
+                tuple(
+                    (heat, sentence.text)
+                    for heat, sentence in zip(result.heat, result.sentences, strict=False)
+                )
+                if job.kind == "report"
+                else ((result.heat, result.text),)
+            )
+            message.set_foot(footnote(job, outcome))
+            if job.kind in ("ask", "report"):
+                message.head.offer(again=True)
+                self.dialogue.add(job, result.text)
         if job.kind == "screen":
             self.findings.emit(result)
         self.answered.emit(job, outcome)

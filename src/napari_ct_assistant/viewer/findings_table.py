@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QModelIndex, Qt, Signal
-from qtpy.QtGui import QPainter
+from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
+from qtpy.QtGui import QKeyEvent, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QApplication,
     QHeaderView,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -17,14 +18,22 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.viewer.words import TIPS
+
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability
+
+FINDING, PROBABILITY, BAR, BASELINE, THRESHOLD = range(5)
+HEADERS = ("Finding", "Probability", "", "Without scan", "Threshold")
 
 UNJUDGED = "The model was measured not to recognise this finding; its probability says nothing."
 
 
+THRESHOLD_ROLE = Qt.ItemDataRole.UserRole + 1
+
+
 class _Bar(QStyledItemDelegate):
-    """Draws a probability as a bar."""
+    """Draws a probability as a bar, its threshold as a tick."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Draw the cell, then the bar."""
@@ -37,9 +46,16 @@ class _Bar(QStyledItemDelegate):
         colour = palette.color(palette.ColorRole.Text)
         colour.setAlpha(50)
         painter.fillRect(frame, colour)
-        frame.setWidth(round(frame.width() * probability))
+        whole = frame.width()
+        frame.setWidth(round(whole * probability))
         colour.setAlpha(255)
         painter.fillRect(frame, colour)
+        threshold = index.data(THRESHOLD_ROLE)
+        if threshold is not None:
+            tick = frame.adjusted(0, -3, 0, 3)
+            tick.setLeft(frame.left() + round(whole * threshold))
+            tick.setWidth(1)
+            painter.fillRect(tick, colour)
 
 
 class _Number(QTableWidgetItem):
@@ -51,32 +67,47 @@ class _Number(QTableWidgetItem):
 
 
 class FindingsTable(QTableWidget):
-    """Finding, probability as a number and as a bar; a double click asks about the finding.
+    """Finding, probability, what the model says without a scan, and its threshold.
 
     Signals
     -------
+    chosen : str
+        The reader wants to see where a finding comes from: a click, or Enter.
     asked : str
-        The finding that was double-clicked.
+        The reader wants to ask about a finding: a double click, or Ctrl+Enter.
     """
 
+    chosen = Signal(str)
     asked = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, 3, parent)
+        super().__init__(0, len(HEADERS), parent)
         self.setAccessibleName("Findings")
-        self.setHorizontalHeaderLabels(["Finding", "Probability", ""])
+        self.setHorizontalHeaderLabels(list(HEADERS))
+        for column, tip in ((1, "probability"), (3, "baseline"), (4, "threshold")):
+            self.horizontalHeaderItem(column).setToolTip(TIPS[f"finding_{tip}"])
         self.verticalHeader().hide()
         self.setShowGrid(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         header = self.horizontalHeader()
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-        self.setColumnWidth(2, 64)
+        header.setSectionResizeMode(FINDING, QHeaderView.ResizeMode.Stretch)
+        for column in (PROBABILITY, BASELINE, THRESHOLD):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.setColumnWidth(BAR, 44)
+        header.setMinimumSectionSize(30)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
         self.verticalHeader().setDefaultSectionSize(22)
-        self.setItemDelegateForColumn(2, _Bar(self))
+        self.setItemDelegateForColumn(BAR, _Bar(self))
         self.doubleClicked.connect(self._on_double_click)
-        self.setToolTip("Double-click a finding to ask about it; click a header to sort.")
+        self.setToolTip(TIPS["findings_table"])
+        # A click waits until it is sure not to be half of a double click.
+        self._click = QTimer(self)
+        self._click.setSingleShot(True)
+        self._click.setInterval(QApplication.doubleClickInterval())
+        self._click.timeout.connect(lambda: self._tell(self.chosen))
+        self.clicked.connect(lambda _index: self._click.start())
 
     def show_findings(self, findings: Sequence[FindingProbability]) -> None:
         """Fill the table, in the order given until a header is clicked."""
@@ -85,7 +116,7 @@ class FindingsTable(QTableWidget):
         for row, finding in enumerate(findings):
             name = QTableWidgetItem(finding.name)
             name.setToolTip(finding.name)
-            self.setItem(row, 0, name)
+            self.setItem(row, FINDING, name)
             number = _Number(f"{finding.probability:.0%}" if finding.judged else "not judged")
             number.setData(
                 Qt.ItemDataRole.UserRole, finding.probability if finding.judged else -1.0
@@ -93,12 +124,40 @@ class FindingsTable(QTableWidget):
             if not finding.judged:
                 number.setToolTip(UNJUDGED)
             number.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.setItem(row, 1, number)
+            self.setItem(row, PROBABILITY, number)
             bar = _Number()
             bar.setData(Qt.ItemDataRole.UserRole, finding.probability if finding.judged else 0.0)
-            self.setItem(row, 2, bar)
+            bar.setData(THRESHOLD_ROLE, finding.threshold if finding.judged else None)
+            self.setItem(row, BAR, bar)
+            without = finding.baseline
+            self._put(row, BASELINE, "" if without is None else f"{without:.0%}", without or 0.0)
+            self._put(row, THRESHOLD, f"{finding.threshold:.0%}", finding.threshold)
+            if finding.positive:
+                font = name.font()
+                font.setBold(True)
+                name.setFont(font)
+                number.setFont(font)
         self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
         self.setSortingEnabled(True)
 
+    def _put(self, row: int, column: int, text: str, value: float) -> None:
+        cell = _Number(text)
+        cell.setData(Qt.ItemDataRole.UserRole, value)
+        cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.setItem(row, column, cell)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Enter shows where the finding comes from, Ctrl+Enter asks about it."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            ctrl = event.modifiers() & Qt.KeyboardModifier.ControlModifier
+            self._tell(self.asked if ctrl else self.chosen)
+        else:
+            super().keyPressEvent(event)
+
+    def _tell(self, signal: Any) -> None:
+        if self.currentRow() >= 0:
+            signal.emit(self.item(self.currentRow(), FINDING).text())
+
     def _on_double_click(self, index: Any) -> None:
-        self.asked.emit(self.item(index.row(), 0).text())
+        self._click.stop()
+        self.asked.emit(self.item(index.row(), FINDING).text())

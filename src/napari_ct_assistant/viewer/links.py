@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Answer, ReportDraft
 
 _MARKS: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
-_MENTION: Final = re.compile(r"\b(slice\s+(\d{1,4}))\b", re.IGNORECASE)
-_HREF: Final = re.compile(r"slice:(\d+)(?:\?ras=(-?[\d.]+),(-?[\d.]+),(-?[\d.]+))?")
+# "slice 84", "image 84", and "im. 84" as radiologists write it.
+_MENTION: Final = re.compile(r"\b((?:slice|image|im\.?|img\.?)\s+#?(\d{1,4}))\b", re.IGNORECASE)
+_HREF: Final = re.compile(r"slice:(\d+)(?:\?ras=(-?[\d.]+),(-?[\d.]+),(-?[\d.]+))?(?:#\d+)?")
+_PART: Final = re.compile(r".*#(\d+)")
 
 NO_BREAK: Final = "\u00a0"
-UNSUPPORTED: Final = "unsupported"
-UNSUPPORTED_MEANS: Final = "Unsupported: no likelier with the image than without it."
+# A sign and words beside the colour, which not everybody can see.
+UNSUPPORTED: Final = "\u26a0\u00a0not supported by the image"
+UNSUPPORTED_MEANS: Final = (
+    "Not supported: the model finds the sentence no likelier with the scan than without it."
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,18 @@ class Place:
     @property
     def markdown(self) -> str:
         """The link as markdown."""
-        return f"[slice{NO_BREAK}{self.slice}]({self.href})"
+        return self.link()
+
+    def link(self, part: int | None = None) -> str:
+        """Return the link as markdown; `part` is the sentence whose evidence it also shows."""
+        of = "" if part is None else f"#{part}"
+        return f"[slice{NO_BREAK}{self.slice}]({self.href}{of})"
+
+
+def part_of_href(href: str) -> int | None:
+    """Return the number of the sentence that a link belongs to, None where it names none."""
+    match = _PART.fullmatch(href)
+    return None if match is None else int(match.group(1))
 
 
 def parse_href(href: str) -> Place | None:
@@ -85,17 +101,16 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
     """Return the drafted report as markdown: a heading a section, a paragraph a sentence."""
     lines: list[str] = []
     section, unsupported = None, False
-    for sentence in draft.sentences:
+    for number, sentence in enumerate(draft.sentences):
         if sentence.section != section:
             section = sentence.section
             lines += [f"**{escaped(section.capitalize())}**", ""] if section else []
         place = place_of(sentence)
         line = linked(sentence.text.strip(), slices)
         if place is not None:
-            line += f"  {place.markdown}"
-        # Support is the log-likelihood with the image minus without it.
-        if sentence.support is not None and sentence.support <= 0:
-            line += f"  *{UNSUPPORTED}*"
+            line += f"  {place.link(number)}"
+        if sentence.unsupported:
+            line += f"  {UNSUPPORTED}"
             unsupported = True
         lines += [line, ""]
     if unsupported:
@@ -110,7 +125,12 @@ def answer_markdown(answer: Answer, slices: int) -> str:
     paragraphs = [linked(line, slices) for line in answer.text.strip().splitlines()]
     place = place_of(answer)
     if place is not None and paragraphs:
-        paragraphs[-1] += f"  {place.markdown}"
+        paragraphs[-1] += f"  {place.link(0)}"
+    if answer.unsupported and paragraphs:
+        paragraphs[-1] += f"  {UNSUPPORTED}"
+    for number, (choice, probability) in enumerate(answer.choices):
+        letter = chr(ord("A") + number)
+        paragraphs.append(f"{letter}\\. {escaped(choice)} {NO_BREAK}**{probability:.0%}**")
     if answer.stopped:
         paragraphs.append("*Stopped before the end.*")
     return "\n\n".join(paragraphs)

@@ -17,8 +17,7 @@ def panel_style(theme_id: str) -> str:
     def rgb(name: str) -> str:
         return str(getattr(theme, name).as_rgb())
 
-    # napari's warning yellow cannot be read on a light background.
-    warning = rgb("warning") if is_dark(theme_id) else "#8a5a00"
+    warning = warning_colour(theme_id)
     return f"""
     #message_you, #message_you * {{ background: {rgb("foreground")}; }}
     #message_you {{ border-radius: 4px; }}
@@ -31,6 +30,10 @@ def panel_style(theme_id: str) -> str:
     #main_button:disabled {{ background: {rgb("foreground")}; }}
     #notice {{ color: {warning}; }}
     #quiet {{ color: {rgb("icon")}; }}
+    #chip {{ background: transparent; border: 1px solid {rgb("highlight")}; border-radius: 9px;
+             padding: 2px 8px; }}
+    #chip:hover, #chip:focus {{ background: {rgb("highlight")}; }}
+    #report_editor {{ background: {rgb("background")}; border: 1px solid {rgb("foreground")}; }}
     QPlainTextEdit {{ background: {rgb("foreground")}; border-radius: 4px; padding: 4px; }}
     """
 
@@ -38,6 +41,12 @@ def panel_style(theme_id: str) -> str:
 def link_colour(theme_id: str) -> str:
     """Return a link colour that stands out from a napari theme's text and background."""
     return "#7ab8ff" if is_dark(theme_id) else "#0b5cad"
+
+
+def warning_colour(theme_id: str) -> str:
+    """Return a warning colour that can be read on a napari theme's background."""
+    # napari's own warning yellow cannot be read on a light one.
+    return str(get_theme(theme_id).warning.as_hex()) if is_dark(theme_id) else "#8a5a00"
 
 
 def is_dark(theme_id: str) -> bool:

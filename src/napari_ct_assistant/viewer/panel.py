@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import napari
 from qtpy.QtCore import QEvent, Qt
@@ -12,22 +12,25 @@ from qtpy.QtWidgets import QLabel, QMainWindow, QShortcut, QTabWidget, QVBoxLayo
 
 from napari_ct_assistant.viewer.actions import ActionRow, AskRow, TranscriptRow, finding_question
 from napari_ct_assistant.viewer.conversation import Conversation
+from napari_ct_assistant.viewer.desks import join
 from napari_ct_assistant.viewer.findings_table import FindingsTable
-from napari_ct_assistant.viewer.links import go_to, parse_href
-from napari_ct_assistant.viewer.look import link_colour, panel_style
+from napari_ct_assistant.viewer.look import (
+    is_dark,
+    link_colour,
+    panel_style,
+    warning_colour,
+)
 from napari_ct_assistant.viewer.model_picker import ModelPicker
 from napari_ct_assistant.viewer.preferences import load_preferences
 from napari_ct_assistant.viewer.reading_bar import ReadingBar
+from napari_ct_assistant.viewer.report_desk import ReportDesk
 from napari_ct_assistant.viewer.room import Job, Kind, Outcome, ReadingRoom, load_real
 from napari_ct_assistant.viewer.scan_picker import ScanPicker
 from napari_ct_assistant.viewer.status_line import StatusLine, summary
 from napari_ct_assistant.viewer.transcript import Transcript
 from napari_ct_assistant.viewer.view_bar import ViewBar
 from napari_ct_assistant.viewer.warning_banner import WarningBanner
-from napari_ct_assistant.viewer.words import BUSY, NO_QUESTION, NO_SCAN, SCAN_CLOSED, WELCOME
-
-if TYPE_CHECKING:
-    from napari_ct_assistant.viewer.message import Message
+from napari_ct_assistant.viewer.words import BUSY, NO_QUESTION, NO_SCAN, WELCOME
 
 
 class CTAssistantPanel(QWidget):
@@ -64,6 +67,16 @@ class CTAssistantPanel(QWidget):
         self.status = StatusLine()
         self.conversation = Conversation(ReadingRoom(load), self.transcript, self)
         self.models.join(self.conversation.jobs)
+        self.desk = ReportDesk(
+            self.scans,
+            self.conversation,
+            self.transcript,
+            self.transcript_row,
+            self.ask_row.box,
+            self._preferences,
+            self,
+        )
+        self.evidence, self.chat = join(self, napari_viewer)
         self._lay_out()
         self._connect()
         self._wear_theme()
@@ -73,6 +86,7 @@ class CTAssistantPanel(QWidget):
     def _lay_out(self) -> None:
         self.tabs = QTabWidget()
         self.tabs.addTab(self.transcript, "Transcript")
+        self.tabs.addTab(self.desk.tab, "Report")
         self.tabs.addTab(self.findings, "Findings")
         self.tabs.setCornerWidget(self.transcript_row, Qt.Corner.TopRightCorner)
         layout = QVBoxLayout(self)
@@ -89,8 +103,8 @@ class CTAssistantPanel(QWidget):
             for widget in widgets:
                 layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.ask_row)
-        layout.addWidget(self.status)
+        for widget in (self.evidence.bar, self.chat.chips, self.ask_row, self.status):
+            layout.addWidget(widget)
         self.setMinimumWidth(400)
 
     def _connect(self) -> None:
@@ -107,14 +121,16 @@ class CTAssistantPanel(QWidget):
         self.actions_row.stopped.connect(talk.stop)
         self.ask_row.asked.connect(self.ask)
         self.findings.asked.connect(self._ask_about)
-        self.transcript.linkClicked.connect(self._on_link)
         self.transcript_row.copied.connect(self.copy)
         self.transcript_row.cleared.connect(self.transcript.clear)
         talk.busy.connect(self._on_busy)
         talk.stage.connect(self.status.say)
         talk.answered.connect(self._on_answered)
-        talk.refused.connect(lambda job: self.ask_row.box.give_back(job.question))
+        talk.refused.connect(self._on_refused)
         talk.findings.connect(self._on_findings)
+        self.desk.asked.connect(lambda question: self._start("rewrite", question))
+        self.desk.told.connect(self.status.say)
+        self.desk.tab.followed.connect(self.evidence.follow_in_report)
         for keys, action in (
             ("Esc", talk.stop),
             ("Ctrl+Shift+R", self.draft_report),
@@ -158,6 +174,7 @@ class CTAssistantPanel(QWidget):
 
     def _detach(self) -> None:
         self._attached = False
+        self.desk.flush()
         self.view.detach()
         self.reading.detach()
         self.scans.detach()
@@ -173,12 +190,19 @@ class CTAssistantPanel(QWidget):
         """Screen the chosen scan for the 18 findings."""
         self._start("screen")
 
-    def ask(self, question: str) -> None:
+    def show_finding(self, finding: str) -> None:
+        """Show where in the chosen scan a finding comes from."""
+        self._start("evidence", finding)
+
+    def ask(self, question: str, choices: tuple[str, ...] = ()) -> bool:
         """Ask `question` about the chosen scan; the box keeps it until it is accepted."""
         if not question:
             self.status.say(NO_QUESTION)
-        elif self._start("ask", question):
+            return False
+        started = self._start("ask", question, choices)
+        if started and self.ask_row.box.toPlainText().strip() == question:
             self.ask_row.box.taken()
+        return started
 
     def copy(self) -> None:
         """Copy the transcript as text, with the notice that belongs to the model."""
@@ -190,7 +214,7 @@ class CTAssistantPanel(QWidget):
         """Draft the report of the next scan that is opened, as soon as it is there."""
         self._draft_next = True
 
-    def _start(self, kind: Kind, question: str = "") -> bool:
+    def _start(self, kind: Kind, question: str = "", choices: tuple[str, ...] = ()) -> bool:
         volume, layer = self.scans.volume, self.scans.layer
         if volume is None or layer is None:
             self.status.say(NO_SCAN)
@@ -198,8 +222,11 @@ class CTAssistantPanel(QWidget):
         if self.conversation.jobs.busy:
             self.status.say(BUSY)
             return False
-        job = Job(kind, volume, self.models.model, self.models.options, question)
-        if kind != "screen":
+        region = self.chat.region_for(question) if kind == "ask" else ""
+        job = Job(
+            kind, volume, self.models.model, self.models.options, question, (), choices, region
+        )
+        if kind in ("ask", "report"):
             self.tabs.setCurrentWidget(self.transcript)
         return self.conversation.start(job, layer.name)
 
@@ -246,17 +273,12 @@ class CTAssistantPanel(QWidget):
         self.findings.show_findings(findings)
         self.tabs.setCurrentWidget(self.findings)
 
-    def _on_link(self, message: Message, href: str) -> None:
-        place = parse_href(href)
-        if place is None:
-            return
-        layer = self.scans.layer_of(message.source)
-        if layer is None:
-            self.status.say(SCAN_CLOSED)
-            return
-        go_to(self._viewer, layer, place)
+    def _on_refused(self, job: Job) -> None:
+        if job.kind == "ask":
+            self.ask_row.box.give_back(job.question)
 
     def _wear_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         theme = self._viewer.theme
         self.setStyleSheet(panel_style(theme))
-        self.transcript.set_link_colour(link_colour(theme))
+        self.transcript.set_link_colour(link_colour(theme), warning_colour(theme))
+        self.desk.tab.set_colours(link_colour(theme), dark=is_dark(theme))

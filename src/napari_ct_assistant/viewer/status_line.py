@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import QElapsedTimer, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 from superqt import QElidingLabel
 
-from napari_ct_assistant.viewer.room import Outcome
+from napari_ct_assistant.viewer.room import Job, Outcome
+from napari_ct_assistant.viewer.words import (
+    REGION_UNUSED,
+    REGION_USED,
+    STANDS_ALONE,
+    WITH_HISTORY,
+)
 
 
 class StatusLine(QWidget):
@@ -53,6 +61,24 @@ class StatusLine(QWidget):
         if text != self.label.text():
             self.label.setText(text)
             self.label.setToolTip(text)
+
+
+def footnote(job: Job, outcome: Outcome) -> str:
+    """Return the quiet line under what the model wrote: speed, and what it could not use."""
+    result: Any = outcome.result
+    parts = [f"{result.tokens} tokens"] if result.tokens else []
+    if outcome.first_text_s is not None:
+        parts.append(f"first text after {outcome.first_text_s:.2f} s")
+    if outcome.tokens_per_second is not None:
+        parts.append(f"{outcome.tokens_per_second:.0f} tokens/s")
+    turns = getattr(result, "history_turns", 0)
+    if turns:
+        parts.append(WITH_HISTORY.format(turns=turns))
+    elif job.history:
+        parts.append(STANDS_ALONE)
+    if job.region:
+        parts.append(REGION_USED if result.region_used else REGION_UNUSED)
+    return "  ·  ".join(parts)
 
 
 def summary(outcome: Outcome) -> str:

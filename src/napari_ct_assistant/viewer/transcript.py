@@ -7,7 +7,8 @@ from typing import Any
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_ct_assistant.viewer.message import Message, Speaker
+from napari_ct_assistant.viewer.message import Message
+from napari_ct_assistant.viewer.message_head import Speaker
 
 
 class Transcript(QScrollArea):
@@ -16,9 +17,12 @@ class Transcript(QScrollArea):
     Signals
     -------
     linkClicked : Message, str
+    againAsked, editAsked : Message
     """
 
     linkClicked = Signal(object, str)  # noqa: N815 - Qt's naming of signals
+    againAsked = Signal(object)  # noqa: N815 - Qt's naming of signals
+    editAsked = Signal(object)  # noqa: N815 - Qt's naming of signals
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -28,7 +32,7 @@ class Transcript(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setMinimumHeight(160)
         self.messages: list[Message] = []
-        self._link_colour = ""
+        self._link_colour = self._warning_colour = ""
         self._page = QWidget()
         self._page.setObjectName("transcript_page")
         self._column = QVBoxLayout(self._page)
@@ -52,10 +56,12 @@ class Transcript(QScrollArea):
         """Add a message at the end, or before another one; `text` is markdown."""
         message = Message(speaker, title, source)
         if self._link_colour:
-            message.set_link_colour(self._link_colour)
+            message.set_link_colour(self._link_colour, self._warning_colour)
         if text:
             message.finish(text)
         message.linkClicked.connect(self.linkClicked)
+        message.againAsked.connect(self.againAsked)
+        message.editAsked.connect(self.editAsked)
         at = len(self.messages) if before is None else self.messages.index(before)
         self.messages.insert(at, message)
         self._column.insertWidget(at, message)
@@ -63,11 +69,11 @@ class Transcript(QScrollArea):
         QTimer.singleShot(0, self._to_end)
         return message
 
-    def set_link_colour(self, colour: str) -> None:
-        """Set the colour of links in messages, also in those already there."""
-        self._link_colour = colour
+    def set_link_colour(self, colour: str, warning: str = "") -> None:
+        """Set the colour of links and warnings in messages, also in those already there."""
+        self._link_colour, self._warning_colour = colour, warning
         for message in self.messages:
-            message.set_link_colour(colour)
+            message.set_link_colour(colour, warning)
 
     def clear(self) -> None:
         """Remove every message."""

@@ -73,7 +73,7 @@ TIPS: Final[dict[str, str]] = {
     "load": "Load the model now instead of with the first question; another one is freed first",
     "unload": "Free the model's memory; the transcript stays",
     "draft": "Read the scan and draft the report (Ctrl+Shift+R)",
-    "findings": "Probabilities of the 18 CT-RATE findings",
+    "findings": "Probabilities of the 18 CT-RATE findings (Ctrl+Shift+F)",
     "stop": "Stop the model; what is written so far stays (Esc)",
     "ask": "Send the question (Enter)",
     "examples": "Put an example question into the box",
@@ -96,7 +96,6 @@ TIPS: Final[dict[str, str]] = {
     "details": "Series, spacing, shape, orientation, HU range and warnings of the scan (I)",
     "readout": "CT number and position under the mouse pointer",
     "message_copy": "Copy this text",
-}
     "again": "Have it written again, sampled: the words may differ (Ctrl+Shift+G for the last)",
     "edit": "Change the question and send it again; what came after it is then left out of the\n"
     "model's context, not out of the transcript",
@@ -131,3 +130,4 @@ TIPS: Final[dict[str, str]] = {
     "replace": "Put the shorter text in the place of the selected one; undo brings it back",
     "take_draft": "Put the new draft in the place of your text; undo brings your text back",
     "add_draft": "Add the new draft's sentences after yours, section by section",
+}

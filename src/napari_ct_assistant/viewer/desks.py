@@ -1,0 +1,41 @@
+"""Joins the panel with the desks for evidence and chat, and their keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QShortcut
+
+from napari_ct_assistant.viewer.chat_desk import ChatDesk
+from napari_ct_assistant.viewer.evidence_desk import EvidenceDesk
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+
+def join(panel: CTAssistantPanel, viewer: Viewer) -> tuple[EvidenceDesk, ChatDesk]:
+    """Make both desks for `panel` and connect them."""
+    evidence = EvidenceDesk(viewer, panel.scans, panel)
+    chat = ChatDesk(viewer, panel.scans, panel.conversation, panel.ask_row.box, panel.ask, panel)
+    panel.transcript.linkClicked.connect(evidence.follow)
+    panel.transcript.againAsked.connect(chat.again)
+    panel.transcript.editAsked.connect(chat.edit)
+    panel.conversation.answered.connect(evidence.take)
+    panel.findings.chosen.connect(panel.show_finding)
+    panel.ask_row.choices_button.clicked.connect(lambda: chat.open_choices())
+    evidence.told.connect(panel.status.say)
+    chat.told.connect(panel.status.say)
+    for keys, action in (
+        ("Ctrl+Alt+H", evidence.toggle),
+        ("Ctrl+Shift+F", panel.screen),
+        ("Ctrl+Shift+G", chat.again),
+        ("Ctrl+Shift+M", chat.open_choices),
+    ):
+        shortcut = QShortcut(QKeySequence(keys), panel)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(action)
+    return evidence, chat
