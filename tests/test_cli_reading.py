@@ -148,6 +148,7 @@ def test_a_reading_opens_no_connection(
         (["--model", "nobody/nothing"], "nobody/nothing"),
         (["--device", "tricorder"], "--device tricorder"),
         (["--device", "cuda:99"], "--device cuda:99"),
+        (["--device", "cpu", "--device-map", "auto"], "--device cpu and --device-map auto exclude"),
     ],
 )
 def test_a_model_that_cannot_be_had_gets_one_line(options: list[str], said: str, scan: str) -> None:
@@ -214,3 +215,36 @@ def test_demo_model_reads_real_scans(shared_data: Path) -> None:
     assert result["report"]
     # An abdomen is nothing that the phantoms prepared it for.
     assert result["warnings"]
+
+
+def test_precision_of_choice(scan: str, tiny: list[str]) -> None:
+    done = run(app, ["ask", scan, "Where?", *tiny, "--dtype", "bf16", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["answer"]
+    wrong = run(app, ["ask", scan, "Where?", *tiny, "--dtype", "int7"])
+    assert wrong.exit_code == 2  # the command line's own: it lists what there is
+    assert "bf16" in wrong.stderr
+
+
+def test_no_quantization_library_gets_one_line(
+    scan: str, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_ct_assistant.assistant import quantization
+
+    monkeypatch.setattr(quantization, "find_spec", lambda name: name == "accelerate" or None)
+    done = run(app, ["report", scan, *tiny, "--quantize", "4bit"])
+    assert done.exit_code == 1
+    assert "4bit weights need a quantization library: pip install" in done.stderr.splitlines()[-1]
+
+
+def test_a_model_that_does_not_fit_is_told_the_options(
+    scan: str, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_ct_assistant.assistant import memory
+
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 600_000)
+    done = run(app, ["screen", scan, *tiny])
+    assert done.exit_code == 1
+    last = done.stderr.splitlines()[-1]
+    assert "GB are free" in last
+    assert "load it with --dtype bf16" in last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -28,6 +29,9 @@ class Hub:
         self.requests: list[tuple[str, str, str | None]] = []  # method, file, range
         self.cut_after: int | None = None  # bytes of a large file after which the line drops
         self.corrupt: set[str] = set()
+        self.locked = False  # nobody may write
+        self.created: dict[str, Any] = {}  # how the repository was asked for
+        self.uploaded: dict[str, bytes] = {}
         self.asked = 0  # requests of any kind
         self.piece_seconds = 0.0  # between two pieces of a large file
         self.url = ""
@@ -63,6 +67,58 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.answer(body=True)
+
+    def do_POST(self) -> None:
+        self.hub.asked += 1
+        path = unquote(urlsplit(self.path).path).lstrip("/")
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        hub, model = self.hub, f"api/models/{self.hub.repo}"
+        if hub.locked:
+            return self.refuse()
+        if path == "api/repos/create":
+            hub.created = json.loads(data)
+            return self.reply({"url": f"{hub.url}/{hub.repo}", "name": hub.repo})
+        if path == "api/validate-yaml":
+            return self.reply({"errors": [], "warnings": []})
+        if path == f"{model}/preupload/main":
+            files = [
+                {
+                    "path": file["path"],
+                    "uploadMode": "lfs" if file["path"].endswith(LARGE) else "regular",
+                    "shouldIgnore": False,
+                }
+                for file in json.loads(data)["files"]
+            ]
+            return self.reply({"files": files})
+        if path == f"{hub.repo}.git/info/lfs/objects/batch":
+            objects = [
+                {**entry, "actions": {"upload": {"href": f"{hub.url}/upload/{entry['oid']}"}}}
+                for entry in json.loads(data)["objects"]
+            ]
+            return self.reply({"transfer": "basic", "objects": objects})
+        if path == f"{model}/commit/main":
+            for line in data.splitlines():
+                item = json.loads(line)
+                value = item["value"]
+                if item["key"] == "file":
+                    hub.files[value["path"]] = base64.b64decode(value["content"])
+                elif item["key"] == "lfsFile":
+                    hub.files[value["path"]] = hub.uploaded[value["oid"]]
+            answer = {"commitUrl": f"{hub.url}/{hub.repo}/commit/{hub.commit}"}
+            return self.reply({**answer, "commitOid": hub.commit, "success": True})
+        return self.missing("EntryNotFound")
+
+    def do_PUT(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        oid = self.path.rpartition("/")[2]
+        assert hashlib.sha256(data).hexdigest() == oid
+        self.hub.uploaded[oid] = data
+        self.reply({})
+
+    def refuse(self) -> None:
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
@@ -164,6 +220,7 @@ def client_of(hub: Hub, patch: pytest.MonkeyPatch) -> Iterator[Hub]:
         template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
         patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # its own protocol, not HTTP alone
         huggingface_hub.close_session()
         yield hub
         huggingface_hub.close_session()

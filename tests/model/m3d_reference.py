@@ -164,6 +164,17 @@ class LaMed(nn.Module):
         return {key: value.detach().clone() for key, value in state.items()}
 
 
+# As Llama 3.1's config.json has it, with a short original length, so that it bends positions here.
+LLAMA3_SCALING: dict[str, Any] = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+ROPE: dict[str, dict[str, Any]] = {"llama3": {"rope_theta": 500000.0, **LLAMA3_SCALING}}
+
+
 def m3d_tokenizer(*, bos: bool, space: bool = True) -> PreTrainedTokenizerFast:
     """Return a small tokenizer with M3D's words: like Llama-2's with `space`, else like GPT-2's."""
     core = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -221,8 +232,8 @@ def build(
         "tie_word_embeddings": False,
         "initializer_range": 0.2,
     }
-    if kind == "llama":
-        config: Any = LlamaConfig(**common, num_key_value_heads=2)
+    if kind.startswith("llama"):
+        config: Any = LlamaConfig(**common, num_key_value_heads=2, rope_parameters=ROPE.get(kind))
         llm: Any = LlamaForCausalLM(config)
     else:
         config = Phi3Config(**common, num_key_value_heads=4, sliding_window=2047)
@@ -236,10 +247,10 @@ def build(
     released = {
         **common,
         "architectures": [f"Lamed{kind.capitalize()}ForCausalLM"],
-        "model_type": "lamed" if kind == "llama" else "lamed_phi3",
+        "model_type": {"llama": "lamed", "llama3": "llama2"}.get(kind, "lamed_phi3"),
         "num_key_value_heads": config.num_key_value_heads,
-        "rope_theta": 10000.0,
-        "rope_scaling": None,
+        "rope_theta": ROPE[kind]["rope_theta"] if kind in ROPE else 10000.0,
+        "rope_scaling": LLAMA3_SCALING if kind in ROPE else None,
         "hidden_act": "silu",
         "image_channel": channels,
         "image_size": list(image),

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.model import VisionTransformer3D, VolumeLanguageModel
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import check_folder
-from napari_ct_assistant.model.foreign import m3d, tensors
+from napari_ct_assistant.model.foreign import m3d, sources, tensors
 from napari_ct_assistant.model.foreign.importing import Imported, import_model
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.volume import CTVolume
@@ -57,6 +58,7 @@ def reference_ids(tokenizer: Any, question: str, tokens: int) -> torch.Tensor:
         ("phi3", False, False, (8, 32, 48), {}),
         ("llama", True, False, ODD, {"shards": 2, "pickled": True}),
         ("phi3", True, True, (8, 32, 32), {"channels": 2}),
+        ("llama3", True, False, ODD, {"shards": 2}),  # ViT3D-LLaMA3: M3D's parts and Llama 3
     ],
 )
 def test_logits_and_words_are_the_references(
@@ -370,6 +372,35 @@ def test_our_perceiver_with_a_language_model_from_elsewhere(tmp_path: Path) -> N
         assert torch.equal(again.state_dict()[key], value), key
 
 
+def test_our_perceiver_and_adapter_with_a_language_model_from_elsewhere(tmp_path: Path) -> None:
+    """As E3D-GPT's second stage leaves them: encoder and perceiver beside LoRA for Vicuna."""
+    peft = pytest.importorskip("peft")
+    model, processor = tiny_model()
+    part, llm = tmp_path / "part", tmp_path / "llm"
+    model.save_pretrained(part)
+    processor.save_pretrained(part)
+    model.language_model.save_pretrained(llm)
+    state = load_file(part / "model.safetensors")
+    own = {key: value for key, value in state.items() if not key.startswith("language_model.")}
+    save_file(own, part / "model.safetensors", metadata={"format": "pt"})
+    adapted = peft.get_peft_model(
+        model.language_model, peft.LoraConfig(r=2, target_modules=["q_proj", "down_proj"])
+    )
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.2)
+    adapted.save_pretrained(part)
+    merged = adapted.merge_and_unload()
+    done = import_model(part, tmp_path / "ours", base=llm)
+    assert done.adapted == 4
+    again = VolumeLanguageModel.from_pretrained(tmp_path / "ours")
+    for key, value in merged.state_dict().items():
+        found = again.language_model.state_dict()[key]
+        torch.testing.assert_close(found, value, atol=1e-6, rtol=1e-5)
+    for key, value in own.items():
+        assert torch.equal(again.state_dict()[key], value), key
+
+
 def test_the_record_of_an_import(tmp_path: Path) -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     _, _, folder = release(tmp_path / "models--some--lamed" / "snapshots" / commit)
@@ -445,3 +476,20 @@ def test_a_tokenizer_of_sentencepiece(tmp_path: Path, settings: dict[str, Any]) 
     assert processor.question_ids(caption) == encode(caption)
     assert processor.question_ids("Which organ is enlarged?") == encode(" Which organ is enlarged?")
     assert processor.answer_ids("Yes")[0] == encode(" Yes")[-len(processor.answer_ids("Yes")) + 1]
+
+
+@pytest.mark.parametrize("lacking", ["sentencepiece", "google.protobuf"])
+def test_without_sentencepiece_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    library = pytest.importorskip("sentencepiece")
+    reference, config = build(vocabulary=104)
+    slow: Any = SlowTokenizer(library, {})
+    folder = write_release(tmp_path / "released", reference.checkpoint(), config, slow)
+    monkeypatch.setattr(sources, "is_installed", lambda module: module != lacking)
+    with pytest.raises(
+        ModelLoadError, match=rf"needs {lacking}: pip install .*\[import\]"
+    ) as error:
+        import_model(folder, tmp_path / "ours")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "ours").exists()

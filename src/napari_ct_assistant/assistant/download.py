@@ -305,3 +305,12 @@ def _reason(repo: str, revision: str | None, error: Exception) -> str:
         return f"{repo}: no such model on the hub (or it is private: log in first)"
     reason = " ".join(str(error).split())[:160] or type(error).__name__
     return f"{repo}: the hub cannot be reached ({reason}); try again, it goes on where it stopped"
+
+
+def reason_for(repo: str, error: Exception) -> str:
+    """Return why the hub did not take a model, as one line."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in {401, 403}:
+        return f"{repo}: the hub lets you not write there; log in first with `hf auth login`"
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return f"{repo}: the hub did not take it ({reason}); nothing was changed there"

@@ -71,7 +71,8 @@ class Way:
         size = "" if self.bytes is None else f" ({self.bytes / 1e9:.1f} GB)"
         if form == "python":
             return f'{self.field}="{self.value}"{size}{self.remark}'
-        return f"--{self.field.replace('_', '-')} {self.value}{size}{self.remark}"
+        short = {full: name for name, full in DTYPES.items()}.get(self.value, self.value)
+        return f"--{self.field.replace('_', '-')} {short}{size}{self.remark}"
 
     def apply(self, options: LoadOptions) -> LoadOptions:
         """Return the options with this one chosen."""

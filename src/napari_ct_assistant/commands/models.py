@@ -16,6 +16,7 @@ from napari_ct_assistant.commands.terminal import (
     AsJson,
     cancel_on_interrupt,
     end_if_stopped,
+    fail,
     note,
     one_line_errors,
     print_json,
@@ -189,6 +190,54 @@ def import_foreign(
         note(f"{done.kind} of {done.parameters / 1e6:,.1f} million parameters")
         if done.adapted:
             note(f"LoRA merged into {done.adapted} weights")
+
+
+@app.command("push")
+def push_model(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder with a card.")],
+    repo: Annotated[str, typer.Argument(metavar="HUB_ID", help="As somebody/model-name.")],
+    public: Annotated[
+        bool, typer.Option("--public", help="Make a new repository public; it is private else.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a model of ours onto the Hugging Face hub, with its model card.
+
+    The folder is checked as for loading. Weights, settings, tokenizer and README.md are sent as
+    one commit, with their hashes. Log in first: `hf auth login`.
+    """
+    with one_line_errors():
+        from napari_ct_assistant.assistant import ModelLoadError  # noqa: F401  what is raised
+        from napari_ct_assistant.assistant.upload import plan_upload, upload
+
+        plan = plan_upload(folder.expanduser(), repo)
+        for name, count in plan.files.items():
+            note(f"    {count / 1e6:10.1f} MB  {name}")
+        if plan.left_out:
+            note(f"stays here: {', '.join(plan.left_out)}")
+        whose = "public" if public else "private"
+        note(f"{plan.bytes / 1e9:.2f} GB to {repo} (a new repository is made {whose})")
+        commit = None
+        if not dry_run:
+            if not yes and not typer.confirm("Send it?", err=True):
+                raise fail("nothing was sent; answer y, or give --yes")
+            commit = upload(plan, private=not public)
+        if as_json:
+            print_json(
+                {
+                    "repo": repo,
+                    "commit": commit,
+                    "bytes": plan.bytes,
+                    "files": plan.files,
+                    "left_out": list(plan.left_out),
+                }
+            )
+        elif commit:
+            typer.echo(f"{repo} at {commit}")
 
 
 def _local(model: str) -> Path:

@@ -80,9 +80,10 @@ class Fetch:
         """Return how far it is as one line."""
         if self.cancel.is_set():
             return "Stopping…"
+        name = self.plan.repo.rpartition("/")[2]
         if not self.total:
-            return f"{self.step}…"
-        parts = [f"{self.step}: {size(self.done)} of {size(self.total)}"]
+            return f"{self.step} {name}…"
+        parts = [f"{self.step} {name}: {size(self.done)} of {size(self.total)}"]
         seconds = time.monotonic() - self._began
         if seconds > 2 and self.done:
             speed = self.done / seconds
@@ -96,8 +97,8 @@ def explain(plan: DownloadPlan) -> tuple[str, str]:
     """Return what a download would do, and the words of the button that starts it."""
     text = f"{size(plan.to_fetch)} to download, {size(plan.free)} free on the disk."
     button = f"Download {size(plan.to_fetch)}"
-    if plan.to_fetch < plan.bytes:
-        text = f"{size(plan.bytes - plan.to_fetch)} are here already, {text}"
+    if plan.to_fetch < 0.95 * plan.bytes:  # less are settings, which the look-up itself fetched
+        text += f" {size(plan.bytes - plan.to_fetch)} are here already."
         button = f"Download the other {size(plan.to_fetch)}" if plan.to_fetch else "Finish"
     if plan.kind == "m3d":
         text += f" It is then converted, which takes about {size(plan.bytes)} more."

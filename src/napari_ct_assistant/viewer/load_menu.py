@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QActionGroup
-from qtpy.QtWidgets import QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
 from napari_ct_assistant.assistant.options import BEST, LoadOptions
 
@@ -33,7 +33,7 @@ CHOICES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {
 }
 
 
-class LoadMenu(QToolButton):
+class LoadMenu(QPushButton):
     """A button with the menu.
 
     Signals
@@ -47,7 +47,6 @@ class LoadMenu(QToolButton):
         super().__init__(parent)
         self.setText("Options")
         self.setAccessibleName("Load options")
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._options = options
         self._entries: list[tuple[Any, dict[str, Any]]] = []
         self._groups: list[QActionGroup] = []

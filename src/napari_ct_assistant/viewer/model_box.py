@@ -29,7 +29,8 @@ class TwoLines(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:  # noqa: N802
         """Return room for as many lines as the row has."""
         lines = 2 if index.data(DETAIL) else 1
-        return QSize(LIST_WIDTH, lines * option.fontMetrics.height() + 8)
+        # The style's font may be larger than the view's, which is asked here.
+        return QSize(LIST_WIDTH, lines * (option.fontMetrics.height() + 4) + 8)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Paint the row."""
@@ -51,14 +52,16 @@ class TwoLines(QStyledItemDelegate):
         middle = Qt.TextElideMode.ElideMiddle
         text = metrics.elidedText(str(index.data()), middle, box.width())
         top = box.adjusted(0, 0, 0, -(box.height() // 2)) if detail else box
-        align = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(top, int(align), text)
+        align = (
+            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextDontClip
+        )
+        painter.drawText(top, align, text)
         if detail:
             colour.setAlphaF(0.65)
             painter.setPen(colour)
             right = Qt.TextElideMode.ElideRight
             lower = box.adjusted(0, box.height() // 2, 0, 0)
-            painter.drawText(lower, int(align), metrics.elidedText(str(detail), right, box.width()))
+            painter.drawText(lower, align, metrics.elidedText(str(detail), right, box.width()))
         painter.restore()
 
 

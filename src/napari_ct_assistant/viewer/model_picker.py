@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
 from napari_ct_assistant.assistant.installed import bundled_models, remember_folder
 from napari_ct_assistant.assistant.options import BEST, LoadOptions, Way
@@ -44,9 +45,8 @@ class ModelPicker(QWidget):
         self.box.setAccessibleName("Model")
         self.load_button = QPushButton("Load")
         self.menu = LoadMenu(LoadOptions(device=device) if device else BEST)
-        self.facts = QLabel()
+        self.facts = QElidingLabel()
         self.facts.setObjectName("quiet")
-        self.facts.setWordWrap(True)
         self.facts.setAccessibleName("About the model")
         self.hub = HubBar()
         self.problem = RoomBar()
@@ -250,15 +250,15 @@ class ModelPicker(QWidget):
         if not words and known is not None:
             parts = [self._survey.facts(known)]
             if loaded:
-                parts.append(f"loaded on {self._where}" if self._where else "loaded")
+                parts.insert(0, f"Loaded on {self._where}" if self._where else "Loaded")
             elif not self._survey.fits(known):
-                parts.append("does not fit")
-            if self.options.words():
-                parts.append(self.options.words())
+                beside = self._room is not None and self._room.loaded is not None
+                parts.insert(0, "Does not fit" + " beside the loaded model" * beside)
             words = "  ·  ".join(parts)
         elif not words and not self.hub.isVisibleTo(self):
             words = "No model of that name on this machine"
         self.facts.setText(words)
+        self.facts.setToolTip(words)
         self.facts.setVisible(bool(words))
         self.load_button.setText("Unload" if loaded else "Load")
         self.load_button.setToolTip(TIPS["unload" if loaded else "load"])

@@ -73,9 +73,8 @@ class Survey:
         needed = self.needed(model)
         if needed is not None and self.place is not None:
             kind = self.options.quantize or self.place.dtype
-            parts.append(f"needs {size(needed)} in {kind}")
-            if self.place.free is not None:
-                parts.append(f"{size(self.place.free)} free on {self.place.device}")
+            free = "" if self.place.free is None else f" of {size(self.place.free)} free"
+            parts.append(f"needs {size(needed)}{free} ({self.place.device}, {kind})")
         return "  ·  ".join(parts)
 
     def fits(self, model: InstalledModel) -> bool:

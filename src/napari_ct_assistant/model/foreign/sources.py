@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,20 @@ def our_name(key: str) -> str:
 
 
 def load_tokenizer(folder: Path, name: str) -> Any:
-    """Load a released tokenizer from its files alone: no code, no `config.json` of another kind."""
+    """Load a released tokenizer from its files alone: no code, no `config.json` of another kind.
+
+    Raises
+    ------
+    ModelLoadError
+        If it cannot be read, or a bare `tokenizer.model` meets no SentencePiece.
+    """
+    if (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
+        lacking = [lib for lib in ("sentencepiece", "google.protobuf") if not is_installed(lib)]
+        if lacking:
+            raise ModelLoadError(
+                f"its tokenizer.model needs {' and '.join(lacking)}: "
+                'pip install "napari-ct-assistant[import]"'
+            )
     with tempfile.TemporaryDirectory() as clean:
         for file in TOKENIZER_FILES:
             if (folder / file).is_file():
@@ -142,10 +156,15 @@ def load_tokenizer(folder: Path, name: str) -> Any:
             )
         except (OSError, ValueError, TypeError, KeyError, ImportError, AttributeError) as error:
             reason = " ".join(str(error).replace(clean, folder.name).split())[:200]
-            hint = ""
-            if (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
-                hint = "; a tokenizer.model needs `pip install sentencepiece protobuf`"
-            raise ModelLoadError(f"its tokenizer cannot be read: {reason}{hint}") from error
+            raise ModelLoadError(f"its tokenizer cannot be read: {reason}") from error
+
+
+def is_installed(module: str) -> bool:
+    """Return whether a library can be imported, without importing it."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
 
 
 def origin(folder: Path) -> dict[str, str | None]:

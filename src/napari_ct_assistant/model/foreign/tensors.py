@@ -24,12 +24,11 @@ from napari_ct_assistant.model.folder import DTYPES, indexed_files, tensor_heade
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = (
     "model.safetensors",
-    "adapter_model.safetensors",
     "pytorch_model.bin",
     "model_with_lora.bin",
-    "adapter_model.bin",
     "pretrained_ViT.bin",
 )
+ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,23 @@ def weight_files(source: Path, name: str) -> dict[Path, set[str] | None]:
     """
     if source.is_file():
         return {source: None}
+    # An adapter may lie beside the weights (our encoder and perceiver, LoRA for the LLM).
+    beside: dict[Path, set[str] | None] = {
+        source / adapter: None for adapter in ADAPTERS if (source / adapter).is_file()
+    }
+    if len(beside) > 1:  # the same adapter in two formats
+        beside.popitem()
     for index in INDICES:
         if (source / index).is_file():
             found = indexed_files(source / index, name, (".safetensors", ".bin"))
-            return {file: set(keys) for file, keys in found.items()}
+            return {file: set(keys) for file, keys in found.items()} | beside
     for single in SINGLE:
         if (source / single).is_file():
-            return {source / single: None}
+            return {source / single: None} | beside
+    if beside:
+        return beside
     raise ModelLoadError(
-        f"{name}: no weights in it; expected one of {', '.join((*INDICES, *SINGLE))}"
+        f"{name}: no weights in it; expected one of {', '.join((*INDICES, *SINGLE, *ADAPTERS))}"
     )
 
 
