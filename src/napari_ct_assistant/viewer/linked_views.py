@@ -89,7 +89,7 @@ class LinkedViews(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return a width at which a chest can be read."""
-        return QSize(400, 700)
+        return QSize(360, 700)
 
     # -- what is shown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QKeySequence
@@ -29,6 +29,9 @@ from napari_ct_assistant.viewer.words import TIPS
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+# What a main window takes to settle after a dock has come.
+SETTLE_MS: Final = 300
 
 
 class ReadingBar(QWidget):
@@ -58,6 +61,11 @@ class ReadingBar(QWidget):
         self._scan: Any = None
         self._shortcuts: list[QShortcut] = []
         self._crosshair: Crosshair | None = None
+        self._refit = False
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLE_MS)
+        self._settled.timeout.connect(viewer.reset_view)
         self.linked: LinkedViews | None = None
         self.details: DetailsDialog | None = None
 
@@ -134,6 +142,7 @@ class ReadingBar(QWidget):
 
     def _open_linked(self) -> None:
         viewer = self._viewer
+        self._refit = _fits(viewer, self._scan, _canvas_beside(_dock_of(self)))
         self.linked = LinkedViews(viewer)
         self.linked.set_scan(self._scan)
         self.linked.set_slab(float(self.slab.thickness.value()), self.slab.projection)
@@ -158,11 +167,14 @@ class ReadingBar(QWidget):
         if dock is not None and own is not None and isinstance(dock.parentWidget(), QMainWindow):
             widths = [self.linked.sizeHint().width(), own.width()]
             dock.parentWidget().resizeDocks([dock, own], widths, Qt.Orientation.Horizontal)
+        if self._refit:
+            self._settled.start()
 
     def _on_closed(self) -> None:
         self.show_linked(False)
 
     def _close_linked(self) -> None:
+        self._settled.stop()
         if self._crosshair is not None:
             self._crosshair.remove()
             self._crosshair = None
@@ -242,3 +254,12 @@ def _canvas_beside(dock: QDockWidget | None) -> QWidget | None:
         return None
     found = main.centralWidget().findChildren(QOpenGLWidget)
     return found[0] if found else None
+
+
+def _fits(viewer: Viewer, layer: Any, canvas: QWidget | None) -> bool:
+    """Say whether the whole width of the scan is on screen: it should be so again afterwards."""
+    if canvas is None or viewer.dims.ndisplay != 2:
+        return False
+    axis = viewer.dims.displayed[-1] - viewer.dims.ndim + 3
+    width = float(layer.scale[axis]) * layer.data.shape[axis]
+    return bool(width * viewer.scene.camera.zoom <= 1.02 * canvas.width())
