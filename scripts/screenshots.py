@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
@@ -21,6 +22,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_ct_assistant.viewer.app import open_viewer
+from napari_ct_assistant.viewer.crosshair import canvas_point
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.message import Message
@@ -75,6 +77,25 @@ class Visit:
             Qt.KeyboardModifier.NoModifier,
         )
         QApplication.sendEvent(canvas, move)
+
+    def drag(self, start: np.ndarray, end: np.ndarray) -> None:
+        """Drag with the left button over the large canvas, between two points in world mm."""
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        ways = [
+            canvas_point(self.viewer, start + (end - start) * part, canvas.width(), canvas.height())
+            for part in np.linspace(0, 1, 6)
+        ]
+        left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        QTest.mousePress(canvas, left, none, ways[0].toPoint())
+        for at in ways[1:]:
+            where = QPointF(canvas.mapToGlobal(at.toPoint()))
+            kind = QEvent.Type.MouseMove
+            QApplication.sendEvent(
+                canvas, QMouseEvent(kind, at, where, Qt.MouseButton.NoButton, left, none)
+            )
+            self.pause(0.05)
+        QTest.mouseRelease(canvas, left, none, ways[-1].toPoint())
+        self.pause()
 
     def shot(self, what: str) -> None:
         """Save a picture of the whole window."""
@@ -155,6 +176,40 @@ def chest(path: Path, out: Path, model: str) -> None:
     visit.close()
 
 
+# Index (i, p, l) of the chest's one nodule, as four radiologists marked it.
+NODULE = (115, 243, 184)
+
+
+def reading(path: Path, out: Path, model: str) -> None:
+    """Linked views on the nodule, a ruler and a region in it, a MIP, the scan's details."""
+    visit = Visit(path, out, "reading", model)
+    viewer, tools = visit.viewer, visit.panel.reading
+    layer = visit.panel.scans.layer
+    nodule = np.array(layer.data_to_world(NODULE))
+    across, aslant = np.array([0, 0, 11]), np.array([0, 6, 6])  # mm
+    visit.click(visit.panel.view.window_buttons["Lung"])
+    visit.click(tools.linked_button)
+    viewer.dims.set_point((0, 1, 2), nodule)
+    visit.shot("linked")
+    visit.click(visit.panel.view.window_buttons["Mediastinum"])
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = nodule, 2.5 * camera.zoom
+    visit.pause()
+    visit.click(tools.measure.buttons["line"])
+    visit.drag(nodule - across, nodule + across)
+    visit.click(tools.measure.buttons["ellipse"])
+    visit.drag(nodule - aslant, nodule + aslant)
+    visit.shot("measure")
+    visit.click(visit.panel.view.plane_buttons["coronal"])
+    visit.click(visit.panel.view.window_buttons["Lung"])
+    tools.slab.box.setCurrentIndex(1)
+    visit.shot("mip")
+    tools.show_details()
+    visit.wait(lambda: "HU" in tools.details.values["HU range"].text())
+    tools.details.grab().save(str(out / "reading-details.png"))
+    visit.close()
+
+
 def phantom(out: Path, model: str) -> None:
     from napari_ct_assistant.viewer.samples import phantom as make
 
@@ -184,6 +239,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     if options.chest.exists():
         chest(options.chest, options.out, options.model)
+        reading(options.chest, options.out, options.model)
     else:
         print(f"no chest scan at {options.chest}: only the phantom's pictures are taken")
     phantom(options.out, options.model)
