@@ -85,6 +85,8 @@ _DOCUMENTED_ERRORS: Final = (
     ("napari_ct_assistant.volume", "CTReadError"),
     ("napari_ct_assistant.assistant", "ModelLoadError"),
     ("napari_ct_assistant.training.recipe", "RecipeError"),
+    ("napari_ct_assistant.assistant.export", "ExportError"),
+    ("napari_ct_assistant.assistant.report_template", "TemplateError"),
 )
 _OUT_OF_MEMORY: Final = ("torch", "OutOfMemoryError")
 

@@ -12,6 +12,7 @@ from napari_ct_assistant.viewer.report_export import Exporter
 from napari_ct_assistant.viewer.report_tab import ReportTab
 
 if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.rewriting import Rewriting
     from napari_ct_assistant.viewer.actions import TranscriptRow
     from napari_ct_assistant.viewer.conversation import Conversation
     from napari_ct_assistant.viewer.preferences import Preferences
@@ -64,7 +65,7 @@ class ReportDesk(QObject):
         talk.jobs.began.connect(self._on_began)
         talk.jobs.text.connect(self._on_text)
         talk.jobs.ended.connect(self._on_ended)
-        self.tab.asked.connect(self._on_asked)
+        self.tab.passage.asked.connect(self._on_asked)
         self.tab.told.connect(self.told)
         self.exporter.told.connect(self.told)
         self.tab.tools.export_button.clicked.connect(self.exporter.ask)
@@ -98,15 +99,16 @@ class ReportDesk(QObject):
 
     def _on_began(self, job: Job) -> None:
         if job.kind == "rewrite":
-            self.tab.begin_passage(self._passage_wanted)
+            kind: Rewriting = "shorten" if self._passage_wanted == "shorten" else "explain"
+            self.tab.passage.begin(kind, self.tab.editor.textCursor())
 
     def _on_text(self, text: str) -> None:
         if self._talk.jobs.job is not None and self._talk.jobs.job.kind == "rewrite":
-            self.tab.append_passage(text)
+            self.tab.passage.append(text)
 
     def _on_ended(self, job: Job) -> None:
         if job.kind == "rewrite":
-            self.tab.end_passage()
+            self.tab.passage.end()
 
     # -- dialogs
 

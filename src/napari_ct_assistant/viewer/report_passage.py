@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QTextCursor
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QTextEdit, QVBoxLayout, QWidget
 
-from napari_ct_assistant.assistant.rewriting import Rewriting, doubts
+from napari_ct_assistant.assistant.rewriting import Rewriting, doubts, prompt
 from napari_ct_assistant.viewer.message import GrowingText
 from napari_ct_assistant.viewer.report_tools import row
 from napari_ct_assistant.viewer.words import TIPS
@@ -22,10 +22,16 @@ class Passage(QFrame):
 
     Signals
     -------
+    asked : str, str
+        The model is to "explain" or "shorten": the kind, and the whole question.
+    told : str
+        One line: why nothing was asked.
     replaced
         The reader put the shorter text in the place of the selected one.
     """
 
+    asked = Signal(str, str)
+    told = Signal(str)
     replaced = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -52,6 +58,22 @@ class Passage(QFrame):
         self.replace_button.clicked.connect(self._replace)
         self.close_button.clicked.connect(self.hide)
         self.hide()
+
+    def ask(self, kind: Rewriting, editor: QTextEdit) -> None:
+        """Ask for the selected text, or the line at the cursor, to be explained or shortened."""
+        cursor = editor.textCursor()
+        if not cursor.hasSelection():
+            cursor.movePosition(QTextCursor.MoveOperation.StartOfBlock)
+            cursor.movePosition(
+                QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor
+            )
+        try:
+            question = prompt(kind, selected_text(cursor))
+        except ValueError as error:
+            self.told.emit(str(error).capitalize())
+            return
+        editor.setTextCursor(cursor)
+        self.asked.emit(kind, question)
 
     def begin(self, kind: Rewriting, cursor: QTextCursor) -> None:
         """Show that the selection of `cursor` is being worked on."""

@@ -15,9 +15,8 @@ from napari_ct_assistant.assistant.report_template import (
     find_template,
     list_templates,
 )
-from napari_ct_assistant.assistant.rewriting import Rewriting, prompt
 from napari_ct_assistant.viewer.report_editor import ReportEditor
-from napari_ct_assistant.viewer.report_passage import Passage, selected_text
+from napari_ct_assistant.viewer.report_passage import Passage
 from napari_ct_assistant.viewer.report_text import ReportText
 from napari_ct_assistant.viewer.report_tools import NewDraftRow, ReportTools, SentenceRow
 from napari_ct_assistant.viewer.report_view import Comparison
@@ -39,8 +38,6 @@ class ReportTab(QWidget):
     -------
     followed : CTVolume, str
         A slice link of a scan's report was clicked.
-    asked : str, str
-        The model is to "explain" or "shorten": the kind, and the whole question.
     edited : CTVolume
         The report of a scan changed.
     told : str
@@ -48,7 +45,6 @@ class ReportTab(QWidget):
     """
 
     followed = Signal(object, str)
-    asked = Signal(str, str)
     edited = Signal(object)
     told = Signal(str)
 
@@ -98,6 +94,7 @@ class ReportTab(QWidget):
         editor.moved.connect(self._soon.start)
         editor.followed.connect(self._follow)
         self.passage.replaced.connect(editor.setFocus)
+        self.passage.told.connect(self.told)
         tools.undo_button.clicked.connect(editor.undo)
         tools.redo_button.clicked.connect(editor.redo)
         tools.compare_button.toggled.connect(self._on_compare)
@@ -107,8 +104,8 @@ class ReportTab(QWidget):
         line.reject_button.clicked.connect(editor.reject)
         line.next_button.clicked.connect(editor.next_unreviewed)
         line.slice_button.clicked.connect(editor.follow)
-        line.explain_button.clicked.connect(lambda: self._ask("explain"))
-        line.shorten_button.clicked.connect(lambda: self._ask("shorten"))
+        line.explain_button.clicked.connect(lambda: self.passage.ask("explain", editor))
+        line.shorten_button.clicked.connect(lambda: self.passage.ask("shorten", editor))
         self.new_draft.taken.connect(lambda: self._decide("replace"))
         self.new_draft.added.connect(lambda: self._decide("add"))
         self.new_draft.dismissed.connect(lambda: self._decide(""))
@@ -264,32 +261,6 @@ class ReportTab(QWidget):
         cursor.setPosition(self.editor.text.insert_line(cursor.position(), text))
         self.editor.setTextCursor(cursor)
         self.editor.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    # -- explain and shorten
-
-    def _ask(self, kind: Rewriting) -> None:
-        cursor = self.editor.textCursor()
-        if not cursor.hasSelection():
-            cursor.select(cursor.SelectionType.BlockUnderCursor)
-        try:
-            question = prompt(kind, selected_text(cursor))
-        except ValueError as error:
-            self.told.emit(str(error).capitalize())
-            return
-        self.editor.setTextCursor(cursor)
-        self.asked.emit(kind, question)
-
-    def begin_passage(self, kind: str) -> None:
-        """Show that the model works on the selected text."""
-        self.passage.begin("shorten" if kind == "shorten" else "explain", self.editor.textCursor())
-
-    def append_passage(self, text: str) -> None:
-        """Show a piece of the model's words."""
-        self.passage.append(text)
-
-    def end_passage(self) -> None:
-        """The model's work on a passage ended, whatever came of it."""
-        self.passage.end()
 
     # -- keeping the widgets in step
 

@@ -7,7 +7,13 @@ written only where they were read from the scan's DICOM files on request (`read_
 from __future__ import annotations
 
 from napari_ct_assistant.assistant.export.errors import ExportError
-from napari_ct_assistant.assistant.export.formats import FORMATS, Format, export_report, format_of
+from napari_ct_assistant.assistant.export.formats import (
+    FORMATS,
+    Format,
+    check_path,
+    export_report,
+    format_of,
+)
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, read_identifiers
 
 __all__ = [
@@ -15,6 +21,7 @@ __all__ = [
     "ExportError",
     "Format",
     "Identifiers",
+    "check_path",
     "export_report",
     "format_of",
     "read_identifiers",

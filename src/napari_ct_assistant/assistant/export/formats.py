@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -22,17 +23,23 @@ from napari_ct_assistant.assistant.report_document import ReportDocument
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its ending, its name, how it is made, whether it can hold identifiers."""
+    """A file format: its ending, its name, how it is made, whether it can hold identifiers.
+
+    `library` is the module and the package that it needs besides the base.
+    """
 
     ending: str
     name: str
     make: Callable[[ReportDocument, Identifiers | None], bytes]
     identified: bool = False
+    library: tuple[str, str] | None = None
 
 
 FORMATS: Final = (
-    Format(".docx", "Word document", lambda report, _: to_docx(report)),
-    Format(".pdf", "PDF", lambda report, _: to_pdf(report)),
+    Format(
+        ".docx", "Word document", lambda report, _: to_docx(report), library=("docx", "python-docx")
+    ),
+    Format(".pdf", "PDF", lambda report, _: to_pdf(report), library=("fpdf", "fpdf2")),
     Format(".txt", "Plain text", lambda report, _: to_text(report)),
     Format(".json", "FHIR R4 DiagnosticReport", to_fhir, identified=True),
     Format(".dcm", "DICOM SR (Basic Text)", to_dicom_sr, identified=True),
@@ -52,6 +59,28 @@ def format_of(path: Path) -> Format:
             return known
     endings = ", ".join(known.ending for known in FORMATS)
     raise ExportError(f"{path.name}: a report is written to a file ending in {endings}")
+
+
+def check_path(path: Path, *, identified: bool = False) -> Format:
+    """Refuse a file that could not be written, before anything is drafted for it.
+
+    Raises
+    ------
+    ExportError
+        For an unknown ending, a format that takes no identifiers, a missing library or folder.
+    """
+    form = format_of(path)
+    if identified and not form.identified:
+        raise ExportError(f"{path.name}: takes no identifiers; use FHIR (.json) or DICOM SR (.dcm)")
+    if form.library and find_spec(form.library[0]) is None:
+        raise ExportError(
+            f"{path.name}: needs {form.library[1]}: pip install 'napari-ct-assistant[export]'"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ExportError(
+            f"{path.name}: its folder {path.parent.name} does not exist; make it first"
+        )
+    return form
 
 
 def export_report(
@@ -77,11 +106,9 @@ def export_report(
         If the file cannot be written.
     """
     path = Path(path)
-    form = format_of(path)
+    form = check_path(path, identified=identifiers is not None)
     if not report.body():
         raise ExportError("the report is empty: there is nothing to export")
-    if identifiers is not None and not form.identified:
-        raise ExportError(f"{form.name} takes no identifiers; use FHIR (.json) or DICOM SR (.dcm)")
     data = form.make(report, identifiers)
     handle, name = tempfile.mkstemp(prefix=".report-", dir=path.parent)
     try:

@@ -90,6 +90,8 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
     from napari_ct_assistant.volume.dicom_series import find_series, walk_files
 
     path = Path(path)
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        raise ExportError(f"{path.name}: is no DICOM; identifiers are read from DICOM files only")
     folder = path if path.is_dir() else path.parent
     try:
         series = find_series(walk_files(folder)).series

@@ -25,12 +25,10 @@ def to_pdf(report: ReportDocument) -> bytes:
     Raises
     ------
     ExportError
-        If fpdf2 is not installed, or the font lacks a character of the text.
+        If the font lacks a character of the text.
     """
-    try:
-        from fpdf import FPDF
-    except ImportError:
-        raise ExportError("a PDF needs fpdf2: pip install 'napari-ct-assistant[export]'") from None
+    from fpdf import FPDF
+
     paths = {
         style: Path(str(files("napari_ct_assistant.assistant.export").joinpath("fonts", name)))
         for style, name in _FONTS.items()

@@ -6,20 +6,15 @@ import io
 from datetime import UTC, datetime
 from typing import Any
 
-from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report_document import ReportDocument
 
 
 def to_docx(report: ReportDocument) -> bytes:
     """Return the report as a .docx file: the notice on every page, provenance in a table."""
-    try:
-        from docx import Document
-        from docx.shared import Pt, RGBColor
-    except ImportError:
-        raise ExportError(
-            "a Word document needs python-docx: pip install 'napari-ct-assistant[export]'"
-        ) from None
+    from docx import Document
+    from docx.shared import Pt, RGBColor
+
     document: Any = Document()
     properties = document.core_properties
     signed = report.signed

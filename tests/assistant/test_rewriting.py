@@ -1,0 +1,49 @@
+"""What the reader is told about an explained or a shortened passage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from napari_ct_assistant.assistant.rewriting import MAX_CHARACTERS, doubts, prompt
+from tests.assistant.report_samples import INFO
+
+TAUGHT = replace(INFO, skills=("explain", "shorten"))
+LONG = "There is a nodule with a diameter of 15 mm in the left upper lobe; no effusion is seen."
+
+
+def test_prompts_hold_the_passage() -> None:
+    assert prompt("shorten", " A  nodule. ").endswith(": A nodule.")
+    for text in ("  ", "x" * (MAX_CHARACTERS + 1)):
+        with pytest.raises(ValueError, match="select"):
+            prompt("explain", text)
+
+
+def test_a_model_that_was_not_taught_is_called_so() -> None:
+    assert doubts("explain", "Cardiomegaly.", "A large heart.", INFO) == [
+        "demo was not taught to explain text: this may have no meaning."
+    ]
+    assert doubts("explain", "Cardiomegaly.", "A large heart.", TAUGHT) == []
+
+
+def test_a_good_shortening_raises_no_doubt() -> None:
+    short = "15 mm nodule, left upper lobe; no effusion."
+    assert doubts("shorten", LONG, short, TAUGHT) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("Nodule of 15 mm, right upper lobe, no effusion.", "does not say: right"),
+        ("Nodule of 15 mm, upper lobe, no effusion.", "leaves out: left"),
+        ("Nodule of 51 mm, left upper lobe, no effusion.", "leaves out: 15"),
+        ("Nodule of 15 mm, left upper lobe, effusion.", "leaves out: a negation"),
+        ("15 mm nodule, left upper lobe, no effusion, pneumothorax.", "does not say: pneumothorax"),
+        (LONG + " And more.", "not shorter"),
+        ("", "wrote nothing"),
+    ],
+)
+def test_what_was_lost_or_made_up_is_named(after: str, said: str) -> None:
+    found = doubts("shorten", LONG, after, TAUGHT)
+    assert any(said in line for line in found), found
