@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from qtpy.QtCore import QCoreApplication, QEventLoop, QThread
 
 SAMPLE_SEED = 7
 
@@ -14,8 +17,41 @@ def phantom(*findings: str, seed: int = SAMPLE_SEED) -> list[LayerDataTuple]:
     from napari_ct_assistant.training.phantoms import make_phantom
     from napari_ct_assistant.viewer.layers import layer_data
 
-    made = make_phantom(seed, findings=findings, resolution="reading")
-    return [layer_data(made.volume, "Phantom: " + (", ".join(findings).lower() or "normal"))]
+    name = "Phantom: " + (", ".join(findings).lower() or "normal")
+    made = in_background(
+        lambda: make_phantom(seed, findings=findings, resolution="reading"), f"Drawing {name}"
+    )
+    return [layer_data(made.volume, name)]
+
+
+def in_background(function: Callable[[], Any], what: str) -> Any:
+    """Return what `function` returns; the window lives on and its activity dock shows `what`.
+
+    napari calls a sample's function on the Qt thread and wants the layers from it, so the
+    function waits in an event loop of its own. From a script, before the event loop runs, it
+    is simply called.
+    """
+    app, thread = QCoreApplication.instance(), QThread.currentThread()
+    if app is None or thread != app.thread() or thread.loopLevel() == 0:
+        return function()
+    from napari.utils import progress
+
+    from napari_ct_assistant.viewer.worker import Background
+
+    loop, background = QEventLoop(), Background()
+    made: list[Any] = []
+    failed: list[Exception] = []
+    activity = progress(total=0, desc=what)
+    background.run(function, returned=made.append, errored=failed.append, finished=loop.quit)
+    try:
+        loop.exec()
+    finally:
+        activity.close()
+    if failed:
+        raise failed[0]
+    if not made:
+        raise RuntimeError(f"{what}: the window was closed")
+    return made[0]
 
 
 def normal() -> list[LayerDataTuple]:
