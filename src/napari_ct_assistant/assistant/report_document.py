@@ -313,7 +313,8 @@ class ReportDocument:
     @classmethod
     def blank(cls, template: ReportTemplate, volume: CTVolume | None = None) -> ReportDocument:
         """Return a report with the template's headings and what it says of the scan itself."""
-        sections, sources = [], []
+        sections: list[Section] = []
+        sources: list[Source] = []
         for part in template.sections:
             lines = []
             text = part.filled(volume)
