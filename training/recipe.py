@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_ct_assistant.training.datasets.specs import KINDS, ScanData
 
-STAGES = ("mae", "ground", "language", "align", "instruct")
+STAGES = ("mae", "ground", "language", "maps", "align", "instruct")
 RECIPES = Path(__file__).parent / "recipes"
 
 

@@ -5,8 +5,12 @@ The network is made without weights (torch's meta device), so this takes a momen
 
 from __future__ import annotations
 
+import sys
+from typing import Any, get_type_hints
+
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from pydantic import TypeAdapter, ValidationError
 
 from napari_ct_assistant.model.configuration import VisionConfig3D
 from napari_ct_assistant.model.mae import MaskedAutoencoder3D
@@ -83,10 +87,16 @@ def _check_encoder(recipe: Recipe) -> VisionConfig3D | None:
                 ("encoder", "changes"), "an encoder that starts from weights keeps its sizes"
             )
         return None
+    hints = _setting_types()
+    for key, value in choice.changes.items():
+        if key not in hints:
+            raise WrongValueError(("encoder", "changes", key), "the encoder has no such setting")
+        try:
+            TypeAdapter(hints[key]).validate_python(value)
+        except ValidationError as error:
+            message = f"{error.errors()[0]['msg']} (got {value!r})"
+            raise WrongValueError(("encoder", "changes", key), message) from None
     preset = PRESETS[choice.preset]().to_dict()
-    unknown = [key for key in choice.changes if key not in preset]
-    if unknown:
-        raise WrongValueError(("encoder", "changes", unknown[0]), "the encoder has no such setting")
     try:
         config = VisionConfig3D(**(preset | choice.changes))
         with torch.device("meta"):
@@ -95,6 +105,12 @@ def _check_encoder(recipe: Recipe) -> VisionConfig3D | None:
         text = " ".join(str(error).split())
         raise WrongValueError(("encoder", "changes", _named(error, choice.changes)), text) from None
     return config
+
+
+def _setting_types() -> dict[str, Any]:
+    """Return the type of each of the encoder's own settings."""
+    own = type("Own", (), {"__annotations__": VisionConfig3D.__annotations__})
+    return get_type_hints(own, vars(sys.modules[VisionConfig3D.__module__]))
 
 
 def _named(error: Exception, settings: dict[str, object]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_ct_assistant.training.recipe import RECIPES, RecipeError, load_recipe
+from napari_ct_assistant.training.recipe import RECIPES, STAGES, RecipeError, load_recipe
 from napari_ct_assistant.training.run import DEMO_CHAIN, run_stage
 
 GOOD = """\
@@ -66,7 +66,7 @@ def test_overrides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(RECIPES.rglob("*.yaml")), ids=lambda p: p.stem)
 def test_every_bundled_recipe_is_valid(file: Path) -> None:
-    assert load_recipe(file).stage in ("mae", "ground", "language", "align", "instruct")
+    assert load_recipe(file).stage in STAGES
 
 
 def test_a_recipe_of_another_stage_is_refused() -> None:
@@ -84,6 +84,7 @@ def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
         "ground",
         "language",
         "language",
+        "maps",
         "align",
         "instruct",
     ]
