@@ -66,6 +66,8 @@ app.command("train")(training.train)
 app.command("audit")(training.audit)
 app.command("evidence")(evidence.evidence)
 app.command("evaluate")(evaluation.evaluate)
+app.command("compare")(evaluation.compare)
+app.command("parameters")(evaluation.parameters)
 
 
 def main() -> None:

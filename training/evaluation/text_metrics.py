@@ -111,18 +111,13 @@ def _meteor() -> TextMetric:
 
 
 def _wordnet() -> tuple[Any, str]:
-    import nltk
+    from nltk.corpus import wordnet
 
-    for place in ("corpora/wordnet", "corpora/wordnet.zip"):
-        try:
-            nltk.data.find(place)
-        except LookupError:
-            continue
-        from nltk.corpus import wordnet
-
+    try:
         wordnet.ensure_loaded()
-        return wordnet, f"WordNet {wordnet.get_version()}"
-    return _NoSynonyms(), "exact and stem matches only (WordNet is not installed)"
+    except (LookupError, OSError):  # absent, or not whole
+        return _NoSynonyms(), "exact and stem matches only (WordNet is not installed)"
+    return wordnet, f"WordNet {wordnet.get_version()}"
 
 
 def _meteor_tokens() -> tuple[Callable[[str], list[str]], str]:

@@ -117,6 +117,118 @@ def evaluate(
             note(f"tables, picture and answers: {out}")
 
 
+def compare(
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE [RECIPE] [KEY=VALUE]",
+            help="align, or align and instruct; then values that replace the recipes'.",
+        ),
+    ],
+    test: Annotated[
+        str, typer.Option("--test", help="What to ask about: as the data set of `evaluate`.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where runs and tables go.")] = Path(
+        "perceivers"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="Train each perceiver with so many.")] = 1,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="A model whose encoder and language model are the start."),
+    ] = None,
+    perceiver: Annotated[
+        list[str] | None, typer.Option("--perceiver", help="Only this one; all seven else.")
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="vqa, choice or diagnosis; all, if left out."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Of the test data.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Test on the first so many.")] = None,
+    bertscore: Annotated[
+        Path | None, typer.Option(help="A folder with an encoder for BERTScore.")
+    ] = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train every perceiver alike and compare them: E3D-GPT's Table 5.
+
+    Convolution, global and local Q-Former, MLP-Mixer, average and max pooling, spatial pooling:
+    the same data, seeds and test questions. What is finished is kept, run again it goes on.
+    """
+    with one_line_errors(), evaluation_extra():
+        from napari_ct_assistant.model.perceivers import PERCEIVERS
+        from napari_ct_assistant.training.evaluation import compare as comparison
+        from napari_ct_assistant.training.evaluation.sources import open_cases
+        from napari_ct_assistant.training.evaluation.text_metrics import text_metrics
+
+        kinds = tuple(perceiver or PERCEIVERS)
+        tasks = tuple(task or comparison.TASKS)
+        for wrong, known, option in (
+            ([k for k in kinds if k not in PERCEIVERS], PERCEIVERS, "--perceiver"),
+            ([t for t in tasks if t not in comparison.TASKS], comparison.TASKS, "--task"),
+        ):
+            if wrong:
+                raise fail(f"{option} {wrong[0]}: choose from {', '.join(known)}")
+        folder = None
+        if start is not None:
+            from napari_ct_assistant.assistant.loading import find_model
+
+            folder = find_model(start)
+        cells = comparison.compare(
+            [text for text in recipes if "=" not in text],
+            open_cases(test, split=split, limit=limit),
+            out,
+            overrides=[text for text in recipes if "=" in text],
+            seeds=seeds,
+            perceivers=kinds,
+            tasks=tasks,
+            metrics=text_metrics(bertscore, device=device or "cpu"),
+            start=folder,
+            device=device,
+            progress=note,
+        )
+        if as_json:
+            print_json({"test": test, "cells": [vars(cell) for cell in cells]})
+        else:
+            typer.echo((out / "perceivers.md").read_text(encoding="utf-8"))
+            note(f"tables and models: {out}")
+
+
+def parameters(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="e3d_gpt, vit3d_llama3, m3d_llama2, a recipe, or a model: its name or folder."
+        ),
+    ] = "e3d_gpt",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Values that replace the recipe's."),
+    ] = None,
+    perceiver: Annotated[
+        str | None, typer.Option(help="Another perceiver of the seven, e.g. global_qformer.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count a network's parameters, part by part, without making its weights.
+
+    Also what LoRA adds and what is trained. The published architectures are counted as they
+    are trained, at paper size.
+    """
+    with one_line_errors(), evaluation_extra():
+        from napari_ct_assistant.training.parameters import count
+
+        counts = count(what, overrides or (), perceiver=perceiver)
+        if as_json:
+            print_json({"network": what, "parameters": [vars(line) for line in counts]})
+            return
+        width = max(len(line.part) for line in counts)
+        for line in counts:
+            note_ = f"  {line.note}" if line.note else ""
+            typer.echo(f"{line.part:<{width}}  {line.parameters:>15,}{note_}")
+
+
 @contextmanager
 def evaluation_extra() -> Iterator[None]:
     """Name the extra to install where one of its packages is absent."""
