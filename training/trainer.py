@@ -72,6 +72,7 @@ class StageTrainer(Trainer):
     """
 
     exponential_to: float | None = None
+    lr_scheduler: Any
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Make the learning rate's schedule."""
