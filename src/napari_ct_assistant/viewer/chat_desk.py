@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_ct_assistant.viewer.chips import Chips
@@ -122,7 +123,9 @@ class ChatDesk(QObject):
         self.refresh()
 
     def _on_layer(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        self.refresh()
+        # The layer list outlives the panel.
+        if isalive(self.chips):
+            self.refresh()
 
     def _on_busy(self, busy: bool) -> None:
         self.chips.setEnabled(not busy)

@@ -102,13 +102,17 @@ class EvidenceDesk(QObject):
         layer = self._scans.layer_of(volume)
         if layer is None:
             self.told.emit(SCAN_CLOSED)
-        elif not self.show(volume, found.heat, finding) or found.slice is None:
-            self.told.emit(NO_HEAT.format(about=finding))
-        else:
+        elif self.show(volume, found.heat, finding) and found.slice is not None:
             go_to(self._viewer, layer, Place(found.slice, found.ras))
-            self.told.emit(
-                HEAT_OF.format(about=finding, slice=found.slice, support=found.support or 0.0)
-            )
+
+    def words(self, job: Job, outcome: Outcome) -> str:
+        """Say in one line what came of a finding's evidence; "" for any other job."""
+        if job.kind != "evidence":
+            return ""
+        found: Any = outcome.result
+        if found.slice is None:
+            return NO_HEAT.format(about=job.question)
+        return HEAT_OF.format(about=job.question, slice=found.slice, support=found.support or 0.0)
 
     def toggle(self) -> None:
         """Show the heat map or hide it (a key)."""

@@ -265,9 +265,9 @@ class CTAssistantPanel(QWidget):
             busy=self.conversation.jobs.busy, scan=self.scans.volume is not None
         )
 
-    def _on_answered(self, _job: Job, outcome: Outcome) -> None:
+    def _on_answered(self, job: Job, outcome: Outcome) -> None:
         self.models.show_notice(outcome.info.notice)
-        self.status.say(summary(outcome), busy=False)
+        self.status.say(self.evidence.words(job, outcome) or summary(outcome), busy=False)
 
     def _on_findings(self, findings: Any) -> None:
         self.findings.show_findings(findings)
