@@ -21,6 +21,8 @@ from tests.tiny_model import save_tiny_model
 REPO = "somebody/ct-reader"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 run = CliRunner().invoke
+# The hub client's own call of its HTTP library, where its binary one (xet) is not used.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 
 @pytest.fixture

@@ -354,6 +354,18 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
     assert "exists already" in again.stderr
 
 
+def test_the_command_without_a_place_puts_it_among_the_models(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CT_ASSISTANT_MODELS", str(tmp_path / "models"))
+    done = run(app, ["models", "import", str(folder)])
+    assert done.exit_code == 0, done.output
+    out = tmp_path / "models" / folder.name
+    assert done.stdout.strip() == str(out)
+    models = json.loads(run(app, ["models", "list", "--json"]).stdout)["models"]
+    assert {"name": str(out), "source": "imported"}.items() <= models[1].items()
+
+
 def test_the_command_refuses_in_one_line(folder: Path, tmp_path: Path) -> None:
     configure(folder, auto_map={"AutoModel": "spy.Model"})
     done = run(app, ["models", "import", str(folder), str(tmp_path / "ours")])

@@ -67,8 +67,10 @@ class Way:
     remark: str = ""
 
     def words(self, form: str) -> str:
-        """Return it as Python writes it (`dtype="bfloat16"`) or as the command line does."""
+        """Return it as Python writes it (`dtype="bfloat16"`), the command line, or the panel."""
         size = "" if self.bytes is None else f" ({self.bytes / 1e9:.1f} GB)"
+        if form == "panel":
+            return f"{self.field.replace('_', ' ')} {self.value}{size}{self.remark}"
         if form == "python":
             return f'{self.field}="{self.value}"{size}{self.remark}'
         short = {full: name for name, full in DTYPES.items()}.get(self.value, self.value)
@@ -90,11 +92,12 @@ class NoRoomError(ModelLoadError):
         What it needs and what is free, without the ways.
     """
 
-    def __init__(self, line: str, ways: tuple[Way, ...] = ()) -> None:
+    def __init__(self, line: str, ways: tuple[Way, ...] = (), form: str = "python") -> None:
         self.line, self.ways = line, ways
-        super().__init__(self.words("python"))
+        super().__init__(self.words(form))
 
     def words(self, form: str) -> str:
         """Return the whole line; see `Way.words`."""
         ways = " or ".join(way.words(form) for way in self.ways)
-        return f"{self.line}, or load it with {ways}" if ways else self.line
+        verb = "choose under Options" if form == "panel" else "load it with"
+        return f"{self.line}, or {verb} {ways}" if ways else self.line

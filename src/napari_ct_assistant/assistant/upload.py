@@ -96,6 +96,7 @@ def upload(plan: UploadPlan, *, private: bool = True) -> str:
         api = HfApi()
         api.create_repo(plan.repo, private=private, exist_ok=True)
         done = api.create_commit(plan.repo, operations, commit_message=f"Model {digest}")
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+    # The client raises RuntimeError where a large file does not get through.
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError, RuntimeError) as error:
         raise ModelLoadError(reason_for(plan.repo, error)) from error
     return str(done.oid)

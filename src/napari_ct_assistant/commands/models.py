@@ -112,7 +112,7 @@ def download_model(
         elif result["path"]:
             typer.echo(result["path"])
             if plan.kind != "model":
-                note(f"to read scans with it: ct-assistant models import {plan.repo} NEW_FOLDER")
+                note(f"to read scans with it: ct-assistant models import {plan.repo}")
 
 
 @app.command("import")
@@ -123,7 +123,13 @@ def import_foreign(
             metavar="FOLDER", help="A released model's folder, or the hub id of a downloaded one."
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="The folder to make; it is what --model takes.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The folder to make; left out, it lies among the imported models that "
+            "`models list` and the panel show."
+        ),
+    ] = None,
     base: Annotated[
         str | None,
         typer.Option(help="The model that FOLDER, an adapter or a part of a model, belongs to."),
@@ -159,7 +165,7 @@ def import_foreign(
         with _progress() as show:
             done = import_model(
                 _local(source),
-                out,
+                out or _new_home(source),
                 base=None if base is None else _local(base),
                 dtype=_torch_dtype(dtype),
                 lora_alpha=lora_alpha,
@@ -240,14 +246,27 @@ def push_model(
             typer.echo(f"{repo} at {commit}")
 
 
+def _new_home(source: str) -> Path:
+    """Return where the import of a folder or of a hub's model lies if nobody says where."""
+    from napari_ct_assistant.assistant.hub_cache import is_repo
+    from napari_ct_assistant.assistant.installed import imported_folder, models_home
+
+    path = Path(source).expanduser()
+    if not path.exists() and is_repo(source):
+        return imported_folder(source)
+    return models_home() / path.resolve().name
+
+
 def _local(model: str) -> Path:
     """Return the folder (or file) that a name stands for; a hub id's, if it was downloaded."""
     path = Path(model).expanduser()
     if path.exists():
         return path
+    from napari_ct_assistant.assistant.hub_cache import pinned_snapshot
     from napari_ct_assistant.assistant.loading import find_model
 
-    return find_model(model)
+    # What was downloaded, not an import made of it before.
+    return pinned_snapshot(model) or find_model(model)
 
 
 def _torch_dtype(name: Precision | None) -> Any:

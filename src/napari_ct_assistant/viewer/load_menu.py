@@ -52,7 +52,8 @@ class LoadMenu(QPushButton):
         self._groups: list[QActionGroup] = []
         menu = QMenu(self)
         for title, choices in CHOICES.items():
-            menu.addSection(title)
+            menu.addSeparator()
+            menu.addAction(title).setEnabled(False)  # napari's style hides a section's title
             group = QActionGroup(self)
             for words, changes in choices:
                 action = menu.addAction(words)

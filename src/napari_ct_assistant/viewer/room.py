@@ -189,9 +189,9 @@ class ReadingRoom:
             try:
                 self._assistant = self._load(model, **wanted)
             except NoRoomError as error:
-                # A copy: the error itself keeps the frames that it came through.
-                self.refused = NoRoomError(error.line, error.ways)
-                raise
+                # Copies: the error itself keeps the frames that it came through.
+                self.refused = NoRoomError(error.line, error.ways, "panel")
+                raise NoRoomError(error.line, error.ways, "panel") from None
             self._loaded = (model, options)
         return self._assistant
 
