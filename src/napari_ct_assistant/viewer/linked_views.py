@@ -116,7 +116,6 @@ class LinkedViews(QWidget):
             event.connect(self._on_layers)
         viewer.layers.events.reordered.connect(self._renew)
         self._on_layers()
-        self._on_order()
 
     def detach(self) -> None:
         """Let go of the viewer."""
@@ -143,7 +142,9 @@ class LinkedViews(QWidget):
         if self._layer is not None and self._layer not in layers:
             self._layer = None
         self._listen_to(layers)
-        self._renew()
+        self._shown.clear()
+        # The first layer brings the axes, the last one takes them away.
+        self._on_order()
 
     def _listen_to(self, layers: list[Any]) -> None:
         for layer in self._listening:

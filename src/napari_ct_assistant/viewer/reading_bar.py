@@ -104,11 +104,11 @@ class ReadingBar(QWidget):
         before, self._scan = self._scan, layer
         if before is not None and before is not layer:
             apply_slab(self._viewer, before, 0, "none")
-        for widget in (self.linked_button, self.slab, self.details_button):
+        for widget in (self.slab, self.details_button):
             widget.setEnabled(layer is not None)
-        if layer is None:
-            self.show_linked(False)
-        elif self.slab.projection != "none":
+        # Views that are open without a scan wait for the next one, and can be closed.
+        self.linked_button.setEnabled(layer is not None or self.linked is not None)
+        if layer is not None and self.slab.projection != "none":
             self._on_slab(float(self.slab.thickness.value()), self.slab.projection)
         if self.linked is not None:
             self.linked.set_scan(layer)
@@ -185,6 +185,9 @@ class ReadingBar(QWidget):
         linked.detach()
         if linked.parent() is not None:
             self._viewer.window.remove_dock_widget(linked)
+            linked.hide()
+            # Until it is deleted it belongs to somebody, or it would be a window of its own.
+            linked.setParent(self)
         linked.deleteLater()
 
     # -- slab and details
