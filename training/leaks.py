@@ -9,14 +9,21 @@ adding to what its start had seen.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_ct_assistant.training.datasets.reading import open_dataset
 from napari_ct_assistant.training.datasets.store import DatasetStore
 from napari_ct_assistant.training.recipe import Recipe, RecipeError
+from napari_ct_assistant.training.volume_files import voxel_digest
 from napari_ct_assistant.training.volume_store import VolumeStore
+from napari_ct_assistant.volume import CTVolume
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.training.evaluation.cases import CaseList
 
 FILE = "training_data.json"
 
@@ -105,17 +112,49 @@ def refuse_scans(seen: Iterable[str], held_out: DatasetStore, what: str) -> None
         )
 
 
-def refuse_leaks(model: Path, held_out: DatasetStore) -> None:
-    """Refuse to evaluate a model on what it was trained on; `held_out` is prepared.
+def guard_cases(model: Path, cases: CaseList) -> CaseList:
+    """Refuse to evaluate a model on whom it was trained on.
+
+    Parameters
+    ----------
+    model
+        The model's folder; where no `training_data.json` is in it, nothing is refused.
+    cases
+        What it is to be evaluated on.
+
+    Returns
+    -------
+    CaseList
+        The same cases, each of which refuses to open if its voxels were trained on.
 
     Raises
     ------
     LeakError
-        If a patient or a scan is in both.
+        If a patient was trained on.
     """
     seen = Seen.read(model)
-    refuse_patients(seen.patients, held_out, f"the training of {model.name}")
-    refuse_scans(seen.scans, held_out, f"the training of {model.name}")
+    common = [case for case in cases.cases if case.patient_hash in seen.patients]
+    if common:
+        raise LeakError(
+            f"{len({case.patient_hash for case in common})} patient(s) of {cases.name} were in the "
+            f"training of {model.name} ({FILE}): evaluate on another split"
+        )
+    if not seen.scans:
+        return cases
+
+    def open_unseen(read: Callable[[], CTVolume]) -> CTVolume:
+        volume = read()
+        if voxel_digest(volume.hu) in seen.scans:
+            raise LeakError(
+                f"a scan of {cases.name} was, voxel for voxel, in the training of {model.name} "
+                f"({FILE}): leave it out"
+            )
+        return volume
+
+    return replace(
+        cases,
+        cases=tuple(replace(case, open=partial(open_unseen, case.open)) for case in cases.cases),
+    )
 
 
 class RecipeLeaks:

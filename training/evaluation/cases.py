@@ -56,6 +56,8 @@ class Case:
         {"report": text} or one text a region.
     labels
         {finding: 0 or 1}.
+    patient_hash
+        As in `training_data.json`, to find whom a model was trained on; never written.
     """
 
     key: str
@@ -64,6 +66,7 @@ class Case:
     reports: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
     questions: Sequence[Asked] = ()
+    patient_hash: str = ""
 
     @property
     def report(self) -> str:
@@ -150,6 +153,7 @@ def record_cases(name: str, records: Sequence[ScanRecord]) -> CaseList:
                 reports=r.reports,
                 labels=r.labels,
                 questions=[_asked(question) for question in r.questions],
+                patient_hash=r.patient,
             )
             for r in records
         ),

@@ -21,6 +21,7 @@ from napari_ct_assistant.training.evaluation.figures import (
 from napari_ct_assistant.training.evaluation.output import write_tables
 from napari_ct_assistant.training.evaluation.plot import draw
 from napari_ct_assistant.training.evaluation.text_metrics import TextMetric, text_metrics
+from napari_ct_assistant.training.leaks import guard_cases
 
 
 def evaluate(
@@ -62,10 +63,12 @@ def evaluate(
     Raises
     ------
     RecipeError
-        If the folder holds another evaluation, or nothing can be asked.
+        If the folder holds another evaluation, nothing can be asked, or the model was trained on
+        one of the patients or scans.
     CTReadError
         If a scan cannot be read.
     """
+    cases = guard_cases(assistant.info.files[0].parent, cases)
     log = AnswerLog(folder, _identity(assistant, cases))
     examiner = Examiner(assistant, cases, tuple(tasks), baselines=baselines)
     examiner.run(log, progress, skip_unreadable=skip_unreadable)

@@ -20,11 +20,12 @@ from napari_ct_assistant.training.datasets.specs import (
 )
 from napari_ct_assistant.training.datasets.splits import is_held_out
 from napari_ct_assistant.training.datasets.store import DatasetStore
+from napari_ct_assistant.training.evaluation.cases import record_cases
 from napari_ct_assistant.training.leaks import (
     FILE,
     LeakError,
     Seen,
-    refuse_leaks,
+    guard_cases,
     refuse_patients,
     refuse_scans,
 )
@@ -217,17 +218,28 @@ def test_leaks_by_patient_and_by_voxels_are_refused(tmp_path: Path) -> None:
     # The same voxels under another name, of what is said to be another patient.
     with pytest.raises(LeakError, match=r"share 2 scan\(s\), voxel for voxel"):
         refuse_scans(seen.scans, other, "mae")
-    seen.write(tmp_path)
-    assert "anna" not in (tmp_path / FILE).read_text()
-    with pytest.raises(LeakError, match=f"the training of {tmp_path.name} and"):
-        refuse_leaks(tmp_path, other)
-    fresh = store_of(tmp_path / "store", table_of(tmp_path / "d", 1))
-    layouts.write_scan(tmp_path / "d" / "0.nii.gz", 77)
-    list(fresh.fill(workers=1))
-    refuse_leaks(tmp_path, fresh)
-    (tmp_path / FILE).write_text(json.dumps({"patients": []}))
+
+
+def test_a_model_is_not_evaluated_on_whom_it_was_trained_on(tmp_path: Path) -> None:
+    train = store_of(tmp_path / "store", table_of(tmp_path / "a", 2, patient="anna"))
+    other = store_of(tmp_path / "store", table_of(tmp_path / "b", 2, patient="bert"))
+    list(train.fill(workers=1))
+    model = tmp_path / "model"
+    model.mkdir()
+    Seen.of(train).write(model)
+    assert "anna" not in (model / FILE).read_text()
+    with pytest.raises(LeakError, match=r"1 patient\(s\) of mine were in the training of model"):
+        guard_cases(model, record_cases("mine", train.records))
+    # Another patient, they say; but scan 0 is the same to the voxel, and scan 1 is not.
+    layouts.write_scan(tmp_path / "b" / "1.nii.gz", 77)
+    same, new = guard_cases(model, record_cases("mine", other.records)).cases
+    assert new.open().shape == (16, 24, 20)
+    with pytest.raises(LeakError, match="a scan of mine was, voxel for voxel, in the training"):
+        same.open()
+    assert guard_cases(tmp_path, record_cases("mine", train.records)).cases[0].open()
+    (model / FILE).write_text(json.dumps({"patients": []}))
     with pytest.raises(RecipeError, match="damaged; it says what the model was trained on"):
-        refuse_leaks(tmp_path, fresh)
+        guard_cases(model, record_cases("mine", other.records))
 
 
 def test_a_scan_listed_twice_is_refused(tmp_path: Path) -> None:
