@@ -40,7 +40,8 @@ class RoomBar(QWidget):
         self.buttons = [QPushButton() for _ in range(MOST_WAYS)]
         row = QFlowLayout()
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
+        row.setHorizontalSpacing(4)
+        row.setVerticalSpacing(4)
         for number, button in enumerate(self.buttons):
             row.addWidget(button)
             button.clicked.connect(partial(self._on_clicked, number))
