@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -175,19 +175,21 @@ def compare(
             from napari_ct_assistant.assistant.loading import find_model
 
             folder = find_model(start)
-        cells = comparison.compare(
-            [text for text in recipes if "=" not in text],
-            open_cases(test, split=split, limit=limit),
-            out,
-            overrides=[text for text in recipes if "=" in text],
-            seeds=seeds,
-            perceivers=kinds,
-            tasks=tasks,
-            metrics=text_metrics(bertscore, device=device or "cpu"),
-            start=folder,
-            device=device,
-            progress=note,
-        )
+        cases = open_cases(test, split=split, limit=limit)
+        with redirect_stdout(sys.stderr):  # what the stages print is no result
+            cells = comparison.compare(
+                [text for text in recipes if "=" not in text],
+                cases,
+                out,
+                overrides=[text for text in recipes if "=" in text],
+                seeds=seeds,
+                perceivers=kinds,
+                tasks=tasks,
+                metrics=text_metrics(bertscore, device=device or "cpu"),
+                start=folder,
+                device=device,
+                progress=note,
+            )
         if as_json:
             print_json({"test": test, "cells": [vars(cell) for cell in cells]})
         else:

@@ -1,0 +1,273 @@
+"""E3D-GPT's Table 5: every perceiver trained alike on the same data and seeds, then compared.
+
+What differs between two runs of one seed is the perceiver alone: encoder, language model, order
+of the samples and test questions are the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from napari_ct_assistant.assistant import load_assistant
+from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.model.perceivers import PERCEIVERS
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.training.evaluation.answers import AnswerLog, Examiner
+from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap
+from napari_ct_assistant.training.evaluation.cases import CaseList
+from napari_ct_assistant.training.evaluation.compare_table import Cell, tabulate, write
+from napari_ct_assistant.training.evaluation.diagnosis import (
+    FROM_COUNTS,
+    confusion,
+    diagnosis_items,
+    rates,
+)
+from napari_ct_assistant.training.evaluation.figures import MODEL, Item, question_items
+from napari_ct_assistant.training.evaluation.run import evaluate
+from napari_ct_assistant.training.evaluation.text_metrics import (
+    PERCENT,
+    TextMetric,
+    text_metrics,
+)
+from napari_ct_assistant.training.evaluation.yes_no import chosen_letter, yes_or_no
+from napari_ct_assistant.training.recipe import Recipe, RecipeError, load_recipe
+from napari_ct_assistant.training.run import run_stage
+
+Array = NDArray[np.float64]
+
+TASKS = ("vqa", "choice", "diagnosis")
+
+
+def compare(
+    recipes: Sequence[str],
+    cases: CaseList,
+    out: Path,
+    *,
+    overrides: Sequence[str] = (),
+    seeds: int = 1,
+    perceivers: Sequence[str] = tuple(PERCEIVERS),
+    tasks: Sequence[str] = TASKS,
+    metrics: Sequence[TextMetric] | None = None,
+    start: Path | None = None,
+    device: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[Cell]:
+    """Train, examine and tabulate; what is finished is kept, so that it can be gone on with.
+
+    Parameters
+    ----------
+    recipes
+        One that joins an encoder, a perceiver and a language model (stage align, or instruct
+        with an encoder), and perhaps one of stage instruct that follows it.
+    cases : CaseList
+        What the models are examined on.
+    out
+        Gets a folder for each run, and the table as CSV, JSON and Markdown.
+    overrides
+        `key=value` for every recipe.
+    seeds
+        Each perceiver is trained with seeds 0 to `seeds` - 1.
+    perceivers
+        Some of the registry.
+    tasks
+        Some of `TASKS`.
+    start
+        A model's folder whose encoder and language model the first recipe starts from.
+    device
+        Where the models are examined.
+    progress
+        Called with a sentence before each run.
+
+    Raises
+    ------
+    RecipeError
+        If a recipe is wrong, before anything is trained.
+    """
+    tell = progress or (lambda _: None)
+    scorers = text_metrics() if metrics is None else list(metrics)
+    out.mkdir(parents=True, exist_ok=True)
+    base = list(overrides)
+    if start is not None:
+        base += take_apart(start, out.resolve() / "start")
+    stages = _stages(recipes, base)
+    _check_same(out, recipes, overrides, start, cases)
+    cells: list[Cell] = []
+    runs = [(seed, kind) for seed in range(seeds) for kind in perceivers]
+    for number, (seed, kind) in enumerate(runs, start=1):
+        tell(f"run {number} of {len(runs)}: {kind}, seed {seed}")
+        folder = out.resolve() / f"{kind}-{seed}"
+        if not (folder / "draws.json").exists():
+            trained = _train(recipes, stages, base, kind, seed, folder)
+            _examine(trained, cases, folder, tasks, scorers, device)
+        cells = tabulate(out, perceivers, seeds)
+        write(out, cells, recipes, overrides, cases.name)
+    return cells
+
+
+def take_apart(model: Path, folder: Path) -> list[str]:
+    """Write a model's encoder and language model apart; return the overrides that use them."""
+    if not (folder / "language" / "tokenizer_config.json").exists():
+        whole = VolumeLanguageModel.from_pretrained(model, local_files_only=True).float()
+        whole.vision_tower.save_pretrained(folder / "encoder")
+        whole.language_model.save_pretrained(folder / "language")
+        processor = VolumeLanguageProcessor.from_pretrained(model, local_files_only=True)
+        processor.tokenizer.save_pretrained(folder / "language")
+    encoder = json.dumps({"start": str(folder / "encoder")})  # JSON is YAML
+    return [f"encoder={encoder}", _set("model", folder / "language")]
+
+
+def _set(key: str, value: Path) -> str:
+    """Return an override whose value may hold any character."""
+    return f"{key}={json.dumps(str(value))}"
+
+
+def _stages(recipes: Sequence[str], base: Sequence[str]) -> list[Recipe]:
+    """Read the recipes; refuse what cannot be compared."""
+    if not 1 <= len(recipes) <= 2:
+        raise RecipeError(f"compare takes one recipe, or align and instruct; got {len(recipes)}")
+    first = load_recipe(recipes[0], list(base))
+    if first.stage not in ("align", "instruct") or not first.joins:
+        raise RecipeError(
+            f"{recipes[0]}: stage {first.stage} joins no encoder, perceiver and language model; "
+            "give a recipe of stage align, or of instruct with `encoder`"
+        )
+    assert first.model is not None  # noqa: S101  checked with the recipe
+    if (first.path(first.model) / "processor_config.json").is_file():
+        raise RecipeError(
+            f"{recipes[0]}: model {first.model} has a perceiver already; give a language model"
+        )
+    stages = [first]
+    if len(recipes) == 2:
+        second = load_recipe(recipes[1], [o for o in base if not o.startswith(_OF_FIRST)])
+        if second.stage != "instruct":
+            raise RecipeError(f"{recipes[1]}: is of stage {second.stage}, not instruct")
+        stages.append(second)
+    return stages
+
+
+_OF_FIRST = ("encoder=", "encoder.", "model=")
+
+
+def _check_same(
+    out: Path, recipes: Sequence[str], overrides: Sequence[str], start: Path | None, cases: CaseList
+) -> None:
+    """Refuse a folder that holds a comparison of something else."""
+    about = {
+        "recipes": list(recipes),
+        "overrides": list(overrides),
+        "from": start.name if start else None,
+        "test": cases.name,
+        "test_digest": cases.digest,
+        "test_scans": len(cases.cases),
+    }
+    file = out / "comparison.json"
+    if not file.exists():
+        file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        return
+    known = json.loads(file.read_text(encoding="utf-8"))
+    for name, value in about.items():
+        if known.get(name) != value:
+            raise RecipeError(
+                f"{out}: holds a comparison with other {name} ({known.get(name)!r}, now "
+                f"{value!r}); give another --out"
+            )
+
+
+def _train(
+    recipes: Sequence[str],
+    stages: Sequence[Recipe],
+    base: Sequence[str],
+    kind: str,
+    seed: int,
+    folder: Path,
+) -> Path:
+    """Run the stages of one perceiver and seed; return the last one's folder."""
+    trained = folder / stages[0].stage
+    # Only the convolution can start at words: none does here.
+    own = [f"perceiver.kind={kind}", "perceiver.concept_words=false"]
+    own += [f"seed={seed}", _set("output", trained)]
+    run_stage(stages[0].stage, recipes[0], [*base, *own])
+    for recipe, stage in zip(recipes[1:], stages[1:], strict=True):
+        before, trained = trained, folder / f"{stage.stage}-2"
+        kept = [o for o in base if not o.startswith(_OF_FIRST)]
+        own = [_set("model", before), f"seed={seed}", _set("output", trained)]
+        run_stage(stage.stage, recipe, [*kept, *own])
+    return trained
+
+
+def _examine(
+    model: Path,
+    cases: CaseList,
+    folder: Path,
+    tasks: Sequence[str],
+    scorers: Sequence[TextMetric],
+    device: str | None,
+) -> None:
+    """Ask one model everything, and keep each figure with its draws over patients."""
+    assistant = load_assistant(model, device=device)
+    evaluate(assistant, cases, folder / "evaluation", tasks=tasks, baselines=False, metrics=scorers)
+    log = AnswerLog(folder / "evaluation", {})
+    examiner = Examiner(assistant, cases, tuple(tasks), baselines=False)
+    assert assistant.model is not None  # noqa: S101  loaded above
+    content = {
+        "parameters": sum(p.numel() for p in assistant.model.projector.parameters()),
+        "figures": drawn_figures(examiner, log, scorers),
+    }
+    assistant.close()
+    partial = folder / "draws.part"
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(folder / "draws.json")
+
+
+def drawn_figures(
+    examiner: Examiner, log: AnswerLog, scorers: Sequence[TextMetric]
+) -> dict[str, dict[str, Any]]:
+    """Return {metric: value, draws, items, patients, implementation} of one model.
+
+    Draws of two models are of the same patients, so they can be subtracted.
+    """
+    found: dict[str, dict[str, Any]] = {}
+
+    def add(name: str, value: float, drawn: Array, of: PatientBootstrap, how: str) -> None:
+        found[name] = {
+            "value": value,
+            "draws": [None if not np.isfinite(v) else round(float(v), 5) for v in drawn],
+            "items": len(of.owner),
+            "patients": of.count,
+            "implementation": how,
+        }
+
+    def add_mean(name: str, scores: Array, items: Sequence[Item], how: str) -> None:
+        of = PatientBootstrap([item.patient for item in items])
+        add(name, float(scores.mean()), of.of_mean(scores), of, how)
+
+    texts = question_items(examiner, log, choice=False) if "vqa" in examiner.tasks else []
+    for metric in scorers if texts else ():
+        if not metric.reports_only:
+            scores = metric.score([i.said[MODEL] for i in texts], [i.truth for i in texts])
+            add_mean(metric.name, scores, texts, metric.implementation)
+    choices = question_items(examiner, log, choice=True) if "choice" in examiner.tasks else []
+    if choices:
+        right = [PERCENT * (chosen_letter(i.said[MODEL], i.choices) == i.truth) for i in choices]
+        add_mean("multiple choice", np.array(right), choices, "own count")
+    asked = diagnosis_items(examiner, log) if "diagnosis" in examiner.tasks else []
+    if asked:
+        truth = np.array([float(i.truth) for i in asked])
+        yes = np.array([float(bool(yes_or_no(i.said[MODEL]))) for i in asked])
+        of = PatientBootstrap([i.patient for i in asked])
+        drawn = PERCENT * of.of_sums(confusion(truth, yes), FROM_COUNTS["BACC"])
+        add("diagnosis BACC", rates(truth, yes)["BACC"], drawn, of, "scikit-learn")
+        chance = [(i.probability or {}).get(MODEL) for i in asked]
+        if all(p is not None for p in chance) and 0 < truth.sum() < len(truth):
+            score = np.array(chance, dtype=float)
+            value = PERCENT * float(roc_auc_score(truth, score))
+            drawn = PERCENT * of.of_auroc(truth, score)
+            add("diagnosis AUROC", value, drawn, of, "scikit-learn")
+    return found
