@@ -136,3 +136,17 @@ def _region(viewer: Any, panel: Any) -> None:
         units=("mm",) * 3,
     )
     shapes.selected_data = {0}
+
+
+def take(make: type[Visit], scan: Path, out: Path, model: str) -> None:
+    """Visit a scan (if it is there) and a phantom; the phantom's visit is filmed."""
+    from napari_ct_assistant.viewer.samples import phantom
+
+    if scan.exists():
+        visit = make(scan, out, "chest", model)
+        evidence(visit)
+        visit.close()
+    ((_, kwargs, _),) = phantom("Pleural effusion", "Cardiomegaly")
+    visit = make(kwargs["metadata"]["ct_volume"], out, "phantom", model)
+    evidence(visit, film=True)
+    visit.close()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import evidence_pictures
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
@@ -243,6 +244,7 @@ def main() -> None:
     else:
         print(f"no chest scan at {options.chest}: only the phantom's pictures are taken")
     phantom(options.out, options.model)
+    evidence_pictures.take(Visit, options.chest, options.out, options.model)
 
 
 if __name__ == "__main__":
