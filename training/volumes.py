@@ -16,8 +16,11 @@ from napari_ct_assistant.training.volume_store import VolumeStore
 def to_pixel_values(hu: NDArray[np.int16]) -> Tensor:
     """HU, int16 [D, H, W] -> pixel values in [0, 1], float32 [1, D, H, W]."""
     low, high = HU_RANGE
-    values = (hu.astype(np.float32) - low) / (high - low)
-    return torch.from_numpy(np.clip(values, 0, 1))[None]
+    # In place: a volume's temporaries cost more than its arithmetic.
+    values = hu.astype(np.float32)
+    values -= low
+    values /= high - low
+    return torch.from_numpy(np.clip(values, 0, 1, out=values))[None]
 
 
 class VolumeDataset(Dataset[dict[str, Tensor]]):
