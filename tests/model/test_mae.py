@@ -138,3 +138,41 @@ def test_positions_tell_tokens_apart() -> None:
     table = sincos_3d((3, 4, 5), 48).numpy()
     distance = np.linalg.norm(table[:, None] - table[None], axis=-1)
     assert distance[~np.eye(60, dtype=bool)].min() > 0.5
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"position": "learned", "class_token": True}, CONVOLUTION]
+)
+def test_training_does_less_for_the_same_loss(settings: dict[str, object]) -> None:
+    """Only kept patches are projected and only removed ones predicted; loss and gradient agree."""
+    model = mae(**settings)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    x, noise = torch.rand(2, 1, 32, 64, 64), torch.rand(2, 64)
+    gradients = []
+    for training in (False, True):
+        model.zero_grad()
+        model.train(training)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.eval()
+        made = model(x, noise)
+        assert ("prediction" in made) is not training
+        made["loss"].backward()
+        values = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        gradients.append({"loss": made["loss"].detach(), **values})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_some_patches_are_embedded_as_all_are() -> None:
+    model = mae(in_channels=2)
+    x, index = torch.rand(2, 2, 32, 64, 64), torch.rand(2, 64).argsort(1)[:, :16]
+    some = model.encoder.embed_patches(
+        model.patchify(x).gather(1, index[..., None].expand(-1, -1, 8 * 16 * 16 * 2)), index
+    )
+    every = model.encoder.embed(x).gather(1, index[..., None].expand(-1, -1, 24))
+    torch.testing.assert_close(some, every)
+    with pytest.raises(ValueError, match="do not fit this encoder"):
+        model(torch.rand(1, 2, 32, 64, 128))

@@ -126,6 +126,15 @@ class VisionTransformer3D(PreTrainedModel):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
 
+    def check_size(self, pixel_values: Tensor, *, crops: bool = False) -> None:
+        """Refuse volumes of another size than the configuration's."""
+        whole = tuple(self.config.image_size)
+        if pixel_values.dim() != 5 or (not crops and tuple(pixel_values.shape[2:]) != whole):
+            raise ValueError(
+                f"pixel_values {tuple(pixel_values.shape)} do not fit this encoder: expected "
+                f"[B, {self.config.in_channels}, {', '.join(map(str, whole))}]"
+            )
+
     def embed(self, pixel_values: Tensor, start: Tensor | None = None) -> Tensor:
         """Turn voxels into tokens with positions.
 
@@ -140,12 +149,7 @@ class VisionTransformer3D(PreTrainedModel):
         -------
         Tensor [B, N, C], D-major.
         """
-        whole = tuple(self.config.image_size)
-        if pixel_values.dim() != 5 or (start is None and tuple(pixel_values.shape[2:]) != whole):
-            raise ValueError(
-                f"pixel_values {tuple(pixel_values.shape)} do not fit this encoder: expected "
-                f"[B, {self.config.in_channels}, {', '.join(map(str, whole))}]"
-            )
+        self.check_size(pixel_values, crops=start is not None)
         tokens = self.stem(pixel_values.to(self.dtype))  # [B, d, h, w, C]
         if self.position is not None:
             table = self.position.to(tokens.dtype).unflatten(1, self.config.grid)
@@ -156,6 +160,18 @@ class VisionTransformer3D(PreTrainedModel):
                 )
             tokens = tokens + table
         return tokens.flatten(1, 3)
+
+    def embed_patches(self, patches: Tensor, index: Tensor) -> Tensor:
+        """Do what `embed` does for some patches of a linear stem.
+
+        patches: [B, n, pd*ph*pw*channels], index: [B, n], which tokens they are -> [B, n, C]
+        """
+        projection = self.stem.projection
+        weight = projection.weight.permute(0, 2, 3, 4, 1).flatten(1)
+        tokens = nn.functional.linear(patches.to(self.dtype), weight, projection.bias)
+        if self.position is None:
+            return tokens
+        return tokens + self.position[0].to(tokens.dtype)[index]
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Run the blocks over (some of) the tokens. tokens: [B, n, C] -> [B, n, C]."""
