@@ -1,0 +1,129 @@
+"""Each paper's recipe runs to a model at toy size through the command line.
+
+The demonstration model's recipes do so in `test_stages`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from napari_ct_assistant import load_assistant
+from napari_ct_assistant.cli import app
+from napari_ct_assistant.model import VisionTransformer3D, VolumeLanguageModel
+from napari_ct_assistant.model.foreign.importing import import_model
+from napari_ct_assistant.training.recipe import RECIPES, load_recipe
+from napari_ct_assistant.volume import CTVolume
+from tests.model.m3d_reference import ViT
+from tests.training.datasets.layouts import write_amos_mm
+from tests.training.language_models import FAMILIES, write_language_model
+from tests.training.toy import Toy, losses
+
+TOY = ["training.samples=2", "training.batch_size=1", "training.log_steps=1", "training.workers=0"]
+
+
+def train(stage: str, recipe: str, root: Path, *more: str) -> str:
+    done = CliRunner().invoke(app, ["train", stage, recipe, f"root={root}", *TOY, *more])
+    assert done.exit_code == 0, (done.stderr[-2000:], done.exception)
+    return done.stdout
+
+
+def test_e3d_gpt_from_masked_autoencoder_to_report(
+    toy: Toy, tmp_path: Path, small_volume: CTVolume
+) -> None:
+    """Precision, schedule and prompt stay those of the recipes."""
+    llm = write_language_model(tmp_path / "llm", FAMILIES["llama"])
+    data = toy.data(reports="false")
+    printed = train(
+        "mae",
+        "e3d_gpt/mae",
+        tmp_path,
+        data,
+        toy.encoder,
+        "mae={decoder_width: 24, decoder_depth: 1, decoder_heads: 2}",
+    )
+    assert "mae: finished in" in printed
+    train("align", "e3d_gpt/align", tmp_path, toy.data(), f"model={llm}")
+    train("instruct", "e3d_gpt/instruct", tmp_path, toy.data())
+    mae = VisionTransformer3D.from_pretrained(tmp_path / "mae").state_dict()
+    align = VolumeLanguageModel.from_pretrained(tmp_path / "align").state_dict()
+    instruct = VolumeLanguageModel.from_pretrained(tmp_path / "instruct").state_dict()
+    changed = {k for k, v in instruct.items() if not torch.equal(v, align[k])}
+    # What each stage of the paper trains, and nothing else.
+    assert all(torch.equal(v, instruct[f"vision_tower.{k}"]) for k, v in mae.items())
+    assert {k.split(".")[0] for k in changed} == {"projector", "language_model"}
+    assert all("_proj" in k for k in changed if k.startswith("language_model"))
+    reading = load_assistant(tmp_path / "instruct", device="cpu").read(small_volume)
+    assert isinstance(reading.draft_report().text, str)
+
+
+@pytest.fixture
+def m3d_clip(tmp_path: Path) -> Path:
+    """Return an encoder as `models import` makes it of a small M3D-CLIP: 8x32x32 voxels."""
+    torch.manual_seed(0)
+    vit = ViT(1, (8, 32, 32), (2, 8, 8), 24, 48, 1, 12).state_dict()
+    source = tmp_path / "released"
+    source.mkdir()
+    config = {"model_type": "m3d_clip", "img_size": [8, 32, 32], "patch_size": [2, 8, 8]}
+    (source / "config.json").write_text(json.dumps(config))
+    clip = {f"vision_encoder.{k}": v.clone() for k, v in vit.items()}
+    save_file(clip, source / "model.safetensors")
+    return import_model(source, tmp_path / "m3d_clip").folder
+
+
+def test_vit3d_llama3_from_m3d_clip(m3d_clip: Path, tmp_path: Path) -> None:
+    """The encoder learns too, on AMOS-MM's files, stretched by their own range."""
+    llm = write_language_model(tmp_path / "llm", FAMILIES["smollm2"])
+    amos = write_amos_mm(tmp_path / "AMOS-MM")
+    recipe = "vit3d_llama3/instruct"
+    train("instruct", recipe, tmp_path, f"data.root={amos}", f"model={llm}")
+    before = VisionTransformer3D.from_pretrained(m3d_clip).state_dict()
+    model = VolumeLanguageModel.from_pretrained(tmp_path / "instruct")
+    after = model.vision_tower.state_dict()
+    still = {k for k, v in before.items() if torch.equal(v, after[k])}
+    assert not still, "parts of the encoder did not learn"
+    assert model.config.perceiver == "spatial_pooling"
+    assistant = load_assistant(tmp_path / "instruct", device="cpu")
+    assert assistant.processor.preparation == "minmax"
+    assert all(loss > 0 for loss in losses(tmp_path / "instruct"))
+    # Nothing of an encoder that learns may be cached.
+    assert not list(tmp_path.rglob("tokens.npy"))
+
+
+def test_align_with_an_encoder_that_learns(toy: Toy, tmp_path: Path) -> None:
+    options = [*toy.options(tmp_path / "out", 2), *toy.align, "train_encoder=true"]
+    done = CliRunner().invoke(app, ["train", "align", "e3d_gpt/align", *options])
+    assert done.exit_code == 0, done.stderr
+    before = VisionTransformer3D.from_pretrained(toy.folder / "encoder").state_dict()
+    after = VolumeLanguageModel.from_pretrained(tmp_path / "out").state_dict()
+    assert not torch.equal(
+        before["blocks.0.mlp.0.weight"], after["vision_tower.blocks.0.mlp.0.weight"]
+    )
+    llm = VolumeLanguageModel.from_pretrained(tmp_path / "out").language_model.state_dict()
+    from transformers import AutoModelForCausalLM
+
+    start = AutoModelForCausalLM.from_pretrained(toy.folder / "llm").state_dict()
+    assert all(torch.equal(v, llm[k]) for k, v in start.items())
+
+
+@pytest.mark.parametrize("name", ["e3d_gpt", "vit3d_llama3"])
+def test_every_line_says_where_it_comes_from(name: str) -> None:
+    files = sorted((RECIPES / name).glob("*.yaml"))
+    assert files
+    for file in files:
+        lines = file.read_text().splitlines()
+        head = [line for line in lines if line.startswith("#")]
+        assert any("torchrun --nproc-per-node" in line for line in head), file.name
+        assert any("torchrun --nnodes" in line for line in head), file.name
+        assert any("--use_fsdp" in line for line in head), file.name
+        for number, line in enumerate(lines):
+            if line.startswith("#") or line.rstrip().endswith(":"):
+                continue  # a group of keys
+            said = line.partition(" # ")[2] or lines[number - 1]
+            assert any(word in said for word in ("paper", "code", "our choice", "not stated")), line
+        assert load_recipe(file)
