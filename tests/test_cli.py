@@ -58,12 +58,14 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_and_version() -> None:
     shown = run(app, ["--help"])
     assert shown.exit_code == 0
-    for verb in (*PATH_VERBS, "phantom", "models", "train", "audit"):
+    for verb in (*PATH_VERBS, "phantom", "models", "prepare", "instructions", "train", "audit"):
         assert f"\n  {verb} " in shown.stdout
     assert run(app, ["--version"]).stdout == f"ct-assistant {__version__}\n"
 
 
-@pytest.mark.parametrize("verb", [*PATH_VERBS, "phantom", "models", "train", "audit"])
+@pytest.mark.parametrize(
+    "verb", [*PATH_VERBS, "phantom", "models", "prepare", "instructions", "train", "audit"]
+)
 def test_every_verb_has_help(verb: str) -> None:
     shown = run(app, [verb, "--help"])
     assert shown.exit_code == 0
