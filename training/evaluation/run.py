@@ -68,7 +68,8 @@ def evaluate(
     CTReadError
         If a scan cannot be read.
     """
-    cases = guard_cases(assistant.info.files[0].parent, cases)
+    if assistant.info.files:
+        cases = guard_cases(assistant.info.files[0].parent, cases)
     log = AnswerLog(folder, _identity(assistant, cases))
     examiner = Examiner(assistant, cases, tuple(tasks), baselines=baselines)
     examiner.run(log, progress, skip_unreadable=skip_unreadable)
