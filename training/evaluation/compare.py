@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from napari_ct_assistant.assistant import load_assistant
+from napari_ct_assistant.assistant import Assistant, GenerationSettings, load_assistant
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
@@ -57,6 +57,7 @@ def compare(
     metrics: Sequence[TextMetric] | None = None,
     start: Path | None = None,
     device: str | None = None,
+    max_new_tokens: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[Cell]:
     """Train, examine and tabulate; what is finished is kept, so that it can be gone on with.
@@ -82,6 +83,8 @@ def compare(
         A model's folder whose encoder and language model the first recipe starts from.
     device
         Where the models are examined.
+    max_new_tokens
+        Length of the longest answer; the model's own limit when absent.
     progress
         Called with a sentence before each run.
 
@@ -95,7 +98,8 @@ def compare(
     out.mkdir(parents=True, exist_ok=True)
     base = list(overrides)
     if start is not None:
-        base += take_apart(start, out.resolve() / "start")
+        # First, so that an override can put another language model in its place.
+        base = [*take_apart(start, out.resolve() / "start"), *base]
     stages = _stages(recipes, base)
     _check_same(out, recipes, overrides, start, cases)
     cells: list[Cell] = []
@@ -105,7 +109,9 @@ def compare(
         folder = out.resolve() / f"{kind}-{seed}"
         if not (folder / "draws.json").exists():
             trained = _train(recipes, stages, base, kind, seed, folder)
-            _examine(trained, cases, folder, tasks, scorers, device)
+            settings = GenerationSettings(max_new_tokens=max_new_tokens)
+            assistant = load_assistant(trained, device=device, settings=settings)
+            _examine(assistant, cases, folder, tasks, scorers)
         cells = tabulate(out, perceivers, seeds)
         write(out, cells, recipes, overrides, cases.name)
     return cells
@@ -203,15 +209,13 @@ def _train(
 
 
 def _examine(
-    model: Path,
+    assistant: Assistant,
     cases: CaseList,
     folder: Path,
     tasks: Sequence[str],
     scorers: Sequence[TextMetric],
-    device: str | None,
 ) -> None:
     """Ask one model everything, and keep each figure with its draws over patients."""
-    assistant = load_assistant(model, device=device)
     evaluate(assistant, cases, folder / "evaluation", tasks=tasks, baselines=False, metrics=scorers)
     log = AnswerLog(folder / "evaluation", {})
     examiner = Examiner(assistant, cases, tuple(tasks), baselines=False)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -35,6 +36,13 @@ _EXTRA: Final = {
     "sklearn",
     "yaml",
 }
+
+Longest = Annotated[
+    int | None,
+    typer.Option(
+        "--max-new-tokens", min=1, help="Of the longest answer; the model's own, if left out."
+    ),
+]
 
 
 def evaluate(
@@ -74,6 +82,7 @@ def evaluate(
         bool,
         typer.Option("--skip-unreadable", help="List scans that cannot be read; else they stop."),
     ] = False,
+    max_new_tokens: Longest = None,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
@@ -94,6 +103,8 @@ def evaluate(
         cases = open_cases(dataset, split=split, limit=limit)
         note(f"{cases.name}: {len(cases.cases)} scans")
         assistant = load_model(model, load_options(device))
+        if max_new_tokens is not None:
+            assistant.settings = replace(assistant.settings, max_new_tokens=max_new_tokens)
         metrics = text_metrics(bertscore, device=assistant.device)
         if green is not None:
             from napari_ct_assistant.training.evaluation.green import green_metric
@@ -148,6 +159,7 @@ def compare(
     bertscore: Annotated[
         Path | None, typer.Option(help="A folder with an encoder for BERTScore.")
     ] = None,
+    max_new_tokens: Longest = None,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
@@ -188,6 +200,7 @@ def compare(
                 metrics=text_metrics(bertscore, device=device or "cpu"),
                 start=folder,
                 device=device,
+                max_new_tokens=max_new_tokens,
                 progress=note,
             )
         if as_json:

@@ -1,4 +1,4 @@
-"""`ct-assistant compare`: seven perceivers trained alike on tiny phantoms, and their table."""
+"""`ct-assistant compare`: seven perceivers trained alike on two small scans, and their table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -15,29 +16,37 @@ from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.training.evaluation.compare_table import tabulate
-from tests.tiny_model import save_tiny_model, tiny_vision
+from napari_ct_assistant.volume import CTVolume
+from tests.tiny_model import save_tiny_model
 
 run = CliRunner().invoke
-BOX = {"image_size": (112, 224, 224), "patch_size": (28, 56, 56)}  # phantoms, in 4x4x4 tokens
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(
-        tmp_path_factory.mktemp("start") / "tiny", learned=False, vision_config=tiny_vision(**BOX)
-    )
-
-
-@pytest.fixture(scope="module")
-def compared(start: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def compared(
+    small_volume: CTVolume, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """Compare on two small scans; trained on reports of two others, asked two questions."""
     root = tmp_path_factory.mktemp("compared")
-    command = ["compare", "perceivers/instruct", f"root={root}", "data.count=2"]
-    command += ["training.samples=2", "training.batch_size=1", "conversation.questions=3"]
-    command += ["--from", str(start), "--test", "phantoms:0:1", "--task", "choice"]
-    command += ["--task", "vqa", "--out", str(root / "out"), "--device", "cpu"]
+    start = save_tiny_model(root / "tiny", learned=False)
+    for i in range(4):
+        data = small_volume.hu.transpose(2, 1, 0)[:, ::-1, ::-1] + i
+        image = nib.Nifti1Image(np.ascontiguousarray(data), np.diag([6, 5, 8, 1]))
+        nib.save(image, root / f"{i}.nii.gz")
+    (root / "train.csv").write_text("image,report\n0.nii.gz,A nodule.\n1.nii.gz,Nothing.\n")
+    (root / "test.csv").write_text(
+        # Not the scans that it is trained on: those are refused.
+        "image,question,answer,choices\n2.nii.gz,Which side?,left,left|right\n"
+        "3.nii.gz,What is seen?,a nodule,\n"
+    )
+    command = ["compare", "perceivers/instruct", f"root={root}", "conversation.report=true"]
+    command += [f"data={{kind: table, table: {root / 'train.csv'}, spacing: [10, 6, 6]}}"]
+    command += ["training.samples=2", "training.batch_size=1", "--max-new-tokens", "6"]
+    command += ["--from", str(start), "--test", str(root / "test.csv"), "--device", "cpu"]
+    command += ["--task", "choice", "--task", "vqa", "--out", str(root / "out")]
     done = run(app, command)
     assert done.exit_code == 0, done.output
-    assert "# Perceivers on phantoms:0:1" in done.stdout
+    assert "# Perceivers on test.csv" in done.stdout
     assert "train_loss" not in done.stdout
     return root / "out", command
 
@@ -51,7 +60,7 @@ def test_all_seven_are_trained_and_tabulated(compared: tuple[Path, list[str]]) -
     assert {"BLEU-1", "ROUGE-1", "METEOR", "multiple choice"} == metrics
     assert all(row["seeds"] == "1" for row in rows)
     assert all(0 <= float(row["value"]) <= 100 for row in rows)
-    assert all(row["low"] == "" for row in rows), "one patient has no interval"
+    assert all(row["low"] == "" for row in rows), "two patients have no interval"
     for row in rows:
         if row["perceiver"] != "convolution":
             theirs = next(
