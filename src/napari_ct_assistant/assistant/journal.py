@@ -7,6 +7,7 @@ death of the process at any moment. Nothing here knows Qt.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -108,6 +109,17 @@ class Journal:
             base, self._base = self._base, None
             if base is not None:
                 base.close()
+
+    def prepare(self) -> None:
+        """Make the file ready to be written, which may take a slow disk a while.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be.
+        """
+        with self._open():
+            pass
 
     def save(self, scan: str, body: dict[str, Any]) -> None:
         """Keep `body` as what this session last wrote about a scan.
@@ -213,6 +225,8 @@ def _prepared(path: Path) -> sqlite3.Connection:
         # The last commits may be lost with the power, never with the process.
         base.execute("PRAGMA synchronous = NORMAL")
         base.execute("PRAGMA secure_delete = ON")
+        # Moving the log into the file waits for the disk: rarely, not every 4 MB.
+        base.execute("PRAGMA wal_autocheckpoint = 4000")
         (format_,) = base.execute("PRAGMA user_version").fetchone()
         if format_ > FORMAT:
             raise JournalError(
@@ -241,7 +255,8 @@ class JournalWriter:
     """Writes into a journal from one thread of its own, in the order asked.
 
     The reader's window never waits for the disk. Of several saves of one scan that wait, only
-    the last is written. The thread ends by itself when nothing came for a while.
+    the last is written. The thread ends by itself when nothing came for a while, and what was
+    asked before the program ends is still written.
 
     Parameters
     ----------
@@ -250,7 +265,7 @@ class JournalWriter:
         Called in the writer's thread with the first error, and again after a success in between.
     """
 
-    IDLE_SECONDS = 2.0
+    IDLE_SECONDS = 30.0
 
     def __init__(self, journal: Journal, failed: Callable[[str], None] | None = None) -> None:
         self.journal = journal
@@ -290,25 +305,29 @@ class JournalWriter:
                     return False
         return True
 
+    def close(self) -> None:
+        """Write what was asked and let go of the file."""
+        self.flush()
+        self.journal.close()
+
     def _wake(self) -> None:
         if self._thread is None:
-            # Not a daemon: what was asked before the program ends is still written.
-            self._thread = threading.Thread(target=self._run, name="ct-assistant-journal")
+            self._thread = threading.Thread(
+                target=self._run, name="ct-assistant-journal", daemon=True
+            )
             self._thread.start()
+            atexit.register(self.close)
         self._lock.notify_all()
 
     def _run(self) -> None:
-        main = threading.main_thread()
         while True:
             with self._lock:
-                end = time.monotonic() + self.IDLE_SECONDS
                 while not (self._saves or self._calls):
-                    left = end - time.monotonic()
-                    if left <= 0 or not main.is_alive():
+                    if not self._lock.wait(self.IDLE_SECONDS):
                         self._thread = None
                         self.journal.close()
+                        atexit.unregister(self.close)
                         return
-                    self._lock.wait(min(left, 0.2))
                 saves, self._saves = self._saves, {}
                 calls, self._calls = self._calls, []
                 self._working = True

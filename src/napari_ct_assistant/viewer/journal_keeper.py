@@ -94,6 +94,7 @@ class JournalKeeper(QObject):
             key = volume.fingerprint
             page = None
             try:
+                journal.prepare()
                 page = journal.load(key)
             finally:
                 found.emit(volume, key, page)
