@@ -116,9 +116,12 @@ class Handler(BaseHTTPRequestHandler):
         self.reply({})
 
     def refuse(self) -> None:
+        data = b'{"error": "Invalid credentials"}'
         self.send_response(401)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        self.wfile.write(data)
 
     def answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")

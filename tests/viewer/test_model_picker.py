@@ -158,9 +158,9 @@ def test_a_broken_folder_leaves_no_model(picker: ModelPicker, qtbot: QtBot, tmp_
 
 @pytest.fixture(scope="module")
 def large_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Return two models of 150 MB each, most of it in the encoder."""
+    """Return two models of 230 MB each, most of it in the encoder."""
     root = tmp_path_factory.mktemp("large")
-    vision = tiny_vision(hidden_size=768, num_hidden_layers=5, num_attention_heads=12)
+    vision = tiny_vision(hidden_size=768, num_hidden_layers=8, num_attention_heads=12)
     for name in ("first", "second"):
         save_tiny_model(root / name, learned=False, vision_config=vision)
     return root / "first", root / "second"

@@ -57,12 +57,17 @@ class DownloadCancelled(Exception):  # noqa: N818  not an error
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a repository. `sha256` is None for small files, which git stores."""
+    """A file of a repository.
+
+    `sha256` is None for small files, which git stores; `part` is how many bytes of a large one
+    an earlier download left.
+    """
 
     name: str
     size: int
     sha256: str | None
     cached: bool
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,11 @@ class DownloadPlan:
         """Bytes that are not on this machine yet."""
         return sum(file.size for file in self.files if not file.cached)
 
+    @property
+    def to_resume(self) -> int:
+        """Bytes of these that an earlier download left: it goes on behind them."""
+        return sum(min(file.part, file.size) for file in self.files if not file.cached)
+
 
 def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
     """Ask the hub for a model's files and sizes; fetch only its `config.json`.
@@ -140,7 +150,11 @@ def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
             continue
         digest = file.lfs.sha256 if file.lfs is not None else None
         stored = blobs / (digest or str(file.blob_id))
-        files.append(RemoteFile(file.rfilename, int(file.size or 0), digest, stored.is_file()))
+        left = stored.with_name(f"{stored.name}.part")
+        part = left.stat().st_size if left.is_file() else 0
+        files.append(
+            RemoteFile(file.rfilename, int(file.size or 0), digest, stored.is_file(), part)
+        )
     home = _home(repo)
     disk = next(path for path in (home, *home.parents) if path.exists())
     return DownloadPlan(

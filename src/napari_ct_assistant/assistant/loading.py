@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -286,8 +288,13 @@ def best_dtype(device: torch.device) -> torch.dtype:
 
 
 def free_memory() -> None:
-    """Give back to the device what nothing uses any more."""
+    """Give back to the device, and to the computer, what nothing uses any more."""
     gc.collect()
+    if sys.platform == "linux":
+        # The C library keeps freed pieces for itself until it is asked.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -95,11 +95,12 @@ class Fetch:
 
 def explain(plan: DownloadPlan) -> tuple[str, str]:
     """Return what a download would do, and the words of the button that starts it."""
-    text = f"{size(plan.to_fetch)} to download, {size(plan.free)} free on the disk."
-    button = f"Download {size(plan.to_fetch)}"
-    if plan.to_fetch < 0.95 * plan.bytes:  # less are settings, which the look-up itself fetched
-        text += f" {size(plan.bytes - plan.to_fetch)} are here already."
-        button = f"Download the other {size(plan.to_fetch)}" if plan.to_fetch else "Finish"
+    left = plan.to_fetch - plan.to_resume
+    text = f"{size(left)} to download, {size(plan.free)} free on the disk."
+    button = f"Download {size(left)}"
+    if left < 0.95 * plan.bytes:  # above that it is the settings, which the look-up itself fetched
+        text += f" {size(plan.bytes - left)} are here already."
+        button = f"Download the other {size(left)}" if left else "Finish"
     if plan.kind == "m3d":
         text += f" It is then converted, which takes about {size(plan.bytes)} more."
         if plan.code:
