@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import evidence_pictures
 import numpy as np
+import report_pictures
 from PIL import Image
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
@@ -245,6 +246,7 @@ def main() -> None:
         print(f"no chest scan at {options.chest}: only the phantom's pictures are taken")
     phantom(options.out, options.model)
     evidence_pictures.take(Visit, options.chest, options.out, options.model)
+    report_pictures.take(Visit, options.chest, options.out, options.model)
 
 
 if __name__ == "__main__":

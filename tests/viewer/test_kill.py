@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ KILLS = int(os.environ.get("CT_ASSISTANT_KILLS", "6"))
 AT_ONCE = 5
 LOST_SECONDS = 1.0
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the readers are forked")
+
+
+@pytest.fixture
+def victims() -> Iterator[dict[Path, int]]:
+    """Hold the readers that live, by their folders; none outlives a test that fails."""
+    living: dict[Path, int] = {}
+    yield living
+    for number in living.values():
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +75,6 @@ def test_kill_loses_at_most_the_last_second(zygote: subprocess.Popen[str], tmp_p
     key = scan().fingerprint
     for first in range(0, KILLS, AT_ONCE):
         folders = [tmp_path / str(n) for n in range(first, min(first + AT_ONCE, KILLS))]
-        victims: dict[Path, int] = {}
         for folder in folders:
             folder.mkdir()
             zygote.stdin.write(f"{folder}\n")

@@ -1,0 +1,50 @@
+"""Pictures of the report tab: a draft reviewed, compared, exported."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+
+def take(visitor: Any, chest: Path, out: Path, model: str) -> None:
+    """Draft the chest's report, review some of it, compare, export, light and dark."""
+    if not chest.exists():
+        return
+    visit = visitor(chest, out, "report", model)
+    panel = visit.panel
+    tab, editor = panel.desk.tab, panel.desk.tab.editor
+    visit.draft()
+    panel.tabs.setCurrentWidget(tab)
+    visit.pause()
+    editor.next_unreviewed()
+    editor.accept()
+    editor.accept()
+    editor.reject()
+    editor.select_line(next(p for p in editor.text.places() if "cardiomegaly" in p.line.text))
+    QTest.keyClicks(editor, " No previous examination to compare with.")
+    editor.next_unreviewed()
+    QTest.keyClick(editor, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
+    visit.shot("edited")
+    visit.click(tab.tools.compare_button)
+    visit.shot("compared")
+    visit.click(tab.tools.compare_button)
+    visit.click(tab.sentence.shorten_button)
+    visit.idle()
+    visit.shot("shortened")
+    visit.click(tab.passage.close_button)
+    visit.viewer.theme = "light"
+    visit.shot("light")
+    pdf = out / "report.pdf"
+    panel.desk.exporter.export(editor.text.report(), tab.volume, pdf)
+    visit.wait(lambda: not panel.desk.exporter.busy)
+    if shutil.which("pdftoppm") is not None:
+        page = str(out / "report-pdf")
+        subprocess.run(["pdftoppm", "-r", "60", "-png", "-singlefile", str(pdf), page], check=True)
+        print(page + ".png", flush=True)
+    pdf.unlink()
+    visit.close()
