@@ -32,8 +32,9 @@ def apply_slab(viewer: Viewer, layer: Any, thickness_mm: float, how: Projection)
     reach = np.array([slab_reach(thickness_mm, mm) for mm in scale])
     left, right = list(dims.margin_left), list(dims.margin_right)
     left[-3:] = (reach * scale).tolist()
-    # napari leaves out the last slice unless the margin ends on it exactly.
-    right[-3:] = ((reach + 0.501) * scale).tolist()
+    # napari rounds both ends and leaves the last slice out, unless the margin ends on it to
+    # within its tolerance; a margin just short of the next slice is right wherever the point is.
+    right[-3:] = ((reach + 0.99) * scale).tolist()
     dims.margin_left, dims.margin_right = tuple(left), tuple(right)
     layer.projection_mode = how
 
