@@ -139,7 +139,7 @@ def test_stop_keeps_what_was_written(slow_panel: CTAssistantPanel, qtbot: QtBot)
         pass
     qtbot.keyClicks(panel.ask_row.box, "And the lungs?")
     qtbot.keyClick(panel.ask_row.box, Qt.Key.Key_Return)
-    assert panel.status.label.text() == BUSY
+    assert panel.status.label.text().startswith(BUSY)  # seconds may follow
     assert panel.ask_row.box.toPlainText() == "And the lungs?"
 
     timer = QElapsedTimer()
