@@ -156,6 +156,21 @@ def test_a_broken_folder_leaves_no_model(picker: ModelPicker, qtbot: QtBot, tmp_
     assert picker.problem.isHidden()
 
 
+def test_loading_twice_keeps_one_model(tiny_model_folder: Path) -> None:
+    room, name = ReadingRoom(), str(tiny_model_folder)
+    room.load(name)
+    first = room._assistant
+    assert first is not None
+    room.load(name)
+    assert room._assistant is first
+    room.load(name, LoadOptions(dtype="bfloat16"))
+    assert first.model is None  # freed before the other one was loaded
+    assert room.loaded == (name, LoadOptions(dtype="bfloat16"))
+    with pytest.raises(ValueError, match="not a folder"):
+        room.load("/no/such/model")
+    assert room.loaded is None
+
+
 @pytest.fixture(scope="module")
 def large_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return two models of 230 MB each, most of it in the encoder."""
