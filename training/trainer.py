@@ -128,32 +128,33 @@ class StageTrainer(Trainer):
         if weights is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels = inputs.pop("labels")
-        outputs = model(**inputs)
+        # The head speaks only where an answer is learned: most of a sequence is image tokens.
+        learned = (labels[:, 1:] != -100).any(dim=0).nonzero()[:, 0]
+        outputs = model(**inputs, logits_to_keep=learned)
         total = num_items_in_batch
         if total is not None:
             # The processes' gradients are averaged, so each gives its share of the sum N times.
             total = total / self.accelerator.num_processes
-        loss = weighted_cross_entropy(outputs.logits, labels, weights, total)
+        targets, weights = labels[:, learned + 1], weights[:, learned + 1]
+        loss = weighted_cross_entropy(outputs.logits, targets, weights, total)
         return (loss, outputs) if return_outputs else loss
 
 
 def weighted_cross_entropy(
-    logits: Tensor, labels: Tensor, weights: Tensor, total: Tensor | None = None
+    logits: Tensor, targets: Tensor, weights: Tensor, total: Tensor | None = None
 ) -> Tensor:
-    """Next-token cross-entropy, each target with its weight.
+    """Cross-entropy, each target with its weight.
 
-    logits: [B, T, V], labels: [B, T] (-100 is ignored), weights: [B, T] -> []
+    logits: [B, T, V], targets: [B, T], what each row of logits is to say (-100 is ignored),
+    weights: [B, T] -> []
 
     The sum is divided by `total`, by the sum of this batch's weights when absent.
     """
-    targets, weight = labels[:, 1:], weights[:, 1:]
     taken = targets != -100
-    loss = nn.functional.cross_entropy(
-        logits[:, :-1][taken].float(), targets[taken], reduction="none"
-    )
-    weight = weight[taken]
-    total = weight.sum() if total is None else total
-    return (loss * weight).sum() / total.clamp_min(1e-8)
+    loss = nn.functional.cross_entropy(logits[taken].float(), targets[taken], reduction="none")
+    weights = weights[taken]
+    total = weights.sum() if total is None else total
+    return (loss * weights).sum() / total.clamp_min(1e-8)
 
 
 def train(

@@ -76,7 +76,8 @@ def test_weighted_loss_with_equal_weights_is_the_plain_one() -> None:
     plain = torch.nn.functional.cross_entropy(
         logits[:, :-1].reshape(-1, 11), labels[:, 1:].reshape(-1)
     )
-    loss = weighted_cross_entropy(logits, labels, torch.full((2, 6), 0.3))
+    weights = torch.full((2, 5), 0.3)
+    loss = weighted_cross_entropy(logits[:, :-1], labels[:, 1:], weights)
     assert loss.item() == pytest.approx(plain.item(), abs=1e-6)
 
 

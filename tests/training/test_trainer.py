@@ -11,7 +11,7 @@ import torch
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.training.recipe import load_recipe
 from napari_ct_assistant.training.run import run_stage
-from napari_ct_assistant.training.stages import ground
+from napari_ct_assistant.training.stages import ground, instruct
 from napari_ct_assistant.training.trainer import NonFiniteLossError, StageTrainer
 from tests.training.balls import Balls
 from tests.training.toy import Toy, losses
@@ -139,3 +139,21 @@ def test_the_first_bad_loss_is_named(
     assert "loss is nan at step 3 on " in text
     assert "the same command goes on from the last checkpoint" in text
     assert (tmp_path / "out" / "checkpoints" / "checkpoint-2").is_dir()
+
+
+def test_weights_gathered_from_shards_are_saved_alike(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FSDP and DeepSpeed hand over a state dict instead of a model; LoRA is merged from it."""
+    kind = "instruct-encoder"
+    whole = run(toy, kind, tmp_path / "whole", 2)
+
+    def gathered(trainer: StageTrainer) -> dict[str, torch.Tensor]:
+        return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+    monkeypatch.setattr(instruct, "whole_weights", gathered)
+    sharded = run(toy, kind, tmp_path / "sharded", 2)
+    one, other = (VolumeLanguageModel.from_pretrained(f).state_dict() for f in (whole, sharded))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], msg=name)

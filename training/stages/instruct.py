@@ -70,6 +70,13 @@ def add_lora(model: VolumeLanguageModel, lora: Lora) -> nn.Module:
     return get_peft_model(model, config)
 
 
+def _with_lora(recipe: Recipe, model: VolumeLanguageModel) -> nn.Module:
+    """Return the model as the recipe trains it."""
+    if recipe.lora is None or recipe.stage != "instruct":
+        return model
+    return add_lora(model, recipe.lora)
+
+
 def train_conversations(
     recipe: Recipe,
     model: VolumeLanguageModel,
@@ -87,10 +94,7 @@ def train_conversations(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed
     )
     collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
-    trained: nn.Module = model
-    if recipe.lora is not None and recipe.stage == "instruct":
-        trained = add_lora(model, recipe.lora)
-    trainer = train(recipe, trained, dataset, collate)
+    trainer = train(recipe, _with_lora(recipe, model), dataset, collate)
     save_model(recipe, model, processor, trainer)
     finish(recipe, trainer)
 
@@ -110,7 +114,8 @@ def save_model(
         # Sharded: a copy without memory of its own takes the gathered weights.
         with torch.device("meta"):
             model = VolumeLanguageModel(model.config)
-            trained = model if recipe.lora is None else add_lora(model, recipe.lora)
+            model.vision_tower.requires_grad_(recipe.train_encoder)
+            trained = _with_lora(recipe, model)
         trained.load_state_dict(weights, assign=True)
     if isinstance(trained, PeftModel):
         model = trained.merge_and_unload()
