@@ -121,7 +121,11 @@ class JournalKeeper(QObject):
         self._report.restore(volume, report)
         messages = body.get("transcript") or []
         before = self._closed.pop(key, None)
-        still = [m for m in self._transcript.messages if m.source in (before, volume)]
+        still = [
+            message
+            for message in self._transcript.messages
+            if message.source is not None and message.source in (before, volume)
+        ]
         if before is not None and still:
             # The scan was open a moment ago and its messages are on screen: they are its again.
             for message in still:
