@@ -135,7 +135,8 @@ def _findings(axis: Axes, names: Sequence[str], figures: Sequence[Figure]) -> No
     axis.set_title("Diagnosis, finding by finding", fontsize=10)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="lower left")
+    # Above the axes: beneath, it would lie on the last findings.
+    axis.legend(frameon=False, fontsize=8, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
 
 
 def _whisker(figure: Figure) -> tuple[float, float]:
