@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.datasets.reading import open_dataset
 from napari_ct_assistant.training.datasets.store import DatasetStore
 from napari_ct_assistant.training.recipe import Recipe, RecipeError
@@ -197,7 +198,9 @@ class RecipeLeaks:
             return
         seen = self.before | Seen.of(self.store)
         for held_out in self.held_out:
-            for _ in held_out.fill():
-                pass
+            with processes.main_first():
+                for _ in held_out.fill():
+                    pass
             refuse_scans(seen.scans, held_out, str(self.recipe.output))
-        seen.write(self.recipe.folder)
+        if processes.is_main():
+            seen.write(self.recipe.folder)

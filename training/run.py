@@ -147,6 +147,8 @@ def _run(recipe: Recipe) -> None:
             for number in store.fill():
                 if processes.is_main() and (number % 100 == 0 or number == len(store)):
                     print(f"volumes: {number} of {len(store)}", flush=True)
+        if store.skipped and processes.is_main():
+            print(store.skipped, flush=True)
         leaks.check_scans()
         stages = {"mae": mae, "ground": ground, "maps": maps, "align": align, "instruct": instruct}
         stages[recipe.stage].run(recipe, store)

@@ -50,6 +50,11 @@ class VolumeStore(ABC):
     def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
         """Draw the questions and answers of one training sample."""
 
+    @property
+    def skipped(self) -> str:
+        """What was left out, in words; "" for nothing."""
+        return ""
+
     def name(self, index: int) -> str:
         """Name a volume in an error."""
         return f"volume {index + 1} of {len(self)}"

@@ -114,6 +114,12 @@ class DatasetStore(VolumeStore):
                 self.manifest.add(key, {"bytes": -1, "seconds": 0.0, "forgotten": problem})
             yield index, problem
 
+    @property
+    def skipped(self) -> str:
+        """How many scans were left out and where they are listed; "" for none."""
+        count = len(self.skips.found)
+        return f"skipped {count} scan(s), listed in {self.folder / 'skipped.csv'}" if count else ""
+
     def name(self, index: int) -> str:
         """Name a scan in an error."""
         return f"{self.records[index].dataset} {self.records[index].name}"

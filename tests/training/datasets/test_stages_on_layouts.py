@@ -63,7 +63,7 @@ def recipe_for(folder: Path, stage: str, data: dict[str, Any], **more: Any) -> P
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_mae(tmp_path: Path, name: str) -> None:
+def test_mae(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     data = {"kind": name.split()[0], **DATA[name](tmp_path / "data")}
     run_stage("mae", recipe_for(tmp_path, "mae", data, encoder=ENCODER))
     losses = json.loads((tmp_path / "mae" / "losses.json").read_text())
@@ -74,7 +74,9 @@ def test_mae(tmp_path: Path, name: str) -> None:
     assert seen.scans
     if name == "bimcv_r":
         # Ten of its twelve files are empty: skipped, counted and listed.
-        assert len((tmp_path / "store" / "skipped.csv").read_text().splitlines()) == 11
+        listed = tmp_path / "store" / "skipped.csv"
+        assert len(listed.read_text().splitlines()) == 11
+        assert f"skipped 10 scan(s), listed in {listed}" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
