@@ -280,7 +280,7 @@ def test_the_crosshair_on_the_canvas(make_panel: Maker, ct: CTVolume, qtbot: QtB
     canvas.native.setFocus()
     qtbot.keyClick(canvas.native, Qt.Key.Key_X)
     assert panel.reading.linked is not None
-    qtbot.wait(500)  # until the docks have settled
+    qtbot.wait(1000)  # until the docks have settled
     for plane in ("sagittal", "coronal", "axial"):
         panel.view.show_plane(plane)
         viewer.screenshot(flash=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,12 +73,12 @@ class LinkedViews(QWidget):
         splitter.setHandleWidth(3)
         for plane in PLANES:
             view = PlaneView(plane)
-            view.pointed.connect(partial(self._point, view))
-            view.hovered.connect(partial(self._hover, view))
-            view.stepped.connect(partial(self._step, view))
-            view.scrolled.connect(partial(self._scroll, view))
+            view.pointed.connect(self._point)
+            view.hovered.connect(self._hover)
+            view.stepped.connect(self._step)
+            view.scrolled.connect(self._scroll)
             view.windowed.connect(self._drag_window)
-            view.promoted.connect(partial(set_plane, viewer, plane))
+            view.promoted.connect(self._promote)
             self.views[plane] = view
             splitter.addWidget(view)
         layout = QVBoxLayout(self)
@@ -229,16 +228,17 @@ class LinkedViews(QWidget):
         i, p, left = (float(value) for value in self._viewer.dims.point[-3:])
         return i, p, left
 
-    def _place(self, view: PlaneView, row: float, column: float) -> list[float]:
-        """Return the world point (I, P, L) of a place in a view, kept inside the scan."""
+    def _place(self, axis: int, row: float, column: float) -> list[float]:
+        """Return the world point (I, P, L) of a place in the view across `axis`."""
         place = list(self._point3())
-        rows, columns = (axis for axis in range(3) if axis != view.axis)
+        rows, columns = (other for other in range(3) if other != axis)
         place[rows], place[columns] = row, column
         return place
 
     def _go(self, place: Any) -> None:
+        """Bring the viewer to a world point, kept inside the scan."""
         layer = self._layer
-        if layer is None:
+        if layer is None or self._viewer.dims.ndim < 3:
             return
         low = np.asarray(layer.translate, float)
         high = low + np.asarray(layer.scale) * (np.asarray(layer.data.shape) - 1)
@@ -247,21 +247,26 @@ class LinkedViews(QWidget):
             range(first, first + 3), np.clip(np.asarray(place, float), low, high)
         )
 
-    def _point(self, view: PlaneView, row: float, column: float) -> None:
-        self._go(self._place(view, row, column))
-
-    def _hover(self, view: PlaneView, row: float, column: float) -> None:
-        self.hovered.emit(tuple(self._place(view, row, column)))
-
-    def _step(self, view: PlaneView, rows: int, columns: int) -> None:
+    def _point(self, axis: int, row: float, column: float) -> None:
         if self._layer is not None:
-            steps = np.insert([rows, columns], view.axis, 0)
+            self._go(self._place(axis, row, column))
+
+    def _hover(self, axis: int, row: float, column: float) -> None:
+        if self._viewer.dims.ndim >= 3:
+            self.hovered.emit(tuple(self._place(axis, row, column)))
+
+    def _step(self, axis: int, rows: int, columns: int) -> None:
+        if self._layer is not None:
+            steps = np.insert([rows, columns], axis, 0)
             self._go(np.asarray(self._point3()) + steps * np.asarray(self._layer.scale))
 
-    def _scroll(self, view: PlaneView, slices: int) -> None:
+    def _scroll(self, axis: int, slices: int) -> None:
         if self._layer is not None:
-            steps = np.eye(3)[view.axis] * slices
+            steps = np.eye(3)[axis] * slices
             self._go(np.asarray(self._point3()) + steps * np.asarray(self._layer.scale))
+
+    def _promote(self, plane: str) -> None:
+        set_plane(self._viewer, plane)
 
     def _drag_window(self, right: int, down: int) -> None:
         if self._layer is None:

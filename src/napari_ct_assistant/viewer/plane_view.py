@@ -48,26 +48,26 @@ class PlaneView(QWidget):
 
     Signals
     -------
-    pointed : float, float
-        A place was clicked or dragged to: world mm along the plane's rows and columns.
-    hovered : float, float
+    pointed : int, float, float
+        A place was clicked or dragged to: the view's axis, and world mm along its rows and columns.
+    hovered : int, float, float
         The pointer is there; the same numbers.
-    stepped : int, int
-        Move along the plane's (rows, columns) by so many voxels.
-    scrolled : int
-        Go so many slices on.
+    stepped : int, int, int
+        The view's axis; move along its (rows, columns) by so many voxels.
+    scrolled : int, int
+        The view's axis; go so many slices on.
     windowed : int, int
         Right-drag so far, in pixels right and down; (0, 0) where it begins.
-    promoted
+    promoted : str
         Show this plane in the large view.
     """
 
-    pointed = Signal(float, float)
-    hovered = Signal(float, float)
-    stepped = Signal(int, int)
-    scrolled = Signal(int)
+    pointed = Signal(int, float, float)
+    hovered = Signal(int, float, float)
+    stepped = Signal(int, int, int)
+    scrolled = Signal(int, int)
     windowed = Signal(int, int)
-    promoted = Signal()
+    promoted = Signal(str)
 
     def __init__(self, plane: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -232,12 +232,12 @@ class PlaneView(QWidget):
             self._press = at
             self.update()
         world = self.to_world(at)
-        self.hovered.emit(world.y(), world.x())
+        self.hovered.emit(self.axis, world.y(), world.x())
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Show this plane in the large view."""
         if event.button() == _LEFT:
-            self.promoted.emit()
+            self.promoted.emit(self.plane)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
         """Scroll slices; with Ctrl, zoom."""
@@ -250,15 +250,15 @@ class PlaneView(QWidget):
         notches = int(self._wheel / 120)
         if notches:
             self._wheel -= 120 * notches
-            self.scrolled.emit(-notches)
+            self.scrolled.emit(self.axis, -notches)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Arrows move the crosshair, Page Up and Down scroll, + - 0 zoom, Enter enlarges."""
         key, middle = event.key(), QRectF(self.rect()).center()
         if key in _KEYS:
-            self.stepped.emit(*_KEYS[key])
+            self.stepped.emit(self.axis, *_KEYS[key])
         elif key in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown):
-            self.scrolled.emit(-1 if key == Qt.Key.Key_PageUp else 1)
+            self.scrolled.emit(self.axis, -1 if key == Qt.Key.Key_PageUp else 1)
         elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
             self._zoom_by(STEP, middle)
         elif key == Qt.Key.Key_Minus:
@@ -266,7 +266,7 @@ class PlaneView(QWidget):
         elif key == Qt.Key.Key_0:
             self.fit()
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.promoted.emit()
+            self.promoted.emit(self.plane)
         else:
             super().keyPressEvent(event)
 
@@ -277,7 +277,7 @@ class PlaneView(QWidget):
 
     def _point(self, pixel: QPointF) -> None:
         world = self.to_world(pixel)
-        self.pointed.emit(world.y(), world.x())
+        self.pointed.emit(self.axis, world.y(), world.x())
 
 
 def paint_crosshair(painter: QPainter, at: QPointF, frame: QRectF) -> None:

@@ -65,7 +65,7 @@ class ReadingBar(QWidget):
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLE_MS)
-        self._settled.timeout.connect(viewer.reset_view)
+        self._settled.timeout.connect(self._fit_again)
         self.linked: LinkedViews | None = None
         self.details: DetailsDialog | None = None
 
@@ -152,7 +152,7 @@ class ReadingBar(QWidget):
             # Between the canvas and the panel, not below it.
             own.parentWidget().splitDockWidget(dock, own, Qt.Orientation.Horizontal)
             # The window gives docks a size only once they are laid out.
-            QTimer.singleShot(0, self._widen)
+            QTimer.singleShot(SETTLE_MS, self._widen)
         self.linked.hovered.connect(self.hovered)
         self.linked.closed.connect(self._on_closed)
         self.linked.attach()
@@ -167,8 +167,11 @@ class ReadingBar(QWidget):
         if dock is not None and own is not None and isinstance(dock.parentWidget(), QMainWindow):
             widths = [self.linked.sizeHint().width(), own.width()]
             dock.parentWidget().resizeDocks([dock, own], widths, Qt.Orientation.Horizontal)
+        self._settled.start()
+
+    def _fit_again(self) -> None:
         if self._refit:
-            self._settled.start()
+            self._viewer.reset_view()
 
     def _on_closed(self) -> None:
         self.show_linked(False)
