@@ -4,9 +4,9 @@
 
 Everything runs in one process on the same tensors. The contestants take turns, step by step, so
 that what else the machine does meets both, and the median step counts; where other programs want
-the processors too, processor time tells more than the clock. Both start from the same weights
-and masks where their layouts allow it, and the losses are printed, so that nobody is fast by
-computing something else.
+the processors too, processor time tells more than the clock. The first losses are printed, so that
+nobody is fast by computing something else: the VLM steps start from the same weights and have the
+same loss; the MAEs draw weights and masks of their own, so theirs are only close.
 
 * MAE: `MaskedAutoencoder3D` beside MONAI's `MaskedAutoEncoderViT` of the same sizes: patches,
   mask ratio, encoder and decoder width, depth, heads, MLP. A step is forward, loss on removed
