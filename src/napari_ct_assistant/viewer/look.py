@@ -33,7 +33,9 @@ def panel_style(theme_id: str) -> str:
     #chip {{ background: transparent; border: 1px solid {rgb("highlight")}; border-radius: 9px;
              padding: 2px 8px; }}
     #chip:hover, #chip:focus {{ background: {rgb("highlight")}; }}
-    #report_editor {{ background: {rgb("background")}; border: 1px solid {rgb("foreground")}; }}
+    #report_editor, #report_comparison {{
+        background: {rgb("background")}; border: 1px solid {rgb("foreground")}; }}
+    #report_window {{ background: {rgb("background")}; }}
     QPlainTextEdit {{ background: {rgb("foreground")}; border-radius: 4px; padding: 4px; }}
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QCoreApplication, QObject, Signal
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal
 
 from napari_ct_assistant.viewer.journal_keeper import JournalKeeper
 from napari_ct_assistant.viewer.report_dialogs import ForgetDialog, SignDialog
@@ -12,6 +12,8 @@ from napari_ct_assistant.viewer.report_export import Exporter
 from napari_ct_assistant.viewer.report_tab import ReportTab
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QTabWidget
+
     from napari_ct_assistant.assistant.rewriting import Rewriting
     from napari_ct_assistant.viewer.actions import TranscriptRow
     from napari_ct_assistant.viewer.conversation import Conversation
@@ -71,6 +73,10 @@ class ReportDesk(QObject):
         self.tab.tools.export_button.clicked.connect(self.exporter.ask)
         self.tab.tools.sign_button.clicked.connect(self.sign)
         self.tab.tools.forget_button.clicked.connect(self.ask_to_forget)
+        self._tabs: QTabWidget | None = None
+        self.tab.setObjectName("report_window")
+        self.tab.installEventFilter(self)
+        self.tab.tools.window_button.toggled.connect(self._on_window)
         for problem in self.tab.template_problems:
             talk.say(problem, "Template")
 
@@ -84,6 +90,36 @@ class ReportDesk(QObject):
         if self.keeper is not None:
             self.keeper.close_scan(volume)
         self.tab.forget_scan(volume)
+
+    # -- a window of its own
+
+    def _on_window(self, own: bool) -> None:
+        """Take the tab out of the panel into a window, or put it back."""
+        tab = self.tab
+        if own:
+            stack = tab.parentWidget()
+            self._tabs = stack.parentWidget() if stack is not None else None
+            if self._tabs is None:
+                return
+            self._place = self._tabs.indexOf(tab)
+            self._tabs.removeTab(self._place)
+            # The panel stays its parent: its style and its end are shared.
+            tab.setParent(self._tabs.parentWidget(), Qt.WindowType.Window)
+            tab.setWindowTitle("Report")
+            tab.resize(640, 860)
+            tab.show()
+        elif self._tabs is not None:
+            tab.setParent(None)
+            self._tabs.insertTab(self._place, tab, "Report")
+            self._tabs.setCurrentWidget(tab)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Closing the report's window puts the report back into the panel."""
+        if watched is self.tab and event.type() == QEvent.Type.Close and self.tab.isWindow():
+            event.ignore()
+            self.tab.tools.window_button.setChecked(False)
+            return True
+        return bool(super().eventFilter(watched, event))
 
     def flush(self) -> None:
         """Have everything on disk now."""

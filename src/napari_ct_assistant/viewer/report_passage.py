@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtGui import QTextCursor
+from qtpy.QtGui import QHideEvent, QShowEvent, QTextCursor
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QTextEdit, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.rewriting import Rewriting, doubts, prompt
@@ -28,11 +28,14 @@ class Passage(QFrame):
         One line: why nothing was asked.
     replaced
         The reader put the shorter text in the place of the selected one.
+    shown : bool
+        It came or went.
     """
 
     asked = Signal(str, str)
     told = Signal(str)
     replaced = Signal()
+    shown = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,6 +61,16 @@ class Passage(QFrame):
         self.replace_button.clicked.connect(self._replace)
         self.close_button.clicked.connect(self.hide)
         self.hide()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell that it came."""
+        super().showEvent(event)
+        self.shown.emit(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell that it went."""
+        super().hideEvent(event)
+        self.shown.emit(False)
 
     def ask(self, kind: Rewriting, editor: QTextEdit) -> None:
         """Ask for the selected text, or the line at the cursor, to be explained or shortened."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QKeySequence
-from qtpy.QtWidgets import QLabel, QShortcut, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QShortcut, QStackedWidget, QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
 from napari_ct_assistant.assistant.report_document import ReportDocument
 from napari_ct_assistant.assistant.report_template import (
@@ -65,17 +66,16 @@ class ReportTab(QWidget):
         self.new_draft = NewDraftRow()
         self.editor = ReportEditor()
         self.editor.setPlaceholderText(REPORT_EMPTY)
-        self.editor.setToolTip("")
         self.editor.setAccessibleDescription(TIPS["report"])
         self.comparison = Comparison()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.editor)
         self.pages.addWidget(self.comparison)
+        self.pages.setMinimumHeight(48)
         self.passage = Passage()
         self.sentence = SentenceRow()
-        self.notice = QLabel()
+        self.notice = QElidingLabel()
         self.notice.setObjectName("notice")
-        self.notice.setWordWrap(True)
         self.notice.setAccessibleName("Status of the report")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -95,6 +95,7 @@ class ReportTab(QWidget):
         editor.followed.connect(self._follow)
         self.passage.replaced.connect(editor.setFocus)
         self.passage.told.connect(self.told)
+        self.passage.shown.connect(self.sentence.setHidden)
         tools.undo_button.clicked.connect(editor.undo)
         tools.redo_button.clicked.connect(editor.redo)
         tools.compare_button.toggled.connect(self._on_compare)
@@ -115,6 +116,7 @@ class ReportTab(QWidget):
             ("Ctrl+Shift+Return", editor.reject),
             ("F8", editor.next_unreviewed),
             ("F9", tools.compare_button.toggle),
+            ("F7", tools.window_button.toggle),
             ("Ctrl+G", editor.follow),
             ("Ctrl+Shift+E", line.explain_button.click),
             ("Ctrl+Shift+H", line.shorten_button.click),
@@ -281,6 +283,7 @@ class ReportTab(QWidget):
         self.tools.redo_button.setEnabled(text.isRedoAvailable())
         report = text.report()
         self.notice.setText(report.notice if report.drafts or report.signature else "")
+        self.notice.setToolTip(self.notice.text())
         self.notice.setVisible(bool(self.notice.text()))
         if self.pages.currentWidget() is self.comparison:
             self.comparison.show_report(report)

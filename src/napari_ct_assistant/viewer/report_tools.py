@@ -80,6 +80,7 @@ class ReportTools(QWidget):
         self.export_button = button("Export…", "export")
         self.sign_button = button("Sign off…", "sign")
         self.forget_button = button("Delete journal…", "forget")
+        self.window_button = button("Window", "report_window", checkable=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 0)
         layout.setSpacing(4)
@@ -91,6 +92,7 @@ class ReportTools(QWidget):
                 self.compare_button,
                 self.export_button,
                 self.sign_button,
+                self.window_button,
                 None,
                 self.forget_button,
             )
@@ -154,8 +156,8 @@ class SentenceRow(QWidget):
         self.slice_button.setEnabled(where is not None)
         self.slice_button.setText("Slice" if where is None else f"Slice {where}")
         self.next_button.setEnabled(left > 0)
-        parts = ["" if place is None else describe(place), f"{left} not reviewed" if left else ""]
-        self.label.setText("  ·  ".join(filter(None, parts)))
+        self.next_button.setText(f"Next ({left})" if left else "Next")
+        self.label.setText("" if place is None else describe(place))
         self.label.setToolTip(self.label.text())
 
 

@@ -19,6 +19,7 @@ class Comparison(QTextBrowser):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setObjectName("report_comparison")
         self.setAccessibleName("Comparison of the draft with the edited report")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)

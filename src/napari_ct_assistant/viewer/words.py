@@ -125,6 +125,7 @@ TIPS: Final[dict[str, str]] = {
     "template": "The department's template: its sections and phrases\n"
     "It is used for the next draft; your text stays as it is.",
     "export": "Save as DOCX, PDF, text, FHIR or DICOM SR (Ctrl+Shift+X)",
+    "report_window": "Show the report in a window of its own, beside the scan and the chat (F7)",
     "sign": "Sign the report off by name: it then counts as yours",
     "forget": "Delete what is kept on this computer about this scan, or about all",
     "replace": "Put the shorter text in the place of the selected one; undo brings it back",
