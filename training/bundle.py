@@ -28,7 +28,7 @@ from napari_ct_assistant.training.volume_store import VolumeStore
 CLAIMED_AUROC = 0.75
 
 
-def bundle(recipe: Recipe, store: VolumeStore) -> Path:
+def bundle(recipe: Recipe, store: VolumeStore, data: str) -> Path:
     """Write `<root>/model`: weights in float16, processor, and what training scans look like.
 
     Parameters
@@ -36,7 +36,9 @@ def bundle(recipe: Recipe, store: VolumeStore) -> Path:
     recipe : Recipe
         Of the last stage.
     store : VolumeStore
-        What it was trained on.
+        What the last stage was trained on; its scans are what looks familiar.
+    data : str
+        What all stages together were trained on, for the model card.
     """
     model = VolumeLanguageModel.from_pretrained(recipe.folder)
     for config in (model.config, model.config.vision_config, model.config.text_config):
@@ -56,8 +58,7 @@ def bundle(recipe: Recipe, store: VolumeStore) -> Path:
     facts = {
         "command": "ct-assistant train demo",
         "seed": recipe.seed,
-        "data": store.key,
-        "volumes": len(store),
+        "data": data,
         "seconds": {
             done.parent.name: int(done.read_text().split()[0])
             for done in sorted(recipe.root.glob("*/done"))

@@ -59,7 +59,7 @@ def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None
             _run(one)
         from napari_ct_assistant.training.bundle import bundle
 
-        bundle(recipes[-1], open_store(recipes[-1]))
+        bundle(recipes[-1], open_store(recipes[-1]), data=open_store(recipes[0]).key)
         return 0
     one = load_recipe(recipe, overrides)
     if one.stage != stage:
