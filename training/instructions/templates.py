@@ -79,7 +79,8 @@ def _free(reports: Mapping[str, str]) -> list[Question]:
 def _sides(text: str, known: Mapping[str, bool]) -> list[Question]:
     """Ask for a side only where every sentence that affirms a finding agrees on it."""
     said: dict[str, set[str | None]] = {}
-    for sentence in split_sentences(text):
+    # The impression repeats findings without their side.
+    for sentence in split_sentences(text.partition("Impression:")[0] or text):
         for name, statuses in finding_mentions(sentence).items():
             # Two findings in a sentence: whose side it is, is not certain.
             if statuses == {"affirmed"} and len(finding_mentions(sentence)) == 1:

@@ -181,7 +181,8 @@ def instructions(
         if as_json:
             print_json(result)
         else:
-            typer.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in result.items()))
+            told = {"written": 0, **{name: value for name, value in result.items() if value}}
+            typer.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in told.items()))
         if result.get("failed"):
             raise fail(f"{len(result['failed'])} requests failed; run the command again for them")
 

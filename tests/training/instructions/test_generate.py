@@ -244,7 +244,7 @@ def test_a_killed_run_goes_on_where_it_was(server: Server, recipe: Path, tmp_pat
         [sys.executable, "-m", "napari_ct_assistant", *command], stderr=subprocess.DEVNULL
     )
     try:
-        assert stuck.wait(120)
+        assert stuck.wait(200)
     finally:
         os.kill(running.pid, signal.SIGKILL)
         running.wait()

@@ -149,7 +149,7 @@ def test_a_sentence_of_two_regions_stands_in_both_and_headlines_count() -> None:
 
 
 def test_templates_ask_only_what_is_known() -> None:
-    text = f"Findings: {' '.join(REPORT.split())} Impression: Nodules of the left lung."
+    text = f"Findings: {' '.join(REPORT.split())} Impression: Lung nodules."
     record = ScanRecord("d", "n", Path("n"), "p", reports={"report": text})
     asked = from_report(record)
     assert asked == from_report(record)
@@ -159,7 +159,7 @@ def test_templates_ask_only_what_is_known() -> None:
     assert "Does this image show signs of emphysema?" not in answers
     assert answers["On which side is the atelectasis?"] == "Right."
     assert answers["On which side is the lung nodule?"] == "Left."
-    assert answers["What is the impression?"] == "Nodules of the left lung."
+    assert answers["What is the impression?"] == "Lung nodules."
     assert "hypodense" in answers["What are the findings in the abdomen?"]
     (choice,) = [q for q in asked if q.kind == "multiple_choice"]
     said = findings_in(text)
