@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pint
 from napari.utils import progress
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -246,6 +247,9 @@ class ScanPicker(QWidget):
 
     def attach(self) -> None:
         """Listen to the viewer; called when the panel is docked."""
+        # napari's table of units takes a third of a second to build when the first layer comes.
+        # Built now, it does not hold up the window when a scan has just been read.
+        getattr(pint.application_registry, "mm")  # noqa: B009
         events = self._viewer.layers.events
         events.inserted.connect(self.refresh)
         events.removed.connect(self.refresh)
