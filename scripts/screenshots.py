@@ -191,6 +191,7 @@ def reading(path: Path, out: Path, model: str) -> None:
     across, aslant = np.array([0, 0, 11]), np.array([0, 6, 6])  # mm
     visit.click(visit.panel.view.window_buttons["Lung"])
     visit.click(tools.linked_button)
+    visit.pause(3)  # until the docks have their widths
     viewer.dims.set_point((0, 1, 2), nodule)
     visit.shot("linked")
     visit.click(visit.panel.view.window_buttons["Mediastinum"])
