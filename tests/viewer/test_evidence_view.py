@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 Maker = Callable[..., Any]
 
 
-def heat_at(volume: CTVolume, token: tuple[int, int, int]) -> HeatMap:
-    """Return a heat map of one hot token on a grid that reaches beyond the scan."""
-    grid = ModelGrid.centred(volume, shape=(40, 80, 80), spacing=(6, 3, 3), patch=(8, 16, 16))
+def heat_at(volume: CTVolume, token: tuple[int, int, int], mm: float = 1.0) -> HeatMap:
+    """Return a heat map of one hot token on a grid of 5 x 5 x 5; `mm` 3 reaches beyond the scan."""
+    spacing = (2 * mm, mm, mm)
+    grid = ModelGrid.centred(volume, shape=(40, 80, 80), spacing=spacing, patch=(8, 16, 16))
     values = np.zeros(grid.tokens, np.float32)
     values[token] = 2.0
     heat = HeatMap.from_shares(values, grid.token_affine)
@@ -68,8 +69,19 @@ def test_the_hottest_place_on_screen_is_where_the_heat_map_says(
     world = placed["translate"] + placed["scale"] * hot.mean(0)
     expected = volume.ras_to_index(heat.hottest)
     np.testing.assert_allclose(world_to_index(layer, world), expected, atol=0.35)
-    # The map is as large as the model's box: 240 mm along each axis.
-    np.testing.assert_allclose(placed["scale"] * placed["data"].shape, 240, rtol=1e-6)
+    # The map is as large as the model's box: 80 mm along each axis.
+    np.testing.assert_allclose(placed["scale"] * placed["data"].shape, 80, rtol=1e-6)
+
+
+def test_a_box_larger_than_the_scan_is_cut_to_it() -> None:
+    volume = box_volume()
+    layer = Shown(volume)
+    placed = heat_kwargs(layer, heat_at(volume, (2, 2, 2), mm=3.0))
+    edges = placed["translate"] + placed["scale"] * (np.array(placed["data"].shape) - 0.5)
+    assert (world_to_index(layer, edges) <= np.array(volume.shape) - 0.5 + 1e-6).all()
+    start = placed["translate"] - placed["scale"] / 2
+    assert (world_to_index(layer, start) >= -0.5 - 1e-6).all()
+    assert placed["data"].max() > 0.7
 
 
 def test_one_layer_is_used_again_and_the_scan_stays_selected(make_napari_viewer: Maker) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability
 
 FINDING, PROBABILITY, BAR, BASELINE, THRESHOLD = range(5)
-HEADERS = ("Finding", "Probability", "", "Without scan", "Threshold")
+HEADERS = ("Finding", "Probability", "", "No scan", "Limit")
 
 UNJUDGED = "The model was measured not to recognise this finding; its probability says nothing."
 

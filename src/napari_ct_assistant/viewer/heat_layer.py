@@ -42,7 +42,19 @@ def heat_kwargs(scan_layer: Any, heat: HeatMap) -> dict[str, Any]:
     scale = step / FINER
     # Voxel edges meet voxel edges.
     translate = np.asarray(index_to_world(scan_layer, first)) + (scale - step) / 2
-    return {"data": data.astype(np.float32), "scale": scale, "translate": translate}
+    # Only what lies in the scan: a larger layer would lengthen its sliders and shrink its picture.
+    low = np.asarray(index_to_world(scan_layer, (-0.5, -0.5, -0.5)))
+    high = np.asarray(index_to_world(scan_layer, np.asarray(volume.shape) - 0.5))
+    start = np.ceil((low - translate) / scale + 0.5 - 1e-6).clip(0, None).astype(int)
+    stop = np.floor((high - translate) / scale + 0.5 + 1e-6).astype(int)
+    stop = np.clip(stop, start + 1, data.shape)
+    start = np.minimum(start, stop - 1)
+    part = data[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    return {
+        "data": part.astype(np.float32),
+        "scale": scale,
+        "translate": translate + start * scale,
+    }
 
 
 class HeatLayer:
