@@ -34,7 +34,12 @@ class Film:
 
     def save(self, path: Path) -> None:
         """Write the frames as a GIF with one palette for all."""
-        palette = self._frames[len(self._frames) // 2].quantize(128)
+        # From all frames: the heat map's colours are in some of them only.
+        small = [one.resize((one.width // 4, one.height // 4)) for one in self._frames]
+        sheet = Image.new("RGB", (small[0].width, small[0].height * len(small)))
+        for number, one in enumerate(small):
+            sheet.paste(one, (0, number * small[0].height))
+        palette = sheet.quantize(192)
         frames = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in self._frames]
         frames[0].save(
             path,
