@@ -67,7 +67,9 @@ def witnessed(folder: Path) -> list[Said]:
     return [Said(kind, float(at), int(n)) for kind, at, n in (line.split() for line in lines)]
 
 
-def test_kill_loses_at_most_the_last_second(zygote: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_kill_loses_at_most_the_last_second(
+    zygote: subprocess.Popen[str], victims: dict[Path, int], tmp_path: Path
+) -> None:
     assert zygote.stdin is not None
     assert zygote.stdout is not None
     chance = random.Random(7)

@@ -211,7 +211,9 @@ def test_memory_comes_back_after_a_swap(
 
     first, second = map(str, large_models)
     weights = (large_models[0] / "model.safetensors").stat().st_size
-    use(first)  # what is only taken once (threads, caches of torch) is taken here
+    # What is only taken once (threads, caches of torch) is taken here.
+    use(first)
+    use(second)
     before = free()
     use(first)
     one = resident()

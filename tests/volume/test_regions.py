@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from skimage.draw import polygon2mask
 
@@ -109,6 +109,9 @@ corner = st.tuples(st.floats(-8, 48, width=32), st.floats(-8, 38, width=32))
 @given(st.lists(corner, min_size=3, max_size=9))
 def test_polygon_holds_what_scikit_image_says(corners: list[tuple[float, float]]) -> None:
     shape = (40, 30)
+    x, y = np.array(corners).T
+    # A polygon folded flat has no inside to agree on.
+    assume(abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) > 1.0)
     mask, offset = polygon_mask(corners, shape)
     ours, theirs = whole(mask, offset, shape), polygon2mask(shape, corners)
     if not theirs.any():

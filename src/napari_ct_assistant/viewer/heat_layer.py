@@ -44,7 +44,8 @@ def heat_kwargs(scan_layer: Any, heat: HeatMap) -> dict[str, Any]:
     translate = np.asarray(index_to_world(scan_layer, first)) + (scale - step) / 2
     # Only what lies in the scan: a larger layer would lengthen its sliders and shrink its picture.
     low = np.asarray(index_to_world(scan_layer, (-0.5, -0.5, -0.5)))
-    high = np.asarray(index_to_world(scan_layer, np.asarray(volume.shape) - 0.5))
+    last = [size - 0.5 for size in volume.shape]
+    high = np.asarray(index_to_world(scan_layer, last))
     start = np.ceil((low - translate) / scale + 0.5 - 1e-6).clip(0, None).astype(int)
     stop = np.floor((high - translate) / scale + 0.5 + 1e-6).astype(int)
     stop = np.clip(stop, start + 1, data.shape)

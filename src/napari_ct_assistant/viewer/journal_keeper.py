@@ -6,7 +6,9 @@ is on disk a quarter of a second later, without the window waiting for the disk.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
 BEAT_MS = 250
+MAIL_MS = 50
 
 
 class JournalKeeper(QObject):
@@ -43,8 +46,6 @@ class JournalKeeper(QObject):
     """
 
     told = Signal(str)
-    # From the writer's thread: the scan, its hash, and its page or None.
-    _found = Signal(object, str, object)
 
     def __init__(
         self,
@@ -57,7 +58,16 @@ class JournalKeeper(QObject):
     ) -> None:
         super().__init__(parent)
         self._report, self._transcript, self._question = report, transcript, question
-        self.writer = JournalWriter(journal or Journal(), self._tell)
+        # From the writer's thread, which may outlive this object: it only puts things here.
+        self._mail: SimpleQueue[Callable[[JournalKeeper], None]] = SimpleQueue()
+        mail = self._mail
+        self.writer = JournalWriter(
+            journal or Journal(), lambda text: mail.put(lambda keeper: keeper.told.emit(text))
+        )
+        self._post = QTimer(self)
+        self._post.setInterval(MAIL_MS)
+        self._post.timeout.connect(self._open_mail)
+        self._post.start()
         # id(volume) -> the scan and its hash, "" until that is known.
         self._scans: dict[int, tuple[CTVolume, str]] = {}
         self._closed: dict[str, CTVolume] = {}
@@ -67,7 +77,6 @@ class JournalKeeper(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(BEAT_MS)
         self._timer.timeout.connect(self.save)
-        self._found.connect(self._restore)
         report.edited.connect(self.changed)
         question.textChanged.connect(lambda: self.changed(self._now))
         jobs.began.connect(self._on_began)
@@ -75,8 +84,9 @@ class JournalKeeper(QObject):
         jobs.ended.connect(self._on_ended)
         self._working: CTVolume | None = None
 
-    def _tell(self, text: str) -> None:
-        self.told.emit(text)
+    def _open_mail(self) -> None:
+        while not self._mail.empty():
+            self._mail.get_nowait()(self)
 
     # -- which scans
 
@@ -87,7 +97,7 @@ class JournalKeeper(QObject):
             return
         self._scans[id(volume)] = (volume, "")
         self._report.hold(volume)
-        journal, found = self.writer.journal, self._found
+        journal, mail = self.writer.journal, self._mail
 
         def look() -> None:
             # The hash of a large scan takes a second; nobody waits for it.
@@ -97,7 +107,7 @@ class JournalKeeper(QObject):
                 journal.prepare()
                 page = journal.load(key)
             finally:
-                found.emit(volume, key, page)
+                mail.put(lambda keeper: keeper._restore(volume, key, page))
 
         self.writer.call(look)
 

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume, SeriesInfo
 
 
+UNITS_MS = 300
+
+
+def _build_units() -> None:
+    """Let pint, which napari asks for a layer's units, read its table."""
+    getattr(pint.application_registry, "mm")  # noqa: B009
+
+
 class ScanPicker(QWidget):
     """A box of the open CT layers, with buttons that open a folder or a file.
 
@@ -56,6 +64,9 @@ class ScanPicker(QWidget):
         self._progress: tuple[int, int] | None = None
         self._activity: progress | None = None
         self._next: Callable[[], None] | None = None
+        self._units = QTimer(self)
+        self._units.setSingleShot(True)
+        self._units.timeout.connect(_build_units)
 
         self.box = QComboBox()
         self.box.setToolTip(TIPS["scan"])
@@ -248,8 +259,8 @@ class ScanPicker(QWidget):
     def attach(self) -> None:
         """Listen to the viewer; called when the panel is docked."""
         # napari's table of units takes a third of a second to build when the first layer comes.
-        # Built now, it does not hold up the window when a scan has just been read.
-        getattr(pint.application_registry, "mm")  # noqa: B009
+        # Built soon after the panel is there, it does not hold up a scan that was just read.
+        self._units.start(UNITS_MS)
         events = self._viewer.layers.events
         events.inserted.connect(self.refresh)
         events.removed.connect(self.refresh)
