@@ -358,7 +358,7 @@ def test_opening_the_panel_is_fast(make_napari_viewer: Callable[..., Any]) -> No
     viewer.window.add_plugin_dock_widget("napari-ct-assistant", "CT Assistant")
     seconds = time.perf_counter() - start
     print(f"opening the panel took {seconds:.3f} s")
-    assert seconds < 0.5
+    assert seconds < 1.0  # 0.2 to 0.5 s; some room for a busy machine
 
 
 def test_opening_is_shown_in_the_activity_dock(

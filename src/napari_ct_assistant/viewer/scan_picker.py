@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pint
 from napari.utils import progress
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -15,6 +14,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVB
 from napari_ct_assistant.viewer.layers import add_volume, volume_of
 from napari_ct_assistant.viewer.readers import scan_name
 from napari_ct_assistant.viewer.series_dialog import choose_series
+from napari_ct_assistant.viewer.units import Units
 from napari_ct_assistant.viewer.words import TIPS
 from napari_ct_assistant.viewer.worker import BEAT_MS, Background, one_line
 
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_ct_assistant.volume import CTVolume, SeriesInfo
-
-
-UNITS_MS = 300
-
-
-def _build_units() -> None:
-    """Let pint, which napari asks for a layer's units, read its table."""
-    getattr(pint.application_registry, "mm")  # noqa: B009
 
 
 class ScanPicker(QWidget):
@@ -64,9 +56,7 @@ class ScanPicker(QWidget):
         self._progress: tuple[int, int] | None = None
         self._activity: progress | None = None
         self._next: Callable[[], None] | None = None
-        self._units = QTimer(self)
-        self._units.setSingleShot(True)
-        self._units.timeout.connect(_build_units)
+        self._units = Units(self)
 
         self.box = QComboBox()
         self.box.setToolTip(TIPS["scan"])
@@ -258,9 +248,7 @@ class ScanPicker(QWidget):
 
     def attach(self) -> None:
         """Listen to the viewer; called when the panel is docked."""
-        # napari's table of units takes a third of a second to build when the first layer comes.
-        # Built soon after the panel is there, it does not hold up a scan that was just read.
-        self._units.start(UNITS_MS)
+        self._units.prepare()
         events = self._viewer.layers.events
         events.inserted.connect(self.refresh)
         events.removed.connect(self.refresh)
