@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_ct_assistant.commands.extras import training_extra
 from napari_ct_assistant.commands.terminal import AsJson, fail, note, one_line_errors, print_json
-from napari_ct_assistant.commands.training import _training_extra
 
 if TYPE_CHECKING:
     from napari_ct_assistant.training.datasets.record import ScanRecord
@@ -50,7 +50,7 @@ def prepare(
 
     Interrupted, the same command goes on where it was.
     """
-    with one_line_errors(), _training_extra():
+    with one_line_errors(), training_extra():
         from napari_ct_assistant.training.recipe import load_recipe
         from napari_ct_assistant.training.run import open_store
 
@@ -157,7 +157,7 @@ def instructions(
     leave this machine for the endpoint's host, after --yes alone. Interrupted, the same
     command goes on where it was.
     """
-    with one_line_errors(), _training_extra():
+    with one_line_errors(), training_extra():
         from napari_ct_assistant.training.datasets.reading import read_records
         from napari_ct_assistant.training.recipe import PhantomData, load_recipe
 

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
+from napari_ct_assistant.commands.extras import evaluation_extra
 from napari_ct_assistant.commands.terminal import (
     AsJson,
     Device,
@@ -24,18 +25,6 @@ from napari_ct_assistant.commands.terminal import (
 )
 
 _TASKS: Final = ("report", "vqa", "choice", "diagnosis")
-_EXTRA: Final = {
-    "accelerate",
-    "blosc2",
-    "matplotlib",
-    "nltk",
-    "peft",
-    "pydantic",
-    "rouge_score",
-    "sacrebleu",
-    "sklearn",
-    "yaml",
-}
 
 Longest = Annotated[
     int | None,
@@ -242,19 +231,6 @@ def parameters(
         for line in counts:
             note_ = f"  {line.note}" if line.note else ""
             typer.echo(f"{line.part:<{width}}  {line.parameters:>15,}{note_}")
-
-
-@contextmanager
-def evaluation_extra() -> Iterator[None]:
-    """Name the extra to install where one of its packages is absent."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        raise fail(
-            f"this needs {error.name}: pip install 'napari-ct-assistant[evaluate]'"
-        ) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from napari_ct_assistant.commands.extras import training_extra
 from napari_ct_assistant.commands.terminal import (
     AsJson,
     Device,
@@ -16,7 +17,7 @@ from napari_ct_assistant.commands.terminal import (
     one_line_errors,
     print_json,
 )
-from napari_ct_assistant.commands.training import _seed_range, _training_extra, in_words
+from napari_ct_assistant.commands.training import _seed_range, in_words
 
 
 def evidence(
@@ -42,7 +43,7 @@ def evidence(
     On phantoms it was not trained on: does the hottest place lie in the finding, does a wrong
     sentence get less support than a true one?
     """
-    with one_line_errors(), _training_extra():
+    with one_line_errors(), training_extra():
         first, end = _seed_range(seeds)
         from napari_ct_assistant.training.evidence_audit import audit_evidence
         from napari_ct_assistant.training.evidence_methods import METHODS

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
+from napari_ct_assistant.commands.extras import training_extra
 from napari_ct_assistant.commands.terminal import (
     AsJson,
     Device,
@@ -20,8 +19,6 @@ from napari_ct_assistant.commands.terminal import (
     one_line_errors,
     print_json,
 )
-
-_EXTRA: Final = {"accelerate", "blosc2", "peft", "pydantic", "sklearn", "tokenizers", "yaml"}
 
 
 def train(
@@ -41,7 +38,7 @@ def train(
 
     `train demo` runs every stage of the bundled demonstration model.
     """
-    with one_line_errors(), _training_extra():
+    with one_line_errors(), training_extra():
         from napari_ct_assistant.training.run import run_stage
 
         raise typer.Exit(run_stage(stage, recipe or stage, list(overrides or ())))
@@ -65,7 +62,7 @@ def audit(
     Phantoms it was not trained on are screened, reported and asked about; each figure
     stands beside what is reached without looking.
     """
-    with one_line_errors(), _training_extra():
+    with one_line_errors(), training_extra():
         first, end = _seed_range(seeds)
         from napari_ct_assistant.training.audit import audit as run_audit
 
@@ -88,19 +85,6 @@ def audit(
             print_json(result)
         else:
             typer.echo(in_words(result))
-
-
-@contextmanager
-def _training_extra() -> Iterator[None]:
-    """Name the extra to install where one of its packages is absent."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        raise fail(
-            f"training needs {error.name}: pip install 'napari-ct-assistant[train]'"
-        ) from error
 
 
 def _seed_range(text: str) -> tuple[int, int]:
