@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from pytestqt.qtbot import QtBot
 
+    from napari_ct_assistant.viewer.model_picker import ModelPicker
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
 
 os.environ["NAPARI_STRICT_QT"] = "1"
@@ -64,5 +65,21 @@ def make_panel(
         job = panel.conversation.jobs._job
         if job is not None:
             job.cancel.set()
+    pool = QThreadPool.globalInstance()
+    qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=60_000)
+
+
+@pytest.fixture
+def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
+    """Return a model box with a real room behind it."""
+    from napari_ct_assistant.viewer.model_picker import ModelPicker
+    from napari_ct_assistant.viewer.room import ReadingRoom
+    from napari_ct_assistant.viewer.worker import Jobs
+
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    picker.join(Jobs(ReadingRoom(), picker))
+    picker.show()
+    yield picker
     pool = QThreadPool.globalInstance()
     qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=60_000)

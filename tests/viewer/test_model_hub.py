@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from qtpy.QtCore import QElapsedTimer, Qt, QThreadPool, QTimer
+from qtpy.QtCore import QElapsedTimer, Qt, QTimer
 
 from napari_ct_assistant.assistant import ModelLoadError, download
 from napari_ct_assistant.assistant.hub_cache import pinned_snapshot
 from napari_ct_assistant.assistant.installed import imported_snapshot, models_home
 from napari_ct_assistant.assistant.loading import find_model
 from napari_ct_assistant.viewer.model_picker import ModelPicker
-from napari_ct_assistant.viewer.room import ReadingRoom
-from napari_ct_assistant.viewer.worker import Jobs
 from tests.assistant.hub_server import Hub, client_of, use_cache
 from tests.model.m3d_reference import build, m3d_tokenizer, segmentation_tensors, write_release
 from tests.tiny_model import save_tiny_model
@@ -47,18 +45,6 @@ def hub(
     monkeypatch.setattr(download, "CHUNK", 8192)
     with client_of(Hub(REPO, released, COMMIT), monkeypatch) as hub:
         yield hub
-
-
-@pytest.fixture
-def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
-    """Return a model box with a real room behind it."""
-    picker = ModelPicker()
-    qtbot.addWidget(picker)
-    picker.join(Jobs(ReadingRoom(), picker))
-    picker.show()
-    yield picker
-    pool = QThreadPool.globalInstance()
-    qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=LONG)
 
 
 def type_name(picker: ModelPicker, qtbot: QtBot, name: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 import torch
-from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtCore import Qt
 
 from napari_ct_assistant.assistant import memory
 from napari_ct_assistant.assistant.installed import PUBLISHED
@@ -19,7 +19,6 @@ from napari_ct_assistant.viewer.layers import add_volume
 from napari_ct_assistant.viewer.model_box import BROWSE, DETAIL, NAME
 from napari_ct_assistant.viewer.model_picker import ModelPicker
 from napari_ct_assistant.viewer.room import ReadingRoom
-from napari_ct_assistant.viewer.worker import Jobs
 from tests.assistant.hub_server import use_cache
 from tests.tiny_model import save_tiny_model, tiny_vision
 
@@ -39,17 +38,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CT_ASSISTANT_MODELS", str(tmp_path / "models"))
     use_cache(monkeypatch, tmp_path / "hub")
     return tmp_path / "models"
-
-
-@pytest.fixture
-def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
-    picker = ModelPicker()
-    qtbot.addWidget(picker)
-    picker.join(Jobs(ReadingRoom(), picker))
-    picker.show()
-    yield picker
-    pool = QThreadPool.globalInstance()
-    qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=LONG)
 
 
 def idle(picker: ModelPicker, qtbot: QtBot) -> None:
