@@ -9,12 +9,8 @@ import pytest
 
 from napari_ct_assistant.assistant import ReportDraft, Sentence
 from napari_ct_assistant.assistant.report_compare import compare, word_changes
-from napari_ct_assistant.assistant.report_document import (
-    Line,
-    ReportDocument,
-    Section,
-    relink,
-)
+from napari_ct_assistant.assistant.report_document import ReportDocument
+from napari_ct_assistant.assistant.report_parts import Line, Section, relink
 from napari_ct_assistant.assistant.report_template import find_template
 from napari_ct_assistant.volume import CTVolume
 from tests.assistant.report_samples import sample_draft

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-from napari_ct_assistant.assistant.report_document import ReportDocument, State
+from napari_ct_assistant.assistant.report_document import ReportDocument
+from napari_ct_assistant.assistant.report_parts import State
 
 Op = Literal["same", "removed", "added"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")

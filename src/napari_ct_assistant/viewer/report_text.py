@@ -18,14 +18,8 @@ from qtpy.QtGui import (
     QTextFormat,
 )
 
-from napari_ct_assistant.assistant.report_document import (
-    Line,
-    Mark,
-    ReportDocument,
-    Section,
-    State,
-    relink,
-)
+from napari_ct_assistant.assistant.report_document import ReportDocument
+from napari_ct_assistant.assistant.report_parts import Line, Mark, Section, State, relink
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Sentence
