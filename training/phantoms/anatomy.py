@@ -6,250 +6,85 @@ from typing import Any
 
 import numpy as np
 
-from .canvas import Canvas, Floats, soft
+from .canvas import Canvas, Floats, blend, soft
 from .patient import Patient
-from .truth import part_rng
-
-BINS = 2880
+from .trunk import BINS, Rays, paint_trunk
 
 
 def paint_body(canvas: Canvas, patient: Patient) -> None:
-    """Paint everything whose outline is a function of angle and height.
-
-    One slice at a time, so that the working arrays stay in cache. Thicknesses are measured
-    along rays from the body's axis, one table of `BINS` angles per slice.
-    """
-    everywhere = (slice(None), slice(None), slice(None))
-    z_all, y, x = canvas.patient_axes(everywhere)
-    y, x = y[0] + np.float32(0), x[0] + np.float32(0)
-    heights = [float(z) for z in z_all.ravel()]
-    centres = ((np.arange(BINS) + 0.5) / BINS - 0.5) * 2 * np.pi
-    ray, level = centres[None], np.array(heights)[:, None]
-    inner = patient.cavity_radius(ray, level)
-    muscle, fat = patient.wall(ray, level)
-    # [n_z, 3, BINS]: from the axis to the inner chest wall, the muscle's surface, the skin.
-    tables = np.stack([inner, inner + muscle, inner + muscle + fat], 1).astype(np.float32)
-    # Rows of the image that the body reaches.
-    reach = tables[:, 2].max(0) + 2
-    front = float((reach * np.sin(centres)).min()) - 6
-    back = float((reach * np.sin(centres)).max()) + 6
-    used = np.flatnonzero(((y > front) & (y < back)).any(1))
-    rows = slice(int(used[0]), int(used[-1]) + 1)
-    y, x = np.ascontiguousarray(y[rows]), np.ascontiguousarray(x[rows])
-    r = np.sqrt(x * x + y * y)
-    bins = np.arctan2(y, x)
-    bins = ((bins / (2 * np.pi) + 0.5) * BINS).astype(np.intp).clip(0, BINS - 1)
-    dome = patient.dome(y, x).astype(np.float32)
-    apex = patient.apex(y, x).astype(np.float32)
-    middle = _Middle(patient, y, x)
-    belly = _Belly(patient, y, x)
-    ribs, cartilage = _rib_tables(np.array(heights), centres)
-    box = (slice(None), rows, slice(None))
-    texture = canvas.noise(part_rng(patient.seed, "texture of the body"), 7.0, box)
-    planes = canvas.noise(part_rng(patient.seed, "muscle planes"), 24.0, box)
-    base = (patient.lung_hu + patient.lung_gradient * y / 90).astype(np.float32)
-    # Height of the oblique fissure over y, along its normal: see `Patient.lobe`.
-    fissure = (50 - y) * np.float32(1.2 * 0.64)
-    e = canvas.edge
-    for i, z in enumerate(heights):
-        d_in, d_mus, d_body = (t[bins] - r for t in tables[i])
-        tex = texture[i]
-        img = canvas.hu[i, rows]
-        tissue = np.where(d_body < 1.8, np.float32(0), -104 + 7 * tex)
-        if patient.breast and abs(z - 10) < 70:
-            tissue += _gland(patient, z, y, x, d_mus, d_body, tex)
-        img += soft(d_body, e) * (tissue - img)
-        # Muscle, with a plane of fat between its layers where it is thick.
-        flesh = patient.muscle_hu + 6 * tex
-        gap = (2.2 + planes[i] - np.abs(d_in + 17 + 4 * planes[i])) * (d_mus > 4)
-        flesh -= np.clip(gap * 0.4, 0, 1) * 120
-        img += soft(d_mus, e) * (flesh - img)
-        _ribs(img, ribs[i], cartilage[i], bins, d_in, e)
-        _scapula(img, patient, z, centres, bins, d_in, e)
-        under = z - dome
-        fill = -92 + 8 * tex
-        if under.max() > 0:
-            fill = np.where(under > 0, belly.slice(z, under, d_in, tex), fill)
-        img += soft(d_in, e) * (fill - img)
-        depth = np.minimum(d_in - 1.5, middle.gap(z))
-        depth = np.minimum(depth, np.minimum(under * -0.75, (z - apex) * 0.8))
-        lung = soft(depth, e)
-        air = base + 9 * tex
-        oblique = np.abs((z + 75) * 0.64 - fissure)
-        if abs(z - 2) < 2:
-            oblique = np.where((x < 0) & (fissure > 49), np.minimum(oblique, abs(z - 2)), oblique)
-        air += np.clip(1.3 - oblique, 0, 1) * 75
-        img += lung * (air - img)
-        canvas.lung[i, rows] = lung
-        canvas.wall[i, rows] = d_in
-    for i, z in enumerate(heights):
-        _spine(canvas, i, patient, z)
+    """Paint body, lungs and upper abdomen: everything but heart and vessels."""
+    rays = Rays(canvas, patient)
+    paint_trunk(canvas, patient, rays)
+    _spine(canvas, patient, rays.heights)
     _armpits(canvas, patient)
     _sternum(canvas, patient)
     _shoulders(canvas, patient)
     if patient.table:
-        _table(canvas, patient, float(tables[:, 2, 3 * BINS // 4].max()))
+        _table(canvas, patient, float(rays.skin[:, 3 * BINS // 4].max()))
 
 
-class _Middle:
-    """`Patient.mediastinum` for whole slices: the part that depends on (y, x) kept."""
-
-    def __init__(self, p: Patient, y: Floats, x: Floats) -> None:
-        self.p = p
-        self.rise, self.fall = (v.astype(np.float32) for v in p.mediastinum_shape(y))
-        self.off = np.abs(x - np.float32(2))
-
-    def gap(self, z: float) -> Floats:
-        """Distance in mm outside the mediastinum."""
-        half, front = self.p.mediastinum_width(z)
-        return self.off - front - (half - front) * self.rise + self.fall * (half - 25)
-
-
-def _gland(
-    p: Patient, z: float, y: Floats, x: Floats, d_mus: Floats, d_body: Floats, t: Floats
-) -> Any:
-    """Glandular tissue added to the breast fat, HU."""
-    out = np.zeros_like(t)
-    n = int((y.max(1) < 5).sum())
-    y, x, d_mus, d_body, t = y[:n], x[:n], d_mus[:n], d_body[:n], t[:n]
-    near = float(np.exp(-(((z - 10) / 34) ** 2))) * np.clip((-5 - d_mus) / 6, 0, 1)
-    near *= np.clip((d_body - 5) / 5, 0, 1)
-    near *= np.clip(1.6 - np.abs(np.abs(x) - 78) / 28, 0, 1) * (y < -15)
-    out[:n] = np.clip(near * 1.6 + 0.45 * t * near - (0.9 - p.gland), 0, 0.85) * 130
-    return out
+def _spine(canvas: Canvas, patient: Patient, heights: list[float]) -> None:
+    """Vertebrae, discs, the canal and the muscle around them."""
+    ys = patient.spine_y(heights)
+    width = np.interp(heights, [-160, 0, 160], [15, 17, 22])
+    depth = np.interp(heights, [-160, 160], [10, 16])
+    _, y_all, x_all = canvas.patient_axes((slice(0, 1), slice(None), slice(None)))
+    middle = np.stack([heights, ys + 16, np.zeros(len(ys))], -1)
+    for i, (z, at) in enumerate(zip(heights, patient.frame.to_scanner(middle), strict=True)):
+        box = canvas.box(at, (0.1, 48, 38))
+        if box is None:
+            continue
+        y, x = (np.ascontiguousarray(a[0][box[1:]]) for a in (y_all, x_all))
+        y -= np.float32(ys[i])
+        img, lung = canvas.hu[i][box[1:]], canvas.lung[i][box[1:]]
+        # Muscle and ligament around the column keep the lung away from it.
+        column = x * x
+        around = soft(26 - np.sqrt(column + np.square(y - 8) * np.float32(0.85)), canvas.edge)
+        work = np.ascontiguousarray(img)
+        work += around * (patient.muscle_hu - work)
+        around -= 1
+        lung *= np.negative(around, out=around)
+        phase = ((z + 302) % 24.0) / 24.0
+        _vertebra(work, y, x, phase, (float(width[i]), float(depth[i])), canvas.edge)
+        img[:] = work
 
 
-def _rib_tables(zs: Any, theta: Any) -> tuple[Floats, Any]:
-    """[n_z, BINS] twice: distance in mm along z from the nearest rib; whether it is cartilage."""
-    # A quarter of the angles is enough. 0 at the spine, 1 at the front, where ribs are lower.
-    theta, zs = theta[1::4].astype(np.float32), zs.astype(np.float32)
-    progress = np.abs(np.arctan2(np.cos(theta), np.sin(theta))) / np.pi
-    ribs = np.full((len(zs), len(theta)), 99.0, np.float32)
-    cartilage = ribs.copy()
-    for k in range(12):
-        start = -142 + 23.5 * k
-        fall = float(np.interp(k, [0, 3, 7, 11], [38, 75, 95, 75]))
-        reach = float(np.interp(k, [0, 6, 7, 9, 10, 11], [0.86, 0.86, 0.8, 0.62, 0.5, 0.4]))
-        line = start + fall * np.sin(progress * np.pi * 0.55) * 1.05
-        gone = np.clip((progress - reach) * 120, 0, 99) + np.clip((0.055 - progress) * 400, 0, 99)
-        ribs = np.minimum(ribs, np.abs(zs[:, None] - line[None]) * 0.8 + gone[None])
-        if k < 9:
-            # Cartilage climbs from the rib's end to the breast bone.
-            up = np.clip(progress - reach, 0, 1) / (1 - reach)
-            climb = line - up * (6 + 9 * k)
-            off = np.clip((reach - progress) * 300, 0, 99) + np.clip(
-                (progress - 0.955) * 400, 0, 99
-            )
-            cartilage = np.minimum(cartilage, np.abs(zs[:, None] - climb[None]) * 0.8 + off[None])
-    soft_part = np.repeat(cartilage < ribs, 4, axis=1)
-    return np.repeat(np.minimum(ribs, cartilage).astype(np.float32), 4, axis=1), soft_part
-
-
-def _ribs(img: Floats, dz_lut: Floats, soft_part: Any, bins: Any, d_in: Floats, e: float) -> None:
-    if dz_lut.min() >= 7:
-        return
-    zone = np.flatnonzero(np.abs(d_in + 6) < 6.5)
-    at = bins.ravel()[zone]
-    near = dz_lut[at] < 7
-    zone, at = zone[near], at[near]
-    deep = d_in.ravel()[zone]
-    d = 5.2 - np.sqrt(dz_lut[at] ** 2 + ((deep + 5.5) * np.float32(1.1)) ** 2)
-    bone = np.where(d > 2.6, np.float32(230), np.float32(620))
-    bone = np.where(soft_part[at], np.float32(115), bone)
-    flat = img.reshape(-1)
-    old = flat[zone]
-    flat[zone] = old + soft(d, e) * (bone - old)
-
-
-def _scapula(
-    img: Floats, p: Patient, z: float, theta: Any, bins: Any, d_in: Floats, e: float
+def _vertebra(
+    img: Floats, y: Floats, x: Floats, phase: float, half: tuple[float, float], edge: float
 ) -> None:
-    if not -128 < z < 25:
-        return
-    t = (z + 128) / 153
-    width = 0.36 * (1 - t) ** 0.5 + 0.05
-    lean = 0.25 if p.arms_up else 0.0
-    centre = 0.92 - 0.12 * t - lean * (1 - t)
-    a = np.arctan2(np.sin(theta), np.abs(np.cos(theta)))
-    along = ((width - np.abs(a - centre)) * 120).astype(np.float32)
-    zone = np.flatnonzero(np.abs(d_in + 22) < 5)
-    at = bins.ravel()[zone]
-    near = along[at] > -1
-    zone, at = zone[near], at[near]
-    d = np.minimum(along[at], 2.6 - np.abs(d_in.ravel()[zone] + 22))
-    flat = img.reshape(-1)
-    old = flat[zone]
-    flat[zone] = old + soft(d, e) * (560 - old)
-
-
-def _spine(canvas: Canvas, i: int, p: Patient, z: float) -> None:
-    ys, e = float(p.spine_y(z)), canvas.edge
-    box = canvas.box(p.frame.to_scanner(np.array([z, ys + 16, 0.0])), (0.1, 48, 38))
-    if box is None:
-        return
-    _, y, x = canvas.patient_axes(box)
-    y, x = y[0] - np.float32(ys), x[0]
-    img = canvas.hu[i][box[1:]]
-    lung = canvas.lung[i][box[1:]]
-    phase = ((z + 302) % 24.0) / 24.0
+    """A slice through the column, `phase` of the way through a disc (below 0.2) and a vertebra."""
+    width, depth = half
     disc = phase < 0.2
-    # Muscle and ligament around the column keep the lung away from it.
-    around = soft(26 - np.sqrt(x * x + (y - 8) ** 2 * 0.85), e)
-    img += around * (p.muscle_hu - img)
-    lung *= 1 - around
-    width = float(np.interp(z, [-160, 0, 160], [15, 17, 22]))
-    depth = float(np.interp(z, [-160, 160], [10, 16]))
     if not disc:
         width *= 1 - 0.08 * float(np.sin((phase - 0.2) / 0.8 * np.pi))
-    d = (1 - np.sqrt((x / width) ** 2 + (y / depth) ** 2)) * 13
+    d = (1 - np.sqrt(np.square(x / width) + np.square(y / depth))) * 13
     if disc:
-        img += soft(d, e) * (85 - img)
+        _fill(img, d, edge, 85)
     else:
         plate = min(phase - 0.2, 1 - phase) * 24 < 1.6
-        inside = np.where((d < 2.2) | plate, np.float32(420), np.float32(175))
-        img += soft(d, e) * (inside - img)
-    yc = depth + 9
-    ring = np.sqrt(x * x + (y - yc) ** 2)
+        _fill(img, d, edge, 420, None if plate else (2.2, 175))
+    behind = y - np.float32(depth + 9)
+    ring = np.sqrt(x * x + behind * behind)
+    side = np.abs(x)
     if 0.25 < phase < 0.85:
-        img += soft(np.minimum(12.5 - ring, ring - 8), e) * (480 - img)
-        process = np.minimum(3.2 - np.abs(x), 16 - np.abs(y - yc - 24))
-        img += soft(process, e) * (400 - img)
+        _fill(img, np.minimum(12.5 - ring, ring - 8), edge, 480)
+        _fill(img, np.minimum(3.2 - side, 16 - np.abs(behind - 24)), edge, 400)
     if 0.3 < phase < 0.62:
-        wing = np.minimum(4.5 - np.abs(y - yc - (np.abs(x) - 12) * 0.35), 32 - np.abs(x))
-        img += soft(np.minimum(wing, np.abs(x) - 9), e) * (430 - img)
-    img += soft(8.3 - ring, e) * (np.where(ring < 5, np.float32(38), np.float32(12)) - img)
+        wing = np.minimum(4.5 - np.abs(behind - (side - 12) * np.float32(0.35)), 32 - side)
+        _fill(img, np.minimum(wing, side - 9), edge, 430)
+    _fill(img, 8.3 - ring, edge, 12, (3.3, 38))
 
 
-class _Belly:
-    """Liver, stomach, spleen and fat below the diaphragm."""
-
-    def __init__(self, p: Patient, y: Floats, x: Floats) -> None:
-        self.p, self.y, self.x = p, y, x
-        top = p.left_dome
-        self.spleen = (((x - 88) / 38) ** 2 + ((y - 42) / 44) ** 2, top + 54, 52.0)
-        self.stomach = (((x - 66) / 45) ** 2 + ((y + 16) / 62) ** 2, top + 46, 52.0)
-        self.air = y < -18 - 26 * p.gas
-        self.edge = 38 - np.clip(y + 20, 0, 60) * 0.55
-
-    def slice(self, z: float, under: Floats, d_in: Floats, tex: Floats) -> Floats:
-        """HU of a slice below the diaphragm."""
-        p, x, y = self.p, self.x, self.y
-        out = -100 + 8 * tex
-        q = self.spleen[0] + ((z - self.spleen[1]) / self.spleen[2]) ** 2
-        np.copyto(out, p.spleen_hu + 5 * tex, where=q < 1)
-        q = self.stomach[0] + ((z - self.stomach[1]) / self.stomach[2]) ** 2
-        inner = np.where(self.air, np.float32(-960), 18 + 12 * tex)
-        np.copyto(inner, np.float32(45), where=q > 0.84)
-        np.copyto(out, inner, where=q < 1)
-        liver = (x < self.edge - (z - p.right_dome) * 0.25) & (d_in > 3)
-        flesh = p.liver_hu + 5 * tex
-        flesh[np.abs(tex - 0.9) < 0.12] += 30 if p.contrast == "venous" else -8
-        np.copyto(out, flesh, where=liver)
-        ys = float(p.spine_y(z)) + 2
-        crus = (x - 3) ** 2 + ((y - ys) * 0.8) ** 2 < 33**2
-        np.copyto(out, -95 + 8 * tex, where=crus & (y < ys + 5))
-        np.copyto(out, np.float32(p.muscle_hu), where=(under < 3.0) | (d_in < 3))
-        return out
+def _fill(
+    img: Floats, d: Floats, edge: float, hu: float, core: tuple[float, float] | None = None
+) -> None:
+    """Paint what lies within a surface at depth 0, and deeper than `core[0]` mm `core[1]` HU."""
+    at = np.flatnonzero(d > -0.51 * edge)
+    d = d.ravel()[at]
+    value: Any = hu
+    if core is not None:
+        value = np.where(d > core[0], np.float32(core[1]), np.float32(hu))
+    blend(img.reshape(-1), at, soft(d, edge), value)
 
 
 def _armpits(canvas: Canvas, p: Patient) -> None:

@@ -7,6 +7,8 @@ centre. Every brush works on a local box.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,14 +48,46 @@ def soft(depth: Any, edge: float) -> Floats:
     """Weight in [0, 1] of a surface at depth 0 seen through a voxel of `edge` mm."""
     w: Floats = np.multiply(depth, np.float32(1.0 / edge), dtype=np.float32)
     w += np.float32(0.5)
-    np.maximum(w, 0, out=w)
-    np.minimum(w, 1, out=w)
+    np.clip(w, 0, 1, out=w)
     return w
+
+
+def blend(values: Floats, at: Any, weight: Floats, hu: Any) -> None:
+    """Blend `hu` by its weight into the listed places of a flat array."""
+    old = values[at]
+    change = hu - old
+    change *= weight
+    change += old
+    values[at] = change
+
+
+def _capsule_depth(offsets: Any, d: Any, n: Any, ra: Any, grow: Any) -> Floats:
+    """Depth in mm inside a capsule of a voxel at `offsets` (z, y, x) from its start.
+
+    `d` is the vector to its end, `n` its square, `ra` the first radius, `grow` what is added.
+    """
+    t: Floats = offsets[0] * d[0] + offsets[1] * d[1] + offsets[2] * d[2]
+    t /= n
+    np.clip(t, 0, 1, out=t)
+    dist = np.zeros_like(t)
+    off = np.empty_like(t)
+    for axis in range(3):
+        np.multiply(t, d[axis], out=off)
+        np.subtract(offsets[axis], off, out=off)
+        off *= off
+        dist += off
+    t *= grow
+    t += ra
+    t -= np.sqrt(dist, out=dist)
+    return t
 
 
 @dataclass
 class Canvas:
-    """Image in HU, lung share and depth under the inner chest wall in mm, all [I, P, L]."""
+    """Image in HU, lung share and depth under the inner chest wall in mm, all [I, P, L].
+
+    The depth is negative in the wall, and at most -16 where it is not known.
+    """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
@@ -78,11 +112,11 @@ class Canvas:
     def box(self, centre: Any, radius: Any) -> Box | None:
         """Index box around a scanner point, `radius` mm each side; None outside."""
         out = []
-        for c, r, n, s in zip(
-            centre, np.broadcast_to(radius, 3), self.shape, self.spacing, strict=True
-        ):
-            lo = max(0, int(np.floor((c - r) / s + (n - 1) / 2)))
-            hi = min(n, int(np.ceil((c + r) / s + (n - 1) / 2)) + 1)
+        centre = [float(c) for c in centre]
+        radii = [float(radius)] * 3 if np.ndim(radius) == 0 else [float(r) for r in radius]
+        for c, r, n, s in zip(centre, radii, self.shape, self.spacing, strict=True):
+            lo = max(0, math.floor((c - r) / s + (n - 1) / 2))
+            hi = min(n, math.ceil((c + r) / s + (n - 1) / 2) + 1)
             if lo >= hi:
                 return None
             out.append(slice(lo, hi))
@@ -133,21 +167,62 @@ class Canvas:
         z, y, x = self.scanner_axes(box)
         d = b - a
         n = np.float32(max(float(d @ d), 1e-6))
-        t = np.clip(((z - a[0]) * d[0] + (y - a[1]) * d[1] + (x - a[2]) * d[2]) / n, 0, 1)
-        dist = (z - a[0] - t * d[0]) ** 2
-        dist = dist + (y - a[1] - t * d[1]) ** 2 + (x - a[2] - t * d[2]) ** 2
-        return box, soft(np.float32(ra) + t * np.float32(rb - ra) - np.sqrt(dist), self.edge)
+        offsets = (z - a[0], y - a[1], x - a[2])
+        depth = _capsule_depth(offsets, d, n, np.float32(ra), np.float32(rb - ra))
+        return box, soft(depth, self.edge)
 
     def tube(self, points: Any, radii: Any, hu: Any, *, mask: NDArray[Any] | None = None) -> None:
         """Paint a chain of capsules along canonical points [n, 3]; radii in mm."""
         p = self.frame.to_scanner(np.asarray(points, float))
         r = np.broadcast_to(np.asarray(radii, float), len(p))
+        if len(p) > 4:
+            self._chain(p.astype(np.float32), r.astype(np.float32), hu, mask)
+            return
         for i in range(len(p) - 1):
             hit = self.segment(p[i], p[i + 1], float(r[i]), float(r[i + 1]))
             if hit is not None:
                 self.paint(*hit, hu)
                 if mask is not None:
                     mask[hit[0]] |= hit[1] > 0.5
+
+    def _chain(self, p: Floats, r: Floats, hu: float, mask: NDArray[Any] | None) -> None:
+        """`tube` for many short capsules, in scanner mm: all boxes of a batch are one array."""
+        shape, spacing = np.array(self.shape), np.array(self.spacing)
+        reach = np.maximum(r[:-1], r[1:])[:, None] + self.edge
+        low = (np.minimum(p[:-1], p[1:]) - reach) / spacing + (shape - 1) / 2
+        high = (np.maximum(p[:-1], p[1:]) + reach) / spacing + (shape - 1) / 2
+        size = np.minimum(np.ceil(high - low).astype(int).max(0) + 2, shape)
+        # A box that leaves the image is moved back into it: its own voxels decide the weight.
+        first = np.clip(np.floor(low).astype(int), 0, shape - size)
+        values, lung = self.hu.reshape(-1), self.lung.reshape(-1)
+        batch = max(1, 65536 // int(size.prod()))
+        for k in range(0, len(first), batch):
+            at, w = self._capsules(p[k : k + batch + 1], r[k : k + batch + 1], first[k:], size)
+            values[at] -= np.float32(hu)
+            np.multiply.at(values, at, 1 - w)
+            values[at] += np.float32(hu)
+            np.multiply.at(lung, at, 1 - w)
+            if mask is not None:
+                mask.reshape(-1)[at[w > 0.5]] = True
+
+    def _capsules(self, p: Floats, r: Floats, first: Any, size: Any) -> tuple[Any, Floats]:
+        """Flat index and weight of the voxels of a chain; those of two capsules come twice."""
+        a, d = p[:-1], np.diff(p, axis=0)
+        index, offsets = [], []
+        for k in range(3):
+            along = [1, 1, 1, 1]
+            along[0], along[k + 1] = len(a), int(size[k])
+            i = first[: len(a), k, None] + np.arange(size[k])
+            index.append((i * math.prod(self.shape[k + 1 :])).reshape(along))
+            offsets.append((self.axes[k][i] - a[:, k, None]).reshape(along))
+        column = (slice(None), None, None, None)
+        n = np.maximum((d * d).sum(1), np.float32(1e-6))
+        depth = _capsule_depth(
+            offsets, [v[column] for v in d.T], n[column], r[:-1][column], np.diff(r)[column]
+        )
+        w = soft(depth, self.edge).reshape(-1)
+        used = np.flatnonzero(w)
+        return (index[0] + index[1] + index[2]).reshape(-1)[used], w[used]
 
     def stamps(self, points: Any, radii: Any, out: Floats) -> NDArray[np.int64]:
         """Max many small balls (scanner points [n, 3], radii [n] mm) into a weight volume.
@@ -169,20 +244,25 @@ class Canvas:
             reach = s * 0.75 + self.edge * 0.6
             k = [int(np.ceil(reach / v - 0.3)) for v in spacing]
             room = (centre >= k) & (centre < np.asarray(self.shape) - k)
-            sel = (size == s) & room.all(1)
+            mine = np.flatnonzero((size == s) & room.all(1))
             grid = np.stack(np.meshgrid(*[np.arange(-m, m + 1) for m in k], indexing="ij"), -1)
             grid = grid.reshape(-1, 3).astype(np.int32)
             keep = np.linalg.norm(np.maximum(np.abs(grid) - 0.5, 0) * spacing, axis=1) <= reach
             grid = grid[keep]
             step = grid * spacing
-            d2 = ((p[sel, 0, None] + step[:, 0]) * self.z_squeeze) ** 2
-            d2 += (p[sel, 1, None] + step[:, 1]) ** 2
-            d2 += (p[sel, 2, None] + step[:, 2]) ** 2
-            w = soft(r[sel, None] - np.sqrt(d2), self.edge * 1.2)
-            use = w > 0.02
-            index = (centre[sel] @ strides)[:, None] + (grid @ strides)[None]
-            np.maximum.at(flat, index[use], w[use])
-            touched.append(index[use].astype(np.int64))
+            # As many points at a time as stay in cache.
+            for sel in np.split(mine, range(0, len(mine), max(1, 16384 // len(grid)))[1:]):
+                d2 = np.square((p[sel, 0, None] + step[:, 0]) * self.z_squeeze)
+                for axis in (1, 2):
+                    d = p[sel, axis, None] + step[:, axis]
+                    d *= d
+                    d2 += d
+                w = soft(r[sel, None] - np.sqrt(d2, out=d2), self.edge * 1.2).reshape(-1)
+                use = np.flatnonzero(w > 0.02)
+                index = ((centre[sel] @ strides)[:, None] + (grid @ strides)[None]).reshape(-1)
+                index = index[use].astype(np.int64)
+                np.maximum.at(flat, index, w[use])
+                touched.append(index)
         return np.concatenate(touched)
 
     def noise(self, rng: np.random.Generator, pitch: float, box: Box) -> Floats:
@@ -190,14 +270,35 @@ class Canvas:
 
         The lattice is fixed in millimetres, so every resolution sees the same field.
         """
+        lattice = Lattice(self, rng, pitch, box)
+        return lattice.slices(slice(None))
+
+
+class Lattice:
+    """`Canvas.noise`, a few slices at a time where all at once would not stay in cache."""
+
+    BLOCK = 16
+
+    def __init__(self, canvas: Canvas, rng: np.random.Generator, pitch: float, box: Box) -> None:
         m = int(np.ceil(360 / pitch)) + 4
         values = rng.standard_normal((m, m, m), dtype=np.float32)
         # Cubic B-spline weights as three matrix products: smooth, and fast in BLAS.
-        a, b, c = (_spline(self.axes[k][box[k]], pitch, m) for k in range(3))
-        t = (a @ values.reshape(m, m * m)).reshape(len(a), m, m)
-        t = np.matmul(b, t)
-        out: Floats = (t.reshape(-1, m) @ c.T).reshape(len(a), len(b), len(c))
+        a, b, c = (_spline(canvas.axes[k][box[k]], pitch, m) for k in range(3))
+        slices = (a @ values.reshape(m, m * m)).reshape(len(a), m, m)
+        self.rows: Floats = np.matmul(b, slices)
+        self.columns = c.T
+
+    def slices(self, which: slice) -> Floats:
+        """The noise of these slices [I, P, L] of the box."""
+        rows = self.rows[which]
+        n, h, m = rows.shape
+        # One product for all of them: BLAS spreads each over its threads, and waits for them.
+        out: Floats = (rows.reshape(-1, m) @ self.columns).reshape(n, h, -1)
         return out
+
+    def __iter__(self) -> Iterator[Floats]:
+        for start in range(0, len(self.rows), self.BLOCK):
+            yield from self.slices(slice(start, start + self.BLOCK))
 
 
 def _spline(at: Floats, pitch: float, m: int) -> Floats:

@@ -28,6 +28,16 @@ def _lungs(canvas: Canvas, p: Patient, side: str | None = None) -> Box:
     return box
 
 
+def _box_around(canvas: Canvas, touched: list[NDArray[Any]]) -> Box:
+    """Box of the voxels with these flat indices."""
+    flat = np.concatenate([*touched, np.zeros(0, np.int64)])
+    if not len(flat):
+        return slice(0), slice(0), slice(0)
+    at = np.unravel_index(flat, canvas.shape)
+    low, high = ([int(f(a)) for a in at] for f in (np.min, np.max))
+    return slice(low[0], high[0] + 1), slice(low[1], high[1] + 1), slice(low[2], high[2] + 1)
+
+
 def _apply(canvas: Canvas, box: Box, weight: Floats, hu: Any, *, solid: bool = False) -> Mask:
     """Paint only where there is lung; returns the whole-volume mask of what was painted."""
     w = weight * canvas.lung[box]
@@ -215,12 +225,14 @@ def fibrosis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
         at.append(start + s * d + rng.normal(0, 2.5, 3) * np.sin(s / 9))
         rad.append(np.interp(s[:, 0], [0, length], [rng.uniform(1.4, 2.4), 0.7]))
     where = p.frame.to_scanner(np.concatenate(at))
-    canvas.stamps(where, np.concatenate(rad), w)
+    touched = [canvas.stamps(where, np.concatenate(rad), w)]
     hit = _blob(canvas, rng, p.frame.to_scanner(anchor), (9, 11, 13), 0.35, 6)
     if hit is not None:
         np.maximum(w[hit[0]], soft(hit[1], 2.0), out=w[hit[0]])
-    whole = (slice(None),) * 3
-    return _apply(canvas, whole, w, 30)
+        corners = [[s.start for s in hit[0]], [s.stop - 1 for s in hit[0]]]
+        touched.append(np.asarray(np.ravel_multi_index(np.transpose(corners), canvas.shape)))
+    box = _box_around(canvas, touched)
+    return _apply(canvas, box, w[box], 30)
 
 
 def effusion(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
@@ -279,6 +291,7 @@ def bronchiectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     hilum = pts[np.sign(pts[:, 2]) == side][0]
     wall = np.zeros(canvas.shape, np.float32)
     air = np.zeros(canvas.shape, np.float32)
+    touched = []
     for _ in range(7):
         end = p.spot(rng, index, 8)
         s = np.linspace(0.4, 1, 36)[:, None]
@@ -289,10 +302,9 @@ def bronchiectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
             continue
         r = float(rng.uniform(3.2, 4.8)) * (1 + 0.12 * np.sin(np.arange(len(line))))
         at = p.frame.to_scanner(line)
-        canvas.stamps(at, r + 1.9, wall)
+        touched.append(canvas.stamps(at, r + 1.9, wall))
         canvas.stamps(at, r, air)
-    whole = (slice(None),) * 3
-    mask = _apply(canvas, whole, wall, 0)
-    w = air * canvas.lung
-    canvas.hu += w * (-985 - canvas.hu)
+    box = _box_around(canvas, touched)
+    mask = _apply(canvas, box, wall[box], 0)
+    _apply(canvas, box, air[box], -985)
     return mask

@@ -132,42 +132,55 @@ class Heart:
 
         The smooth envelope of the chambers is filled with fat, so that their grooves hold it.
         """
-        p, e = self.p, canvas.edge
         box = self.box(canvas)
+        heart = np.zeros(tuple(s.stop - s.start for s in box), bool)
+        fluid = np.zeros(heart.shape, bool)
+        # A few slices at a time, so that the working arrays stay in cache.
+        for k in range(0, len(heart), 4):
+            some = slice(box[0].start + k, min(box[0].start + k + 4, box[0].stop))
+            self._paint_slices(canvas, (some, *box[1:]), heart[k : k + 4], fluid[k : k + 4])
+        return box, heart, fluid
+
+    def _paint_slices(
+        self, canvas: Canvas, box: Box, mask: NDArray[np.bool_], fluid: NDArray[np.bool_]
+    ) -> None:
+        p, e = self.p, canvas.edge
         z, y, x = canvas.patient_axes(box)
-        parts = p.heart_parts(z, y, x, self.scale)
-        out = envelope(parts, 16.0 * self.scale) - np.float32(p.epicardial)
-        c = p.heart_centre(self.scale)
-        low = np.clip((z - float(c[0])) / 40 + (y - float(c[1])) / 60, -1, 1)
         room = soft(canvas.wall[box] - 2, e)
         room *= soft((p.dome(y, x).astype(np.float32) + 1 - z) * np.float32(0.75), e)
+        if not room.any():
+            return
         spine = x * x + (y - p.spine_y(z).astype(np.float32)) ** 2
         room *= soft((spine - 20**2) * np.float32(0.025), e)
+        parts = p.heart_parts(z, y, x, self.scale)
+        out = envelope(parts, 16.0 * self.scale)
+        out -= np.float32(p.epicardial)
+        c = p.heart_centre(self.scale)
+        low = np.clip((z - float(c[0])) / 40 + (y - float(c[1])) / 60, -1, 1)
         # From outside in: cardiophrenic fat, fluid, epicardial fat, muscle, blood.
         pad = np.clip(low * 2.2 - (y - float(c[1])) / 30, 0, 2.5) * 2.2
         sac = out - np.float32(self.fluid_mm) * (1 + 0.3 * low) if self.fluid_mm else out
         canvas.paint(box, soft(pad - sac, e) * room, -92)
-        fluid = np.zeros(out.shape, bool)
         if self.fluid_mm:
             canvas.paint(box, soft(1.5 - sac, e) * room, 25)
             w = soft(-sac, e) * room
             canvas.paint(box, w, 8)
-            fluid = (w > 0.5) & (out > 0)
+            np.logical_and(w > 0.5, out > 0, out=fluid)
         canvas.paint(box, soft(-out, e) * room, -88)
         lv, rv, ra, la = parts
-        body = np.minimum(np.minimum(lv, rv), np.minimum(ra, la))
-        heart = soft(-body, e) * room
-        canvas.paint(box, heart, p.myocardium)
+        heart = soft(-np.minimum(np.minimum(lv, rv), np.minimum(ra, la)), e)
+        heart *= room
+        np.greater(heart, 0.5, out=mask)
         left, right = p.blood_hu, p.right_blood_hu
-        septum = np.minimum(lv, la)
+        septum = 3 - np.minimum(lv, la)
         for d, hu in (
-            (np.maximum(rv + 3.5, 3 - septum), right),
-            (np.maximum(ra + 3.0, 3 - septum), right),
+            (None, p.myocardium),
+            (np.maximum(rv + 3.5, septum), right),
+            (np.maximum(ra + 3.0, septum), right),
             (np.maximum(la + 3.0, 3 - lv), left),
             (lv + 10.5 * self.scale**0.3, left),
         ):
-            canvas.paint(box, soft(-d, e) * heart, hu)
-        return box, heart > 0.5, fluid
+            canvas.paint(box, heart if d is None else soft(-d, e) * heart, hu)
 
     def coronaries(self) -> list[NDArray[np.float64]]:
         """Courses on the surface, canonical points: LAD, circumflex, right."""

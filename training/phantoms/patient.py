@@ -181,12 +181,19 @@ class Patient:
                 y - float(c[1] + cy * s),
                 x - float(c[2] + cx * s),
             )
-            t = pz * float(a[0]) + py * float(a[1]) + px * float(a[2])
-            r2 = pz * pz + py * py + px * px - t * t
-            q = np.sqrt(
-                t * t * (1 / (along * s) ** 2) + np.maximum(r2, 0) * (1 / (across * s) ** 2)
-            )
-            out.append((q - 1) * float(across * s))
+            # In place, and z joins last: only the sums with it are as large as all three.
+            t2 = pz * float(a[0]) + (py * float(a[1]) + px * float(a[2]))
+            t2 *= t2
+            q = pz * pz + (py * py + px * px)
+            q -= t2
+            q = np.maximum(q, 0)
+            q *= 1 / (across * s) ** 2
+            t2 *= 1 / (along * s) ** 2
+            q += t2
+            q = np.sqrt(q)
+            q -= 1
+            q *= float(across * s)
+            out.append(q)
         return tuple(out)
 
     def heart_distance(self, z: Any, y: Any, x: Any, scale: float) -> Any:
@@ -255,7 +262,10 @@ def envelope(parts: tuple[Any, ...], k: float) -> Any:
     out = parts[0]
     for d in parts[1:]:
         h = np.maximum(k - np.abs(out - d), 0)
-        out = np.minimum(out, d) - h * h * (0.25 / k)
+        h *= h
+        h *= 0.25 / k
+        out = np.minimum(out, d)
+        out -= h
     return out
 
 

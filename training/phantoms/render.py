@@ -66,10 +66,7 @@ def render(
     draw("Arterial wall calcification", findings_chest.aortic_plaques)
     draw("Coronary artery wall calcification", partial(findings_chest.coronary_plaques, heart))
     draw("Medical material", findings_chest.device)
-    add_noise(canvas, p, resolution)
-    np.rint(canvas.hu, out=canvas.hu)
-    np.clip(canvas.hu, -1024, 3071, out=canvas.hu)
-    return canvas.hu.astype(np.int16), masks
+    return with_noise(canvas, p, resolution), masks
 
 
 @dataclass
@@ -86,8 +83,8 @@ class _Drawer:
             self.masks[name] = paint(self.canvas, self.patient, self.present[name])
 
 
-def add_noise(canvas: Canvas, p: Patient, resolution: str) -> None:
-    """Scanner noise: independent from slice to slice, smoothed in the plane by a soft kernel.
+def with_noise(canvas: Canvas, p: Patient, resolution: str) -> NDArray[np.int16]:
+    """HU with scanner noise: independent from slice to slice, smoothed in the plane.
 
     Slices are random cut-outs, mirrored or negated, of a pool of noise images.
     """
@@ -98,17 +95,30 @@ def add_noise(canvas: Canvas, p: Patient, resolution: str) -> None:
         # Measured: 1 / what is left of such noise after resampling to the model's grid.
         blur, gain = (1, 1.59) if p.sharp else (3, 1.49)
     pool: Floats = rng.standard_normal((depth // 4, height + 48, width + 48), dtype=np.float32)
-    for _ in range(blur):
-        for axis in (1, 2):
-            a = np.moveaxis(pool, axis, -1)
-            a[..., 1:-1] = 0.25 * (a[..., :-2] + a[..., 2:]) + 0.5 * a[..., 1:-1]
+    for image in pool:
+        for _ in range(blur):
+            _smooth(image)
+            _smooth(image.T)
     pool *= p.noise * gain / float(pool[:4, 4:-4, 4:-4].std())
-    for i in range(depth):
+    out = np.empty(canvas.shape, np.int16)
+    for i, image in enumerate(canvas.hu):
         k, u, v = rng.integers((len(pool), 49, 49))
         cut = pool[k, u : u + height, v : v + width]
         if rng.random() < 0.5:
             cut = cut[:, ::-1]
         if rng.random() < 0.5:
-            canvas.hu[i] += cut
+            image += cut
         else:
-            canvas.hu[i] -= cut
+            image -= cut
+        np.rint(image, out=image)
+        np.clip(image, -1024, 3071, out=image)
+        out[i] = image
+    return out
+
+
+def _smooth(a: Floats) -> None:
+    """Blur an image along its rows, in place, with the weights 1/4, 1/2, 1/4."""
+    sides = a[:-2] + a[2:]
+    sides *= np.float32(0.25)
+    a[1:-1] *= np.float32(0.5)
+    a[1:-1] += sides
