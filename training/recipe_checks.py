@@ -18,7 +18,7 @@ from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import check_prompt
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.encoders import PRESETS
-from napari_ct_assistant.training.recipe import Recipe
+from napari_ct_assistant.training.recipe import PhantomData, Recipe
 
 CHAT = "chat"  # as a prompt: the language model's own chat template
 
@@ -65,6 +65,11 @@ def _check_choices(recipe: Recipe) -> None:
     if recipe.train_encoder and recipe.stage not in ("align", "instruct"):
         raise WrongValueError(
             ("train_encoder",), f"stage {recipe.stage} has no such choice, only align and instruct"
+        )
+    masked = isinstance(recipe.data, PhantomData) or recipe.data.masks is not None
+    if recipe.stage in ("ground", "maps") and not masked:
+        raise WrongValueError(
+            ("data",), f"stage {recipe.stage} learns from masks; add data.masks (docs/datasets.md)"
         )
     if recipe.perceiver.kind not in PERCEIVERS:
         raise WrongValueError(

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.training.datasets.mask_files import mask_stamp, write_labels
+from napari_ct_assistant.training.datasets.mask_labels import label_patches
 from napari_ct_assistant.training.datasets.record import ScanRecord, Stored
 from napari_ct_assistant.training.volume_files import HU_RANGE, voxel_digest, write_volume
 from napari_ct_assistant.volume import (
@@ -46,6 +48,13 @@ class Box:
         what = (record.dataset, record.name, record.stored, self.size, self.preparation, spacing)
         return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
+    def labels_key(self, record: ScanRecord) -> str:
+        """Return 32 hex digits: the patch labels of this scan by these masks' concepts."""
+        masks = record.masks
+        told = (masks.kind, masks.parts, masks.grid, masks.missing) if masks else ()
+        what = ("labels 1", self.key(record), self.patch, told)
+        return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
+
 
 def read_scan(image: Path, stored: Stored) -> CTVolume:
     """Read a scan in HU; the values of an array from 0 to 1 become -1000 to 1000.
@@ -62,43 +71,78 @@ def read_scan(image: Path, stored: Stored) -> CTVolume:
     return open_ct(image)
 
 
-def place(volume: CTVolume, box: Box, *, unit: bool = False) -> NDArray[np.int16]:
-    """Bring a scan into the box: int16 [D, H, W], HU or, for "minmax", 0-1 as -1000 to 1000."""
+def place(volume: CTVolume, box: Box, *, unit: bool = False) -> tuple[NDArray[np.int16], ModelGrid]:
+    """Bring a scan into the box: int16 [D, H, W], HU or, for "minmax", 0-1 as -1000 to 1000.
+
+    The grid says where the box lies in the patient.
+    """
     size, patch = box.size, box.patch
     if unit:
         # M3D's script scaled and cropped it already; only the size may differ.
         grid = ModelGrid.stretched(volume, shape=size, patch=patch)
         values = prepare(volume, grid, hu_range=HU_RANGE, out_range=HU_RANGE)
     elif box.preparation == "minmax":
-        values, _ = prepare_minmax(volume, shape=size, patch=patch)
+        values, grid = prepare_minmax(volume, shape=size, patch=patch)
         low, high = HU_RANGE
         values = values * np.float32(high - low) + np.float32(low)
     else:
         grid = ModelGrid.centred(volume, shape=size, spacing=box.spacing, patch=patch)
         values = prepare(volume, grid, hu_range=HU_RANGE, out_range=HU_RANGE)
-    return np.rint(values).astype(np.int16)
+    return np.rint(values).astype(np.int16), grid
 
 
-def prepare_record(record: ScanRecord, box: Box, file: Path) -> dict[str, Any]:
-    """Prepare one scan and return its row of the manifest."""
+@dataclass(frozen=True)
+class Wanted:
+    """What of a scan is to be prepared: the files to write, None for what stands already."""
+
+    volume: Path | None = None
+    labels: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The manifests' rows of what was prepared."""
+
+    volume: dict[str, Any] | None = None
+    labels: dict[str, Any] | None = None
+
+
+def prepare_record(record: ScanRecord, box: Box, wanted: Wanted) -> Prepared:
+    """Prepare one scan, its patch labels, or both, and return their rows of the manifests."""
     start = time.monotonic()
+    masks = record.masks if wanted.labels is not None else None
+    if masks is not None and not masks.path.exists():
+        # Before the scan is read: of a large data set few scans may have masks.
+        raise CTReadError(masks.path, "no such mask; check data.masks, or leave the scan out")
+    stamp = mask_stamp(masks) if masks is not None else ""
     volume = read_scan(record.image, record.stored)
-    hu = place(volume, box, unit=record.stored.values == "unit")
-    write_volume(file, hu)
-    return {
-        "scan": voxel_digest(volume.hu),
-        "content": voxel_digest(hu),
-        "bytes": file.stat().st_size,
-        "source": list(source_stamp(record.image)),
-        "seconds": round(time.monotonic() - start, 3),
-        "warnings": list(volume.warnings),
-    }
+    hu, grid = place(volume, box, unit=record.stored.values == "unit")
+    row = labels_row = None
+    if masks is not None and wanted.labels is not None:
+        labels = label_patches(masks, volume, grid, record.image)
+        write_labels(wanted.labels, labels)
+        labels_row = {
+            "stamp": stamp,
+            "bytes": wanted.labels.stat().st_size,
+            "patches": labels.sum(axis=(1, 2, 3), dtype=int).tolist(),
+        }
+    if wanted.volume is not None:
+        write_volume(wanted.volume, hu)
+        row = {
+            "scan": voxel_digest(volume.hu),
+            "content": voxel_digest(hu),
+            "bytes": wanted.volume.stat().st_size,
+            "source": list(source_stamp(record.image)),
+            "seconds": round(time.monotonic() - start, 3),
+            "warnings": list(volume.warnings),
+        }
+    return Prepared(row, labels_row)
 
 
-def attempt(record: ScanRecord, box: Box, file: Path) -> dict[str, Any] | CTReadError:
+def attempt(record: ScanRecord, box: Box, wanted: Wanted) -> Prepared | CTReadError:
     """Prepare one scan; a scan that cannot be read is the answer, not an exception."""
     try:
-        return prepare_record(record, box, file)
+        return prepare_record(record, box, wanted)
     except CTReadError as error:
         return error
 
@@ -152,4 +196,4 @@ def _read_raw(image: Path, stored: Stored) -> CTVolume:
     x, y, z = stored.spacing
     affine = np.zeros((4, 4))
     affine[2, 0], affine[1, 1], affine[0, 2], affine[3, 3] = -z, -y, -x, 1
-    return CTVolume(hu, affine)
+    return CTVolume(hu, affine, orientation="LPS")

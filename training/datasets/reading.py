@@ -11,6 +11,7 @@ from napari_ct_assistant.training.datasets.bimcv_r import read_bimcv_r
 from napari_ct_assistant.training.datasets.ct_rate import read_ct_rate
 from napari_ct_assistant.training.datasets.files import Skips
 from napari_ct_assistant.training.datasets.m3d import read_m3d_cap, read_m3d_vqa
+from napari_ct_assistant.training.datasets.masks import with_masks
 from napari_ct_assistant.training.datasets.preparing import Box
 from napari_ct_assistant.training.datasets.record import ScanRecord
 from napari_ct_assistant.training.datasets.specs import (
@@ -47,6 +48,8 @@ def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanR
         return records, skips
     skips = skips or Skips(data.unreadable)
     records = _read(data, skips)
+    if data.masks is not None:
+        records = with_masks(records, data.masks, skips)
     if not records:
         first = next((f"; the first: {n}: {r}" for n, r in skips.found.items()), "")
         raise RecipeError(f"data.kind {data.kind}: no scan could be read{first}")

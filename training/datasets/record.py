@@ -72,6 +72,22 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class ScanMasks:
+    """Where the masks of one scan lie and what of them is which concept.
+
+    path: a NIfTI file, or a folder of one file a structure; parts: for each concept, in order,
+    the labels, file names or (kind "channels") channels that make it, and its least share of
+    a patch; grid, missing: as in the recipe.
+    """
+
+    path: Path
+    kind: Literal["labels", "files", "channels"] = "labels"
+    parts: tuple[tuple[str, tuple[int | str, ...], float], ...] = ()
+    grid: Literal["own", "scan"] = "own"
+    missing: Literal["error", "empty"] = "error"
+
+
+@dataclass(frozen=True)
 class ScanRecord:
     """One scan.
 
@@ -93,6 +109,8 @@ class ScanRecord:
         What can be asked.
     stored
         How voxels become HU.
+    masks
+        What lies where in it, for stage `ground`.
     """
 
     dataset: str
@@ -104,6 +122,7 @@ class ScanRecord:
     labels: Mapping[str, int] = field(default_factory=dict)
     questions: Sequence[Question] = ()
     stored: Stored = Stored()
+    masks: ScanMasks | None = None
 
 
 def patient_hash(dataset: str, patient: str) -> str:

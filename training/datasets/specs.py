@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from napari_ct_assistant.training.datasets.mask_specs import MaskData
+
 Split = Literal["train", "validation", "test", "all"]
 
 
@@ -20,7 +22,8 @@ class _Scans(_Strict):
     store: where prepared volumes go; unreadable: what a sample that cannot be read is;
     preparation: "spacing" resamples and crops centrally (E3D-GPT), "minmax" scales by the
     volume's own range and stretches it (M3D, ViT3D-LLaMA3); spacing: mm (D, H, W);
-    questions: JSONL files that `ct-assistant instructions` wrote; limit: only the first so many.
+    questions: JSONL files that `ct-assistant instructions` wrote; limit: only the first so many;
+    masks: what stage `ground` learns from.
     """
 
     store: Path = Path("volumes")
@@ -30,13 +33,15 @@ class _Scans(_Strict):
     spacing: tuple[float, float, float] = (3.0, 1.5, 1.5)
     questions: tuple[Path, ...] = ()
     limit: int | None = Field(None, ge=1)
+    masks: MaskData | None = None
 
 
 class TableData(_Scans):
     """A CSV with the columns `image` and `report`; paths are relative to the CSV.
 
-    Optional columns: `patient`, `split`, and any of the 18 findings (0 or 1). Where there is
-    no `split` column, `held_out` of the patients are test. reports: false reads images alone.
+    Optional columns: `patient`, `split`, any of the 18 findings (0 or 1), and `masks` (a file or
+    folder; needed where `masks` names no folder). Where there is no `split` column, `held_out`
+    of the patients are test. reports: false reads images alone.
     """
 
     kind: Literal["table"]
@@ -78,6 +83,7 @@ class M3dCapData(_Scans):
     kind: Literal["m3d_cap"]
     root: Path
     preparation: Literal["minmax"] = "minmax"
+    masks: None = None
     vqa: Path | None = None
 
 
@@ -88,6 +94,7 @@ class M3dVqaData(_Scans):
     root: Path
     table: Path
     preparation: Literal["minmax"] = "minmax"
+    masks: None = None
 
 
 OneDataset = Annotated[
@@ -109,7 +116,16 @@ class SeveralData(_Strict):
         if len(ways) > 1:
             shown = ", ".join(f"{way} {spacing}" for way, spacing in sorted(ways))
             raise ValueError(f"the parts are prepared differently: {shown}")
+        taught = {tuple(part.masks.concepts) if part.masks else () for part in self.parts}
+        if len(taught) > 1:
+            shown = " and ".join(", ".join(names) or "none" for names in sorted(taught))
+            raise ValueError(f"the parts' masks are of different concepts: {shown}")
         return self
+
+    @property
+    def masks(self) -> MaskData | None:
+        """The masks of the first part, whose concepts all parts have."""
+        return self.parts[0].masks
 
     @property
     def preparation(self) -> Literal["spacing", "minmax"]:

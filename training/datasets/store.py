@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 from multiprocessing import get_context
@@ -12,11 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.conversation import Turn
 from napari_ct_assistant.training.datasets.files import Skips
 from napari_ct_assistant.training.datasets.manifest import Manifest
-from napari_ct_assistant.training.datasets.preparing import Box, attempt, source_stamp
+from napari_ct_assistant.training.datasets.mask_files import mask_stamp, read_labels
+from napari_ct_assistant.training.datasets.preparing import (
+    Box,
+    Prepared,
+    Wanted,
+    attempt,
+    source_stamp,
+)
 from napari_ct_assistant.training.datasets.record import ScanRecord
 from napari_ct_assistant.training.datasets.turns import record_turns
 from napari_ct_assistant.training.recipe import Conversation, RecipeError
@@ -31,9 +41,10 @@ class DatasetStore(VolumeStore):
     Parameters
     ----------
     folder : Path
-        Where prepared volumes and their manifest go. Several recipes may share it: a volume
-        is known by its scan and box.
+        Where prepared volumes, patch labels and their manifests go. Several recipes may share
+        it: a volume is known by its scan and box, labels by their concepts too.
     records : sequence of ScanRecord
+        All with masks of the same concepts, or all without.
     box : Box
     skips : Skips, optional
         What becomes of scans that cannot be read; by default the first is an error.
@@ -47,7 +58,13 @@ class DatasetStore(VolumeStore):
         self.box = box
         self.skips = skips or Skips()
         self.manifest = Manifest(folder)
+        self.label_manifest = Manifest(folder, "labels")
         self._keys = [box.key(record) for record in self.records]
+        taught = {_taught(record) for record in self.records}
+        if len(taught) > 1:
+            shown = " and ".join(", ".join(names) or "none" for names in sorted(taught))
+            raise RecipeError(f"data.masks: scans with masks of different concepts: {shown}")
+        self._taught = taught.pop() if taught else ()
         names = {}
         for record, key in zip(self.records, self._keys, strict=True):
             if key in names:
@@ -64,7 +81,38 @@ class DatasetStore(VolumeStore):
 
     def volume_file(self, index: int) -> Path:
         """Return where a prepared scan lies."""
-        return self.manifest.volume_file(self._keys[index])
+        return self.manifest.path(self._keys[index])
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """The 18 findings, then what else the masks show."""
+        others = [name for name in self._taught if name not in FINDINGS]
+        return (*FINDING_CONCEPTS, *(Concept(name) for name in others))
+
+    @property
+    def annotated(self) -> NDArray[np.bool_]:
+        """For which concepts there are masks: a finding without is unknown, not absent."""
+        return np.array([concept.name in self._taught for concept in self.concepts])
+
+    def patch_labels(self, index: int) -> NDArray[np.uint8]:
+        """Return uint8 [concepts, d, h, w]: what lies in which patch; zeros where not annotated.
+
+        Raises
+        ------
+        ValueError
+            If the recipe names no masks.
+        """
+        record = self.records[index]
+        if not self._taught:
+            raise ValueError(
+                f"{record.dataset} {record.name}: no masks; add data.masks with concepts to the "
+                "recipe (docs/datasets.md)"
+            )
+        stored = read_labels(self._labels_file(index))
+        names = [concept.name for concept in self.concepts]
+        labels = np.zeros((len(names), *stored.shape[1:]), np.uint8)
+        labels[[names.index(name) for name in self._taught]] = stored
+        return labels
 
     def scan_digests(self) -> list[str]:
         """Return the digest of each prepared scan's voxels as they were before preparation."""
@@ -86,22 +134,29 @@ class DatasetStore(VolumeStore):
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.manifest.reload()
-        missing = [i for i, key in enumerate(self._keys) if not self.manifest.stands(key)]
-        done, lost = len(self) - len(missing), []
+        self.label_manifest.reload()
+        wanted = {i: w for i in range(len(self)) if (w := self._wanted(i)) != Wanted()}
+        done, lost = len(self) - len(wanted), []
         if done:
             yield done
-        for index, row in self._prepare(missing, workers or os.cpu_count() or 1):
-            if isinstance(row, CTReadError):
+        for index, made in self._prepare(wanted, workers or os.cpu_count() or 1):
+            if isinstance(made, CTReadError):
                 if self.skips.unreadable == "error":
-                    raise row
+                    raise made
                 record = self.records[index]
-                self.skips.add(f"{record.dataset} {record.name}", row.problem)
+                of_mask = record.masks and made.path.is_relative_to(record.masks.path)
+                reason = str(made) if of_mask else made.problem
+                self.skips.add(f"{record.dataset} {record.name}", reason)
                 lost.append(index)
                 continue
-            self.manifest.add(self._keys[index], row)
+            if made.volume is not None:
+                self.manifest.add(self._keys[index], made.volume)
+            if made.labels is not None:
+                self.label_manifest.add(self.box.labels_key(self.records[index]), made.labels)
             done += 1
             yield done
         self._leave_out(lost)
+        self._refuse_unseen()
 
     def verify(self) -> Iterator[tuple[int, str]]:
         """Read every prepared volume again; yields (index, what is wrong, "" if nothing is).
@@ -134,31 +189,60 @@ class DatasetStore(VolumeStore):
         return [name.lower() for name, value in labels.items() if value]
 
     def _prepare(
-        self, indices: Sequence[int], workers: int
-    ) -> Iterator[tuple[int, dict[str, Any] | CTReadError]]:
-        for index in indices:
-            self.volume_file(index).parent.mkdir(parents=True, exist_ok=True)
+        self, wanted: Mapping[int, Wanted], workers: int
+    ) -> Iterator[tuple[int, Prepared | CTReadError]]:
+        for files in wanted.values():
+            for file in filter(None, (files.volume, files.labels)):
+                file.parent.mkdir(parents=True, exist_ok=True)
         # A process takes a second to start: not for a handful of scans.
-        if min(workers, len(indices) // 2) < 2:
-            for index in indices:
-                yield index, attempt(self.records[index], self.box, self.volume_file(index))
+        if min(workers, len(wanted) // 2) < 2:
+            for index, files in wanted.items():
+                yield index, attempt(self.records[index], self.box, files)
             return
-        waiting = iter(indices)
+        waiting = iter(wanted.items())
         # Spawned, not forked: the parent may hold torch's threads.
-        pool = ProcessPoolExecutor(min(workers, len(indices)), mp_context=get_context("spawn"))
+        pool = ProcessPoolExecutor(min(workers, len(wanted)), mp_context=get_context("spawn"))
         try:
             running: dict[Future[Any], int] = {}
             while True:
                 # A short queue: an error at one scan must not wait for a million others.
-                for index in islice(waiting, 2 * workers - len(running)):
-                    file = self.volume_file(index)
-                    running[pool.submit(attempt, self.records[index], self.box, file)] = index
+                for index, files in islice(waiting, 2 * workers - len(running)):
+                    running[pool.submit(attempt, self.records[index], self.box, files)] = index
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _labels_file(self, index: int) -> Path:
+        return self.label_manifest.path(self.box.labels_key(self.records[index]))
+
+    def _wanted(self, index: int) -> Wanted:
+        """Tell what of a scan is missing, or was made of masks that have changed since."""
+        volume = None if self.manifest.stands(self._keys[index]) else self.volume_file(index)
+        masks = self.records[index].masks
+        if masks is None:
+            return Wanted(volume)
+        key = self.box.labels_key(self.records[index])
+        stamp = mask_stamp(masks)
+        stands = self.label_manifest.stands(key) and (
+            # Masks may be deleted once they are prepared, like scans.
+            not stamp or stamp == self.label_manifest.rows[key]["stamp"]
+        )
+        return Wanted(volume, None if stands else self._labels_file(index))
+
+    def _refuse_unseen(self) -> None:
+        """Refuse a concept that no scan shows: a wrong label would be learned as never there."""
+        rows = self.label_manifest.rows
+        counts = [rows[self.box.labels_key(r)]["patches"] for r in self.records if r.masks]
+        shown = np.sum(counts, axis=0) if counts else np.ones(0)
+        for name, patches in zip(self._taught, shown, strict=True):
+            if not patches:
+                raise RecipeError(
+                    f"data.masks.concepts: {name}: in none of {len(self)} scan(s); check its "
+                    "label, file or category, or leave it out"
+                )
 
     def _leave_out(self, lost: Sequence[int]) -> None:
         """Drop scans that cannot be read, and list all that were skipped."""
@@ -177,10 +261,15 @@ class DatasetStore(VolumeStore):
             return "not prepared"
         row = self.manifest.rows[key]
         try:
-            if voxel_digest(read_volume(self.manifest.volume_file(key))) != row["content"]:
+            if voxel_digest(read_volume(self.manifest.path(key))) != row["content"]:
                 return "its voxels are not those that were prepared"
         except (RuntimeError, ValueError, OSError):
             return "its file is damaged"
         if record.image.exists() and list(source_stamp(record.image)) != row["source"]:
             return "its source has changed since"
         return ""
+
+
+def _taught(record: ScanRecord) -> tuple[str, ...]:
+    """Return the names of what a scan's masks show, () without masks."""
+    return tuple(name for name, _, _ in record.masks.parts) if record.masks else ()

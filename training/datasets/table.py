@@ -1,14 +1,20 @@
 """A hospital's own scans: a CSV with the columns `image` and `report`.
 
 Optional columns are `patient` (without it, each image counts as a patient of its own), `split`
-(train, validation or test) and any of the 18 findings with 0 or 1.
+(train, validation or test), any of the 18 findings with 0 or 1, and `masks`, a file or folder.
 """
 
 from __future__ import annotations
 
 from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.training.datasets.files import read_rows
-from napari_ct_assistant.training.datasets.record import WHOLE, ScanRecord, one_line, patient_hash
+from napari_ct_assistant.training.datasets.record import (
+    WHOLE,
+    ScanMasks,
+    ScanRecord,
+    one_line,
+    patient_hash,
+)
 from napari_ct_assistant.training.datasets.specs import TableData
 from napari_ct_assistant.training.datasets.splits import keep_split
 from napari_ct_assistant.training.recipe import RecipeError
@@ -26,8 +32,10 @@ def read_table(data: TableData) -> list[ScanRecord]:
         If the table is absent, lacks a column, or a row lacks its image or report.
     """
     table = data.table
+    column = data.masks is not None and data.masks.folder is None
+    needed = ("image", *(("report",) if data.reports else ()), *(("masks",) if column else ()))
     records = []
-    for line, row in read_rows(table, ("image", "report") if data.reports else ("image",)):
+    for line, row in read_rows(table, needed):
         image, report = row["image"].strip(), one_line(row.get("report"))
         if not image or (data.reports and not report):
             raise RecipeError(f"{table} row {line}: image or report is empty")
@@ -38,6 +46,7 @@ def read_table(data: TableData) -> list[ScanRecord]:
         if wrong := [name for name, value in labels.items() if value not in ("0", "1")]:
             raise RecipeError(f"{table} row {line}: {wrong[0]} is {labels[wrong[0]]!r}, not 0 or 1")
         path = (table.parent / image).resolve()
+        masks = row["masks"].strip() if column else ""
         records.append(
             ScanRecord(
                 # Another table's image of the same name is another scan.
@@ -48,6 +57,7 @@ def read_table(data: TableData) -> list[ScanRecord]:
                 split=split,
                 reports={WHOLE: report} if report else {},
                 labels={name: int(value) for name, value in labels.items()},
+                masks=ScanMasks((table.parent / masks).resolve()) if masks else None,
             )
         )
     if not records:

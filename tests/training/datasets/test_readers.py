@@ -119,7 +119,7 @@ def test_m3d(tmp_path: Path) -> None:
     ]
     array = np.load(records[0].image)[0]
     box = Box((8, 32, 32), (4, 16, 16), "minmax")
-    placed = place(read_scan(records[0].image, records[0].stored), box, unit=True)
+    placed, _ = place(read_scan(records[0].image, records[0].stored), box, unit=True)
     # In the box's own size an M3D array comes back as it is, upright and unmirrored.
     np.testing.assert_allclose((placed + 1000) / 2000, array, atol=3e-4)
 
