@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,22 +58,33 @@ def choose_turns(
     """Draw a report and some questions of one scan.
 
     Of the yes/no questions, the share `settings.positives` (or as many as there are) asks for
-    what is present, so that "no" is not the safe answer.
+    what is present, so that "no" is not the safe answer. They make up the share
+    `settings.yes_no`; the other kinds take turns in what is left.
     """
     turns = [Turn(REPORT_QUESTION, report)] if settings.report else []
     yes = [q for q in questions if q.kind == "yes_no" and q.answer.startswith("Yes")]
     no = [q for q in questions if q.kind == "yes_no" and not q.answer.startswith("Yes")]
-    other = [q for q in questions if q.kind != "yes_no"]
-    pairs = settings.questions * 2 // 3
+    pairs = round(settings.questions * settings.yes_no)
     n_yes = min(len(yes), round(pairs * settings.positives))
     picked = _draw(yes, n_yes, rng) + _draw(no, pairs - n_yes, rng)
-    picked += _draw(other, settings.questions - len(picked), rng)
+    picked += _take_turns(
+        [q for q in questions if q.kind != "yes_no"], settings.questions - len(picked), rng
+    )
     turns += [Turn(q.question, q.answer) for q in picked]
     return turns if settings.packed else [turns[int(rng.integers(len(turns)))]]
 
 
 def _draw(items: list[Any], count: int, rng: np.random.Generator) -> list[Any]:
     return [items[i] for i in rng.permutation(len(items))[:count]]
+
+
+def _take_turns(items: list[Any], count: int, rng: np.random.Generator) -> list[Any]:
+    """Draw one question of each kind, in any order, then another of each, and so on."""
+    kinds: dict[str, list[Any]] = {}
+    for item in _draw(items, len(items), rng):
+        kinds.setdefault(item.kind, []).append(item)
+    rounds = zip_longest(*kinds.values())
+    return [q for one in rounds for q in one if q is not None][:count]
 
 
 class ConversationDataset(Dataset[dict[str, Any]]):

@@ -14,8 +14,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.training.concepts import Concept
 from napari_ct_assistant.training.conversation import Turn, choose_turns
 from napari_ct_assistant.training.phantoms import draw_truth, make_phantom
+from napari_ct_assistant.training.phantoms.concepts import (
+    CONCEPT_PAIRS,
+    CONCEPTS,
+    detail_maps,
+    place_maps,
+)
 from napari_ct_assistant.training.recipe import Conversation
 from napari_ct_assistant.training.volume_files import write_volume
 from napari_ct_assistant.training.volume_store import VolumeStore
@@ -33,6 +40,7 @@ class PhantomStore(VolumeStore):
     def __init__(self, folder: Path, first_seed: int, count: int):
         super().__init__(folder)
         self.seeds = range(first_seed, first_seed + count)
+        self._places: dict[int, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -61,10 +69,24 @@ class PhantomStore(VolumeStore):
                 done += 1
                 yield done
 
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """Findings, their degrees and kinds, lobes and sides."""
+        return CONCEPTS
+
+    @property
+    def concept_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Each finding with the lobes or sides that reports place it in."""
+        return CONCEPT_PAIRS
+
     def patch_labels(self, index: int) -> NDArray[np.uint8]:
-        """Return uint8 [18, d, h, w]: which finding lies in which patch."""
-        labels = np.load(_labels_file(self.folder, self.seeds[index]), allow_pickle=False)
-        return np.unpackbits(labels["bits"]).reshape(labels["shape"])
+        """Return uint8 [concepts, d, h, w]: what lies in which patch."""
+        seed = self.seeds[index]
+        labels = np.load(_labels_file(self.folder, seed), allow_pickle=False)
+        findings = np.unpackbits(labels["bits"]).reshape(labels["shape"])
+        if seed not in self._places:  # 19 kB each
+            self._places[seed] = place_maps(seed)
+        return np.concatenate([findings, detail_maps(seed, findings), self._places[seed]])
 
     def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
         """Draw questions, answers and report of a phantom; needs no rendered volume."""

@@ -70,7 +70,14 @@ class Ground(_Strict):
     negative_weight: float = Field(8.0, gt=0)
     ring_weight: float = Field(0.25, ge=0)
     volume_weight: float = Field(0.5, ge=0)
-    # Volumes on which each finding's operating point is set at the end; 0 leaves it.
+    # The store's other concepts too: degrees and kinds of findings, places.
+    details: bool = False
+    detail_weight: float = Field(0.5, ge=0)
+    # A degree's patches against those of the same finding in another degree.
+    contrast_weight: float = Field(20.0, gt=0)
+    # Which findings crops are drawn around more often: name and how many times as often.
+    focus: dict[str, float] = {}
+    # The last so many volumes are not trained on; each concept's operating point is set on them.
     operating_points: int = Field(0, ge=0)
 
 
@@ -110,6 +117,7 @@ class Conversation(_Strict):
 
     questions: int = Field(16, ge=0)
     report: bool = True
+    yes_no: float = Field(0.67, ge=0, le=1)  # share of yes/no questions
     positives: float = Field(0.4, ge=0, le=1)
     packed: bool = True
     weighting: Literal["token", "answer"] = "token"

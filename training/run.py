@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DEMO_CHAIN = (
     "demo/mae",
     "demo/ground_crops",
+    "demo/ground_details",
     "demo/ground",
     "demo/language",
     "demo/language_scattered",
@@ -59,7 +60,9 @@ def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None
             _run(one)
         from napari_ct_assistant.training.bundle import bundle
 
-        bundle(recipes[-1], open_store(recipes[-1]), data=open_store(recipes[0]).key)
+        # Stage maps sees the labels of all phantoms that any stage sees.
+        everything = max((open_store(one) for one in recipes if one.stage == "maps"), key=len)
+        bundle(recipes[-1], open_store(recipes[-1]), data=everything.key)
         return 0
     one = load_recipe(recipe, overrides)
     if one.stage != stage:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.vit import with_pairs
 from napari_ct_assistant.training.conversation import Turn
 from napari_ct_assistant.training.recipe import Conversation
 from napari_ct_assistant.training.token_cache import TokenCache
@@ -74,8 +75,10 @@ class StoreConversations:
 def map_tokens(patch_labels: NDArray[np.uint8], config: VisionConfig3D) -> Tensor:
     """Return what an encoder that sees everything would give: no features, certain findings.
 
-    patch_labels: [findings, d, h, w], 0 or 1 -> float32 [d*h*w, output_size]
+    patch_labels: [concepts, d, h, w], 0 or 1 -> float32 [d*h*w, output_size]
     """
+    patch_labels = patch_labels[: config.num_concepts]
     labels = torch.from_numpy(patch_labels.astype(np.float32)).flatten(1).T
+    labels = with_pairs(labels, config.concept_pairs)
     features = torch.zeros(len(labels), config.hidden_size)
     return torch.cat([features, config.concept_scale * labels], dim=1)

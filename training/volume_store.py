@@ -14,6 +14,7 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.conversation import Turn
 from napari_ct_assistant.training.recipe import Conversation
 
@@ -63,8 +64,23 @@ class VolumeStore(ABC):
         """Return the names of what a scan shows, for a text that stands in for the image."""
         return []
 
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """What the channels of `patch_labels` are, findings first."""
+        return FINDING_CONCEPTS
+
+    @property
+    def annotated(self) -> NDArray[np.bool_]:
+        """For which of `concepts` a label of 0 means absent: where False, it is not learned."""
+        return np.ones(len(self.concepts), bool)
+
+    @property
+    def concept_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Concepts that are worth knowing to lie in one patch: a finding and where it is."""
+        return ()
+
     def patch_labels(self, index: int) -> NDArray[np.uint8]:  # noqa: ARG002
-        """Return uint8 [18, d, h, w]: which finding lies in which patch.
+        """Return uint8 [concepts, d, h, w]: what lies in which patch.
 
         Raises
         ------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.training.order import shuffled_index
 from napari_ct_assistant.training.volume_files import HU_RANGE
 from napari_ct_assistant.training.volume_store import VolumeStore
@@ -34,17 +37,27 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
     store : VolumeStore
     samples, seed : int
     labels : bool
-        Give `patch_labels` [18, d, h, w] too.
+        Give `patch_labels` [concepts, d, h, w] too.
     noise : int
         Give so many numbers from 0 to 1 too, which decide the mask of stage `mae`.
+    count : int, optional
+        Draw from so many volumes only, the first ones.
     """
 
     def __init__(
-        self, store: VolumeStore, samples: int, seed: int, *, labels: bool = False, noise: int = 0
+        self,
+        store: VolumeStore,
+        samples: int,
+        seed: int,
+        *,
+        labels: bool = False,
+        noise: int = 0,
+        count: int | None = None,
     ):
         self.store = store
         self.samples = samples
         self.seed = seed
+        self.count = len(store) if count is None else count
         self.labels = labels
         self.noise = noise
 
@@ -52,7 +65,7 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
         return self.samples
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
-        index = shuffled_index(self.seed, k, len(self.store))
+        index = shuffled_index(self.seed, k, self.count)
         sample = {
             "pixel_values": to_pixel_values(self.store.volume(index)),
             "volume": torch.tensor(index),
@@ -73,17 +86,25 @@ class CropDataset(Dataset[dict[str, Tensor]]):
     """Crops of whole patches, half of them around a finding.
 
     A crop is `crop`^3 patches; the finding is drawn first and then one of its patches, so
-    that rare and small findings are seen as often as large ones.
+    that rare and small findings are seen as often as large ones. `focus` says how often each
+    finding is drawn where several are present, 1 where it does not.
     """
 
     def __init__(
-        self, store: VolumeStore, samples: int, seed: int, patch: tuple[int, ...], crop: int
+        self,
+        store: VolumeStore,
+        samples: int,
+        seed: int,
+        patch: tuple[int, ...],
+        crop: int,
+        focus: Mapping[str, float] | None = None,
     ):
         self.store = store
         self.samples = samples
         self.seed = seed
         self.patch = patch
         self.crop = crop
+        self.focus = np.array([(focus or {}).get(name, 1.0) for name in FINDINGS])
 
     def __len__(self) -> int:
         return self.samples
@@ -91,12 +112,13 @@ class CropDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, k: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.seed, k])
         index = int(rng.integers(len(self.store)))
-        labels = self.store.patch_labels(index)  # [18, d, h, w]
+        labels = self.store.patch_labels(index)  # [concepts, d, h, w]
         room = np.array(labels.shape[1:]) - self.crop
         start = rng.integers(0, room + 1)
-        present = np.flatnonzero(labels.any(axis=(1, 2, 3)))
-        if len(present) and rng.random() < 0.6:
-            where = np.argwhere(labels[rng.choice(present)])
+        findings = labels[: len(FINDINGS)].any(axis=(1, 2, 3))
+        if findings.any() and rng.random() < 0.6:
+            weight = self.focus * findings
+            where = np.argwhere(labels[rng.choice(len(FINDINGS), p=weight / weight.sum())])
             centre = where[rng.integers(len(where))]
             start = np.clip(centre - rng.integers(1, self.crop - 1, 3), 0, room)
         patch = np.array(self.patch)

@@ -136,10 +136,23 @@ def test_concepts_are_appended() -> None:
     assert tokens[..., 24:].max() <= 4
 
 
+def test_joint_probabilities_of_pairs_follow_the_concepts() -> None:
+    config = tiny_vision(num_concepts=3, concept_scale=4.0, concept_pairs=[[0, 2], [1, 1]])
+    assert config.output_size == 24 + 3 + 2
+    vit = VisionTransformer3D(config).eval()
+    with torch.no_grad():
+        tokens = vit(torch.rand(1, 1, 32, 64, 64)) / 4
+    assert tokens.shape == (1, 64, config.output_size)
+    torch.testing.assert_close(tokens[..., 27] * 4, tokens[..., 24] * tokens[..., 26] * 4)
+    torch.testing.assert_close(tokens[..., 28] * 4, tokens[..., 25] ** 2 * 4)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"num_attention_heads": 5}, r"num_attention_heads \(5\) must divide hidden_size \(24\)"),
+        ({"num_concepts": 2, "concept_pairs": [[0, 2]]}, r"\[0, 2\] is no pair of the 2 concepts"),
+        ({"num_concepts": 2, "concept_names": ["one"]}, "1 names for num_concepts 2"),
         ({"patch_size": (8, 16, 15)}, "patch_size 15 must divide image_size 64 on axis W"),
     ],
 )

@@ -82,6 +82,7 @@ def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
         "mae",
         "ground",
         "ground",
+        "ground",
         "language",
         "language",
         "maps",

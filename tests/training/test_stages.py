@@ -15,7 +15,12 @@ from napari_ct_assistant.training.recipe import RecipeError
 from napari_ct_assistant.training.run import run_stage
 
 SMALL_ENCODER = "{preset: demo, changes: {hidden_size: 24, num_hidden_layers: 1, stem: linear}}"
-COMMON = ["data.count=2", "training.batch_size=2", "training.log_steps=1"]
+COMMON = [
+    "data.first_seed=1000000",
+    "data.count=2",
+    "training.batch_size=2",
+    "training.log_steps=1",
+]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -29,7 +34,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     common = [f"root={root}", *COMMON]
     run_stage("mae", "demo/mae", [*common, "training.samples=4", f"encoder={SMALL_ENCODER}"])
     run_stage("ground", "demo/ground_crops", [*common, "training.samples=8"])
-    run_stage("ground", "demo/ground", [*common, "training.samples=2", "ground.operating_points=2"])
+    run_stage("ground", "demo/ground_details", [*common, "training.samples=8"])
+    run_stage("ground", "demo/ground", [*common, "training.samples=2", "ground.operating_points=1"])
     run_stage("language", "demo/language", [*common, "training.samples=8", "language.texts=40"])
     run_stage("language", "demo/language_scattered", [*common, "training.samples=2"])
     run_stage("maps", "demo/maps", [*common, "training.samples=4", f"encoder={SMALL_ENCODER}"])
@@ -41,10 +47,11 @@ def test_stages_write_their_losses(runs: Path) -> None:
     for stage in (
         "1-mae",
         "2-ground-crops",
-        "3-ground",
-        "5-language-scattered",
-        "6-maps",
-        "7-align",
+        "3-ground-details",
+        "4-ground",
+        "6-language-scattered",
+        "7-maps",
+        "8-align",
     ):
         losses = json.loads((runs / stage / "losses.json").read_text())
         assert losses, stage
@@ -54,18 +61,19 @@ def test_stages_write_their_losses(runs: Path) -> None:
 
 def test_ground_changes_the_encoder_and_align_does_not(runs: Path) -> None:
     mae = VisionTransformer3D.from_pretrained(runs / "1-mae").state_dict()
-    ground = VisionTransformer3D.from_pretrained(runs / "3-ground").state_dict()
-    assert any(not torch.equal(mae[k], ground[k]) for k in mae)
-    aligned = weights(runs / "7-align")
+    ground = VisionTransformer3D.from_pretrained(runs / "4-ground").state_dict()
+    assert any(not torch.equal(mae[k], ground[k]) for k in mae if k.startswith("stem"))
+    assert len(ground["concepts.bias"]) > len(mae["concepts.bias"]) == 18
+    aligned = weights(runs / "8-align")
     for name, tensor in ground.items():
         assert torch.equal(tensor, aligned[f"vision_tower.{name}"]), name
 
 
 def test_a_finished_stage_is_kept(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = (runs / "7-align" / "model.safetensors").read_bytes()
+    before = (runs / "8-align" / "model.safetensors").read_bytes()
     run_stage("align", "demo/align", [f"root={runs}", *COMMON, "training.samples=4"])
     assert "finished before" in capsys.readouterr().out
-    assert (runs / "7-align" / "model.safetensors").read_bytes() == before
+    assert (runs / "8-align" / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize("lora", [None, "{r: 4, alpha: 8, dropout: 0.1}"])
@@ -77,7 +85,7 @@ def test_instruct_trains_the_language_side_only(
     # Once from cached tokens, once from voxels.
     options.append(f"conversation.cache_tokens={'false' if lora else 'true'}")
     run_stage("instruct", "demo/instruct", options + ([f"lora={lora}"] if lora else []))
-    before, after = weights(runs / "7-align"), weights(output)
+    before, after = weights(runs / "8-align"), weights(output)
     assert before.keys() == after.keys()
     changed = {k for k in before if not torch.equal(before[k], after[k])}
     assert {k.split(".")[0] for k in changed} == {"projector", "language_model"}

@@ -96,7 +96,8 @@ def _choices(
 ) -> tuple[str, str]:
     options = [right, *(wrong[i] for i in rng.permutation(len(wrong))[:3])]
     options = [options[i] for i in rng.permutation(len(options))]
-    listed = " ".join(f"{letter}. {o}." for letter, o in zip("ABCD", options, strict=False))
+    # As `VolumeLanguageProcessor.choices_question` writes them.
+    listed = " ".join(f"{letter}. {o}" for letter, o in zip("ABCD", options, strict=False))
     return f"{stem} Choices: {listed}", f"{'ABCD'[options.index(right)]}. {right}."
 
 
@@ -133,7 +134,7 @@ def make_questions(seed: int, findings: Sequence[FindingTruth]) -> tuple[Questio
     out.append(Question(FREE_NORMAL[int(rng.integers(2))], answer, "free"))
     out += _multiple_choice(seed, by_name)
     bank = questions_to_decline("train")
-    pick = part_rng(seed, "declined").permutation(len(bank))[:3]
+    pick = part_rng(seed, "declined").permutation(len(bank))[:4]
     out += [Question(bank[int(i)], DECLINED, "decline") for i in pick]
     return tuple(out)
 

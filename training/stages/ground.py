@@ -1,4 +1,4 @@
-"""Stage `ground`: which finding lies in which patch, learned from masks.
+"""Stage `ground`: what lies in which patch, learned from masks: findings, degrees, lobes.
 
 Not in the papers. Two short trials showed that it is what makes a small encoder see: volume
 labels alone left it at chance. Phantoms bring their masks; for real scans there are finding
@@ -9,6 +9,7 @@ On crops it learns what can be seen locally, fast; on whole volumes what needs t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training import processes
+from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.recipe import Ground, Recipe, RecipeError
 from napari_ct_assistant.training.trainer import finish, save_encoder, train
@@ -28,16 +31,26 @@ from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset, to_
 class GroundingModel(nn.Module):
     """An encoder with the patch-level loss, for the Trainer."""
 
-    def __init__(self, encoder: VisionTransformer3D, settings: Ground):
+    def __init__(
+        self,
+        encoder: VisionTransformer3D,
+        settings: Ground,
+        concepts: Sequence[Concept] = FINDING_CONCEPTS,
+        annotated: NDArray[np.bool_] | None = None,
+    ):
         super().__init__()
-        if not isinstance(encoder.concepts, nn.Linear):
-            raise RecipeError(
-                "encoder: stage ground needs num_concepts above 0; set encoder.changes.num_concepts"
-            )
+        set_concepts(encoder, [concept.name for concept in concepts])
         self.encoder = encoder
         self.settings = settings
-        if not self.concepts.bias.any():  # fresh: findings are rare
-            nn.init.constant_(self.concepts.bias, -4.0)
+        names = [concept.name for concept in concepts]
+        # The finding that each concept is a detail of, itself for all others.
+        owner = [names.index(c.of or c.name) for c in concepts]
+        findings = [c.name in FINDINGS for c in concepts]
+        weight = torch.tensor([1.0 if f else settings.detail_weight for f in findings])
+        if annotated is not None:  # what no mask tells of is not learned to be absent
+            weight = weight * torch.from_numpy(annotated)
+        self.register_buffer("owner", torch.tensor(owner), persistent=False)
+        self.register_buffer("weight", weight, persistent=False)
         if settings.freeze_stem:
             encoder.stem.requires_grad_(False)
 
@@ -60,33 +73,58 @@ class GroundingModel(nn.Module):
     ) -> dict[str, Any]:
         """Score every patch.
 
-        pixel_values: [B, 1, D, H, W], patch_labels: [B, findings, d, h, w], 0 or 1; start:
-        [B, 3], where a crop begins in the token grid.
+        pixel_values: [B, 1, D, H, W], patch_labels: [B, concepts, d, h, w], 0 or 1; start:
+        [B, 3], where a crop begins in the token grid. Labels beyond the taught concepts are
+        left out.
         """
-        labels = patch_labels.permute(0, 2, 3, 4, 1).float()  # [B, d, h, w, findings]
+        patch_labels = patch_labels[:, : len(self.owner)]
+        labels = patch_labels.permute(0, 2, 3, 4, 1).float()  # [B, d, h, w, concepts]
         weights = ring_weights(patch_labels, self.settings.ring_weight)
+        other_degree = (labels[..., self.owner] > 0) & (labels == 0)
+        weights = weights.masked_fill(other_degree, self.settings.contrast_weight)
         tokens = self.encoder.encode(self.encoder.embed(pixel_values, start))
         logits = self.concepts(tokens).reshape(labels.shape)
         if start is not None:
             m = self.settings.margin  # patches at a crop's border lack their surroundings
             inner = (slice(None), *(slice(m, n - m) for n in logits.shape[1:4]))
-            return {
-                "loss": patch_loss(
-                    logits[inner], labels[inner], weights[inner], self.settings.negative_weight
-                )
-            }
+            logits, labels, weights = logits[inner], labels[inner], weights[inner]
         loss = patch_loss(logits, labels, weights, self.settings.negative_weight)
-        # A volume's own score is its highest patch: what decides yes or no later.
-        score = logits.flatten(1, 3).amax(dim=1)
-        present = labels.flatten(1, 3).amax(dim=1)
-        volume = nn.functional.binary_cross_entropy_with_logits(score, present)
-        return {"loss": loss + self.settings.volume_weight * volume}
+        if start is None:
+            # A volume's own score is its highest patch: what decides yes or no later.
+            score = logits.flatten(1, 3).amax(dim=1)
+            present = labels.flatten(1, 3).amax(dim=1)
+            volume = nn.functional.binary_cross_entropy_with_logits(
+                score, present, reduction="none"
+            )
+            loss = loss + self.settings.volume_weight * volume.mean(0)
+        return {"loss": (loss * self.weight).sum() / self.weight.sum()}
+
+
+def set_concepts(encoder: VisionTransformer3D, names: Sequence[str]) -> None:
+    """Make an encoder's patch-level head one for these concepts; what it knows it keeps."""
+    config, head = encoder.config, encoder.concepts
+    known = list(config.concept_names) or list(FINDINGS[: config.num_concepts])
+    if isinstance(head, nn.Linear) and known == list(names):
+        if not head.bias.any():  # fresh: findings are rare
+            nn.init.constant_(head.bias, -4.0)
+        return
+    wider = nn.Linear(config.hidden_size, len(names))
+    nn.init.trunc_normal_(wider.weight, std=config.initializer_range)
+    nn.init.constant_(wider.bias, -4.0)
+    if isinstance(head, nn.Linear) and head.bias.any():
+        kept = [(row, known.index(name)) for row, name in enumerate(names) if name in known]
+        with torch.no_grad():
+            for row, old in kept:
+                wider.weight[row] = head.weight[old]
+                wider.bias[row] = head.bias[old]
+    encoder.concepts = wider
+    config.concept_names, config.num_concepts = list(names), len(names)
 
 
 def ring_weights(patch_labels: Tensor, weight: float) -> Tensor:
     """Weigh down the patches around a finding, where its border makes the label arbitrary.
 
-    patch_labels: [B, findings, d, h, w] -> [B, d, h, w, findings]
+    patch_labels: [B, concepts, d, h, w] -> [B, d, h, w, concepts]
     """
     labels = patch_labels.float()
     near = nn.functional.max_pool3d(labels, 3, stride=1, padding=1)
@@ -95,9 +133,10 @@ def ring_weights(patch_labels: Tensor, weight: float) -> Tensor:
 
 
 def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight: float) -> Tensor:
-    """Mean over a finding's patches plus the weighted mean over all others, summed up.
+    """Mean over a concept's patches plus the weighted mean over all others.
 
-    All arguments but the last: [B, d, h, w, findings]. Easy negatives count less (focal).
+    All arguments but the last: [B, d, h, w, concepts] -> [concepts]. Easy negatives count less
+    (focal).
     """
     dims = (0, 1, 2, 3)
     loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
@@ -109,39 +148,45 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
     positive = (loss * labels).sum(dims) / count.clamp_min(smallest)
     easy = logits.detach().sigmoid()
     negative = (loss * easy * negatives).sum(dims) / others.clamp_min(smallest)
-    return (positive + negative_weight * negative).mean()
+    return positive + negative_weight * negative
 
 
-def set_operating_points(model: GroundingModel, store: VolumeStore, count: int) -> None:
-    """Shift and stretch each finding's patch logits, so that 0 parts scans with it from others.
+def set_operating_points(model: GroundingModel, store: VolumeStore, volumes: range) -> None:
+    """Shift and stretch each concept's patch logits, so that 0 parts scans with it from others.
 
     The patch loss asks for the right order, not for probabilities near 0 and 1: 18 findings at
-    0.1 in each of 8 merged patches would drown the one at 0.9 in an image token. Absorbed in the
-    head's weights, so the network stays what it was.
+    0.1 in each of 8 merged patches would drown the one at 0.9 in an image token. A degree is
+    parted from the finding's other degrees; what every scan has (a lobe) stays. Absorbed in
+    the head's weights, so the network stays what it was.
 
     Parameters
     ----------
     model : GroundingModel
     store : VolumeStore
-    count : int
-        Volumes from the first on that are scored.
+    volumes : range
+        Those that are scored; best ones that were not trained on.
     """
     encoder, head = model.encoder.eval(), model.concepts
     scores, present = [], []
-    for index in range(count):
+    for index in volumes:
         pixels = to_pixel_values(store.volume(index))[None].to(encoder.device)
         with torch.inference_mode():
             logits = head(encoder.encode(encoder.embed(pixels)))[0]
         scores.append(logits.amax(0).cpu().numpy())
-        present.append(store.patch_labels(index).any(axis=(1, 2, 3)))
-    for finding, (score, label) in enumerate(
-        zip(np.array(scores).T, np.array(present).T, strict=True)
-    ):
-        if label.any() and not label.all():
-            threshold, slope = operating_point(score, label)
+        labels = store.patch_labels(index)[: len(model.owner)]
+        present.append(labels.any(axis=(1, 2, 3)))
+    score, label = np.stack(scores), np.stack(present)  # [volumes, concepts]
+    owners: list[int] = model.owner.tolist()
+    for concept, owner in enumerate(owners):
+        asked: NDArray[np.bool_] = (
+            np.ones(len(label), bool) if owner == concept else label[:, owner]
+        )
+        own = label[asked, concept]
+        if own.any() and not own.all():
+            threshold, slope = operating_point(score[asked, concept], own)
             with torch.no_grad():
-                head.weight[finding] *= slope
-                head.bias[finding] = slope * (head.bias[finding] - threshold)
+                head.weight[concept] *= slope
+                head.bias[concept] = slope * (head.bias[concept] - threshold)
 
 
 def operating_point(score: NDArray[np.float64], present: NDArray[np.bool_]) -> tuple[float, float]:
@@ -164,17 +209,32 @@ def operating_point(score: NDArray[np.float64], present: NDArray[np.bool_]) -> t
 def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train the patch-level findings and write the encoder."""
     torch.manual_seed(recipe.seed)
+    settings, samples = recipe.ground, recipe.training.samples
     encoder = build_encoder(recipe)
-    model = GroundingModel(encoder, recipe.ground)
-    samples = recipe.training.samples
-    if recipe.ground.crop is None:
-        dataset: Any = VolumeDataset(store, samples, recipe.seed, labels=True)
+    concepts = store.concepts if settings.details else store.concepts[: len(FINDINGS)]
+    annotated = store.annotated[: len(concepts)]
+    if not annotated.any():
+        raise RecipeError(
+            "data.masks.concepts: none of the 18 findings; set ground.details=true to learn what "
+            "else there is"
+        )
+    model = GroundingModel(encoder, settings, concepts, annotated)
+    if settings.details:
+        encoder.config.concept_pairs = list(store.concept_pairs)
+    kept = len(store) - settings.operating_points
+    if kept < 1:
+        raise RecipeError(
+            f"ground.operating_points: {settings.operating_points} of {len(store)} volumes leave "
+            "none to train on"
+        )
+    if settings.crop is None:
+        dataset: Any = VolumeDataset(store, samples, recipe.seed, labels=True, count=kept)
     else:
         patch = tuple(encoder.config.patch_size)
-        dataset = CropDataset(store, samples, recipe.seed, patch, recipe.ground.crop)
+        dataset = CropDataset(store, samples, recipe.seed, patch, settings.crop, settings.focus)
     trainer = train(recipe, model, dataset)
-    if recipe.ground.operating_points:
-        set_operating_points(model, store, min(recipe.ground.operating_points, len(store)))
+    if settings.operating_points:
+        set_operating_points(model, store, range(kept, len(store)))
     encoder.requires_grad_(True)
     save_encoder(recipe, encoder, trainer)
     finish(recipe, trainer)

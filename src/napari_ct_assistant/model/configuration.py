@@ -71,7 +71,13 @@ class VisionConfig3D(PreTrainedConfig):
     stem_channels, stem_depths : list of int
         Channels and number of 3x3x3 convolutions of each pyramid level.
     num_concepts : int
-        Patch-level findings (stage `ground`) whose probabilities are appended to each token.
+        Patch-level concepts (stage `ground`) whose probabilities are appended to each token.
+    concept_names : list of str
+        What they are: findings first, then what stage `ground` taught beside them (a finding's
+        degree, a lobe). Empty where a checkpoint does not tell.
+    concept_pairs : list of [int, int]
+        Concepts of which the joint probability is appended, too: a finding and a lobe in one
+        patch. A language model need not find out by itself which of a scan's lobes is meant.
     concept_scale : float
         Factor on those probabilities beside the unit-variance features.
     """
@@ -96,6 +102,8 @@ class VisionConfig3D(PreTrainedConfig):
     stem_channels: Size3D = (8, 16, 48, 96)
     stem_depths: Size3D = (1, 2, 2, 1)
     num_concepts: int = 0
+    concept_names: list[str] | tuple[str, ...] = ()
+    concept_pairs: list[Any] | tuple[Any, ...] = ()
     concept_scale: float = 8.0
     initializer_range: float = 0.02
 
@@ -108,6 +116,16 @@ class VisionConfig3D(PreTrainedConfig):
             )
         if self.position == "sincos" and self.hidden_size % 2:
             raise ValueError(f"sincos positions need an even hidden_size, got {self.hidden_size}")
+        if self.concept_names and len(self.concept_names) != self.num_concepts:
+            raise ValueError(
+                f"concept_names has {len(self.concept_names)} names for "
+                f"num_concepts {self.num_concepts}"
+            )
+        for pair in self.concept_pairs:
+            if len(pair) != 2 or not all(0 <= one < self.num_concepts for one in pair):
+                raise ValueError(
+                    f"concept_pairs: {list(pair)} is no pair of the {self.num_concepts} concepts"
+                )
         grid_of(self.image_size, self.patch_size)
 
     @property
@@ -117,8 +135,8 @@ class VisionConfig3D(PreTrainedConfig):
 
     @property
     def output_size(self) -> int:
-        """Channels of an output token: features, then concept probabilities."""
-        return self.hidden_size + self.num_concepts
+        """Channels of an output token: features, then probabilities of concepts and pairs."""
+        return self.hidden_size + self.num_concepts + len(self.concept_pairs)
 
 
 @strict

@@ -89,6 +89,7 @@ def demo_vision(**changes: Any) -> VisionConfig3D:
         "stem_channels": (16, 32, 64, 96),
         "stem_depths": (1, 2, 3, 2),
         "num_concepts": len(FINDINGS),
+        "concept_names": FINDINGS,
         "concept_scale": 1.0,
     }
     return VisionConfig3D(**(settings | changes))

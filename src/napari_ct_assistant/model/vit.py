@@ -5,6 +5,7 @@ The way through it: voxels -> stem -> tokens + positions -> blocks -> norm -> co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -64,12 +65,22 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+def with_pairs(probability: Tensor, pairs: Sequence[Sequence[int]]) -> Tensor:
+    """Append the joint probability of each pair: [..., concepts] -> [..., concepts + pairs]."""
+    if not len(pairs):
+        return probability
+    first, second = (list(one) for one in zip(*pairs, strict=True))
+    joint = probability[..., first] * probability[..., second]
+    return torch.cat([probability, joint], dim=-1)
+
+
 class VisionTransformer3D(PreTrainedModel):
     """Encode a CT volume into tokens.
 
     Output tokens are [B, N, output_size], N = d*h*w, D-major. With concepts
     (`config.num_concepts`), the last channels of a token are the probabilities that each
-    finding lies in its patch, times `config.concept_scale`: what stage `ground` taught.
+    concept (finding, degree, lobe) lies in its patch, times
+    `config.concept_scale`: what stage `ground` taught.
     """
 
     config_class = VisionConfig3D
@@ -186,7 +197,7 @@ class VisionTransformer3D(PreTrainedModel):
         """features: [B, N, C] -> [B, N, output_size]."""
         if self.concepts is None:
             return features
-        probability = self.concepts(features).sigmoid()
+        probability = with_pairs(self.concepts(features).sigmoid(), self.config.concept_pairs)
         return torch.cat([features, self.config.concept_scale * probability], dim=-1)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
