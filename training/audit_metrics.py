@@ -49,7 +49,8 @@ def rates(truth: Array, said: Array) -> dict[str, float]:
     }
 
 
-def _auroc_of(truth: Array, score: Array, drawn: NDArray[np.int64]) -> float:
+def auroc_of(truth: Array, score: Array, drawn: NDArray[np.int64]) -> float:
+    """AUROC of the drawn phantoms [count]."""
     return auroc(truth[drawn], score[drawn])
 
 
@@ -71,7 +72,7 @@ def screen_table(
                 "positives": int(y.sum()),
                 "threshold": float(thresholds[f]),
                 "auroc": auroc(y, p),
-                "auroc_95": interval(partial(_auroc_of, y, p), len(y)),
+                "auroc_95": interval(partial(auroc_of, y, p), len(y)),
                 **rates(y, said),
                 "bacc_95": interval(partial(_bacc_of, y, said), len(y)),
             }

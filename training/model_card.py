@@ -74,8 +74,8 @@ def write_card(figures: dict[str, Any], facts: dict[str, Any]) -> str:
     )
     if facts["untaught"]:
         lines.append(
-            "Not judged: findings whose AUROC stayed below 0.75 on other phantoms, set apart "
-            "for this choice. The screen marks them.\n\n"
+            "Not judged: findings whose AUROC was not surely (95 %) above 0.75 on other "
+            "phantoms, set apart for this choice. The screen marks them.\n\n"
         )
     lines.append("| what | figure | without looking |\n| --- | --- | --- |\n")
     lines += [f"| {what} | {figure} | {base} |\n" for what, figure, base in _rows(figures)]
