@@ -24,7 +24,7 @@ from napari_ct_assistant.training.phantoms.concepts import (
     place_maps,
 )
 from napari_ct_assistant.training.recipe import Conversation
-from napari_ct_assistant.training.volume_files import write_volume
+from napari_ct_assistant.training.volume_files import read_labels, write_labels, write_volume
 from napari_ct_assistant.training.volume_store import VolumeStore
 
 
@@ -82,8 +82,7 @@ class PhantomStore(VolumeStore):
     def patch_labels(self, index: int) -> NDArray[np.uint8]:
         """Return uint8 [concepts, d, h, w]: what lies in which patch."""
         seed = self.seeds[index]
-        labels = np.load(_labels_file(self.folder, seed), allow_pickle=False)
-        findings = np.unpackbits(labels["bits"]).reshape(labels["shape"])
+        findings = read_labels(_labels_file(self.folder, seed))
         if seed not in self._places:  # 19 kB each
             self._places[seed] = place_maps(seed)
         return np.concatenate([findings, detail_maps(seed, findings), self._places[seed]])
@@ -106,7 +105,4 @@ def _render(folder: Path, seed: int) -> None:
     """Render one phantom; the labels file is written last and marks it complete."""
     phantom = make_phantom(seed)
     write_volume(folder / f"{seed}.b2nd", phantom.volume.hu)
-    labels = phantom.patch_labels()
-    partial = folder / f"{seed}.part.npz"
-    np.savez(partial, bits=np.packbits(labels), shape=labels.shape)
-    partial.replace(_labels_file(folder, seed))
+    write_labels(_labels_file(folder, seed), phantom.patch_labels())

@@ -1,4 +1,4 @@
-"""Prepared volumes as files: one lossless blosc2 array each, written whole or not at all.
+"""Prepared volumes (lossless blosc2 arrays) and patch labels as files, written whole or not at all.
 
 Nothing here imports torch: the processes that prepare volumes start in a moment.
 """
@@ -43,3 +43,17 @@ def voxel_digest(hu: NDArray[np.int16]) -> str:
     for plane in hu:
         digest.update(np.ascontiguousarray(plane, dtype="<i2").data)
     return digest.hexdigest()
+
+
+def write_labels(file: Path, labels: NDArray[np.uint8]) -> None:
+    """Write patch labels, 0 or 1, as bits; the file appears only when it is whole."""
+    partial = file.with_suffix(f".{os.getpid()}.part.npz")
+    np.savez_compressed(partial, bits=np.packbits(labels), shape=labels.shape)
+    partial.replace(file)
+
+
+def read_labels(file: Path) -> NDArray[np.uint8]:
+    """Read patch labels, uint8 [concepts, d, h, w]."""
+    with np.load(file, allow_pickle=False) as stored:
+        shape = tuple(stored["shape"])
+        return np.unpackbits(stored["bits"], count=int(np.prod(shape))).reshape(shape)

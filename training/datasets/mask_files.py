@@ -1,4 +1,4 @@
-"""Mask files as volumes [I, P, L] that lie on their scan, prepared patch labels, and stamps."""
+"""Mask files as volumes [I, P, L] that lie on their scan, and stamps."""
 
 from __future__ import annotations
 
@@ -123,20 +123,6 @@ def mask_stamp(masks: ScanMasks) -> str:
             continue
         stats.append((file.name, stat.st_size, stat.st_mtime_ns))
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:16] if stats else ""
-
-
-def write_labels(file: Path, labels: NDArray[np.uint8]) -> None:
-    """Write patch labels, 0 or 1, as bits; the file appears only when it is whole."""
-    partial = file.with_suffix(f".{os.getpid()}.part.npz")
-    np.savez_compressed(partial, bits=np.packbits(labels), shape=labels.shape)
-    partial.replace(file)
-
-
-def read_labels(file: Path) -> NDArray[np.uint8]:
-    """Read patch labels, uint8 [concepts, d, h, w]."""
-    with np.load(file, allow_pickle=False) as stored:
-        shape = tuple(stored["shape"])
-        return np.unpackbits(stored["bits"], count=int(np.prod(shape))).reshape(shape)
 
 
 def _open(path: Path) -> Any:

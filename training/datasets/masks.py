@@ -35,7 +35,7 @@ def with_masks(records: Sequence[ScanRecord], data: MaskData, skips: Skips) -> l
     whole = _scan_masks(data)
     found = []
     for record in records:
-        name = Path(record.name).name.removesuffix(".gz").removesuffix(".nii")
+        name = _bare(Path(record.name).name)
         if index is not None and name not in index:
             continue
         if data.folder is not None:

@@ -15,10 +15,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.training.datasets.mask_files import mask_stamp, write_labels
+from napari_ct_assistant.training.datasets.mask_files import mask_stamp
 from napari_ct_assistant.training.datasets.mask_labels import label_patches
 from napari_ct_assistant.training.datasets.record import ScanRecord, Stored
-from napari_ct_assistant.training.volume_files import HU_RANGE, voxel_digest, write_volume
+from napari_ct_assistant.training.volume_files import (
+    HU_RANGE,
+    voxel_digest,
+    write_labels,
+    write_volume,
+)
 from napari_ct_assistant.volume import (
     AIR,
     CTReadError,

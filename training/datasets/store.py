@@ -19,7 +19,7 @@ from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.conversation import Turn
 from napari_ct_assistant.training.datasets.files import Skips
 from napari_ct_assistant.training.datasets.manifest import Manifest
-from napari_ct_assistant.training.datasets.mask_files import mask_stamp, read_labels
+from napari_ct_assistant.training.datasets.mask_files import mask_stamp
 from napari_ct_assistant.training.datasets.preparing import (
     Box,
     Prepared,
@@ -30,7 +30,7 @@ from napari_ct_assistant.training.datasets.preparing import (
 from napari_ct_assistant.training.datasets.record import ScanRecord
 from napari_ct_assistant.training.datasets.turns import record_turns
 from napari_ct_assistant.training.recipe import Conversation, RecipeError
-from napari_ct_assistant.training.volume_files import read_volume, voxel_digest
+from napari_ct_assistant.training.volume_files import read_labels, read_volume, voxel_digest
 from napari_ct_assistant.training.volume_store import VolumeStore
 from napari_ct_assistant.volume import CTReadError
 

@@ -87,14 +87,13 @@ def place_maps(seed: int, patch: tuple[int, int, int] = (8, 16, 16)) -> NDArray[
     uint8 [7, d, h, w]; a lobe is labelled where it covers a third of a patch.
     """
     shape, spacing = GRIDS["model"]
-    frame = Patient(seed).frame
     points, axes = (2, 3, 3), []
     for size, step, length, count in zip(shape, spacing, patch, points, strict=True):
         at = (np.arange(size // length * count) + 0.5) * length / count - size / 2
         axes.append(at * step)
     z, y, x = np.meshgrid(*axes, indexing="ij")
-    z, y, x = frame.to_patient(z, y, x)
     patient = Patient(seed)
+    z, y, x = patient.frame.to_patient(z, y, x)
     lobe = np.where(patient.lung_depth(z, y, x) > 0, patient.lobe(z, y, x), -1)
     # Armpits and chest wall belong to a side; what lies outside the body shows nothing.
     chest = patient.wall_depth(z, y, x) > -45
