@@ -87,7 +87,8 @@ class CropDataset(Dataset[dict[str, Tensor]]):
 
     A crop is `crop`^3 patches; the finding is drawn first and then one of its patches, so
     that rare and small findings are seen as often as large ones. `focus` says how often each
-    finding is drawn where several are present, 1 where it does not.
+    finding is drawn where several are present, 1 where it does not. With `count`, only the
+    first so many volumes are drawn from.
     """
 
     def __init__(
@@ -98,12 +99,14 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         patch: tuple[int, ...],
         crop: int,
         focus: Mapping[str, float] | None = None,
+        count: int | None = None,
     ):
         self.store = store
         self.samples = samples
         self.seed = seed
         self.patch = patch
         self.crop = crop
+        self.count = len(store) if count is None else count
         self.focus = np.array([(focus or {}).get(name, 1.0) for name in FINDINGS])
 
     def __len__(self) -> int:
@@ -111,7 +114,7 @@ class CropDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.seed, k])
-        index = int(rng.integers(len(self.store)))
+        index = int(rng.integers(self.count))
         labels = self.store.patch_labels(index)  # [concepts, d, h, w]
         room = np.array(labels.shape[1:]) - self.crop
         start = rng.integers(0, room + 1)

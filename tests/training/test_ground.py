@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -18,6 +20,8 @@ from napari_ct_assistant.training.stages.ground import (
     set_operating_points,
 )
 from napari_ct_assistant.training.store_conversations import map_tokens
+from napari_ct_assistant.training.volumes import CropDataset
+from tests.training.balls import Balls
 
 SHAPE, GRID = (16, 32, 32), (2, 2, 2)
 
@@ -165,3 +169,20 @@ def test_the_loss_is_one_figure_a_concept() -> None:
     easy = [1 / (1 + np.exp(1.0)), 1 / (1 + np.exp(3.0))]
     losses = [np.log1p(np.exp(-1.0)), np.log1p(np.exp(-3.0))]
     assert np.isclose(float(loss[1]), 8 * np.dot(easy, losses) / 2)
+
+
+def test_crops_leave_out_the_volumes_that_were_kept_back(tmp_path: Path) -> None:
+    def drawn(count: int | None) -> set[int]:
+        crops = CropDataset(Kept(tmp_path), 40, 0, (8, 16, 16), 3, count=count)
+        return {int(crops[k]["volume"]) for k in range(40)}
+
+    assert drawn(None) == {0, 1, 2}
+    assert drawn(2) == {0, 1}
+
+
+class Kept(Balls):
+    """Its volumes need no file."""
+
+    def crop(self, index: int, start: np.ndarray, size: np.ndarray) -> np.ndarray:
+        box = tuple(slice(int(a), int(a + n)) for a, n in zip(start, size, strict=True))
+        return self.volume(index)[box]

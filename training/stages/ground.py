@@ -231,7 +231,9 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
         dataset: Any = VolumeDataset(store, samples, recipe.seed, labels=True, count=kept)
     else:
         patch = tuple(encoder.config.patch_size)
-        dataset = CropDataset(store, samples, recipe.seed, patch, settings.crop, settings.focus)
+        dataset = CropDataset(
+            store, samples, recipe.seed, patch, settings.crop, settings.focus, count=kept
+        )
     trainer = train(recipe, model, dataset)
     if settings.operating_points:
         set_operating_points(model, store, range(kept, len(store)))
