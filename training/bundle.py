@@ -19,10 +19,10 @@ from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.audit_metrics import auroc_of, interval
+from napari_ct_assistant.training.calibration import operating_point
 from napari_ct_assistant.training.phantoms import make_phantom
 from napari_ct_assistant.training.recipe import Recipe
 from napari_ct_assistant.training.seeds import SELECTION_SEEDS
-from napari_ct_assistant.training.stages.ground import operating_point
 from napari_ct_assistant.training.token_cache import TokenCache
 from napari_ct_assistant.training.volume_store import VolumeStore
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_ct_assistant.findings import FINDINGS
@@ -24,3 +25,15 @@ class Concept:
 
 
 FINDING_CONCEPTS = tuple(Concept(name) for name in FINDINGS)
+
+
+def owners_of(concepts: Sequence[Concept]) -> list[int]:
+    """Return for each concept the finding that it is a detail of, itself for all others."""
+    names = [concept.name for concept in concepts]
+    return [names.index(concept.of or concept.name) for concept in concepts]
+
+
+def detail_words(concepts: Sequence[Concept]) -> frozenset[str]:
+    """Return the words of concepts that are no words of a finding: degrees, kinds, places."""
+    findings = {word for c in FINDING_CONCEPTS for word in c.name.lower().split()}
+    return frozenset(word for c in concepts for word in c.name.lower().split()) - findings

@@ -7,7 +7,7 @@ image, so the loss is that of as many separate sequences at a fraction of the co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Protocol
@@ -47,7 +47,11 @@ class ConversationSource(Protocol):
         """Name a scan in an error."""
         ...
 
-    def inputs(self, index: int) -> dict[str, Tensor]:
+    def detail_words(self) -> frozenset[str]:
+        """Return the words, in lower case, that say how or where a finding is."""
+        ...
+
+    def inputs(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """`pixel_values` [1, D, H, W] or `vision_tokens` [N, C] of a scan; empty for text alone."""
         ...
 
@@ -103,6 +107,9 @@ class ConversationDataset(Dataset[dict[str, Any]]):
         self.settings = settings
         self.samples = samples
         self.seed = seed
+        self.decisive: frozenset[int] = frozenset()
+        if settings.detail_weight != 1:
+            self.decisive = decisive_ids(processor, source.detail_words())
 
     def __len__(self) -> int:
         return self.samples
@@ -111,7 +118,7 @@ class ConversationDataset(Dataset[dict[str, Any]]):
         index = shuffled_index(self.seed, k, len(self.source))
         rng = np.random.default_rng([self.seed, k, 1])
         turns = self.source.turns(index, rng)
-        inputs = self.source.inputs(index)
+        inputs = self.source.inputs(index, rng)
         prefix = self.processor.prefix_ids()
         if not inputs:
             tags = [self.processor.text_ids(f" {tag}") for tag in self.source.tags(index)]
@@ -122,7 +129,7 @@ class ConversationDataset(Dataset[dict[str, Any]]):
                 prefix = [i for i in prefix if i != blank]
                 for i in rng.permutation(len(tags)):
                     prefix += tags[i]
-        sequence = pack_sequence(prefix, turns, self.processor, self.settings)
+        sequence = pack_sequence(prefix, turns, self.processor, self.settings, self.decisive)
         return {**sequence, **inputs, "volume": torch.tensor(index)}
 
     def name(self, index: int) -> str:
@@ -130,13 +137,32 @@ class ConversationDataset(Dataset[dict[str, Any]]):
         return self.source.name(index)
 
 
+def decisive_ids(processor: VolumeLanguageProcessor, words: Iterable[str]) -> frozenset[int]:
+    """Return the ids on which an answer turns.
+
+    Those that the words begin with, after a blank, after a bracket or as an answer's first, and
+    with which an answer takes a side: yes, no, the letter of a choice.
+    """
+    words = list(words)
+    found = [processor.text_ids(form) for word in words for form in (f" {word}", f"({word}")]
+    firsts = ("Yes", "No", "A.", "B.", "C.", "D.", *(word.capitalize() for word in words))
+    found += [processor.answer_ids(first) for first in firsts]
+    # The first piece with a letter: some tokenizers make a blank a piece of its own.
+    pieces = ((i, processor.tokenizer.decode([i])) for ids in found for i in ids)
+    lettered = {i for i, piece in pieces if any(map(str.isalnum, piece))}
+    return frozenset(next(i for i in ids if i in lettered) for ids in found)
+
+
 def pack_sequence(
     prefix: list[int],
     turns: Sequence[Turn],
     processor: VolumeLanguageProcessor,
     settings: Conversation,
+    decisive: frozenset[int] = frozenset(),
 ) -> dict[str, Tensor]:
     """Lay a prefix and its turns out in one sequence.
+
+    Ids among `decisive` weigh `settings.detail_weight` times as much in an answer.
 
     Returns
     -------
@@ -159,7 +185,8 @@ def pack_sequence(
         weight = 1.0 if settings.weighting == "token" else len(answer) ** -0.5
         ids += question + answer
         labels += [-100] * len(question) + answer
-        weights += [0.0] * len(question) + [weight] * len(answer)
+        weights += [0.0] * len(question)
+        weights += [weight * (settings.detail_weight if i in decisive else 1) for i in answer]
         length = len(question) + len(answer)
         positions += range(len(prefix), len(prefix) + length)
         segments += [number] * length

@@ -102,6 +102,13 @@ class Language(_Strict):
     start: Path | None = None
 
 
+class Maps(_Strict):
+    """What a true map leaves out, as an encoder would (stage `maps`), finding by finding."""
+
+    hidden: float = Field(0.0, ge=0, lt=1)  # the finding itself
+    unclear: float = Field(0.0, ge=0, lt=1)  # its degree, kind and place
+
+
 class Lora(_Strict):
     """LoRA on the language model; E3D-GPT: r 16, alpha 32, dropout 0.1."""
 
@@ -121,6 +128,9 @@ class Conversation(_Strict):
     positives: float = Field(0.4, ge=0, le=1)
     packed: bool = True
     weighting: Literal["token", "answer"] = "token"
+    # Words on which an answer turns (a degree, a kind, a place, yes, no, a choice's letter)
+    # count so many times as much as the others.
+    detail_weight: float = Field(1.0, gt=0)
     max_length: int = Field(768, ge=16)
     # The frozen encoder's tokens on disk: 0.8 MB a volume for the demo, 8.4 MB at paper size.
     cache_tokens: bool = True
@@ -168,6 +178,7 @@ class Recipe(_Strict):
     ground: Ground = Ground()
     perceiver: Perceiver = Perceiver()
     language: Language = Language()
+    maps: Maps = Maps()
     # Vicuna's; E3D-GPT states none. "chat" is the chat template of the language model.
     prompt: str = "USER: {image}\n{question} ASSISTANT:"
     answer_prefix: str = " "

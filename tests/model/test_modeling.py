@@ -136,15 +136,19 @@ def test_concepts_are_appended() -> None:
     assert tokens[..., 24:].max() <= 4
 
 
-def test_joint_probabilities_of_pairs_follow_the_concepts() -> None:
-    config = tiny_vision(num_concepts=3, concept_scale=4.0, concept_pairs=[[0, 2], [1, 1]])
-    assert config.output_size == 24 + 3 + 2
+def test_places_and_details_follow_the_concepts() -> None:
+    config = tiny_vision(
+        num_concepts=3, concept_scale=4.0, concept_owners=[0, 0, 2], concept_pairs=[[0, 2]]
+    )
+    assert config.output_size == 24 + 3 + 1
     vit = VisionTransformer3D(config).eval()
     with torch.no_grad():
         tokens = vit(torch.rand(1, 1, 32, 64, 64)) / 4
     assert tokens.shape == (1, 64, config.output_size)
-    torch.testing.assert_close(tokens[..., 27] * 4, tokens[..., 24] * tokens[..., 26] * 4)
-    torch.testing.assert_close(tokens[..., 28] * 4, tokens[..., 25] ** 2 * 4)
+    finding, detail, _, placed = tokens[0, :, 24:].T
+    torch.testing.assert_close(placed, finding, msg="the only place is where it is")
+    share = detail / finding
+    torch.testing.assert_close(share, share[:1].expand_as(share), msg="one degree, everywhere")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +156,7 @@ def test_joint_probabilities_of_pairs_follow_the_concepts() -> None:
     [
         ({"num_attention_heads": 5}, r"num_attention_heads \(5\) must divide hidden_size \(24\)"),
         ({"num_concepts": 2, "concept_pairs": [[0, 2]]}, r"\[0, 2\] is no pair of the 2 concepts"),
+        ({"num_concepts": 2, "concept_owners": [0]}, r"\[0\] are no owners of the 2 concepts"),
         ({"num_concepts": 2, "concept_names": ["one"]}, "1 names for num_concepts 2"),
         ({"patch_size": (8, 16, 15)}, "patch_size 15 must divide image_size 64 on axis W"),
     ],

@@ -11,6 +11,7 @@ from napari_ct_assistant.training.conversation import (
     Turn,
     block_mask,
     choose_turns,
+    decisive_ids,
     pack_sequence,
 )
 from napari_ct_assistant.training.phantoms import draw_truth
@@ -67,6 +68,23 @@ def test_an_answer_counts_as_the_root_of_its_length() -> None:
     for number, turn in enumerate(turns, start=1):
         weights = sequence["loss_weights"][sequence["segments"] == number].sum().item()
         assert weights == pytest.approx(len(processor.answer_ids(turn.answer)) ** 0.5, abs=1e-4)
+
+
+def test_the_words_that_an_answer_turns_on_count_more() -> None:
+    _, processor = tiny_model()
+    settings = Conversation(packed=True, max_length=2000, detail_weight=4.0)
+    decisive = decisive_ids(processor, {"small", "left"})
+    turn = Turn("Where?", "Yes, left (small) nodule, small.")
+    sequence = pack_sequence(processor.prefix_ids(), [turn], processor, settings, decisive)
+    learned = sequence["labels"] != -100
+    pieces = [processor.tokenizer.decode([i]) for i in sequence["labels"][learned].tolist()]
+    heavy = [p for p, w in zip(pieces, sequence["loss_weights"][learned], strict=True) if w == 4]
+    assert set(sequence["loss_weights"][learned].tolist()) == {1.0, 4.0}
+    joined = "|".join(heavy)
+    for word in ("Y", "l", "s"):
+        assert any(piece.strip().startswith(word) for piece in heavy), (word, joined)
+    assert all(piece.strip() for piece in heavy), "no blank of its own"
+    assert not any("nod" in piece for piece in heavy), joined
 
 
 def test_weighted_loss_with_equal_weights_is_the_plain_one() -> None:

@@ -8,8 +8,10 @@ import numpy as np
 
 from .truth import FindingTruth, part_rng
 
-# Slots: {grade} size class or grade, {where} side or lobe, {kind} detail, {many} number.
-# Every positive sentence holds one of its finding's `KEYWORDS`.
+# Slots: {grade} size class or grade, {where} side or lobe, {kind} detail, {many} and {number}
+# how many. Every positive sentence holds one of its finding's `KEYWORDS`, and names the finding
+# before it says where and how large it is: what a language model writes next then hangs on what
+# it has just written, which the smallest can learn.
 POSITIVE: dict[str, tuple[str, ...]] = {
     "Medical material": (
         "There is a {kind}{where}.",
@@ -17,64 +19,64 @@ POSITIVE: dict[str, tuple[str, ...]] = {
         "A {kind} is in place{where}.",
     ),
     "Arterial wall calcification": (
-        "There are {grade} wall calcifications of the aorta.",
-        "The aorta shows {grade} calcified plaques in its wall.",
-        "{Grade} calcification is seen in the wall of the thoracic aorta.",
+        "There are wall calcifications of the aorta, {grade} in degree.",
+        "The aorta shows calcified plaques in its wall, {grade} in degree.",
+        "Calcification is seen in the wall of the thoracic aorta, {grade}.",
     ),
     "Cardiomegaly": (
         "The heart is enlarged, with {grade} cardiomegaly.",
-        "There is {grade} cardiomegaly.",
+        "There is cardiomegaly, {grade} in degree.",
         "Heart size is increased, {grade} cardiomegaly.",
     ),
     "Pericardial effusion": (
-        "There is a {grade} pericardial effusion.",
-        "A {grade} pericardial effusion surrounds the heart.",
-        "{Grade} pericardial effusion is seen.",
+        "There is a pericardial effusion, {grade} in size.",
+        "A pericardial effusion surrounds the heart, {grade} in size.",
+        "Pericardial effusion is seen, {grade}.",
     ),
     "Coronary artery wall calcification": (
-        "There are {grade} coronary artery calcifications.",
-        "The coronary arteries show {grade} calcified plaques.",
-        "{Grade} calcification is seen in the walls of the coronary arteries.",
+        "There are coronary artery calcifications, {grade} in degree.",
+        "The coronary arteries show calcified plaques, {grade} in degree.",
+        "Calcification is seen in the walls of the coronary arteries, {grade}.",
     ),
     "Hiatal hernia": (
-        "There is a {grade} hiatal hernia.",
-        "A {grade} hiatal hernia is seen behind the heart.",
-        "Part of the stomach lies above the diaphragm, a {grade} hiatal hernia.",
+        "There is a hiatal hernia, {grade} in size.",
+        "A hiatal hernia is seen behind the heart, {grade} in size.",
+        "Part of the stomach lies above the diaphragm, a hiatal hernia, {grade}.",
     ),
     "Lymphadenopathy": (
-        "There are {many} {grade} enlarged {where} lymph nodes.",
-        "{Grade} {where} lymphadenopathy with {many} nodes is seen.",
-        "{Many} {grade} enlarged lymph nodes are seen in the {where} region.",
+        "There are enlarged {where} lymph nodes, {many} of them, {grade} in size.",
+        "Lymphadenopathy is seen in the {where} region, with {many} nodes, {grade} in size.",
+        "Enlarged lymph nodes are seen in the {where} region, {number}, {grade}.",
     ),
     "Emphysema": (
-        "There is {grade} emphysema of both lungs.",
-        "Both lungs show {grade} emphysema, mainly in the upper lobes.",
-        "{Grade} emphysema is seen in both lungs.",
+        "There is emphysema of both lungs, {grade} in degree.",
+        "Both lungs show emphysema, mainly in the upper lobes, {grade} in degree.",
+        "Emphysema is seen in both lungs, {grade}.",
     ),
     "Atelectasis": (
-        "There is {kind} atelectasis in the {where}.",
-        "{Kind} atelectasis is seen in the {where}.",
-        "The {where} shows {kind} atelectasis.",
+        "There is atelectasis in the {where}, {kind} in shape.",
+        "Atelectasis is seen in the {where}, {kind}.",
+        "Atelectasis of the {where} is seen, {kind} in shape.",
     ),
     "Lung nodule": (
-        "There {are} {many} {grade} {nodule} in the {where}.",
-        "{Many} {grade} {nodule} {are} seen in the {where}.",
-        "The {where} contains {many} {grade} {nodule}.",
+        "There {are} {nodule} in the {where}, {grade} in size, {number}.",
+        "{Nodule} {are} seen in the {where}, {grade}, {number}.",
+        "{Nodule} {are} found in the {where}, {grade} in size, {number}.",
     ),
     "Lung opacity": (
-        "There is a {grade} ground-glass opacity in the {where}.",
-        "A {grade} ground-glass opacity is seen in the {where}.",
-        "The {where} shows a {grade} area of ground-glass opacity.",
+        "There is a ground-glass opacity in the {where}, {grade} in extent.",
+        "Ground-glass opacity is seen in the {where}, {grade}.",
+        "An area of ground-glass opacity lies in the {where}, {grade} in extent.",
     ),
     "Pulmonary fibrotic sequela": (
         "There are fibrotic sequela changes in the {where}.",
         "Fibrotic scars are seen in the {where}.",
-        "The {where} shows fibrotic bands, a sequela.",
+        "Fibrotic bands, a sequela, are seen in the {where}.",
     ),
     "Pleural effusion": (
-        "There is a {grade} {where} pleural effusion.",
-        "A {grade} {where} pleural effusion is seen.",
-        "{Grade} {where} pleural effusion is present.",
+        "There is a pleural effusion, {where}, {grade} in size.",
+        "A pleural effusion is seen, {where}, {grade} in size.",
+        "Pleural effusion is present, {where}, {grade}.",
     ),
     "Mosaic attenuation pattern": (
         "Both lungs show a mosaic attenuation pattern.",
@@ -82,18 +84,18 @@ POSITIVE: dict[str, tuple[str, ...]] = {
         "A mosaic attenuation pattern is seen in both lungs.",
     ),
     "Peribronchial thickening": (
-        "There is {grade} peribronchial thickening in both lungs.",
-        "The bronchial walls show {grade} thickening in both lungs.",
-        "{Grade} peribronchial thickening is seen in both lungs.",
+        "There is peribronchial thickening in both lungs, {grade} in degree.",
+        "The bronchial walls are thickened in both lungs, {grade} in degree.",
+        "Peribronchial thickening is seen in both lungs, {grade}.",
     ),
     "Consolidation": (
-        "There is a {grade} consolidation in the {where}.",
-        "A {grade} consolidation is seen in the {where}.",
-        "The {where} shows a {grade} area of consolidation.",
+        "There is a consolidation in the {where}, {grade} in extent.",
+        "Consolidation is seen in the {where}, {grade}.",
+        "An area of consolidation lies in the {where}, {grade} in extent.",
     ),
     "Bronchiectasis": (
         "There is bronchiectasis in the {where}.",
-        "The bronchi of the {where} are dilated, bronchiectasis.",
+        "Bronchiectasis with dilated bronchi is seen in the {where}.",
         "Bronchiectasis is seen in the {where}.",
     ),
     "Interlobular septal thickening": (
@@ -106,43 +108,43 @@ POSITIVE: dict[str, tuple[str, ...]] = {
 IMPRESSION: dict[str, tuple[str, ...]] = {
     "Medical material": ("{Kind}{where}.", "{Kind} in place{where}."),
     "Arterial wall calcification": (
-        "{Grade} aortic wall calcification.",
-        "{Grade} calcification of the aorta.",
+        "Aortic wall calcification, {grade}.",
+        "Calcification of the aorta, {grade}.",
     ),
-    "Cardiomegaly": ("{Grade} cardiomegaly.", "Enlarged heart, {grade} cardiomegaly."),
-    "Pericardial effusion": ("{Grade} pericardial effusion.",),
+    "Cardiomegaly": ("Cardiomegaly, {grade}.", "Enlarged heart, {grade} cardiomegaly."),
+    "Pericardial effusion": ("Pericardial effusion, {grade}.",),
     "Coronary artery wall calcification": (
-        "{Grade} coronary artery calcification.",
-        "{Grade} calcification of the coronary arteries.",
+        "Coronary artery calcification, {grade}.",
+        "Calcification of the coronary arteries, {grade}.",
     ),
-    "Hiatal hernia": ("{Grade} hiatal hernia.",),
-    "Lymphadenopathy": ("{Grade} {where} lymphadenopathy.",),
-    "Emphysema": ("{Grade} emphysema.", "{Grade} emphysema of both lungs."),
-    "Atelectasis": ("{Kind} atelectasis in the {where}.", "{Kind} atelectasis of the {where}."),
+    "Hiatal hernia": ("Hiatal hernia, {grade}.",),
+    "Lymphadenopathy": ("Lymphadenopathy, {where}, {grade}.",),
+    "Emphysema": ("Emphysema, {grade}.", "Emphysema of both lungs, {grade}."),
+    "Atelectasis": ("Atelectasis in the {where}, {kind}.", "Atelectasis of the {where}, {kind}."),
     "Lung nodule": (
-        "{Many} {grade} {nodule} in the {where}.",
-        "{Many} {grade} {nodule} of the {where}.",
+        "{Nodule} in the {where}, {grade}, {number}.",
+        "{Nodule} of the {where}, {grade}, {number}.",
     ),
     "Lung opacity": (
-        "{Grade} ground-glass opacity in the {where}.",
-        "{Grade} ground-glass opacity of the {where}.",
+        "Ground-glass opacity in the {where}, {grade}.",
+        "Ground-glass opacity of the {where}, {grade}.",
     ),
     "Pulmonary fibrotic sequela": (
         "Fibrotic sequela in the {where}.",
         "Fibrotic scars in the {where}.",
     ),
-    "Pleural effusion": ("{Grade} {where} pleural effusion.",),
+    "Pleural effusion": ("Pleural effusion, {where}, {grade}.",),
     "Mosaic attenuation pattern": (
         "Mosaic attenuation pattern.",
         "Mosaic attenuation in both lungs.",
     ),
     "Peribronchial thickening": (
-        "{Grade} peribronchial thickening.",
-        "{Grade} peribronchial thickening in both lungs.",
+        "Peribronchial thickening, {grade}.",
+        "Peribronchial thickening in both lungs, {grade}.",
     ),
     "Consolidation": (
-        "{Grade} consolidation in the {where}.",
-        "{Grade} consolidation of the {where}.",
+        "Consolidation in the {where}, {grade}.",
+        "Consolidation of the {where}, {grade}.",
     ),
     "Bronchiectasis": ("Bronchiectasis in the {where}.", "Bronchiectasis of the {where}."),
     "Interlobular septal thickening": (
@@ -291,7 +293,8 @@ def fill(template: str, t: FindingTruth) -> str:
         "where": where_of(t),
         "kind": t.detail or "",
         "many": NUMBERS[t.count],
-        "nodule": "nodule" if t.count == 1 else "nodules",
+        "number": "single" if t.count == 1 else f"{NUMBERS[t.count]} in number",
+        "nodule": "a nodule" if t.count == 1 else "nodules",
         "are": "is" if t.count == 1 else "are",
     }
     words |= {k.capitalize(): v[:1].upper() + v[1:] for k, v in words.items()}

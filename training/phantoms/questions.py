@@ -12,7 +12,7 @@ from napari_ct_assistant.findings import FINDINGS
 
 from .decline_bank import questions_to_decline
 from .grammar import NUMBERS, PLAIN, join
-from .truth import LOBES, NODULE_SIZES, SIZES, FindingTruth, part_rng
+from .truth import GRADES, LOBES, NODULE_SIZES, SIZES, FindingTruth, part_rng
 
 Kind = Literal["yes_no", "free", "where", "how_large", "multiple_choice", "decline"]
 DECLINED = "I can't tell that from this scan."
@@ -54,6 +54,8 @@ GRADED = (
     "Emphysema",
     "Peribronchial thickening",
 )
+# Drawn with two degrees only: a choice among three would offer one that never is.
+_TWO_DEGREES = ("Cardiomegaly", "Hiatal hernia", "Lymphadenopathy", "Peribronchial thickening")
 SIZE_NOTE = {
     "small": "small (under 10 mm)",
     "medium-sized": "medium-sized (10 to 20 mm)",
@@ -81,10 +83,10 @@ def place(t: FindingTruth) -> str | None:
 
 def phrase(t: FindingTruth) -> str:
     """A finding in a few words, for lists."""
-    size = t.severity + " " if t.severity else ""
+    size = f" ({t.severity})" if t.severity else ""
     name = t.detail if t.name == "Medical material" else PLAIN[t.name]
     where = place(t)
-    return f"{size}{name}" + (f" {where}" if where else "")
+    return f"{name}" + (f" {where}" if where else "") + size
 
 
 def _yes(t: FindingTruth) -> str:
@@ -165,10 +167,12 @@ def _multiple_choice(seed: int, by_name: dict[str, FindingTruth]) -> list[Questi
                 sides,
                 name,
             )
-        if t.severity in SIZES and name not in ("Hiatal hernia", "Lymphadenopathy", "Lung nodule"):
-            add(f"How large is the {f}?", str(t.severity), SIZES, name)
+        if name in GRADED and name not in _TWO_DEGREES:
+            add(f"What is the degree of the {f}?", str(t.severity), GRADES, name)
         elif name == "Lung nodule":
             add(f"How large is the {f}?", str(t.severity), NODULE_SIZES, name)
+        elif t.severity and name not in _TWO_DEGREES:
+            add(f"How large is the {f}?", t.severity, SIZES, name)
     order = rng.permutation(len(out))[:4]
     return [out[int(i)] for i in sorted(order)]
 

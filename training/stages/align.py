@@ -6,7 +6,9 @@ Encoder and language model are frozen; only the perceiver is trained (and, with
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 import torch
@@ -23,8 +25,8 @@ from napari_ct_assistant.training.recipe import Recipe, RecipeError
 from napari_ct_assistant.training.recipe_checks import CHAT
 from napari_ct_assistant.training.stages.ground import set_concepts
 from napari_ct_assistant.training.stages.instruct import train_conversations
-from napari_ct_assistant.training.store_conversations import map_tokens
 from napari_ct_assistant.training.tokenizer import IMAGE
+from napari_ct_assistant.training.true_maps import map_tokens
 from napari_ct_assistant.training.volume_store import VolumeStore
 
 
@@ -38,13 +40,13 @@ def assemble(
     """
     encoder = build_encoder(recipe)
     if store is not None:
-        set_concepts(encoder, [concept.name for concept in store.concepts])
+        set_concepts(encoder, store.concepts)
         encoder.config.concept_pairs = list(store.concept_pairs)
     assert recipe.model is not None  # noqa: S101  checked with the recipe
     local = recipe.path(recipe.model)
     source = str(local if local.is_dir() else recipe.model)
     if (local / "processor_config.json").is_file():
-        return _with_encoder(local, encoder)
+        return with_encoder(local, encoder)
     try:
         language_model = AutoModelForCausalLM.from_pretrained(
             source, revision=recipe.language.revision
@@ -112,17 +114,28 @@ def chat_prompt(tokenizer: PreTrainedTokenizerBase) -> str:
     return text
 
 
-def _with_encoder(
+def with_encoder(
     folder: Path, encoder: VisionTransformer3D
 ) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
-    """Return the model in `folder` with this encoder's weights."""
+    """Return the model in `folder` with this encoder.
+
+    Raises
+    ------
+    RecipeError
+        If its tokens are not of the form that the model has learned to read.
+    """
     model = VolumeLanguageModel.from_pretrained(folder)
-    try:
-        model.vision_tower.load_state_dict(encoder.state_dict())
-    except RuntimeError:
-        raise RecipeError(
-            f"encoder: its sizes are not those of the encoder that {folder.name} was made for"
-        ) from None
+    known, given = model.config.vision_config, encoder.config
+    # What it is made of is its own affair; its channels must be what the perceiver learned.
+    for name in ("output_size", "grid", "concept_names", "concept_pairs"):
+        ours, theirs = (json.dumps(getattr(config, name)) for config in (given, known))
+        if ours != theirs:
+            raise RecipeError(
+                f"encoder: its {name} is not that of the encoder that {folder.name} was made "
+                f"for: {shorten(ours, 60)} instead of {shorten(theirs, 60)}"
+            )
+    model.vision_tower = encoder
+    model.config.vision_config = given
     return model, VolumeLanguageProcessor.from_pretrained(folder)
 
 

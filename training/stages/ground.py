@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.model.concept_maps import DetailReadout
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training import processes
-from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept
+from napari_ct_assistant.training.calibration import calibrate
+from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept, owners_of
 from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.recipe import Ground, Recipe, RecipeError
 from napari_ct_assistant.training.trainer import finish, save_encoder, train
 from napari_ct_assistant.training.volume_store import VolumeStore
-from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset, to_pixel_values
+from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset
 
 
 class GroundingModel(nn.Module):
@@ -39,12 +41,10 @@ class GroundingModel(nn.Module):
         annotated: NDArray[np.bool_] | None = None,
     ):
         super().__init__()
-        set_concepts(encoder, [concept.name for concept in concepts])
+        set_concepts(encoder, concepts)
         self.encoder = encoder
         self.settings = settings
-        names = [concept.name for concept in concepts]
-        # The finding that each concept is a detail of, itself for all others.
-        owner = [names.index(c.of or c.name) for c in concepts]
+        owner = owners_of(concepts)
         findings = [c.name in FINDINGS for c in concepts]
         weight = torch.tensor([1.0 if f else settings.detail_weight for f in findings])
         if annotated is not None:  # what no mask tells of is not learned to be absent
@@ -53,6 +53,8 @@ class GroundingModel(nn.Module):
         self.register_buffer("weight", weight, persistent=False)
         if settings.freeze_stem:
             encoder.stem.requires_grad_(False)
+        if encoder.details is not None:  # fitted at the end
+            encoder.details.requires_grad_(False)
 
     @property
     def concepts(self) -> nn.Linear:
@@ -100,11 +102,17 @@ class GroundingModel(nn.Module):
         return {"loss": (loss * self.weight).sum() / self.weight.sum()}
 
 
-def set_concepts(encoder: VisionTransformer3D, names: Sequence[str]) -> None:
+def set_concepts(encoder: VisionTransformer3D, concepts: Sequence[Concept]) -> None:
     """Make an encoder's patch-level head one for these concepts; what it knows it keeps."""
     config, head = encoder.config, encoder.concepts
+    names = [concept.name for concept in concepts]
+    if any(concept.of for concept in concepts) and list(config.concept_owners) != owners_of(
+        concepts
+    ):
+        config.concept_owners = owners_of(concepts)
+        encoder.details = DetailReadout(config.concept_owners)
     known = list(config.concept_names) or list(FINDINGS[: config.num_concepts])
-    if isinstance(head, nn.Linear) and known == list(names):
+    if isinstance(head, nn.Linear) and known == names:
         if not head.bias.any():  # fresh: findings are rare
             nn.init.constant_(head.bias, -4.0)
         return
@@ -118,7 +126,7 @@ def set_concepts(encoder: VisionTransformer3D, names: Sequence[str]) -> None:
                 wider.weight[row] = head.weight[old]
                 wider.bias[row] = head.bias[old]
     encoder.concepts = wider
-    config.concept_names, config.num_concepts = list(names), len(names)
+    config.concept_names, config.num_concepts = names, len(names)
 
 
 def ring_weights(patch_labels: Tensor, weight: float) -> Tensor:
@@ -151,61 +159,6 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
     return positive + negative_weight * negative
 
 
-def set_operating_points(model: GroundingModel, store: VolumeStore, volumes: range) -> None:
-    """Shift and stretch each concept's patch logits, so that 0 parts scans with it from others.
-
-    The patch loss asks for the right order, not for probabilities near 0 and 1: 18 findings at
-    0.1 in each of 8 merged patches would drown the one at 0.9 in an image token. A degree is
-    parted from the finding's other degrees; what every scan has (a lobe) stays. Absorbed in
-    the head's weights, so the network stays what it was.
-
-    Parameters
-    ----------
-    model : GroundingModel
-    store : VolumeStore
-    volumes : range
-        Those that are scored; best ones that were not trained on.
-    """
-    encoder, head = model.encoder.eval(), model.concepts
-    scores, present = [], []
-    for index in volumes:
-        pixels = to_pixel_values(store.volume(index))[None].to(encoder.device)
-        with torch.inference_mode():
-            logits = head(encoder.encode(encoder.embed(pixels)))[0]
-        scores.append(logits.amax(0).cpu().numpy())
-        labels = store.patch_labels(index)[: len(model.owner)]
-        present.append(labels.any(axis=(1, 2, 3)))
-    score, label = np.stack(scores), np.stack(present)  # [volumes, concepts]
-    owners: list[int] = model.owner.tolist()
-    for concept, owner in enumerate(owners):
-        asked: NDArray[np.bool_] = (
-            np.ones(len(label), bool) if owner == concept else label[:, owner]
-        )
-        own = label[asked, concept]
-        if own.any() and not own.all():
-            threshold, slope = operating_point(score[asked, concept], own)
-            with torch.no_grad():
-                head.weight[concept] *= slope
-                head.bias[concept] = slope * (head.bias[concept] - threshold)
-
-
-def operating_point(score: NDArray[np.float64], present: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the threshold of the best balanced accuracy, and a slope that makes negatives small.
-
-    score, present: [n], the highest patch logit of each scan, and whether it shows the finding.
-    The slope puts the median scan without the finding at a logit of -3 or below, within 1 to 8.
-    """
-    cuts = np.sort(score)
-    cuts = (cuts[1:] + cuts[:-1]) / 2
-    above = score[None] > cuts[:, None]
-    accuracy = above[:, present].mean(1) - above[:, ~present].mean(1)
-    # Several cuts may be as good: the middle one is farthest from both.
-    best = np.flatnonzero(accuracy >= accuracy.max() - 1e-9)
-    threshold = float(cuts[best[len(best) // 2]])
-    gap = threshold - float(np.median(score[~present]))
-    return threshold, float(np.clip(3.0 / max(gap, 1e-6), 1.0, 8.0))
-
-
 def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train the patch-level findings and write the encoder."""
     torch.manual_seed(recipe.seed)
@@ -236,7 +189,7 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
         )
     trainer = train(recipe, model, dataset)
     if settings.operating_points:
-        set_operating_points(model, store, range(kept, len(store)))
+        calibrate(encoder, store, range(kept, len(store)))
     encoder.requires_grad_(True)
     save_encoder(recipe, encoder, trainer)
     finish(recipe, trainer)

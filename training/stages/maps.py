@@ -25,7 +25,12 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     model, processor = assemble(recipe, store)
     model.requires_grad_(True)
     model.vision_tower.requires_grad_(False)
-    source = StoreConversations(store, recipe.conversation, maps_for=model.config.vision_config)
+    source = StoreConversations(
+        store,
+        recipe.conversation,
+        maps_for=model.config.vision_config,
+        mistakes=recipe.maps,
+    )
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed
     )

@@ -75,9 +75,12 @@ class VisionConfig3D(PreTrainedConfig):
     concept_names : list of str
         What they are: findings first, then what stage `ground` taught beside them (a finding's
         degree, a lobe). Empty where a checkpoint does not tell.
+    concept_owners : list of int
+        For each concept the finding that it is a detail of (a degree), itself for all others.
+        Details are then judged over the whole volume. Empty: each patch for itself.
     concept_pairs : list of [int, int]
-        Concepts of which the joint probability is appended, too: a finding and a lobe in one
-        patch. A language model need not find out by itself which of a scan's lobes is meant.
+        A finding and a place (lobe, side): where the finding lies there is appended, too. A
+        language model need not find out by itself which of a scan's lobes is meant.
     concept_scale : float
         Factor on those probabilities beside the unit-variance features.
     """
@@ -103,6 +106,7 @@ class VisionConfig3D(PreTrainedConfig):
     stem_depths: Size3D = (1, 2, 2, 1)
     num_concepts: int = 0
     concept_names: list[str] | tuple[str, ...] = ()
+    concept_owners: list[int] | tuple[int, ...] = ()
     concept_pairs: list[Any] | tuple[Any, ...] = ()
     concept_scale: float = 8.0
     initializer_range: float = 0.02
@@ -120,6 +124,14 @@ class VisionConfig3D(PreTrainedConfig):
             raise ValueError(
                 f"concept_names has {len(self.concept_names)} names for "
                 f"num_concepts {self.num_concepts}"
+            )
+        if self.concept_owners and (
+            len(self.concept_owners) != self.num_concepts
+            or not all(0 <= one < self.num_concepts for one in self.concept_owners)
+        ):
+            raise ValueError(
+                f"concept_owners: {list(self.concept_owners)} are no owners of the "
+                f"{self.num_concepts} concepts"
             )
         for pair in self.concept_pairs:
             if len(pair) != 2 or not all(0 <= one < self.num_concepts for one in pair):

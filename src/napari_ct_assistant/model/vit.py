@@ -5,13 +5,13 @@ The way through it: voxels -> stem -> tokens + positions -> blocks -> norm -> co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from napari_ct_assistant.model.concept_maps import DetailReadout, with_places
 from napari_ct_assistant.model.configuration import VisionConfig3D
 from napari_ct_assistant.model.positions import sincos_3d
 from napari_ct_assistant.model.stem import STEMS
@@ -65,22 +65,14 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-def with_pairs(probability: Tensor, pairs: Sequence[Sequence[int]]) -> Tensor:
-    """Append the joint probability of each pair: [..., concepts] -> [..., concepts + pairs]."""
-    if not len(pairs):
-        return probability
-    first, second = (list(one) for one in zip(*pairs, strict=True))
-    joint = probability[..., first] * probability[..., second]
-    return torch.cat([probability, joint], dim=-1)
-
-
 class VisionTransformer3D(PreTrainedModel):
     """Encode a CT volume into tokens.
 
     Output tokens are [B, N, output_size], N = d*h*w, D-major. With concepts
     (`config.num_concepts`), the last channels of a token are the probabilities that each
     concept (finding, degree, lobe) lies in its patch, times
-    `config.concept_scale`: what stage `ground` taught.
+    `config.concept_scale`: what stage `ground` taught, agreed upon over the volume
+    (`concept_maps`).
     """
 
     config_class = VisionConfig3D
@@ -118,6 +110,7 @@ class VisionTransformer3D(PreTrainedModel):
             nn.LayerNorm(width, eps=config.layer_norm_eps) if config.final_norm else nn.Identity()
         )
         self.concepts = nn.Linear(width, config.num_concepts) if config.num_concepts else None
+        self.details = DetailReadout(config.concept_owners) if config.concept_owners else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -133,6 +126,8 @@ class VisionTransformer3D(PreTrainedModel):
             nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        elif isinstance(module, DetailReadout):
+            module.reset()
         elif isinstance(module, nn.LayerNorm | nn.BatchNorm3d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
@@ -197,7 +192,10 @@ class VisionTransformer3D(PreTrainedModel):
         """features: [B, N, C] -> [B, N, output_size]."""
         if self.concepts is None:
             return features
-        probability = with_pairs(self.concepts(features).sigmoid(), self.config.concept_pairs)
+        probability = self.concepts(features).sigmoid()
+        if self.details is not None:
+            probability = self.details(probability)
+        probability = with_places(probability, self.config.concept_pairs, self.config.grid)
         return torch.cat([features, self.config.concept_scale * probability], dim=-1)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
