@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-# Patches on each side of one that vote on its finding's place: 40 mm and more at model resolution.
+# Edge of the box of patches around one that vote on its finding's place.
 NEIGHBOURHOOD = 5
 # How quiet a place becomes that holds less of a finding than another: (share / largest)^4.
 SHARPNESS = 4
@@ -45,10 +45,10 @@ def with_places(
     weight = finding.square()
     votes = _around(torch.cat([weight * probability[..., second], weight], dim=-1), grid)
     share = votes[..., : len(first)] / votes[..., len(first) :].clamp_min(1e-8)
-    largest = torch.stack(
-        [share[..., [b for b, other in enumerate(first) if other == a]].amax(-1) for a in first],
-        dim=-1,
-    )
+    largest = torch.empty_like(share)
+    for one in set(first):
+        places = [n for n, other in enumerate(first) if other == one]
+        largest[..., places] = share[..., places].amax(-1, keepdim=True)
     return torch.cat([probability, finding * (share / largest.clamp_min(1e-8)) ** SHARPNESS], -1)
 
 
@@ -91,12 +91,16 @@ class DetailReadout(nn.Module):
             self.share.copy_(8.0 * torch.eye(len(self.owners)))
         nn.init.constant_(self.bias, -4.0)
 
+    def related(self) -> Tensor:
+        """Return bool [concepts, concepts]: which details are of one finding, each with itself."""
+        owner = torch.tensor(self.owners, device=self.share.device)
+        is_detail = owner != torch.arange(len(owner), device=owner.device)
+        return (owner[:, None] == owner) & is_detail & is_detail[:, None]
+
     def siblings(self, concept: int) -> list[int]:
         """Return the details of a detail's finding, itself included; none of a finding."""
-        owner = self.owners[concept]
-        if owner == concept:
-            return []
-        return [c for c, other in enumerate(self.owners) if other == owner and c != owner]
+        found: list[int] = self.related()[concept].nonzero()[:, 0].tolist()
+        return found
 
     def summarize(self, probability: Tensor) -> tuple[Tensor, Tensor]:
         """Return what a volume's patches add up to.
@@ -115,9 +119,7 @@ class DetailReadout(nn.Module):
     def forward(self, probability: Tensor) -> Tensor:
         """probability: [B, N, concepts] -> the same, details replaced by the volume's."""
         extents, shares = self.summarize(probability)
-        related = torch.zeros_like(self.share)
-        for concept in range(len(self.owners)):
-            related[concept, self.siblings(concept)] = 1.0
+        related = self.related()
         logits = (extents[:, self.owners] * self.extent).sum(-1) + self.bias
         logits = logits + shares @ (self.share * related).T
         detail = probability[..., self.owners] * logits.sigmoid()[:, None]
