@@ -17,7 +17,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from napari_ct_assistant.model.processor import REPORT_QUESTION, VolumeLanguageProcessor
+from napari_ct_assistant.assistant.sentences import split_sections
+from napari_ct_assistant.model.processor import (
+    FINDINGS_QUESTION,
+    IMPRESSION_QUESTION,
+    REPORT_QUESTION,
+    VolumeLanguageProcessor,
+)
 from napari_ct_assistant.training.order import shuffled_index
 from napari_ct_assistant.training.recipe import Conversation
 
@@ -56,16 +62,37 @@ class ConversationSource(Protocol):
         ...
 
 
+def report_turns(report: str, other: str, settings: Conversation) -> list[Turn]:
+    """Ask for a scan's report: in one turn, or as findings and the impression of given findings.
+
+    The impression is that of `other`, another scan's report: what the image shows is then no
+    help. A report without both sections is asked for in one turn.
+    """
+    if settings.impression_of_findings:
+        mine, others = split_sections(report), split_sections(other)
+        if "Findings" in mine and {"Findings", "Impression"} <= others.keys():
+            asked = IMPRESSION_QUESTION.replace("{findings}", others["Findings"])
+            return [
+                Turn(FINDINGS_QUESTION, mine["Findings"]),
+                Turn(asked, others["Impression"]),
+            ]
+    return [Turn(REPORT_QUESTION, report)]
+
+
 def choose_turns(
-    report: str, questions: Sequence[Any], settings: Conversation, rng: np.random.Generator
+    report: str,
+    questions: Sequence[Any],
+    settings: Conversation,
+    rng: np.random.Generator,
+    other: str = "",
 ) -> list[Turn]:
-    """Draw a report and some questions of one scan.
+    """Draw a report (see `report_turns`) and some questions of one scan.
 
     Of the yes/no questions, the share `settings.positives` (or as many as there are) asks for
     what is present, so that "no" is not the safe answer. They make up the share
     `settings.yes_no`; the other kinds take turns in what is left.
     """
-    turns = [Turn(REPORT_QUESTION, report)] if settings.report else []
+    turns = report_turns(report, other or report, settings) if settings.report else []
     yes = [q for q in questions if q.kind == "yes_no" and q.answer.startswith("Yes")]
     no = [q for q in questions if q.kind == "yes_no" and not q.answer.startswith("Yes")]
     pairs = round(settings.questions * settings.yes_no)
@@ -145,6 +172,7 @@ def decisive_ids(processor: VolumeLanguageProcessor, words: Iterable[str]) -> fr
     """
     words = list(words)
     found = [processor.text_ids(form) for word in words for form in (f" {word}", f"({word}")]
+    found += [processor.text_ids(f"({letter})") for letter in "ABCD"]
     firsts = ("Yes", "No", "A.", "B.", "C.", "D.", *(word.capitalize() for word in words))
     found += [processor.answer_ids(first) for first in firsts]
     # The first piece with a letter: some tokenizers make a blank a piece of its own.

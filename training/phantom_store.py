@@ -16,16 +16,25 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.training.concepts import Concept
 from napari_ct_assistant.training.conversation import Turn, choose_turns
-from napari_ct_assistant.training.phantoms import draw_truth, make_phantom
+from napari_ct_assistant.training.phantoms import (
+    draw_truth,
+    make_phantom,
+    make_questions,
+    write_report,
+)
 from napari_ct_assistant.training.phantoms.concepts import (
     CONCEPT_PAIRS,
     CONCEPTS,
+    described,
     detail_maps,
     place_maps,
 )
 from napari_ct_assistant.training.recipe import Conversation
 from napari_ct_assistant.training.volume_files import read_labels, write_labels, write_volume
 from napari_ct_assistant.training.volume_store import VolumeStore
+
+# Seeds that training texts are drawn from; audits use seeds below a million.
+FIRST_TEXT, TEXTS = 10_000_000, 90_000_000
 
 
 class PhantomStore(VolumeStore):
@@ -88,13 +97,25 @@ class PhantomStore(VolumeStore):
         return np.concatenate([findings, detail_maps(seed, findings), self._places[seed]])
 
     def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
-        """Draw questions, answers and report of a phantom; needs no rendered volume."""
-        truth = draw_truth(self.seeds[index])
-        return choose_turns(truth.report, truth.questions, settings, rng)
+        """Draw questions, answers and report of a phantom; needs no rendered volume.
+
+        Each time in other words: those of another seed.
+        """
+        findings = draw_truth(self.seeds[index]).findings
+        words, other = (int(seed) for seed in rng.integers(FIRST_TEXT, FIRST_TEXT + TEXTS, 2))
+        return choose_turns(
+            write_report(words, findings),
+            make_questions(words, findings),
+            settings,
+            rng,
+            other=draw_truth(other).report,
+        )
 
     def tags(self, index: int) -> list[str]:
-        """Return the names of a phantom's findings, in lower case."""
-        return [finding.name.lower() for finding in draw_truth(self.seeds[index]).findings]
+        """Return the names of a phantom's findings, their degrees, kinds and places."""
+        findings = draw_truth(self.seeds[index]).findings
+        names = [finding.name.lower() for finding in findings]
+        return names + [words for finding in findings for words in described(finding)]
 
 
 def _labels_file(folder: Path, seed: int) -> Path:

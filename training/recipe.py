@@ -124,6 +124,9 @@ class Conversation(_Strict):
 
     questions: int = Field(16, ge=0)
     report: bool = True
+    # The report in two turns: the findings, then an impression of given findings, those of any
+    # scan: so that it is drawn from what is written and cannot contradict it.
+    impression_of_findings: bool = False
     yes_no: float = Field(0.67, ge=0, le=1)  # share of yes/no questions
     positives: float = Field(0.4, ge=0, le=1)
     packed: bool = True

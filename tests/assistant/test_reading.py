@@ -12,7 +12,9 @@ import torch
 
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
+from napari_ct_assistant.assistant.sentences import split_sentences, token_spans
 from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.model.processor import REPORT_QUESTION
 from tests.tiny_model import NOTICE, REPORT
 
 QUESTION = "Does this image show signs of lung nodule?"
@@ -152,3 +154,58 @@ def test_what_the_model_cannot_judge_is_said(tmp_path: Path, small_volume: CTVol
     assert [row.name for row in reading.screen() if not row.judged] == ["Lung nodule"]
     assert any("not to recognise lung nodule" in w for w in reading.ask(QUESTION).warnings)
     assert not reading.ask("Is there emphysema?").warnings
+
+
+def test_an_impression_is_asked_for_with_the_findings_that_were_written(
+    tiny_model_folder: Path, small_volume: CTVolume
+) -> None:
+    assistant = load_assistant(tiny_model_folder, device="cpu")
+    reading = assistant.read(small_volume)
+    whole, impression = REPORT_QUESTION, "Sum up: {findings}"
+    assistant.processor.report_questions = {"Findings": whole, "Impression": impression}
+    pieces: list[str] = []
+    draft = reading.draft_report(on_text=pieces.append)
+    findings = draft.sections["Findings"]
+    assert findings == REPORT
+    asked = f"Sum up: {findings}"
+    assert assistant.processor.report_question("Impression", draft.sections) == asked
+    assert draft.sections["Impression"] == reading.ask(asked).text
+    assert "".join(pieces) == f"Findings: {findings}\n\nImpression: {draft.sections['Impression']}"
+    # What in the scan speaks for the impression is traced without the findings in the question.
+    said = draft.sections["Impression"]
+    ids = assistant.processor.answer_ids(said)[:-1]
+    spans = token_spans(assistant.processor.tokenizer, ids, split_sentences(said))
+    of_scan = reading._tracer.trace(assistant.processor.question_ids(whole), ids, spans)
+    traced = [s.support for s in draft.sentences if s.section == "Impression"]
+    assert traced == pytest.approx([one.support for one in of_scan], abs=1e-4)
+
+
+def test_choices_may_be_answered_before_their_letter(
+    tiny_model_folder: Path, small_volume: CTVolume
+) -> None:
+    assistant = load_assistant(tiny_model_folder, device="cpu")
+    reading = assistant.read(small_volume)
+    processor = assistant.processor
+    assert processor.choice_beginnings(["left", "both sides"]) == ["A", "B"]
+    processor.choice_answer = "{choice} ({letter})."
+    assert processor.choice_beginnings(["left", "both sides"]) == ["Left", "Both sides"]
+    weighed = reading.ask("Which?", choices=("left", "both sides")).choices
+    asked = processor.choices_question("Which?", ("left", "both sides"))
+    left, both = (
+        sum(reading_log_likelihood(reading, asked, text)) for text in ("Left", "Both sides")
+    )
+    assert [choice for choice, _ in weighed] == ["left", "both sides"]
+    assert weighed[0][1] == pytest.approx(1 / (1 + np.exp(both - left)), abs=1e-4)
+
+
+def reading_log_likelihood(reading: Reading, question: str, answer: str) -> list[float]:
+    """Return each token's log-likelihood from a pass without any cache."""
+    model, processor = reading.assistant.model, reading.assistant.processor
+    assert model is not None
+    said = processor.answer_ids(answer)[:-1]
+    ids = processor.prefix_ids() + processor.question_ids(question)
+    pixel_values, _ = processor.prepare_volume(reading.volume)
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([ids + said]), pixel_values=pixel_values).logits
+    chances = logits[0, len(ids) - 1 : -1].log_softmax(-1)
+    return [float(row[i]) for row, i in zip(chances, said, strict=True)]

@@ -13,6 +13,7 @@ from napari_ct_assistant.training.conversation import (
     choose_turns,
     decisive_ids,
     pack_sequence,
+    report_turns,
 )
 from napari_ct_assistant.training.phantoms import draw_truth
 from napari_ct_assistant.training.recipe import Conversation
@@ -110,3 +111,18 @@ def test_turns_are_balanced() -> None:
         yes += sum(t.answer.startswith("Yes") for t in turns)
         no += sum(t.answer.startswith("No") for t in turns)
     assert 0.3 < yes / (yes + no) < 0.6
+
+
+def test_an_impression_is_that_of_the_findings_it_is_given() -> None:
+    report = "Findings: A nodule. No effusion. Impression: Nodule."
+    other = "Findings: An effusion. Impression: Effusion."
+    two = Conversation(impression_of_findings=True)
+    assert report_turns(report, other, two) == [
+        Turn("Describe the findings of this chest CT.", "A nodule. No effusion."),
+        Turn("Sum up these findings as an impression: An effusion.", "Effusion."),
+    ]
+    assert report_turns(report, other, Conversation()) == [
+        Turn("Write the radiology report of this chest CT.", report)
+    ]
+    # Without an impression to learn, it stays one turn.
+    assert [t.answer for t in report_turns("A nodule.", "A nodule.", two)] == ["A nodule."]

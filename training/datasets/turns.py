@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from napari_ct_assistant.model.processor import FINDING_QUESTION, REPORT_QUESTION
+from napari_ct_assistant.model.processor import FINDING_QUESTION
+from napari_ct_assistant.training import conversation
 from napari_ct_assistant.training.conversation import Turn, choose_turns
 from napari_ct_assistant.training.datasets.record import WHOLE, Question, ScanRecord
 from napari_ct_assistant.training.recipe import Conversation, RecipeError
@@ -30,12 +31,15 @@ def disease_questions(labels: Mapping[str, int]) -> list[Question]:
     ]
 
 
-def report_turns(reports: Mapping[str, str]) -> list[Turn]:
+def report_turns(reports: Mapping[str, str], settings: Conversation) -> list[Turn]:
     """Ask for the whole report, or for each region that has one."""
-    return [
-        Turn(REPORT_QUESTION if name == WHOLE else REGION_QUESTION.format(region=name), text)
-        for name, text in reports.items()
-    ]
+    turns: list[Turn] = []
+    for name, text in reports.items():
+        if name == WHOLE:
+            turns += conversation.report_turns(text, text, settings)
+        else:
+            turns.append(Turn(REGION_QUESTION.format(region=name), text))
+    return turns
 
 
 def record_turns(
@@ -48,7 +52,7 @@ def record_turns(
     RecipeError
         If the scan has neither report nor question for what the recipe asks.
     """
-    turns = report_turns(record.reports) if settings.report else []
+    turns = report_turns(record.reports, settings) if settings.report else []
     # Someone's own yes/no question about a finding stands for the template's.
     asked = {q.finding for q in record.questions if q.kind == "yes_no" and q.finding}
     labels = {name: value for name, value in record.labels.items() if name not in asked}

@@ -19,6 +19,8 @@ _PREFIX = re.compile(
 )
 # "B. left", "B", "(b)", "b)"; not "A nodule" and not "a cyst."
 _LETTER = re.compile(r"^[^\w(]*(?:([A-H])(?:[.):,]|\W*$)|\(([A-Ha-h])\)|([a-h])(?:[.)]|$))")
+# "Moderate (B)."
+_LETTER_LAST = re.compile(r"\(([A-H])\)\W*$")
 _SPACE = re.compile(r"\s+")
 
 
@@ -39,11 +41,12 @@ def yes_or_no(answer: str) -> bool | None:
 def chosen_letter(answer: str, choices: tuple[str, ...]) -> str | None:
     """Return the letter (A, B, ...) of the choice that an answer names; None where it is unclear.
 
-    A letter in front decides ("B. left", "(b)", "The answer is B."); else the one choice whose
-    words stand in the answer.
+    A letter in front decides ("B. left", "(b)", "The answer is B."), or one in brackets at the
+    end ("Left (B)."); else the one choice whose words stand in the answer.
     """
     letters = "ABCDEFGH"[: len(choices)] if choices else "ABCDEFGH"
     found = _LETTER.match(answer.strip()) or _LETTER.match(_PREFIX.sub("", answer).strip())
+    found = found or _LETTER_LAST.search(answer)
     if found:
         letter = next(group for group in found.groups() if group).upper()
         if letter in letters:

@@ -8,8 +8,8 @@ from .grammar import write_report
 from .parse_report import ParsedReport, parse_report
 from .phantom import Phantom, Truth, draw_truth, make_phantom
 from .questions import (
+    CHOICE_ANSWER,
     DECLINED,
-    REPORT_QUESTION,
     Question,
     make_questions,
     questions_to_decline,
@@ -17,8 +17,8 @@ from .questions import (
 from .truth import FindingTruth
 
 __all__ = [
+    "CHOICE_ANSWER",
     "DECLINED",
-    "REPORT_QUESTION",
     "FindingTruth",
     "ParsedReport",
     "Phantom",

@@ -13,7 +13,7 @@ from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept
 
 from .patient import Patient
 from .render import GRIDS
-from .truth import GRADES, LOBES, NODULE_SIZES, SIZES, draw_attributes
+from .truth import GRADES, LOBES, NODULE_SIZES, SIZES, FindingTruth, draw_attributes
 
 # The degrees and kinds that `draw_attributes` draws from.
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -61,6 +61,14 @@ _INDEX = {concept.name: number for number, concept in enumerate(CONCEPTS)}
 CONCEPT_PAIRS = tuple(
     (_INDEX[finding], _INDEX[place]) for finding, places in _PLACES.items() for place in places
 )
+
+
+def described(finding: FindingTruth) -> list[str]:
+    """Return a finding's degree, kind and places in the words of `CONCEPTS` and their pairs."""
+    words = [_named(w, finding.name) for w in (finding.severity, finding.detail) if w]
+    places = SIDES if finding.side == "both" else (finding.lobe, finding.side)
+    allowed = _PLACES.get(finding.name, ())
+    return words + [f"{finding.name} {place}".lower() for place in places if place in allowed]
 
 
 def detail_maps(seed: int, findings: NDArray[np.uint8]) -> NDArray[np.uint8]:

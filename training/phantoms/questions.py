@@ -16,7 +16,9 @@ from .truth import GRADES, LOBES, NODULE_SIZES, SIZES, FindingTruth, part_rng
 
 Kind = Literal["yes_no", "free", "where", "how_large", "multiple_choice", "decline"]
 DECLINED = "I can't tell that from this scan."
-REPORT_QUESTION = "Write the radiology report of this chest CT."
+# The choice before its letter: a small model reads it off the scan, then its letter off the
+# question, instead of doing both for the first word.
+CHOICE_ANSWER = "{choice} ({letter})."
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,12 @@ def _choices(
 ) -> tuple[str, str]:
     options = [right, *(wrong[i] for i in rng.permutation(len(wrong))[:3])]
     options = [options[i] for i in rng.permutation(len(options))]
-    # As `VolumeLanguageProcessor.choices_question` writes them.
+    # As `VolumeLanguageProcessor.choices_question` writes them, and `CHOICE_ANSWER` answers.
     listed = " ".join(f"{letter}. {o}" for letter, o in zip("ABCD", options, strict=False))
-    return f"{stem} Choices: {listed}", f"{'ABCD'[options.index(right)]}. {right}."
+    return (
+        f"{stem} Choices: {listed}",
+        f"{right[:1].upper()}{right[1:]} ({'ABCD'[options.index(right)]}).",
+    )
 
 
 def make_questions(seed: int, findings: Sequence[FindingTruth]) -> tuple[Question, ...]:
@@ -178,9 +183,9 @@ def _multiple_choice(seed: int, by_name: dict[str, FindingTruth]) -> list[Questi
 
 
 __all__ = [
+    "CHOICE_ANSWER",
     "DECLINED",
     "NUMBERS",
-    "REPORT_QUESTION",
     "Question",
     "finding_words",
     "make_questions",

@@ -18,10 +18,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import ConvolutionPerceiver
-from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.model.processor import (
+    LETTER_FIRST,
+    VolumeLanguageProcessor,
+)
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.encoders import build_encoder
-from napari_ct_assistant.training.recipe import Recipe, RecipeError
+from napari_ct_assistant.training.phantoms import CHOICE_ANSWER
+from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError
 from napari_ct_assistant.training.recipe_checks import CHAT
 from napari_ct_assistant.training.stages.ground import set_concepts
 from napari_ct_assistant.training.stages.instruct import train_conversations
@@ -87,6 +91,7 @@ def assemble(
         visual_token=IMAGE,
         prompt=chat_prompt(tokenizer) if recipe.prompt == CHAT else recipe.prompt,
         answer_prefix=recipe.answer_prefix,
+        choice_answer=CHOICE_ANSWER if isinstance(recipe.data, PhantomData) else LETTER_FIRST,
         preparation=getattr(recipe.data, "preparation", "spacing"),
         spacing=getattr(recipe.data, "spacing", (3.0, 1.5, 1.5)),
     )

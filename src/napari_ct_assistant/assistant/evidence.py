@@ -130,6 +130,12 @@ class Tracer:
             blind = self._log_likelihoods(statements, self.blind_cache())
         return [float((s - b).sum()) for s, b in zip(seen, blind, strict=True)]
 
+    def chances(self, question: list[int], answers: Sequence[list[int]]) -> list[float]:
+        """Return the chance of each of several answers, renormalised over them."""
+        with torch.no_grad():
+            said = self._log_likelihoods([(question, ids) for ids in answers], self._cache)
+        return torch.stack([tokens.sum() for tokens in said]).softmax(0).tolist()
+
     # ---- how
 
     def _seen_with_shares(

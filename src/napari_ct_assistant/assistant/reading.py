@@ -138,9 +138,10 @@ class Reading:
         heat: list[HeatMap | None] = []
         first, tokens, stopped, traced = 0.0, 0, False, 0.0
         several = len(processor.report_questions) > 1
-        for name, question in processor.report_questions.items():
+        for name, asked in processor.report_questions.items():
             if several and on_text is not None:
                 on_text(f"{name}: " if not sections else f"\n\n{name}: ")
+            question = processor.report_question(name, sections)
             ids = processor.question_ids(question)
             said = self._generate(ids, on_text, cancel, settings)
             first = first or said.seconds_first_token
@@ -149,7 +150,11 @@ class Reading:
             parts = {name: said.text.strip()} if several else split_sections(said.text, "Report")
             sections |= parts
             began = time.perf_counter()
-            for sentence, found in self._sentences(ids, said, parts, evidence and not stopped):
+            if question == asked:
+                shown = ids
+            # Else it quotes what was written. What in the scan speaks for a sentence is traced
+            # as if that were not there: as an answer to the last question that quotes nothing.
+            for sentence, found in self._sentences(shown, said, parts, evidence and not stopped):
                 sentences.append(sentence)
                 heat.append(found.heat)
             traced += time.perf_counter() - began
@@ -372,14 +377,14 @@ class Reading:
             turns.pop(0)
 
     def _weigh(self, question: list[int], choices: Sequence[str]) -> tuple[tuple[str, float], ...]:
-        """Return each choice with the chance of its letter as the answer's first token."""
+        """Return each choice with the chance that the answer begins as one that chooses it."""
         processor = self.assistant.processor
-        letters = [processor.answer_ids(chr(ord("A") + i))[0] for i in range(len(choices))]
-        if len(set(letters)) < len(letters):
+        begins = [processor.answer_ids(t)[:-1] for t in processor.choice_beginnings(choices)]
+        if len({tuple(ids) for ids in begins}) < len(begins):
             return ()
         with self._busy:
-            chances = next_chances(self._model(), self._cache, [question], letters)[0]
-        return tuple(zip(choices, chances.tolist(), strict=True))
+            chances = self._tracer.chances(question, begins)
+        return tuple(zip(choices, chances, strict=True))
 
     def _sentences(
         self, question: list[int], said: Said, sections: dict[str, str], evidence: bool

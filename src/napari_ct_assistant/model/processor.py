@@ -14,6 +14,12 @@ from napari_ct_assistant.model.configuration import Size3D, grid_of
 from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare, prepare_minmax
 
 REPORT_QUESTION = "Write the radiology report of this chest CT."
+# The report in two steps: what is seen is read off the scan, what it amounts to off what was
+# written. A model that is unsure of a degree so says the same in both.
+FINDINGS_QUESTION = "Describe the findings of this chest CT."
+IMPRESSION_QUESTION = "Sum up these findings as an impression: {findings}"
+FINDINGS_THEN_IMPRESSION = {"Findings": FINDINGS_QUESTION, "Impression": IMPRESSION_QUESTION}
+LETTER_FIRST = "{letter}. {choice}"  # how M3D answers a multiple-choice question
 FINDING_QUESTION = "Does this image show signs of {finding}?"  # E3D-GPT's disease diagnosis
 
 
@@ -44,7 +50,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
     answer_prefix : str
         What stands between prompt and answer in the training text.
     report_questions : mapping of section name to question
-        The questions that together make the report, in order.
+        The questions that together make the report, in order. A later one may quote what an
+        earlier section says: {findings} stands for the section "Findings".
     finding_question : str
         With {finding}: asks for one of the 18 findings.
     max_new_tokens : int
@@ -57,6 +64,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
         words and question are one text for the tokenizer.
     choices_form : str
         With {question} and {choices}: asks a multiple-choice question; M3D's form.
+    choice_answer : str
+        With {letter} and {choice}: how such a question is answered; M3D's form.
     follow_up : str, optional
         With {question}: the text of a later turn, behind the earlier turns each ended by EOS.
         None for a model that was taught single questions only: each then stands alone.
@@ -69,6 +78,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
     report_prompt: str | None = None
     image_splice: str = "ids"
     choices_form: str = "{question} Choices: {choices}"
+    choice_answer: str = LETTER_FIRST
     follow_up: str | None = None
     region_form: str | None = None
 
@@ -95,6 +105,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
         choices_form: str = "{question} Choices: {choices}",
         follow_up: str | None = None,
         region_form: str | None = None,
+        choice_answer: str = LETTER_FIRST,
     ):
         grid_of(size, patch)
         for text in filter(None, (prompt, report_prompt)):
@@ -121,6 +132,9 @@ class VolumeLanguageProcessor(ProcessorMixin):
         self.report_prompt = report_prompt
         self.image_splice = image_splice
         self.choices_form = choices_form
+        if "{letter}" not in choice_answer and "{choice}" not in choice_answer:
+            raise ValueError(f"choice_answer needs {{letter}} or {{choice}}, got {choice_answer!r}")
+        self.choice_answer = choice_answer
         for name, form in (("follow_up", follow_up), ("region_form", region_form)):
             if form is not None and "{question}" not in form:
                 raise ValueError(f"{name} needs {{question}}, got {form!r}")
@@ -239,9 +253,24 @@ class VolumeLanguageProcessor(ProcessorMixin):
         return ids
 
     def choices_question(self, question: str, choices: Sequence[str]) -> str:
-        """Return a multiple-choice question; the answer is "A. ..." with the choice's letter."""
+        """Return a multiple-choice question; choices get the letters A, B, ..."""
         listed = " ".join(f"{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(choices))
         return self.choices_form.format(question=question, choices=listed)
+
+    def choice_beginnings(self, choices: Sequence[str]) -> list[str]:
+        """Return, for each choice, how an answer that chooses it begins: up to its first slot."""
+        form = self.choice_answer[: self.choice_answer.index("}") + 1]
+        beginnings = (
+            form.format(letter=chr(ord("A") + i), choice=choice) for i, choice in enumerate(choices)
+        )
+        return [text[:1].upper() + text[1:] for text in beginnings]
+
+    def report_question(self, section: str, written: Mapping[str, str]) -> str:
+        """Return the question for a section of the report, given the sections before it."""
+        question = self.report_questions[section]
+        for name, text in written.items():
+            question = question.replace(f"{{{name.lower()}}}", " ".join(text.split()))
+        return question
 
     def __call__(
         self,

@@ -178,6 +178,8 @@ def test_yes_or_no(answer: str, said: bool | None) -> None:
         ("A nodule is seen", None),
         ("E. nothing", None),
         ("", None),
+        ("Right lung (A).", "A"),
+        ("The side of the heart (B)", "B"),
     ],
 )
 def test_chosen_letter(answer: str, letter: str | None) -> None:

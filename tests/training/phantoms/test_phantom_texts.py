@@ -101,7 +101,8 @@ def test_questions_agree_with_the_labels() -> None:
             elif q.kind == "decline":
                 assert q.answer == DECLINED
             elif q.kind == "multiple_choice":
-                assert q.answer.rstrip(".") in q.question
+                choice, letter = q.answer.removesuffix(").").split(" (")
+                assert f"{letter}. {choice.lower()}" in q.question
             elif q.kind in ("where", "how_large"):
                 assert q.finding in by_name
                 t = by_name[q.finding]

@@ -1,0 +1,45 @@
+"""What is asked about a phantom in training, and what stands for it in text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from napari_ct_assistant.training.phantom_store import PhantomStore
+from napari_ct_assistant.training.phantoms import draw_truth, parse_report
+from napari_ct_assistant.training.recipe import Conversation
+
+STORE = PhantomStore(Path("unused"), 0, 40)
+TWO_TURNS = Conversation(questions=4, impression_of_findings=True)
+
+
+def test_a_phantom_is_described_in_other_words_each_time() -> None:
+    for index in range(len(STORE)):
+        true = {finding.name for finding in draw_truth(index).findings}
+        answers = set()
+        for draw in range(3):
+            turns = STORE.turns(index, TWO_TURNS, np.random.default_rng([index, draw]))
+            answers.add(turns[0].answer)
+            assert parse_report(turns[0].answer).present == true
+        assert len(answers) > 1
+
+
+def test_an_impression_agrees_with_the_findings_it_is_given_and_not_with_the_phantom() -> None:
+    same = 0
+    for index in range(len(STORE)):
+        asked = STORE.turns(index, TWO_TURNS, np.random.default_rng(index))[1]
+        given = asked.question.split(": ", 1)[1]
+        read = parse_report(f"Findings: {given} Impression: {asked.answer}")
+        assert not read.contradictions
+        same += read.present == {finding.name for finding in draw_truth(index).findings}
+    assert same < 10
+
+
+def test_tags_name_findings_with_degrees_and_places() -> None:
+    finding = draw_truth(0).findings
+    tags = STORE.tags(0)
+    assert [f.name.lower() for f in finding] == tags[: len(finding)]
+    for one in finding:
+        for word in (one.severity, one.lobe):
+            assert word is None or any(word in tag and one.name.lower() in tag for tag in tags)
