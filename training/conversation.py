@@ -18,12 +18,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from napari_ct_assistant.assistant.sentences import split_sections
-from napari_ct_assistant.model.processor import (
-    FINDINGS_QUESTION,
-    IMPRESSION_QUESTION,
-    REPORT_QUESTION,
-    VolumeLanguageProcessor,
-)
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.questions import FINDINGS_QUESTION, IMPRESSION_QUESTION, REPORT_QUESTION
 from napari_ct_assistant.training.order import shuffled_index
 from napari_ct_assistant.training.recipe import Conversation
 
@@ -62,21 +58,20 @@ class ConversationSource(Protocol):
         ...
 
 
-def report_turns(report: str, other: str, settings: Conversation) -> list[Turn]:
+def report_turns(report: str, others: Sequence[str], settings: Conversation) -> list[Turn]:
     """Ask for a scan's report: in one turn, or as findings and the impression of given findings.
 
-    The impression is that of `other`, another scan's report: what the image shows is then no
-    help. A report without both sections is asked for in one turn.
+    The impressions are those of `others`: where these are other scans' reports, what the image
+    shows is no help. A report without both sections is asked for in one turn.
     """
-    if settings.impression_of_findings:
-        mine, others = split_sections(report), split_sections(other)
-        if "Findings" in mine and {"Findings", "Impression"} <= others.keys():
-            asked = IMPRESSION_QUESTION.replace("{findings}", others["Findings"])
-            return [
-                Turn(FINDINGS_QUESTION, mine["Findings"]),
-                Turn(asked, others["Impression"]),
-            ]
-    return [Turn(REPORT_QUESTION, report)]
+    mine = split_sections(report)
+    if not settings.impressions or not {"Findings", "Impression"} <= mine.keys():
+        return [Turn(REPORT_QUESTION, report)]
+    turns = [Turn(FINDINGS_QUESTION, mine["Findings"])]
+    for parts in map(split_sections, others):
+        asked = IMPRESSION_QUESTION.replace("{findings}", parts["Findings"])
+        turns.append(Turn(asked, parts["Impression"]))
+    return turns
 
 
 def choose_turns(
@@ -84,7 +79,7 @@ def choose_turns(
     questions: Sequence[Any],
     settings: Conversation,
     rng: np.random.Generator,
-    other: str = "",
+    others: Sequence[str] = (),
 ) -> list[Turn]:
     """Draw a report (see `report_turns`) and some questions of one scan.
 
@@ -92,7 +87,7 @@ def choose_turns(
     what is present, so that "no" is not the safe answer. They make up the share
     `settings.yes_no`; the other kinds take turns in what is left.
     """
-    turns = report_turns(report, other or report, settings) if settings.report else []
+    turns = report_turns(report, others or (report,), settings) if settings.report else []
     yes = [q for q in questions if q.kind == "yes_no" and q.answer.startswith("Yes")]
     no = [q for q in questions if q.kind == "yes_no" and not q.answer.startswith("Yes")]
     pairs = round(settings.questions * settings.yes_no)

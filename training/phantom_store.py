@@ -102,13 +102,14 @@ class PhantomStore(VolumeStore):
         Each time in other words: those of another seed.
         """
         findings = draw_truth(self.seeds[index]).findings
-        words, other = (int(seed) for seed in rng.integers(FIRST_TEXT, FIRST_TEXT + TEXTS, 2))
+        drawn = rng.integers(FIRST_TEXT, FIRST_TEXT + TEXTS, 1 + settings.impressions)
+        words, *others = (int(seed) for seed in drawn)
         return choose_turns(
             write_report(words, findings),
             make_questions(words, findings),
             settings,
             rng,
-            other=draw_truth(other).report,
+            others=[draw_truth(other).report for other in others],
         )
 
     def tags(self, index: int) -> list[str]:

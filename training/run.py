@@ -1,4 +1,4 @@
-"""Run a stage, or the chain of stages that makes the bundled demonstration model."""
+"""Run a stage of a recipe."""
 
 from __future__ import annotations
 
@@ -13,18 +13,6 @@ from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError
 
 if TYPE_CHECKING:
     from napari_ct_assistant.training.volume_store import VolumeStore
-
-DEMO_CHAIN = (
-    "demo/mae",
-    "demo/ground_crops",
-    "demo/ground_details",
-    "demo/ground",
-    "demo/language",
-    "demo/language_scattered",
-    "demo/maps",
-    "demo/align",
-    "demo/instruct",
-)
 
 
 def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None) -> int:
@@ -55,19 +43,14 @@ def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None
     if stage == "demo":
         if "=" in str(recipe):
             overrides.insert(0, str(recipe))
-        recipes = [load_recipe(name, overrides) for name in DEMO_CHAIN]
-        for one in recipes:
-            _run(one)
-        from napari_ct_assistant.training.bundle import bundle
+        from napari_ct_assistant.training.demo_chain import run_chain
 
-        # Stage maps sees the labels of all phantoms that any stage sees.
-        everything = max((open_store(one) for one in recipes if one.stage == "maps"), key=len)
-        bundle(recipes[-1], open_store(recipes[-1]), data=everything.key)
+        run_chain(overrides)
         return 0
     one = load_recipe(recipe, overrides)
     if one.stage != stage:
         raise RecipeError(f"{recipe}: is a recipe of stage {one.stage}, not {stage}")
-    _run(one)
+    run_recipe(one)
     return 0
 
 
@@ -125,7 +108,18 @@ def open_store(recipe: Recipe) -> VolumeStore:
     return open_dataset(data, folder, config.image_size, config.patch_size)
 
 
-def _run(recipe: Recipe) -> None:
+def fill_store(store: VolumeStore) -> None:
+    """Make the volumes that are missing, and tell how far it is."""
+    with processes.main_first():
+        for number in store.fill():
+            if processes.is_main() and (number % 100 == 0 or number == len(store)):
+                print(f"volumes: {number} of {len(store)}", flush=True)
+    if store.skipped and processes.is_main():
+        print(store.skipped, flush=True)
+
+
+def run_recipe(recipe: Recipe) -> None:
+    """Run a recipe's stage, unless it is finished."""
     done = recipe.folder / "done"
     if done.exists():
         print(f"{recipe.output}: finished before, kept", flush=True)
@@ -146,12 +140,7 @@ def _run(recipe: Recipe) -> None:
         store = open_store(recipe)
         leaks = RecipeLeaks(recipe, store)
         leaks.check_patients()
-        with processes.main_first():
-            for number in store.fill():
-                if processes.is_main() and (number % 100 == 0 or number == len(store)):
-                    print(f"volumes: {number} of {len(store)}", flush=True)
-        if store.skipped and processes.is_main():
-            print(store.skipped, flush=True)
+        fill_store(store)
         leaks.check_scans()
         stages = {"mae": mae, "ground": ground, "maps": maps, "align": align, "instruct": instruct}
         stages[recipe.stage].run(recipe, store)

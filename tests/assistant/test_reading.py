@@ -14,7 +14,7 @@ from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
 from napari_ct_assistant.assistant.sentences import split_sentences, token_spans
 from napari_ct_assistant.findings import FINDINGS
-from napari_ct_assistant.model.processor import REPORT_QUESTION
+from napari_ct_assistant.questions import REPORT_QUESTION
 from tests.tiny_model import NOTICE, REPORT
 
 QUESTION = "Does this image show signs of lung nodule?"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from napari_ct_assistant.assistant.rewriting import MAX_CHARACTERS, doubts, prompt
+from napari_ct_assistant.questions import IMPRESSION_QUESTION
 from tests.assistant.report_samples import INFO
 
 TAUGHT = replace(INFO, skills=("explain", "shorten"))
@@ -15,7 +16,7 @@ LONG = "There is a nodule with a diameter of 15 mm in the left upper lobe; no ef
 
 def test_prompts_hold_the_passage() -> None:
     assert prompt("shorten", " A  nodule. ").endswith(": A nodule.")
-    for text in ("  ", "x" * (MAX_CHARACTERS + 1)):
+    for text in ("  ", "x" * (MAX_CHARACTERS["explain"] + 1)):
         with pytest.raises(ValueError, match="select"):
             prompt("explain", text)
 
@@ -47,3 +48,17 @@ def test_a_good_shortening_raises_no_doubt() -> None:
 def test_what_was_lost_or_made_up_is_named(after: str, said: str) -> None:
     found = doubts("shorten", LONG, after, TAUGHT)
     assert any(said in line for line in found), found
+
+
+def test_an_impression_may_leave_out_but_not_make_up() -> None:
+    findings = "A small nodule is in the left upper lobe. No effusion. The heart is normal."
+    taught = replace(INFO, skills=("impression",))
+    assert prompt("impression", findings) == IMPRESSION_QUESTION.replace("{findings}", findings)
+    assert doubts("impression", findings, "Small nodule in the left upper lobe.", taught) == []
+    (said,) = doubts("impression", findings, "Nodule in the right upper lobe.", taught)
+    assert said == "The findings do not say: right."
+    assert "not taught to sum up findings" in doubts("impression", findings, "Nodule.", INFO)[0]
+    with pytest.raises(ValueError, match="no findings to sum up"):
+        prompt("impression", " ")
+    with pytest.raises(ValueError, match="6001 characters, the model takes 6000"):
+        prompt("impression", "x" * 6001)

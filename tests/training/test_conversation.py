@@ -116,13 +116,13 @@ def test_turns_are_balanced() -> None:
 def test_an_impression_is_that_of_the_findings_it_is_given() -> None:
     report = "Findings: A nodule. No effusion. Impression: Nodule."
     other = "Findings: An effusion. Impression: Effusion."
-    two = Conversation(impression_of_findings=True)
-    assert report_turns(report, other, two) == [
+    two = Conversation(impressions=1)
+    assert report_turns(report, [other], two) == [
         Turn("Describe the findings of this chest CT.", "A nodule. No effusion."),
         Turn("Sum up these findings as an impression: An effusion.", "Effusion."),
     ]
-    assert report_turns(report, other, Conversation()) == [
+    assert report_turns(report, [other], Conversation()) == [
         Turn("Write the radiology report of this chest CT.", report)
     ]
     # Without an impression to learn, it stays one turn.
-    assert [t.answer for t in report_turns("A nodule.", "A nodule.", two)] == ["A nodule."]
+    assert [t.answer for t in report_turns("A nodule.", ["A nodule."], two)] == ["A nodule."]

@@ -9,7 +9,8 @@ import torch
 
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.model import VolumeLanguageModel
-from napari_ct_assistant.model.processor import REPORT_QUESTION, VolumeLanguageProcessor
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.questions import REPORT_QUESTION
 from napari_ct_assistant.training.conversation import Collator, Turn, pack_sequence
 from napari_ct_assistant.training.recipe import Conversation, Lora, RecipeError, load_recipe
 from napari_ct_assistant.training.run import run_stage

@@ -11,7 +11,7 @@ from napari_ct_assistant.training.phantoms import draw_truth, parse_report
 from napari_ct_assistant.training.recipe import Conversation
 
 STORE = PhantomStore(Path("unused"), 0, 40)
-TWO_TURNS = Conversation(questions=4, impression_of_findings=True)
+TWO_TURNS = Conversation(questions=4, impressions=1)
 
 
 def test_a_phantom_is_described_in_other_words_each_time() -> None:

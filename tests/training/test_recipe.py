@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from napari_ct_assistant.training.demo_chain import DEMO_CHAIN
 from napari_ct_assistant.training.recipe import RECIPES, STAGES, RecipeError, load_recipe
-from napari_ct_assistant.training.run import DEMO_CHAIN, run_stage
+from napari_ct_assistant.training.run import run_stage
 
 GOOD = """\
 stage: mae

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_ct_assistant.viewer.model_picker import ModelPicker
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
+    from napari_ct_assistant.viewer.report_tab import ReportTab
 
 os.environ["NAPARI_STRICT_QT"] = "1"
 
@@ -83,3 +84,38 @@ def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
     yield picker
     pool = QThreadPool.globalInstance()
     qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=60_000)
+
+
+@pytest.fixture
+def tab(qtbot: QtBot, ct: CTVolume) -> ReportTab:
+    """Return a report tab with a scan."""
+    from napari_ct_assistant.viewer.report_tab import ReportTab
+
+    tab = ReportTab()
+    qtbot.addWidget(tab)
+    tab.resize(440, 640)
+    tab.show_scan(ct)
+    with qtbot.waitExposed(tab):
+        tab.show()
+    tab.activateWindow()
+    tab.editor.setFocus()
+    return tab
+
+
+@pytest.fixture
+def drafted_tab(tab: ReportTab, ct: CTVolume) -> ReportTab:
+    """Return a report tab with an untouched draft."""
+    from tests.assistant.report_samples import sample_draft
+
+    tab.take_draft(ct, sample_draft())
+    return tab
+
+
+def states(tab: ReportTab) -> list[str]:
+    """Return the state of each line that is not blank."""
+    return [place.state for place in tab.editor.text.places()]
+
+
+def said(tab: ReportTab) -> list[str]:
+    """Return the lines that are not blank."""
+    return [place.line.text for place in tab.editor.text.places()]

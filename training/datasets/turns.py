@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from napari_ct_assistant.model.processor import FINDING_QUESTION
+from napari_ct_assistant.questions import FINDING_QUESTION
 from napari_ct_assistant.training import conversation
 from napari_ct_assistant.training.conversation import Turn, choose_turns
 from napari_ct_assistant.training.datasets.record import WHOLE, Question, ScanRecord
@@ -36,7 +36,7 @@ def report_turns(reports: Mapping[str, str], settings: Conversation) -> list[Tur
     turns: list[Turn] = []
     for name, text in reports.items():
         if name == WHOLE:
-            turns += conversation.report_turns(text, text, settings)
+            turns += conversation.report_turns(text, (text,), settings)
         else:
             turns.append(Turn(REGION_QUESTION.format(region=name), text))
     return turns

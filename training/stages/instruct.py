@@ -11,7 +11,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
-from napari_ct_assistant.model.processor import FINDINGS_THEN_IMPRESSION, VolumeLanguageProcessor
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.questions import FINDINGS_THEN_IMPRESSION
 from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.conversation import Collator, ConversationDataset
 from napari_ct_assistant.training.recipe import Lora, Recipe, RecipeError
@@ -120,8 +121,9 @@ def save_model(
     if isinstance(trained, PeftModel):
         model = trained.merge_and_unload()
     model.requires_grad_(True)
-    if recipe.conversation.report and recipe.conversation.impression_of_findings:
+    if recipe.conversation.report and recipe.conversation.impressions:
         processor.report_questions = dict(FINDINGS_THEN_IMPRESSION)
+        model.config.skills = ["impression"]
     model.save_pretrained(recipe.folder)
     processor.save_pretrained(recipe.folder)
 

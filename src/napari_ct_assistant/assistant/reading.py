@@ -136,7 +136,7 @@ class Reading:
         sections: dict[str, str] = {}
         sentences: list[Sentence] = []
         heat: list[HeatMap | None] = []
-        first, tokens, stopped, traced = 0.0, 0, False, 0.0
+        first, tokens, stopped, traced, shown = 0.0, 0, False, 0.0, list[int]()
         several = len(processor.report_questions) > 1
         for name, asked in processor.report_questions.items():
             if several and on_text is not None:
@@ -150,10 +150,8 @@ class Reading:
             parts = {name: said.text.strip()} if several else split_sections(said.text, "Report")
             sections |= parts
             began = time.perf_counter()
-            if question == asked:
-                shown = ids
-            # Else it quotes what was written. What in the scan speaks for a sentence is traced
-            # as if that were not there: as an answer to the last question that quotes nothing.
+            shown = ids if question == asked else shown
+            # Evidence is of the scan, never of a question that quotes what was written.
             for sentence, found in self._sentences(shown, said, parts, evidence and not stopped):
                 sentences.append(sentence)
                 heat.append(found.heat)

@@ -1,4 +1,4 @@
-"""Explaining and shortening a passage: what the model is asked, and how its words are checked."""
+"""Explaining, shortening, summing up a passage: what is asked, and how the answer is checked."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ import re
 from typing import Final, Literal
 
 from napari_ct_assistant.assistant.results import ModelInfo
+from napari_ct_assistant.questions import IMPRESSION_QUESTION
 
-Rewriting = Literal["explain", "shorten"]
+Rewriting = Literal["explain", "shorten", "impression"]
 
 PROMPTS: Final[dict[Rewriting, str]] = {
     "explain": "Explain this part of the report in plain words: {text}",
     "shorten": "Shorten this part of the report without leaving out a finding: {text}",
+    "impression": IMPRESSION_QUESTION.replace("{findings}", "{text}"),
 }
-MAX_CHARACTERS: Final = 1500
+_TASKS: Final[dict[Rewriting, str]] = {
+    "explain": "explain text",
+    "shorten": "shorten text",
+    "impression": "sum up findings",
+}
+MAX_CHARACTERS: Final[dict[Rewriting, int]] = {
+    "explain": 1500,
+    "shorten": 1500,
+    "impression": 6000,  # all findings of a report
+}
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)?")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 # What changes the meaning when it goes missing or comes in.
@@ -27,7 +38,7 @@ _COMMON: Final = frozenset(
 
 
 def prompt(kind: Rewriting, text: str) -> str:
-    """Return the question that asks for a passage to be explained or shortened.
+    """Return the question that asks for a passage to be explained, shortened or summed up.
 
     Raises
     ------
@@ -35,10 +46,16 @@ def prompt(kind: Rewriting, text: str) -> str:
         If the passage is empty or too long for one question.
     """
     text = " ".join(text.split())
-    if not text:
+    most = MAX_CHARACTERS[kind]
+    if kind == "impression":
+        if not text:
+            raise ValueError("the report has no findings to sum up yet")
+        if len(text) > most:
+            raise ValueError(f"the findings have {len(text)} characters, the model takes {most}")
+    elif not text:
         raise ValueError(f"select the text to {kind} first")
-    if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"{len(text)} characters are selected; select at most {MAX_CHARACTERS}")
+    elif len(text) > most:
+        raise ValueError(f"{len(text)} characters are selected; select at most {most}")
     return PROMPTS[kind].format(text=text)
 
 
@@ -51,13 +68,12 @@ def doubts(kind: Rewriting, before: str, after: str, info: ModelInfo) -> list[st
     """
     found = []
     if kind not in info.skills:
-        task = {"explain": "explain text", "shorten": "shorten text"}[kind]
-        found.append(f"{info.name} was not taught to {task}: this may have no meaning.")
+        found.append(f"{info.name} was not taught to {_TASKS[kind]}: this may have no meaning.")
     if not after.strip():
         return [*found, "The model wrote nothing."]
-    if kind != "shorten":
+    if kind == "explain":
         return found
-    if len(after.strip()) >= len(before.strip()):
+    if kind == "shorten" and len(after.strip()) >= len(before.strip()):
         found.append("It is not shorter.")
     lost = [n for n in _NUMBER.findall(before) if n not in _NUMBER.findall(after)]
     made = [n for n in _NUMBER.findall(after) if n not in _NUMBER.findall(before)]
@@ -65,16 +81,17 @@ def doubts(kind: Rewriting, before: str, after: str, info: ModelInfo) -> list[st
     lost += [word for word in _SIDES if word in old and word not in new]
     made += [word for word in _SIDES if word in new and word not in old]
     negated = [any(word in words for word in _NEGATIONS) for words in (old, new)]
-    if negated[0] != negated[1]:
+    if kind == "shorten" and negated[0] != negated[1]:
         (lost if negated[0] else made).append("a negation")
     known = set(_SIDES) | set(_NEGATIONS) | _COMMON
     made += sorted(
         word for word in new - known if len(word) > 2 and not any(_akin(word, o) for o in old)
     )
-    if lost:
+    if lost and kind == "shorten":
         found.append(f"It leaves out: {', '.join(dict.fromkeys(lost))}.")
     if made:
-        found.append(f"The original does not say: {', '.join(dict.fromkeys(made))}.")
+        whole = "findings do" if kind == "impression" else "original does"
+        found.append(f"The {whole} not say: {', '.join(dict.fromkeys(made))}.")
     return found
 
 

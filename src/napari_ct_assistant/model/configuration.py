@@ -180,7 +180,8 @@ class VolumeLanguageConfig(PreTrainedConfig):
     finding_thresholds : dict of str to float
         Probability in the screen from which a finding counts as present; 0.5 where not given.
     skills : list of str
-        What it was taught besides reports and questions: "explain", "shorten" (a passage).
+        What it was taught besides reports and questions: "explain", "shorten" (a passage),
+        "impression" (of findings that the question quotes).
     format_version : int
         Of the model folder (docs/model-folder.md); a newer one than ours is refused.
     """

@@ -11,16 +11,10 @@ from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from napari_ct_assistant.model.configuration import Size3D, grid_of
+from napari_ct_assistant.questions import FINDING_QUESTION, REPORT_QUESTION
 from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare, prepare_minmax
 
-REPORT_QUESTION = "Write the radiology report of this chest CT."
-# The report in two steps: what is seen is read off the scan, what it amounts to off what was
-# written. A model that is unsure of a degree so says the same in both.
-FINDINGS_QUESTION = "Describe the findings of this chest CT."
-IMPRESSION_QUESTION = "Sum up these findings as an impression: {findings}"
-FINDINGS_THEN_IMPRESSION = {"Findings": FINDINGS_QUESTION, "Impression": IMPRESSION_QUESTION}
 LETTER_FIRST = "{letter}. {choice}"  # how M3D answers a multiple-choice question
-FINDING_QUESTION = "Does this image show signs of {finding}?"  # E3D-GPT's disease diagnosis
 
 
 class VolumeLanguageProcessor(ProcessorMixin):

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.questions import FINDING_QUESTION
 from napari_ct_assistant.viewer.question_box import QuestionBox
 from napari_ct_assistant.viewer.words import TIPS
 
@@ -96,7 +97,7 @@ class AskRow(QWidget):
 
 def finding_question(finding: str) -> str:
     """Return the question about one finding, in E3D-GPT's words."""
-    return f"Does this image show signs of {finding.lower()}?"
+    return FINDING_QUESTION.format(finding=finding.lower())
 
 
 class TranscriptRow(QWidget):

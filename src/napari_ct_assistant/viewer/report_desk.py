@@ -60,7 +60,7 @@ class ReportDesk(QObject):
             transcript_row.cleared.connect(self.keeper.changed_all)
             QCoreApplication.instance().aboutToQuit.connect(self.keeper.flush)
         self.tab.tools.forget_button.setVisible(self.keeper is not None)
-        self._passage_wanted = ""
+        self._passage_wanted: Rewriting = "explain"
         scans.chosen.connect(self._on_scan)
         scans.closed.connect(self._on_closed)
         talk.answered.connect(self.tab.take)
@@ -128,15 +128,13 @@ class ReportDesk(QObject):
 
     # -- a passage for the model
 
-    def _on_asked(self, kind: str, question: str) -> None:
+    def _on_asked(self, kind: Rewriting, question: str) -> None:
         self._passage_wanted = kind
         self.asked.emit(question)
-        self._passage_wanted = ""
 
     def _on_began(self, job: Job) -> None:
         if job.kind == "rewrite":
-            kind: Rewriting = "shorten" if self._passage_wanted == "shorten" else "explain"
-            self.tab.passage.begin(kind, self.tab.editor.textCursor())
+            self.tab.passage.begin(self._passage_wanted, self.tab.editor)
 
     def _on_text(self, text: str) -> None:
         if self._talk.jobs.job is not None and self._talk.jobs.job.kind == "rewrite":

@@ -1,4 +1,4 @@
-"""A passage of the report, explained or shortened by the model: shown, doubted, then taken."""
+"""A passage of the report, explained, shortened or summed up: shown, doubted, then taken."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from qtpy.QtGui import QHideEvent, QShowEvent, QTextCursor
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QTextEdit, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.rewriting import Rewriting, doubts, prompt
+from napari_ct_assistant.assistant.sentences import split_sentences
 from napari_ct_assistant.viewer.message import GrowingText
 from napari_ct_assistant.viewer.report_tools import row
 from napari_ct_assistant.viewer.words import TIPS
 
 if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.report_editor import ReportEditor
+    from napari_ct_assistant.viewer.report_text import ReportText
     from napari_ct_assistant.viewer.room import Outcome
 
 
 class Passage(QFrame):
-    """What the model makes of the selected text; it replaces nothing by itself.
+    """What the model makes of the selected text, or of the findings; it replaces nothing itself.
 
     Signals
     -------
     asked : str, str
-        The model is to "explain" or "shorten": the kind, and the whole question.
+        The model is to "explain", "shorten" or write the "impression": the kind, and the whole
+        question.
     told : str
         One line: why nothing was asked.
     replaced
-        The reader put the shorter text in the place of the selected one.
+        The reader put the model's text in the place of the old one.
     shown : bool
         It came or went.
     """
@@ -41,7 +45,9 @@ class Passage(QFrame):
         super().__init__(parent)
         self.kind: Rewriting = "explain"
         self._cursor: QTextCursor | None = None
-        self._before = ""
+        self._text: ReportText | None = None
+        self._before = ""  # what is to be replaced
+        self._source = ""  # what the model's words are made from
         self.title = QLabel()
         self.title.setObjectName("who")
         self.body = GrowingText()
@@ -88,17 +94,37 @@ class Passage(QFrame):
         editor.setTextCursor(cursor)
         self.asked.emit(kind, question)
 
-    def begin(self, kind: Rewriting, cursor: QTextCursor) -> None:
-        """Show that the selection of `cursor` is being worked on."""
-        self.kind = kind
+    def sum_up(self, text: ReportText) -> None:
+        """Ask for an impression of the findings as they stand."""
+        if text.select_section("impression") is None:
+            self.told.emit("The report has no section for the impression; see its template")
+            return
+        try:
+            self.asked.emit("impression", prompt("impression", text.findings()))
+        except ValueError as error:
+            self.told.emit(str(error).capitalize())
+
+    def begin(self, kind: Rewriting, editor: ReportEditor) -> None:
+        """Show that the editor's selection, or its report's impression, is being worked on."""
+        self.kind, self._text = kind, editor.text
+        cursor = editor.textCursor()
+        self._source = selected_text(cursor)
+        if kind == "impression":
+            cursor = editor.text.select_section("impression") or cursor
+            self._source = editor.text.findings()
         # A cursor follows its text while the reader types elsewhere.
         self._cursor = QTextCursor(cursor)
         self._before = selected_text(cursor)
-        self.title.setText({"explain": "Explanation", "shorten": "Shorter"}[kind])
+        self.title.setText(
+            {"explain": "Explanation", "shorten": "Shorter", "impression": "Impression"}[kind]
+        )
+        self.replace_button.setText(
+            "Replace the impression" if kind == "impression" else "Replace the selection"
+        )
         self.body.setPlainText("")
         self.doubts.setText("")
         self.doubts.hide()
-        self.replace_button.setVisible(kind == "shorten")
+        self.replace_button.setVisible(kind != "explain")
         self.replace_button.setEnabled(False)
         self.show()
 
@@ -112,7 +138,7 @@ class Passage(QFrame):
         """Show the whole text, and what the reader has to know about it."""
         text = str(getattr(outcome.result, "text", "")).strip()
         self.body.setPlainText(text)
-        found = doubts(self.kind, self._before, text, outcome.info)
+        found = doubts(self.kind, self._source, text, outcome.info)
         self.doubts.setText("\n".join(found))
         self.doubts.setVisible(bool(found))
         self.replace_button.setEnabled(bool(text))
@@ -124,13 +150,18 @@ class Passage(QFrame):
 
     def _replace(self) -> None:
         cursor = self._cursor
-        if cursor is not None and selected_text(cursor) == self._before:
-            cursor.insertText(self.body.toPlainText())
-            self.hide()
-            self.replaced.emit()
-        else:
-            self.doubts.setText("The selected text has changed; select it again.")
+        if cursor is None or selected_text(cursor) != self._before:
+            self.doubts.setText("The text to replace has changed; ask again.")
             self.doubts.show()
+            return
+        said = self.body.toPlainText()
+        if self.kind == "impression" and self._text is not None:
+            lines = [said[begin:end].strip() for begin, end in split_sentences(said)]
+            self._text.replace_lines(cursor, lines)
+        else:
+            cursor.insertText(said)
+        self.hide()
+        self.replaced.emit()
 
 
 def selected_text(cursor: QTextCursor) -> str:

@@ -107,6 +107,7 @@ class ReportTab(QWidget):
         line.slice_button.clicked.connect(editor.follow)
         line.explain_button.clicked.connect(lambda: self.passage.ask("explain", editor))
         line.shorten_button.clicked.connect(lambda: self.passage.ask("shorten", editor))
+        line.impression_button.clicked.connect(lambda: self.passage.sum_up(editor.text))
         self.new_draft.taken.connect(lambda: self._decide("replace"))
         self.new_draft.added.connect(lambda: self._decide("add"))
         self.new_draft.dismissed.connect(lambda: self._decide(""))
@@ -120,6 +121,7 @@ class ReportTab(QWidget):
             ("Ctrl+G", editor.follow),
             ("Ctrl+Shift+E", line.explain_button.click),
             ("Ctrl+Shift+H", line.shorten_button.click),
+            ("Ctrl+Shift+U", line.impression_button.click),
             ("Ctrl+Shift+X", tools.export_button.click),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)

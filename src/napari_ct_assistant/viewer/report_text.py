@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -145,6 +145,27 @@ class ReportText(QTextDocument):
             block = block.previous()
         return ""
 
+    def findings(self) -> str:
+        """Return what the report's findings say, rejected lines left out."""
+        return " ".join(
+            line.text
+            for section in self.report().body()
+            if section.key.split("/")[0] == "findings"
+            for line in section.lines
+        )
+
+    def select_section(self, key: str) -> QTextCursor | None:
+        """Return a cursor over a section's lines, None where there is no such section."""
+        for section, blocks in self._read():
+            if section.key == key and blocks:
+                cursor = QTextCursor(blocks[0])
+                cursor.setPosition(
+                    blocks[-1].position() + blocks[-1].length() - 1,
+                    QTextCursor.MoveMode.KeepAnchor,
+                )
+                return cursor
+        return None
+
     # -- what the reader does to a line
 
     def set_mark(self, block: QTextBlock, mark: Mark, source: int | None = None) -> None:
@@ -175,6 +196,19 @@ class ReportText(QTextDocument):
             cursor.setBlockFormat(shape)
             cursor.insertText(text, _letters(shape))
             return int(cursor.position())
+
+    def replace_lines(self, cursor: QTextCursor, lines: Sequence[str]) -> None:
+        """Put lines of the reader's own in the place of the selected ones."""
+        cursor.beginEditBlock()
+        cursor.removeSelectedText()
+        shape = _line_shape(None, "")
+        for number, text in enumerate(lines):
+            if number:
+                cursor.insertBlock(shape, _letters(shape))
+            else:
+                cursor.setBlockFormat(shape)
+            cursor.insertText(text, _letters(shape))
+        cursor.endEditBlock()
 
     def new_block(self, cursor: QTextCursor) -> None:
         """Break the line at the cursor; what follows is a line of the reader's own."""

@@ -129,6 +129,7 @@ class SentenceRow(QWidget):
         self.next_button = button("Next", "next")
         self.explain_button = button("Explain", "explain")
         self.shorten_button = button("Shorten", "shorten")
+        self.impression_button = button("Sum up", "sum_up")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -141,6 +142,7 @@ class SentenceRow(QWidget):
                 None,
                 self.explain_button,
                 self.shorten_button,
+                self.impression_button,
             )
         )
         layout.addWidget(self.label)

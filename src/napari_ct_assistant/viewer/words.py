@@ -118,6 +118,8 @@ TIPS: Final[dict[str, str]] = {
     "explain": "Have the selected text explained (Ctrl+Shift+E)",
     "shorten": "Have the selected text shortened; it is shown before it replaces anything\n"
     "(Ctrl+Shift+H)",
+    "sum_up": "Have an impression written of the findings as they stand; it is shown before it\n"
+    "replaces anything (Ctrl+Shift+U)",
     "undo": "Undo (Ctrl+Z)",
     "redo": "Redo (Ctrl+Shift+Z)",
     "compare": "The draft beside what you made of it (F9)",
@@ -128,7 +130,7 @@ TIPS: Final[dict[str, str]] = {
     "report_window": "Show the report in a window of its own, beside the scan and the chat (F7)",
     "sign": "Sign the report off by name: it then counts as yours",
     "forget": "Delete what is kept on this computer about this scan, or about all",
-    "replace": "Put the shorter text in the place of the selected one; undo brings it back",
+    "replace": "Put the model's text in the place of the old one; undo brings that back",
     "take_draft": "Put the new draft in the place of your text; undo brings your text back",
     "add_draft": "Add the new draft's sentences after yours, section by section",
 }

@@ -17,7 +17,8 @@ from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLangua
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import read_json
 from napari_ct_assistant.model.presets import vit3d_llama3_vision
-from napari_ct_assistant.model.processor import FINDING_QUESTION, VolumeLanguageProcessor
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.questions import FINDING_QUESTION
 
 Shapes = Mapping[str, tuple[int, ...]]
 
