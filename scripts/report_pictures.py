@@ -41,6 +41,11 @@ def take(visitor: Any, chest: Path, out: Path, model: str) -> None:
     visit.pause()
     tab.grab().save(str(out / "report-shortened.png"))
     visit.click(tab.passage.close_button)
+    visit.click(tab.sentence.impression_button)
+    visit.idle()
+    visit.pause()
+    tab.grab().save(str(out / "report-summed-up.png"))
+    visit.click(tab.passage.close_button)
     visit.click(tab.tools.window_button)
     visit.viewer.theme = "light"
     visit.shot("light")

@@ -26,10 +26,11 @@ from napari_ct_assistant.training.recipe import Conversation
 
 @dataclass(frozen=True)
 class Turn:
-    """One question with its answer."""
+    """One question with its answer; `alone`, it says all that is needed and no scan is seen."""
 
     question: str
     answer: str
+    alone: bool = False
 
 
 class ConversationSource(Protocol):
@@ -61,8 +62,8 @@ class ConversationSource(Protocol):
 def report_turns(report: str, others: Sequence[str], settings: Conversation) -> list[Turn]:
     """Ask for a scan's report: in one turn, or as findings and the impression of given findings.
 
-    The impressions are those of `others`: where these are other scans' reports, what the image
-    shows is no help. A report without both sections is asked for in one turn.
+    The impressions are those of `others`, without a scan to look at. A report without both
+    sections is asked for in one turn.
     """
     mine = split_sections(report)
     if not settings.impressions or not {"Findings", "Impression"} <= mine.keys():
@@ -70,7 +71,7 @@ def report_turns(report: str, others: Sequence[str], settings: Conversation) -> 
     turns = [Turn(FINDINGS_QUESTION, mine["Findings"])]
     for parts in map(split_sections, others):
         asked = IMPRESSION_QUESTION.replace("{findings}", parts["Findings"])
-        turns.append(Turn(asked, parts["Impression"]))
+        turns.append(Turn(asked, parts["Impression"], alone=True))
     return turns
 
 
@@ -185,18 +186,22 @@ def pack_sequence(
 ) -> dict[str, Tensor]:
     """Lay a prefix and its turns out in one sequence.
 
-    Ids among `decisive` weigh `settings.detail_weight` times as much in an answer.
+    Ids among `decisive` weigh `settings.detail_weight` times as much in an answer. A turn that
+    stands alone begins anew, at position 0, with what comes before the image.
 
     Returns
     -------
     dict with, each [T], `input_ids`, `labels` (-100 outside answers), `position_ids`,
-    `segments` (0 for the prefix, then 1, 2, ... for each turn) and `loss_weights`.
+    `segments` (0 for the prefix, -1 where no turn is to see it; then the turn's number, below -1
+    where it stands alone among others) and `loss_weights`.
     """
+    unseen = not settings.packed and turns[0].alone
     ids, labels = list(prefix), [-100] * len(prefix)
-    positions, segments = list(range(len(prefix))), [0] * len(prefix)
+    positions, segments = list(range(len(prefix))), [-1 if unseen else 0] * len(prefix)
+    opening = [i for i in processor.prefix_ids() if i != processor.visual_token_id]
     weights = [0.0] * len(prefix)
     for number, turn in enumerate(turns, start=1):
-        question = processor.question_ids(turn.question)
+        question = (opening if turn.alone else []) + processor.question_ids(turn.question)
         answer = processor.answer_ids(turn.answer)
         room = settings.max_length - (len(ids) if settings.packed else len(prefix))
         if len(question) + len(answer) > room:
@@ -210,9 +215,9 @@ def pack_sequence(
         labels += [-100] * len(question) + answer
         weights += [0.0] * len(question)
         weights += [weight * (settings.detail_weight if i in decisive else 1) for i in answer]
-        length = len(question) + len(answer)
-        positions += range(len(prefix), len(prefix) + length)
-        segments += [number] * length
+        first, length = 0 if turn.alone else len(prefix), len(question) + len(answer)
+        positions += range(first, first + length)
+        segments += [-1 - number if turn.alone and settings.packed else number] * length
     return {
         "input_ids": torch.tensor(ids),
         "labels": torch.tensor(labels),
@@ -241,13 +246,13 @@ def scatter_tags(
 def block_mask(segments: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return the additive attention mask of packed sequences.
 
-    segments: [B, T], -1 where padded -> [B, 1, T, T]; a token sees the prefix (0) and what
-    came before it in its own turn.
+    segments: [B, T], -1 where padded -> [B, 1, T, T]; a token sees what came before it in its
+    own turn, and, where that is above 0, the prefix (0).
     """
     length = segments.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
     same = segments[:, :, None] == segments[:, None, :]
-    prefix = segments[:, None, :] == 0
+    prefix = (segments[:, None, :] == 0) & (segments[:, :, None] >= 0)
     # A padded token sees itself, or its row would be empty and its softmax NaN.
     visible = causal & (same | prefix)
     mask = torch.zeros(visible.shape, dtype=dtype, device=segments.device)

@@ -125,8 +125,8 @@ class Conversation(_Strict):
     questions: int = Field(16, ge=0)
     report: bool = True
     # More than 0: the report in two turns, the findings, then the impression of given findings.
-    # Of a data set's scan those are its own; of phantoms those of so many others, so that it is
-    # drawn from what is written and cannot contradict it.
+    # Of a data set's scan those are its own, of phantoms those of so many others; no image is
+    # seen, so that it is drawn from what is written and cannot contradict it.
     impressions: int = Field(0, ge=0)
     yes_no: float = Field(0.67, ge=0, le=1)  # share of yes/no questions
     positives: float = Field(0.4, ge=0, le=1)

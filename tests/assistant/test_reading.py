@@ -169,7 +169,10 @@ def test_an_impression_is_asked_for_with_the_findings_that_were_written(
     assert findings == REPORT
     asked = f"Sum up: {findings}"
     assert assistant.processor.report_question("Impression", draft.sections) == asked
-    assert draft.sections["Impression"] == reading.ask(asked).text
+    alone = reading.ask(asked, alone=True)
+    assert draft.sections["Impression"] == alone.text
+    assert alone.heat is None
+    assert alone.support is None
     assert "".join(pieces) == f"Findings: {findings}\n\nImpression: {draft.sections['Impression']}"
     # What in the scan speaks for the impression is traced without the findings in the question.
     said = draft.sections["Impression"]

@@ -119,10 +119,29 @@ def test_an_impression_is_that_of_the_findings_it_is_given() -> None:
     two = Conversation(impressions=1)
     assert report_turns(report, [other], two) == [
         Turn("Describe the findings of this chest CT.", "A nodule. No effusion."),
-        Turn("Sum up these findings as an impression: An effusion.", "Effusion."),
+        Turn("Sum up these findings as an impression: An effusion.", "Effusion.", alone=True),
     ]
     assert report_turns(report, [other], Conversation()) == [
         Turn("Write the radiology report of this chest CT.", report)
     ]
     # Without an impression to learn, it stays one turn.
     assert [t.answer for t in report_turns("A nodule.", ["A nodule."], two)] == ["A nodule."]
+
+
+@pytest.mark.parametrize("settings", [PACKED, SINGLE], ids=["packed", "single"])
+def test_a_turn_that_stands_alone_is_text_alone(settings: Conversation) -> None:
+    model, processor = tiny_model()
+    image_id = processor.visual_token_id
+    opening = [i for i in processor.prefix_ids() if i != image_id]
+    alone = Turn("Sum up: a nodule.", "Nodule.", alone=True)
+    turns = [Turn("What is there?", "A nodule."), alone] if settings.packed else [alone]
+    sequence = pack_sequence(processor.prefix_ids(), turns, processor, settings)
+    batch = Collator(0, packed=settings.packed)([sequence])
+    batch.pop("loss_weights")
+    batch.pop("labels")
+    pixel_values = torch.rand(1, 1, *model.config.vision_config.image_size)
+    text = opening + processor.question_ids(alone.question) + processor.answer_ids(alone.answer)
+    with torch.no_grad():
+        packed = model(pixel_values=pixel_values, **batch).logits[0, -len(text) :]
+        plain = model(input_ids=torch.tensor([text])).logits[0]
+    assert torch.allclose(packed, plain, atol=1e-5)

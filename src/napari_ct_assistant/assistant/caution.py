@@ -10,6 +10,7 @@ from napari_ct_assistant.volume import CTVolume, ModelGrid
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.loading import Assistant
+    from napari_ct_assistant.assistant.results import ModelInfo
 
 
 def look_at(assistant: Assistant, volume: CTVolume, grid: ModelGrid, tokens: Tensor) -> list[str]:
@@ -35,3 +36,13 @@ def look_at(assistant: Assistant, volume: CTVolume, grid: ModelGrid, tokens: Ten
                 f"{distance:.1f} times the limit. Its statements may mean nothing here."
             )
     return notes
+
+
+def unjudged(info: ModelInfo, question: str) -> tuple[str, ...]:
+    """Say which of the findings in a question the model was measured not to recognise."""
+    return tuple(
+        f"This model was measured not to recognise {name.lower()}: what it says about it is "
+        f"no statement about the scan."
+        for name in info.untaught
+        if name.lower() in question.lower()
+    )

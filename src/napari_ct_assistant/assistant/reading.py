@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from napari_ct_assistant.assistant.caution import look_at
+from napari_ct_assistant.assistant.caution import look_at, unjudged
 from napari_ct_assistant.assistant.evidence import Tracer, fill_cache, next_chances
 from napari_ct_assistant.assistant.generation import (
     CallbackStreamer,
@@ -143,15 +143,16 @@ class Reading:
                 on_text(f"{name}: " if not sections else f"\n\n{name}: ")
             question = processor.report_question(name, sections)
             ids = processor.question_ids(question)
-            said = self._generate(ids, on_text, cancel, settings)
+            quotes = question != asked
+            said = self._generate(ids, on_text, cancel, settings, alone=quotes)
             first = first or said.seconds_first_token
             tokens += len(said.ids)
             stopped |= said.stopped
             parts = {name: said.text.strip()} if several else split_sections(said.text, "Report")
             sections |= parts
             began = time.perf_counter()
-            shown = ids if question == asked else shown
-            # Evidence is of the scan, never of a question that quotes what was written.
+            # What in the scan speaks for what was said, also where it was drawn from quoted text.
+            shown = shown if quotes else ids
             for sentence, found in self._sentences(shown, said, parts, evidence and not stopped):
                 sentences.append(sentence)
                 heat.append(found.heat)
@@ -192,6 +193,7 @@ class Reading:
         history: Sequence[tuple[str, str]] = (),
         choices: Sequence[str] = (),
         region: str = "",
+        alone: bool = False,
     ) -> Answer:
         """Answer a question about the scan.
 
@@ -208,6 +210,8 @@ class Reading:
         region
             A sentence about a region of the scan. Used where the model was made for it
             (`processor.region_form`).
+        alone
+            The question quotes all that is needed: the model does not see the scan.
         """
         question = " ".join(question.split())
         if not question:
@@ -218,9 +222,9 @@ class Reading:
             asked = processor.region_form.format(question=asked, region=region)
         start = time.perf_counter()
         ids, turns = self._dialogue(history, asked)
-        said = self._generate(ids, on_text, cancel, settings)
+        said = self._generate(ids, on_text, cancel, settings, alone=alone)
         found = Evidence()
-        if evidence and said.ids and not said.stopped:
+        if evidence and said.ids and not said.stopped and not alone:
             with self._busy:
                 found = self._tracer.trace(ids, said.ids, [(0, len(said.ids))])[0]
         return Answer(
@@ -234,7 +238,7 @@ class Reading:
             support=found.support,
             slice=found.slice,
             ras=found.ras,
-            warnings=self.warnings + self._unjudged(question),
+            warnings=self.warnings + unjudged(self.assistant.info, question),
             heat=found.heat,
             history_turns=turns,
             region_used=bool(region and processor.region_form),
@@ -310,15 +314,6 @@ class Reading:
 
     # ---- how
 
-    def _unjudged(self, question: str) -> tuple[str, ...]:
-        """Say which of the findings in a question the model was measured not to recognise."""
-        return tuple(
-            f"This model was measured not to recognise {name.lower()}: what it says about it is "
-            f"no statement about the scan."
-            for name in self.assistant.info.untaught
-            if name.lower() in question.lower()
-        )
-
     def _model(self) -> Any:
         if self.assistant.model is None:
             raise ModelLoadError(
@@ -332,17 +327,21 @@ class Reading:
         on_text: OnText | None,
         cancel: threading.Event | None,
         settings: GenerationSettings | None,
+        *,
+        alone: bool = False,
     ) -> Said:
         model, processor = self._model(), self.assistant.processor
         settings = settings or self.assistant.settings
-        ids = torch.tensor([self._prefix + question], device=model.device)
+        image = processor.visual_token_id
+        prefix = [i for i in self._prefix if i != image] if alone else self._prefix
+        ids = torch.tensor([prefix + question], device=model.device)
         streamer = CallbackStreamer(processor.tokenizer, on_text)
         with self._busy:
             try:
                 out = model.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
-                    past_key_values=self._cache,
+                    past_key_values=None if alone else self._cache,
                     streamer=streamer,
                     stopping_criteria=stopping(cancel),
                     pad_token_id=processor.tokenizer.pad_token_id,

@@ -45,7 +45,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
         What stands between prompt and answer in the training text.
     report_questions : mapping of section name to question
         The questions that together make the report, in order. A later one may quote what an
-        earlier section says: {findings} stands for the section "Findings".
+        earlier section says, {findings} for the section "Findings"; it is asked without the image.
     finding_question : str
         With {finding}: asks for one of the 18 findings.
     max_new_tokens : int

@@ -154,6 +154,7 @@ class ReadingRoom:
                 history=job.history,
                 choices=job.choices,
                 region=job.region,
+                alone=job.kind == "rewrite",  # made of the text that it quotes
             )
         else:
             outcome.result = reading.screen(cancel=job.cancel)
