@@ -203,9 +203,12 @@ def _ask(reading: Reading, seed: int, questions: Any, seen: Observations) -> Non
         if some:
             question = some[int(rng.integers(len(some)))]
             answer = reading.ask(question.question, evidence=False)
-            seen.answers.setdefault(kind, []).append(
-                (question.finding or "", question.answer, answer.text)
-            )
+            # What the commonest answer is counted over. Not the finding of a choice among
+            # findings, which is the answer.
+            about = question.finding or ""
+            if kind == "multiple_choice":
+                about = question.question.split(" Choices:")[0]
+            seen.answers.setdefault(kind, []).append((about, question.answer, answer.text))
             seen.refused.append(answer.text == DECLINED)
             seen.seconds.setdefault("answer", []).append(answer.seconds_total)
     bank = questions_to_decline("test")
@@ -288,10 +291,10 @@ def _near(true: str, said: str) -> bool:
 
 def _accuracy(items: list[tuple[str, str, str]]) -> dict[str, float]:
     """Exact answers, and what the commonest answer to the same question would score."""
-    by_finding: dict[str, list[str]] = defaultdict(list)
-    for finding, true, _ in items:
-        by_finding[finding].append(true)
-    commonest = sum(max(v.count(x) for x in set(v)) for v in by_finding.values())
+    by_topic: dict[str, list[str]] = defaultdict(list)
+    for about, true, _ in items:
+        by_topic[about].append(true)
+    commonest = sum(max(v.count(x) for x in set(v)) for v in by_topic.values())
     return {
         "right": float(np.mean([_same(t, s) for _, t, s in items])),
         "majority": commonest / len(items),

@@ -168,7 +168,6 @@ def decisive_ids(processor: VolumeLanguageProcessor, words: Iterable[str]) -> fr
     """
     words = list(words)
     found = [processor.text_ids(form) for word in words for form in (f" {word}", f"({word}")]
-    found += [processor.text_ids(f"({letter})") for letter in "ABCD"]
     firsts = ("Yes", "No", "A.", "B.", "C.", "D.", *(word.capitalize() for word in words))
     found += [processor.answer_ids(first) for first in firsts]
     # The first piece with a letter: some tokenizers make a blank a piece of its own.

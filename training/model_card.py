@@ -31,12 +31,12 @@ finding, of which degree and in which lobe, lies in which patch (stage `ground`)
 model sees nothing otherwise; and its language model, which has no pre-training, learned to read
 true maps first (stage `maps`).
 
-Made by one command (seed {seed}; {data}), whose stages took {minutes:.0f} minutes on a busy
+Made by the stages of one command (seed {seed}; {data}), which took {minutes:.0f} minutes on a busy
 machine of two CPU cores:
 
     ct-assistant train demo
 
-## What it was measured to do
+{note}## What it was measured to do
 
 `ct-assistant audit demo --seeds {seeds[0]}:{seeds[1]}` on phantoms of seeds never trained on.
 AUROC by scikit-learn, intervals by 500 bootstraps over phantoms. The screen is the language
@@ -94,6 +94,8 @@ def card_facts(folder: Path) -> dict[str, Any]:
         "seed": training["seed"],
         "data": training["data"],
         "minutes": sum(training["seconds"].values()) / 60,
+        # Where they were not made by that command in one go.
+        "note": f"{training['note']}\n\n" if "note" in training else "",
         "untaught": config["untaught_findings"],
         "selection": f"{SELECTION_SEEDS.start}:{SELECTION_SEEDS.stop}",
     }

@@ -183,14 +183,14 @@ def test_an_impression_is_asked_for_with_the_findings_that_were_written(
     assert traced == pytest.approx([one.support for one in of_scan], abs=1e-4)
 
 
-def test_choices_may_be_answered_before_their_letter(
+def test_choices_may_be_answered_without_their_letter(
     tiny_model_folder: Path, small_volume: CTVolume
 ) -> None:
     assistant = load_assistant(tiny_model_folder, device="cpu")
     reading = assistant.read(small_volume)
     processor = assistant.processor
     assert processor.choice_beginnings(["left", "both sides"]) == ["A", "B"]
-    processor.choice_answer = "{choice} ({letter})."
+    processor.choice_answer = "{choice}."
     assert processor.choice_beginnings(["left", "both sides"]) == ["Left", "Both sides"]
     weighed = reading.ask("Which?", choices=("left", "both sides")).choices
     asked = processor.choices_question("Which?", ("left", "both sides"))

@@ -16,9 +16,9 @@ from .truth import GRADES, LOBES, NODULE_SIZES, SIZES, FindingTruth, part_rng
 
 Kind = Literal["yes_no", "free", "where", "how_large", "multiple_choice", "decline"]
 DECLINED = "I can't tell that from this scan."
-# The choice before its letter: a small model reads it off the scan, then its letter off the
-# question, instead of doing both for the first word.
-CHOICE_ANSWER = "{choice} ({letter})."
+# The choice itself, not its letter: a small model reads it off the scan, and does not have to
+# look up in the question under which letter it stands.
+CHOICE_ANSWER = "{choice}."
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _choices(
     listed = " ".join(f"{letter}. {o}" for letter, o in zip("ABCD", options, strict=False))
     return (
         f"{stem} Choices: {listed}",
-        f"{right[:1].upper()}{right[1:]} ({'ABCD'[options.index(right)]}).",
+        f"{right[:1].upper()}{right[1:]}.",
     )
 
 

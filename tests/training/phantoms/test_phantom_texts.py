@@ -101,8 +101,7 @@ def test_questions_agree_with_the_labels() -> None:
             elif q.kind == "decline":
                 assert q.answer == DECLINED
             elif q.kind == "multiple_choice":
-                choice, letter = q.answer.removesuffix(").").split(" (")
-                assert f"{letter}. {choice.lower()}" in q.question
+                assert f". {q.answer.removesuffix('.').lower()}" in q.question
             elif q.kind in ("where", "how_large"):
                 assert q.finding in by_name
                 t = by_name[q.finding]
