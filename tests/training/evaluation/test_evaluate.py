@@ -21,6 +21,7 @@ from napari_ct_assistant.training.evaluation.cases import (
     table_cases,
 )
 from napari_ct_assistant.training.evaluation.sources import open_cases
+from napari_ct_assistant.training.evaluation.yes_no import chosen_letter
 from napari_ct_assistant.training.recipe import RecipeError
 from napari_ct_assistant.volume import CTVolume
 from tests.tiny_model import REPORT, save_tiny_model
@@ -208,8 +209,10 @@ def test_phantoms_bring_everything() -> None:
     for asked in case.questions:
         assert bool(asked.choices) == (asked.kind == "multiple_choice")
         if asked.choices:
-            letter, _, text = asked.answer.rstrip(".").partition(". ")
-            assert asked.choices["ABCD".index(letter)] == text
+            letter = chosen_letter(asked.answer, asked.choices)
+            assert letter is not None
+            said = asked.answer.rstrip(".").lower()
+            assert asked.choices["ABCD".index(letter)] == said
 
 
 def test_records_hide_who_they_are() -> None:
