@@ -12,7 +12,6 @@ import torch
 
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
-from napari_ct_assistant.assistant.sentences import split_sentences, token_spans
 from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.questions import REPORT_QUESTION
 from tests.tiny_model import NOTICE, REPORT
@@ -174,13 +173,12 @@ def test_an_impression_is_asked_for_with_the_findings_that_were_written(
     assert alone.heat is None
     assert alone.support is None
     assert "".join(pieces) == f"Findings: {findings}\n\nImpression: {draft.sections['Impression']}"
-    # What in the scan speaks for the impression is traced without the findings in the question.
-    said = draft.sections["Impression"]
-    ids = assistant.processor.answer_ids(said)[:-1]
-    spans = token_spans(assistant.processor.tokenizer, ids, split_sentences(said))
-    of_scan = reading._tracer.trace(assistant.processor.question_ids(whole), ids, spans)
-    traced = [s.support for s in draft.sentences if s.section == "Impression"]
-    assert traced == pytest.approx([one.support for one in of_scan], abs=1e-4)
+    # Its evidence is that of the findings it repeats.
+    traced = [s.support for s in draft.sentences if s.section == "Findings"]
+    drawn = [s.support for s in draft.sentences if s.section == "Impression"]
+    assert drawn
+    assert set(drawn) <= {None, *traced}
+    assert len(draft.heat) == len(draft.sentences)
 
 
 def test_choices_may_be_answered_without_their_letter(

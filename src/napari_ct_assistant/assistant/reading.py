@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from napari_ct_assistant.assistant.caution import look_at, unjudged
+from napari_ct_assistant.assistant.drawn import drawn_from
 from napari_ct_assistant.assistant.evidence import Tracer, fill_cache, next_chances
 from napari_ct_assistant.assistant.generation import (
     CallbackStreamer,
@@ -136,26 +137,26 @@ class Reading:
         sections: dict[str, str] = {}
         sentences: list[Sentence] = []
         heat: list[HeatMap | None] = []
-        first, tokens, stopped, traced, shown = 0.0, 0, False, 0.0, list[int]()
+        first, tokens, stopped, traced = 0.0, 0, False, 0.0
         several = len(processor.report_questions) > 1
         for name, asked in processor.report_questions.items():
             if several and on_text is not None:
                 on_text(f"{name}: " if not sections else f"\n\n{name}: ")
             question = processor.report_question(name, sections)
             ids = processor.question_ids(question)
-            quotes = question != asked
-            said = self._generate(ids, on_text, cancel, settings, alone=quotes)
+            said = self._generate(ids, on_text, cancel, settings, alone=question != asked)
             first = first or said.seconds_first_token
             tokens += len(said.ids)
             stopped |= said.stopped
             parts = {name: said.text.strip()} if several else split_sections(said.text, "Report")
             sections |= parts
             began = time.perf_counter()
-            # What in the scan speaks for what was said, also where it was drawn from quoted text.
-            shown = shown if quotes else ids
-            for sentence, found in self._sentences(shown, said, parts, evidence and not stopped):
-                sentences.append(sentence)
-                heat.append(found.heat)
+            if question != asked:
+                made = drawn_from(said.text, name, sentences, heat)
+            else:
+                made = self._sentences(ids, said, parts, evidence and not stopped)
+            sentences += [sentence for sentence, _ in made]
+            heat += [found for _, found in made]
             traced += time.perf_counter() - began
             if stopped:
                 break
@@ -385,7 +386,7 @@ class Reading:
 
     def _sentences(
         self, question: list[int], said: Said, sections: dict[str, str], evidence: bool
-    ) -> list[tuple[Sentence, Evidence]]:
+    ) -> list[tuple[Sentence, HeatMap | None]]:
         spans = split_sentences(said.text)
         texts = [" ".join(said.text[a:b].split()) for a, b in spans]
         found = [Evidence()] * len(spans)
@@ -394,6 +395,6 @@ class Reading:
             with self._busy:
                 found = self._tracer.trace(question, said.ids, where)
         return [
-            (Sentence(t, section=s, support=e.support, slice=e.slice, ras=e.ras), e)
+            (Sentence(t, section=s, support=e.support, slice=e.slice, ras=e.ras), e.heat)
             for t, s, e in zip(texts, owners(texts, sections), found, strict=True)
         ]
