@@ -9,6 +9,8 @@ data beside the project. Without it only the phantom's pictures are taken.
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -240,6 +242,8 @@ def main() -> None:
     parser.add_argument("--model", default="demo")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    # A journal of its own: a report that was kept would be shown instead of a fresh draft.
+    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()
     if options.chest.exists():
         chest(options.chest, options.out, options.model)
         reading(options.chest, options.out, options.model)

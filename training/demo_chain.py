@@ -44,14 +44,15 @@ def run_chain(overrides: Sequence[str]) -> None:
     recipes = {name: load_recipe(name, list(overrides)) for name in DEMO_CHAIN}
     # Stage maps sees the labels of all phantoms that any stage sees.
     widest = recipes["demo/maps"]
+    apart = [recipes[name] for branch in BRANCHES for name in branch]
     threads = _threads_a_branch()
-    if threads and not all((one.folder / "done").exists() for one in recipes.values()):
+    if threads and not all((one.folder / "done").exists() for one in apart):
         fill_store(open_store(widest))  # or both branches would render the same volumes
         with ProcessPoolExecutor(len(BRANCHES), mp_context=get_context("spawn")) as pool:
             for branch in [pool.submit(_run_branch, b, overrides, threads) for b in BRANCHES]:
                 branch.result()
     else:
-        _run_all([recipes[name] for branch in BRANCHES for name in branch])
+        _run_all(apart)
     _run_all([recipes[name] for name in TOGETHER])
     from napari_ct_assistant.training.bundle import bundle
 
