@@ -29,13 +29,14 @@ BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 # floor: (floors it may import besides itself, libraries it may not)
 RULES = {
     "findings": (set(), WINDOWS | NETWORKS | {"typer"}),
+    "questions": (set(), WINDOWS | NETWORKS | {"typer"}),
     "volume": (set(), WINDOWS | NETWORKS | {"typer"}),
-    "model": ({"findings", "volume"}, WINDOWS | {"peft", "accelerate", "typer"}),
-    "assistant": ({"findings", "volume", "model"}, WINDOWS | {"accelerate", "typer"}),
-    "training": ({"findings", "volume", "model", "assistant"}, WINDOWS | {"typer"}),
-    "viewer": ({"findings", "volume", "model", "assistant", "training"}, {"typer"}),
+    "model": ({"findings", "questions", "volume"}, WINDOWS | {"peft", "accelerate", "typer"}),
+    "assistant": ({"findings", "questions", "volume", "model"}, WINDOWS | {"accelerate", "typer"}),
+    "training": ({"findings", "questions", "volume", "model", "assistant"}, WINDOWS | {"typer"}),
+    "viewer": ({"findings", "questions", "volume", "model", "assistant", "training"}, {"typer"}),
     "commands": (
-        {"findings", "volume", "model", "assistant", "training", "viewer"},
+        {"findings", "questions", "volume", "model", "assistant", "training", "viewer"},
         WINDOWS,
     ),
     "cli": ({"commands"}, WINDOWS | NETWORKS),

@@ -117,6 +117,8 @@ def test_polygon_holds_what_scikit_image_says(corners: list[tuple[float, float]]
     if not theirs.any():
         assert ours.sum() <= 1 or _near_edge(ours, corners)
         return
+    if ours.sum() <= 1 and _near_edge(theirs, corners):
+        return  # no centre inside: ours is the pixel under the middle
     # Centres on the very edge may be counted either way.
     assert _near_edge(ours ^ theirs, corners)
 
