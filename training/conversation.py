@@ -149,7 +149,7 @@ class ConversationDataset(Dataset[dict[str, Any]]):
             if self.settings.scatter:
                 prefix = scatter_tags(prefix, blank, tags, rng)
             else:
-                prefix = [i for i in prefix if i != blank]
+                prefix = self.processor.opening_ids()
                 for i in rng.permutation(len(tags)):
                     prefix += tags[i]
         sequence = pack_sequence(prefix, turns, self.processor, self.settings, self.decisive)
@@ -197,7 +197,7 @@ def pack_sequence(
     unseen = not settings.packed and turns[0].alone
     ids, labels = list(prefix), [-100] * len(prefix)
     positions, segments = list(range(len(prefix))), [-1 if unseen else 0] * len(prefix)
-    opening = [i for i in processor.prefix_ids() if i != processor.visual_token_id]
+    opening = processor.opening_ids() if any(turn.alone for turn in turns) else []
     weights = [0.0] * len(prefix)
     for number, turn in enumerate(turns, start=1):
         question = (opening if turn.alone else []) + processor.question_ids(turn.question)

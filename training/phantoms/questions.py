@@ -102,10 +102,8 @@ def _choices(
     options = [options[i] for i in rng.permutation(len(options))]
     # As `VolumeLanguageProcessor.choices_question` writes them, and `CHOICE_ANSWER` answers.
     listed = " ".join(f"{letter}. {o}" for letter, o in zip("ABCD", options, strict=False))
-    return (
-        f"{stem} Choices: {listed}",
-        f"{right[:1].upper()}{right[1:]}.",
-    )
+    answer = CHOICE_ANSWER.format(choice=right[:1].upper() + right[1:])
+    return f"{stem} Choices: {listed}", answer
 
 
 def make_questions(seed: int, findings: Sequence[FindingTruth]) -> tuple[Question, ...]:

@@ -18,10 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import ConvolutionPerceiver
-from napari_ct_assistant.model.processor import (
-    LETTER_FIRST,
-    VolumeLanguageProcessor,
-)
+from napari_ct_assistant.model.processor import LETTER_FIRST, VolumeLanguageProcessor
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.encoders import build_encoder
 from napari_ct_assistant.training.phantoms import CHOICE_ANSWER

@@ -333,8 +333,7 @@ class Reading:
     ) -> Said:
         model, processor = self._model(), self.assistant.processor
         settings = settings or self.assistant.settings
-        image = processor.visual_token_id
-        prefix = [i for i in self._prefix if i != image] if alone else self._prefix
+        prefix = processor.opening_ids() if alone else self._prefix
         ids = torch.tensor([prefix + question], device=model.device)
         streamer = CallbackStreamer(processor.tokenizer, on_text)
         with self._busy:

@@ -212,6 +212,10 @@ class VolumeLanguageProcessor(ProcessorMixin):
         start = [bos] if bos is not None and probe[:1] == [bos] else []
         return start + self._ids(before) + image
 
+    def opening_ids(self) -> list[int]:
+        """Ids of `prefix_ids` without the image: what a question without a scan starts with."""
+        return [i for i in self.prefix_ids() if i != self.visual_token_id]
+
     def question_ids(self, question: str) -> list[int]:
         """Ids of a question as they follow `prefix_ids`."""
         text = self._prompt_for(question)
