@@ -104,12 +104,15 @@ class PhantomStore(VolumeStore):
         findings = draw_truth(self.seeds[index]).findings
         drawn = rng.integers(FIRST_TEXT, FIRST_TEXT + TEXTS, 1 + settings.impressions)
         words, *others = (int(seed) for seed in drawn)
+        # Where one turn of all will be asked, the impressions need not be different ones.
+        others = others if settings.packed else others[:1]
+        reports = [draw_truth(other).report for other in others]
         return choose_turns(
             write_report(words, findings),
             make_questions(words, findings),
             settings,
             rng,
-            others=[draw_truth(other).report for other in others],
+            others=reports if settings.packed else reports * settings.impressions,
         )
 
     def tags(self, index: int) -> list[str]:

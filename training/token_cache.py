@@ -43,6 +43,9 @@ class TokenCache:
         known = json.loads(self.progress.read_text()) if self.progress.exists() else {}
         fresh = {name: known.get(name) for name in key} != key or not file.exists()
         self.state: dict[str, Any] = {**key, "done": 0} if fresh else known
+        if fresh:
+            # Before the tokens are wiped: what another encoder finished says nothing of these.
+            self.progress.write_text(json.dumps(self.state))
         self.tokens = np.lib.format.open_memmap(
             file, mode="w+" if fresh else "r+", dtype=np.float16, shape=shape
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -48,13 +49,24 @@ COVER = {
 
 @dataclass(frozen=True)
 class Truth:
-    """What a phantom holds, before rendering; boxes are still None."""
+    """What a phantom holds, before rendering; boxes are still None.
+
+    Its texts are written when they are first asked for.
+    """
 
     seed: int
     labels: dict[str, int]
     findings: tuple[FindingTruth, ...]
-    report: str
-    questions: tuple[Question, ...]
+
+    @cached_property
+    def report(self) -> str:
+        """Findings and impression."""
+        return write_report(self.seed, self.findings)
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """What can be asked about it, with answers."""
+        return make_questions(self.seed, self.findings)
 
 
 @dataclass(frozen=True)
@@ -109,13 +121,7 @@ def draw_truth(seed: int, findings: Sequence[str] | None = None) -> Truth:
         names = tuple(f for f in FINDINGS if f in findings)
     attributes = draw_attributes(seed)
     present = tuple(attributes[n] for n in names)
-    return Truth(
-        seed=seed,
-        labels={n: int(n in names) for n in FINDINGS},
-        findings=present,
-        report=write_report(seed, present),
-        questions=make_questions(seed, present),
-    )
+    return Truth(seed, labels={n: int(n in names) for n in FINDINGS}, findings=present)
 
 
 def make_phantom(
