@@ -10,6 +10,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ class StageTrainer(Trainer):
     ) -> tuple[list[Any], Any]:
         """Collect the batches of one step, and the sum of their tokens' weights."""
         batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if len(batches) > 1 and "input_ids" in batches[0]:
+            batches = by_length(batches, getattr(self.data_collator, "pad_id", 0))
         if batches and "loss_weights" in batches[0]:
             taken = [(b["labels"][:, 1:] != -100) * b["loss_weights"][:, 1:] for b in batches]
             count = torch.stack([weights.sum() for weights in taken]).sum().to(device)
@@ -138,6 +141,34 @@ class StageTrainer(Trainer):
         targets, weights = labels[:, learned + 1], weights[:, learned + 1]
         loss = weighted_cross_entropy(outputs.logits, targets, weights, total)
         return (loss, outputs) if return_outputs else loss
+
+
+def by_length(batches: Sequence[dict[str, Tensor]], pad_id: int) -> list[dict[str, Tensor]]:
+    """Deal the rows of one step's batches out anew, short ones to short ones.
+
+    What is learned from them is the same, but little of it is padding. Packed batches, whose
+    attention mask is [B, 1, T, T], have rows of one length and stay.
+    """
+    if any(batch["attention_mask"].ndim != 2 for batch in batches):
+        return list(batches)
+    width = max(batch["input_ids"].shape[1] for batch in batches)
+    fill = {"input_ids": pad_id, "labels": -100}
+    text = [n for n, rows in batches[0].items() if rows.shape == batches[0]["input_ids"].shape]
+    whole = {}
+    for name in batches[0]:
+        rows = [batch[name] for batch in batches]
+        if name in text:
+            value = fill.get(name, 0)
+            rows = [nn.functional.pad(r, (0, width - r.shape[1]), value=value) for r in rows]
+        whole[name] = torch.cat(rows)
+    lengths = whole["attention_mask"].sum(dim=1)
+    dealt = []
+    for rows_of in lengths.argsort(stable=True).split(len(batches[0]["input_ids"])):
+        longest = int(lengths[rows_of].max())
+        dealt.append(
+            {n: v[rows_of][:, :longest] if n in text else v[rows_of] for n, v in whole.items()}
+        )
+    return dealt
 
 
 def weighted_cross_entropy(

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from napari_ct_assistant.model import VolumeLanguageModel
-from napari_ct_assistant.training.recipe import load_recipe
+from napari_ct_assistant.training.conversation import Collator, Turn, pack_sequence
+from napari_ct_assistant.training.recipe import Conversation, load_recipe
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.training.stages import ground, instruct
-from napari_ct_assistant.training.trainer import NonFiniteLossError, StageTrainer
+from napari_ct_assistant.training.trainer import NonFiniteLossError, StageTrainer, by_length
+from tests.tiny_model import tiny_model
 from tests.training.balls import Balls
 from tests.training.toy import Toy, losses
 
@@ -94,6 +96,31 @@ def test_accumulated_batches_are_one_large_batch(toy: Toy, tmp_path: Path) -> No
     large = run(toy, "align", tmp_path / "large", 8, batch_size=2)
     small = run(toy, "align", tmp_path / "small", 8, accumulate=2)
     assert losses(small) == pytest.approx(losses(large), rel=1e-5)
+
+
+def test_a_step_s_rows_are_dealt_out_by_length() -> None:
+    answers = ["No.", "The heart is enlarged.", "Yes.", "There is no nodule in the right lung."]
+    _, processor = tiny_model()
+    rows = [
+        pack_sequence([1], [Turn("What?", answer)], processor, Conversation()) for answer in answers
+    ]
+    lengths = sorted(len(row["input_ids"]) for row in rows)
+    collate = Collator(0, packed=False)
+    for number, row in enumerate(rows):
+        row["volume"] = torch.tensor(number)
+    batches = [collate(rows[:2]), collate(rows[2:])]
+    dealt = by_length(batches, 0)
+    assert [batch["input_ids"].shape for batch in dealt] == [(2, lengths[1]), (2, lengths[3])]
+    order = torch.cat([batch["volume"] for batch in dealt]).tolist()
+    assert sorted(order) == [0, 1, 2, 3]
+    # Each row is what it was, padded to another width.
+    for batch, of in zip(dealt, (order[:2], order[2:]), strict=True):
+        expected = collate([rows[number] for number in of])
+        assert expected.keys() == batch.keys()
+        for name, values in batch.items():
+            torch.testing.assert_close(values, expected[name])
+    packed = [Collator(0, packed=True)([row]) for row in rows]
+    assert all(one is other for one, other in zip(by_length(packed, 0), packed, strict=True))
 
 
 def test_half_precision_learns_the_same(toy: Toy, tmp_path: Path) -> None:
