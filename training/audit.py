@@ -158,7 +158,7 @@ def _patch_scores(assistant: Assistant, reading: Reading) -> list[float]:
     model = assistant.model
     if model is None or model.vision_tower.concepts is None:
         return [float("nan")] * len(FINDINGS)
-    first = model.vision_tower.config.feature_size  # then the concepts, findings first
+    first = model.vision_tower.config.hidden_size  # then the concepts, findings first
     tokens = reading.vision_tokens[0, :, first : first + len(FINDINGS)]
     return [float(v) for v in tokens.float().amax(0)]
 

@@ -21,7 +21,7 @@ def map_tokens(patch_labels: NDArray[np.uint8], config: VisionConfig3D) -> Tenso
     patch_labels = patch_labels[: config.num_concepts]
     labels = torch.from_numpy(patch_labels.astype(np.float32)).flatten(1).T
     labels = with_places(labels, config.concept_pairs, config.grid)
-    features = torch.zeros(len(labels), config.feature_size)
+    features = torch.zeros(len(labels), config.hidden_size)
     return torch.cat([features, config.concept_scale * labels], dim=1)
 
 
@@ -46,7 +46,7 @@ def with_mistakes(
     Tensor [N, output_size], new.
     """
     tokens = tokens.clone()
-    maps = tokens[:, config.feature_size :]  # a view
+    maps = tokens[:, config.hidden_size :]  # a view
     for finding in range(min(len(FINDINGS), config.num_concepts)):
         hidden, unclear = rng.random(2) < (mistakes.hidden, mistakes.unclear)
         told = [c for c, o in enumerate(config.concept_owners) if o == finding and c != finding]

@@ -136,19 +136,6 @@ def test_concepts_are_appended() -> None:
     assert tokens[..., 24:].max() <= 4
 
 
-def test_tokens_of_concepts_alone() -> None:
-    config = tiny_vision(num_concepts=18, concept_scale=4.0)
-    vit = VisionTransformer3D(config).eval()
-    volume = torch.rand(1, 1, 32, 64, 64)
-    with torch.no_grad():
-        whole = vit(volume)
-        config.concepts_only = True
-        alone = vit(volume)
-    assert config.output_size == 18
-    torch.testing.assert_close(alone, whole[..., 24:])
-    assert tiny_vision(concepts_only=True).output_size == 24, "without concepts there is no other"
-
-
 def test_places_and_details_follow_the_concepts() -> None:
     config = tiny_vision(
         num_concepts=3, concept_scale=4.0, concept_owners=[0, 0, 2], concept_pairs=[[0, 2]]

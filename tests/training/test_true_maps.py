@@ -12,7 +12,6 @@ from tests.training.bright_patch import SHAPE, OneBrightPatch
 CONFIG = demo_vision(
     image_size=SHAPE,
     hidden_size=24,
-    concepts_only=False,
     stem="linear",
     num_concepts=21,
     concept_names=[],
@@ -31,9 +30,7 @@ def labels() -> np.ndarray:
 
 
 def test_true_maps_have_the_encoders_form() -> None:
-    config = demo_vision(
-        image_size=SHAPE, hidden_size=24, concepts_only=False, stem="linear", concept_scale=2.0
-    )
+    config = demo_vision(image_size=SHAPE, hidden_size=24, stem="linear", concept_scale=2.0)
     tokens = map_tokens(OneBrightPatch().patch_labels(1), config)
     assert tokens.shape == (8, config.output_size)
     assert not tokens[:, :24].any()
@@ -41,16 +38,10 @@ def test_true_maps_have_the_encoders_form() -> None:
     assert where == [[4, 0], [4, 1]]
     assert tokens[4, 24] == 2.0
     paired = demo_vision(
-        image_size=SHAPE,
-        hidden_size=24,
-        concepts_only=False,
-        stem="linear",
-        concept_pairs=[[0, 1], [0, 2]],
+        image_size=SHAPE, hidden_size=24, stem="linear", concept_pairs=[[0, 1], [0, 2]]
     )
     tokens = map_tokens(OneBrightPatch().patch_labels(1), paired)
     assert tokens[:, 42:].nonzero().tolist() == [[4, 0]]
-    paired.concepts_only = True
-    assert (map_tokens(OneBrightPatch().patch_labels(1), paired) == tokens[:, 24:]).all()
 
 
 def test_a_hidden_finding_leaves_nothing_and_an_unclear_one_no_detail() -> None:

@@ -174,12 +174,12 @@ def start_at_words(
     embeddings = model.get_input_embeddings().weight.data
     weight = perceiver.convolution.weight.data  # [outputs, inputs, k, k, k]
     typical = embeddings.norm(dim=1).mean() / embeddings.shape[1] ** 0.5
-    fan_in = max(vision.feature_size, 1) * perceiver.kernel**3
+    fan_in = vision.hidden_size * perceiver.kernel**3
     torch.nn.init.normal_(weight, std=0.1 * float(typical) / fan_in**0.5)
     for number, name in enumerate(names):
         ids = tokenizer(f" {name.lower()}", add_special_tokens=False)["input_ids"]
         word = embeddings[ids].mean(0) / (vision.concept_scale * float(typical_fill[number]))
-        weight[:, vision.feature_size + number] = word[:, None, None, None]
+        weight[:, vision.hidden_size + number] = word[:, None, None, None]
     if perceiver.convolution.bias is not None:
         # What shows nothing is the blank that stood there in stage `language`.
         perceiver.convolution.bias.data.copy_(embeddings[model.config.image_token_id])
@@ -197,7 +197,7 @@ def merged_patches(
     """
     shown, tokens = 0.0, 0.0
     for index in range(min(volumes, len(store))):
-        maps = map_tokens(store.patch_labels(index), config)[:, config.feature_size :]
+        maps = map_tokens(store.patch_labels(index), config)[:, config.hidden_size :]
         labels = (maps > 0).float().T.unflatten(1, config.grid)[None]
         # The mean over the cell times its size is a count.
         cells = torch.nn.functional.avg_pool3d(labels, kernel)[0].flatten(1) * kernel**3

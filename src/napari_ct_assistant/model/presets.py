@@ -91,7 +91,6 @@ def demo_vision(**changes: Any) -> VisionConfig3D:
         "num_concepts": len(FINDINGS),
         "concept_names": FINDINGS,
         "concept_scale": 1.0,
-        "concepts_only": True,
     }
     return VisionConfig3D(**(settings | changes))
 

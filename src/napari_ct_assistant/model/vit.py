@@ -72,7 +72,7 @@ class VisionTransformer3D(PreTrainedModel):
     (`config.num_concepts`), the last channels of a token are the probabilities that each
     concept (finding, degree, lobe) lies in its patch, times
     `config.concept_scale`: what stage `ground` taught, agreed upon over the volume
-    (`concept_maps`). With `config.concepts_only` they are all channels.
+    (`concept_maps`).
     """
 
     config_class = VisionConfig3D
@@ -196,10 +196,7 @@ class VisionTransformer3D(PreTrainedModel):
         if self.details is not None:
             probability = self.details(probability)
         probability = with_places(probability, self.config.concept_pairs, self.config.grid)
-        probability = self.config.concept_scale * probability
-        if self.config.concepts_only:
-            return probability
-        return torch.cat([features, probability], dim=-1)
+        return torch.cat([features, self.config.concept_scale * probability], dim=-1)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """pixel_values: [B, 1, D, H, W] -> tokens [B, N, output_size]."""
