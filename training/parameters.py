@@ -109,6 +109,7 @@ def count_recipe(recipe: Recipe) -> list[Count]:
             perceiver=recipe.perceiver.kind,
             perceiver_kernel=recipe.perceiver.kernel,
             perceiver_bias=recipe.perceiver.bias,
+            perceiver_concepts_only=recipe.perceiver.concepts_only,
             image_token_id=text.vocab_size,
         )
     elif recipe.stage == "instruct" and recipe.model is not None:

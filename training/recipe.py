@@ -90,6 +90,8 @@ class Perceiver(_Strict):
     position: float = Field(0.0, ge=0)
     # Start each patch-level finding at the words for it, in the language model's own embedding.
     concept_words: bool = False
+    # Read nothing else of a token than the patch-level findings, their details and places.
+    concepts_only: bool = False
 
 
 class Language(_Strict):

@@ -52,6 +52,10 @@ def check(recipe: Recipe) -> None:
             ) from None
     if recipe.joins:
         perceiver = recipe.perceiver
+        if perceiver.concepts_only and not config.num_concepts:
+            raise WrongValueError(
+                ("perceiver", "concepts_only"), "the encoder names no patch-level findings"
+            )
         try:
             with torch.device("meta"):
                 PERCEIVERS[perceiver.kind](

@@ -67,6 +67,23 @@ def test_save_and_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PERCEIVERS))
+def test_a_perceiver_may_read_concepts_alone(name: str) -> None:
+    model, _ = tiny_model(
+        vision_config=tiny_vision(num_concepts=3), perceiver=name, perceiver_concepts_only=True
+    )
+    tokens = torch.rand(1, 64, 24 + 3)
+    other = tokens.clone()
+    other[..., :24] = torch.rand(1, 64, 24)
+    with torch.no_grad():
+        first, second = (model.get_image_features(vision_tokens=t) for t in (tokens, other))
+        torch.testing.assert_close(first, second)
+        other[..., 25] = 1
+        assert not torch.allclose(model.get_image_features(vision_tokens=other), first)
+    with pytest.raises(ValueError, match="the encoder has no concepts"):
+        tiny_model(perceiver=name, perceiver_concepts_only=True)
+
+
+@pytest.mark.parametrize("name", sorted(PERCEIVERS))
 def test_every_perceiver_trains(name: str) -> None:
     model, _ = tiny_model(perceiver=name)
     assert model.num_image_tokens == 8

@@ -70,6 +70,7 @@ def assemble(
         perceiver_kernel=recipe.perceiver.kernel,
         perceiver_bias=recipe.perceiver.bias,
         perceiver_position=recipe.perceiver.position,
+        perceiver_concepts_only=recipe.perceiver.concepts_only,
         image_token_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
         trained_on=recipe.trained_on,
         notice=recipe.notice,
@@ -176,10 +177,13 @@ def start_at_words(
     typical = embeddings.norm(dim=1).mean() / embeddings.shape[1] ** 0.5
     fan_in = vision.hidden_size * perceiver.kernel**3
     torch.nn.init.normal_(weight, std=0.1 * float(typical) / fan_in**0.5)
-    for number, name in enumerate(names):
+    first = vision.hidden_size - model.config.first_channel
+    for number, name in enumerate(names, start=first):
         ids = tokenizer(f" {name.lower()}", add_special_tokens=False)["input_ids"]
-        word = embeddings[ids].mean(0) / (vision.concept_scale * float(typical_fill[number]))
-        weight[:, vision.hidden_size + number] = word[:, None, None, None]
+        word = embeddings[ids].mean(0) / (
+            vision.concept_scale * float(typical_fill[number - first])
+        )
+        weight[:, number] = word[:, None, None, None]
     if perceiver.convolution.bias is not None:
         # What shows nothing is the blank that stood there in stage `language`.
         perceiver.convolution.bias.data.copy_(embeddings[model.config.image_token_id])

@@ -167,6 +167,11 @@ class VolumeLanguageConfig(PreTrainedConfig):
         Not stated in the paper; the convolution's default.
     perceiver_position : float
         Factor on fixed 3D positions that are added to the image tokens; 0 in the papers.
+    perceiver_concepts_only : bool
+        Whether the perceiver reads of a token its concepts alone, not the features they were
+        read from. A language model that sees few scans knows them again by their features: the
+        demonstration model so told lung nodules of unseen phantoms apart with an AUROC of 0.80,
+        and with 0.88 when the features were struck out that it had been trained with.
     image_token_id : int
         The id that stands in `input_ids` for each image token.
     image_splice : "ids" or "positional"
@@ -199,6 +204,7 @@ class VolumeLanguageConfig(PreTrainedConfig):
     perceiver_kernel: int = 2
     perceiver_bias: bool = True
     perceiver_position: float = 0.0
+    perceiver_concepts_only: bool = False
     image_token_id: int = 32000
     image_splice: Literal["ids", "positional"] = "ids"
     tie_word_embeddings: bool = False
@@ -215,11 +221,18 @@ class VolumeLanguageConfig(PreTrainedConfig):
         # because transformers asks the outermost configuration.
         if getattr(self.text_config, "tie_word_embeddings", False):
             self.tie_word_embeddings = True
+        if self.perceiver_concepts_only and not self.vision_config.num_concepts:
+            raise ValueError("perceiver_concepts_only: the encoder has no concepts")
 
     @property
     def hidden_size(self) -> int:
         """Width of the language model's embeddings."""
         return int(self.text_config.hidden_size)
+
+    @property
+    def first_channel(self) -> int:
+        """The first of a token's channels that the perceiver reads."""
+        return int(self.vision_config.hidden_size) if self.perceiver_concepts_only else 0
 
 
 AutoConfig.register(VisionConfig3D.model_type, VisionConfig3D)

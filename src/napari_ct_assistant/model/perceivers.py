@@ -216,7 +216,10 @@ PERCEIVERS: dict[str, Callable[..., Perceiver]] = {
 
 
 class ImageProjector(nn.Module):
-    """The perceiver that a configuration names, with its optional positions."""
+    """The perceiver that a configuration names, with its optional positions.
+
+    Of each token it may read the concepts alone (`perceiver_concepts_only`).
+    """
 
     def __init__(self, config: VolumeLanguageConfig):
         super().__init__()
@@ -225,8 +228,9 @@ class ImageProjector(nn.Module):
                 f"unknown perceiver {config.perceiver!r}; choose one of {', '.join(PERCEIVERS)}"
             )
         vision = config.vision_config
+        self.first_channel = config.first_channel
         self.perceiver = PERCEIVERS[config.perceiver](
-            vision.output_size,
+            vision.output_size - self.first_channel,
             config.hidden_size,
             vision.grid,
             config.perceiver_kernel,
@@ -248,5 +252,5 @@ class ImageProjector(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens: [B, N, C] -> image tokens [B, n, hidden_size of the language model]."""
-        image = self.perceiver(tokens)
+        image = self.perceiver(tokens[..., self.first_channel :])
         return image + self.position.to(image.dtype) if self.position_scale else image

@@ -122,6 +122,7 @@ def demo(*, vocab_size: int, image_token_id: int, **tokens: int) -> VolumeLangua
         perceiver="convolution",
         perceiver_kernel=2,
         perceiver_position=0.04,
+        perceiver_concepts_only=True,
         image_token_id=image_token_id,
         tie_word_embeddings=True,
     )
