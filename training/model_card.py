@@ -28,10 +28,10 @@ It is E3D-GPT's architecture at a small size: {parameters:.1f} million parameter
 224x224x112 voxels at 1.5x1.5x3 mm, 2744 patches, 343 image tokens, a Llama of width
 {width}. Unlike the paper's, its encoder begins with a convolution pyramid and was taught which
 finding, of which degree and in which lobe, lies in which patch (stage `ground`), since so small a
-model sees nothing otherwise; and its language model, which has no pre-training, learned to read
-true maps first (stage `maps`).
+model sees nothing otherwise; its perceiver passes on that alone; and its language model, which has
+no pre-training, learned to read true maps first (stage `maps`).
 
-Made by the stages of one command (seed {seed}; {data}), which took {minutes:.0f} minutes on a busy
+Made by one command (seed {seed}; {data}), whose stages took {minutes:.0f} minutes one after another on a
 machine of two CPU cores:
 
     ct-assistant train demo
