@@ -31,8 +31,8 @@ finding, of which degree and in which lobe, lies in which patch (stage `ground`)
 model sees nothing otherwise; its perceiver passes on that alone; and its language model, which has
 no pre-training, learned to read true maps first (stage `maps`).
 
-Made by one command (seed {seed}; {data}), whose stages took {minutes:.0f} minutes one after another on a
-machine of two CPU cores:
+Made by one command (seed {seed}; {data}), whose stages took {minutes:.0f} minutes one after
+another on a machine of two CPU cores:
 
     ct-assistant train demo
 

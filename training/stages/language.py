@@ -3,6 +3,7 @@
 Where the image will stand, the text names what the scan shows, in any order. So the model
 learns to read what is there before it learns to see it; first from a list, then scattered among
 as many blanks as a scan has image tokens. Stage `align` then lets the image speak in those words.
+Between two stages that read scans it can also go on with what needs none: summing up findings.
 
 Only for a model that has no pre-training (the demonstration model). A published LLM starts
 at `align`.
@@ -10,9 +11,13 @@ at `align`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.presets import demo
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training import processes
@@ -20,9 +25,10 @@ from napari_ct_assistant.training.conversation import Collator, ConversationData
 from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.phantoms import draw_truth
 from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError
+from napari_ct_assistant.training.stages.instruct import save_model
 from napari_ct_assistant.training.store_conversations import StoreConversations
 from napari_ct_assistant.training.tokenizer import IMAGE, train_tokenizer
-from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.trainer import StageTrainer, finish, train
 
 
 def run(recipe: Recipe) -> None:
@@ -32,8 +38,12 @@ def run(recipe: Recipe) -> None:
     if not isinstance(data, PhantomData):
         raise RecipeError("data.kind: stage language reads the texts of phantoms")
     store = PhantomStore(recipe.path(data.store), data.first_seed, recipe.language.texts)
-    if recipe.language.start is not None:
-        folder = recipe.path(recipe.language.start)
+    start = recipe.language.start
+    if start is not None and (recipe.path(start) / "processor_config.json").is_file():
+        _go_on(recipe, store, recipe.path(start))
+        return
+    if start is not None:
+        folder = recipe.path(start)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder)
     else:
@@ -50,16 +60,33 @@ def run(recipe: Recipe) -> None:
     processor = VolumeLanguageProcessor(
         tokenizer, prompt=recipe.prompt, answer_prefix=recipe.answer_prefix, visual_token=IMAGE
     )
-    source = StoreConversations(store, recipe.conversation, text_only=True)
-    dataset = ConversationDataset(
-        source, processor, recipe.conversation, recipe.training.samples, recipe.seed
-    )
-    collate = Collator(tokenizer.pad_token_id, packed=recipe.conversation.packed)
-    trainer = train(recipe, model, dataset, collate)
+    trainer = _train(recipe, model, processor, store)
     if processes.is_main():
         model.save_pretrained(recipe.folder)
         tokenizer.save_pretrained(recipe.folder)
     finish(recipe, trainer)
+
+
+def _go_on(recipe: Recipe, store: PhantomStore, folder: Path) -> None:
+    """Train the language model of a whole model; encoder and perceiver stay as they are."""
+    model = VolumeLanguageModel.from_pretrained(folder)
+    processor = VolumeLanguageProcessor.from_pretrained(folder)
+    model.requires_grad_(False)
+    model.language_model.requires_grad_(True)
+    trainer = _train(recipe, model, processor, store)
+    save_model(recipe, model, processor, trainer)
+    finish(recipe, trainer)
+
+
+def _train(
+    recipe: Recipe, model: nn.Module, processor: VolumeLanguageProcessor, store: PhantomStore
+) -> StageTrainer:
+    source = StoreConversations(store, recipe.conversation, text_only=True)
+    dataset = ConversationDataset(
+        source, processor, recipe.conversation, recipe.training.samples, recipe.seed
+    )
+    collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
+    return train(recipe, model, dataset, collate)
 
 
 def _texts(seed: int) -> list[str]:
