@@ -20,6 +20,7 @@ from napari_ct_assistant.training.phantoms import (
     draw_truth,
     make_phantom,
     make_questions,
+    write_excerpt,
     write_report,
 )
 from napari_ct_assistant.training.phantoms.concepts import (
@@ -106,7 +107,7 @@ class PhantomStore(VolumeStore):
         words, *others = (int(seed) for seed in drawn)
         # Where one turn of all will be asked, the impressions need not be different ones.
         others = others if settings.packed else others[:1]
-        reports = [draw_truth(other).report for other in others]
+        reports = [_report(other, settings, rng) for other in others]
         return choose_turns(
             write_report(words, findings),
             make_questions(words, findings),
@@ -120,6 +121,13 @@ class PhantomStore(VolumeStore):
         findings = draw_truth(self.seeds[index]).findings
         names = [finding.name.lower() for finding in findings]
         return names + [words for finding in findings for words in described(finding)]
+
+
+def _report(seed: int, settings: Conversation, rng: np.random.Generator) -> str:
+    truth = draw_truth(seed)
+    if rng.random() < settings.excerpts:
+        return write_excerpt(seed, truth.findings, rng)
+    return truth.report
 
 
 def _labels_file(folder: Path, seed: int) -> Path:

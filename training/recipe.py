@@ -130,6 +130,8 @@ class Conversation(_Strict):
     # Of a data set's scan those are its own, of phantoms those of so many others; no image is
     # seen, so that it is drawn from what is written and cannot contradict it.
     impressions: int = Field(0, ge=0)
+    # Of phantoms: share of them that sum up some of the findings only, in few sentences.
+    excerpts: float = Field(0.0, ge=0, le=1)
     yes_no: float = Field(0.67, ge=0, le=1)  # share of yes/no questions
     positives: float = Field(0.4, ge=0, le=1)
     packed: bool = True

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ct_assistant.training.phantom_store import PhantomStore
-from napari_ct_assistant.training.phantoms import draw_truth, parse_report
+from napari_ct_assistant.training.phantoms import draw_truth, parse_report, write_excerpt
 from napari_ct_assistant.training.recipe import Conversation
 
 STORE = PhantomStore(Path("unused"), 0, 40)
@@ -34,6 +34,34 @@ def test_an_impression_agrees_with_the_findings_it_is_given_and_not_with_the_pha
         assert not read.contradictions
         same += read.present == {finding.name for finding in draw_truth(index).findings}
     assert same < 10
+
+
+def test_an_excerpt_is_summed_up_by_what_it_says() -> None:
+    lengths, fewer = set(), 0
+    settings = Conversation(questions=0, impressions=1, excerpts=1.0)
+    for index in range(len(STORE)):
+        asked = STORE.turns(index, settings, np.random.default_rng(index))[1]
+        given = asked.question.split(": ", 1)[1]
+        assert given
+        assert not parse_report(f"Findings: {given} Impression: {asked.answer}").contradictions
+        lengths.add(given.count("."))
+    assert min(lengths) == 1
+    assert max(lengths) > 8
+    for seed in range(40):
+        truth = draw_truth(seed)
+        read = parse_report(write_excerpt(seed, truth.findings, np.random.default_rng(seed)))
+        names = {finding.name for finding in truth.findings}
+        assert read.present <= names
+        fewer += read.present < names
+    assert fewer > 20
+
+
+def test_where_one_turn_is_asked_all_kinds_of_turn_are() -> None:
+    settings = Conversation(questions=2, impressions=3, packed=False)
+    turns = [STORE.turns(0, settings, np.random.default_rng(draw))[0] for draw in range(60)]
+    summed = sum(turn.alone for turn in turns)
+    assert 20 < summed < 40, "three of six"
+    assert len({turn.question for turn in turns if turn.alone}) == summed
 
 
 def test_tags_name_findings_with_degrees_and_places() -> None:

@@ -4,7 +4,7 @@
 `draw_truth(seed)` gives the texts and labels of the same phantom without voxels.
 """
 
-from .grammar import write_report
+from .grammar import write_excerpt, write_report
 from .parse_report import ParsedReport, parse_report
 from .phantom import Phantom, Truth, draw_truth, make_phantom
 from .questions import (
@@ -29,5 +29,6 @@ __all__ = [
     "make_questions",
     "parse_report",
     "questions_to_decline",
+    "write_excerpt",
     "write_report",
 ]

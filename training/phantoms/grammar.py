@@ -319,23 +319,48 @@ def write_report(seed: int, findings: Sequence[FindingTruth]) -> str:
 
     Adding a finding changes only the sentences about it and its organ's negatives.
     """
+    text = " ".join(sentence for sentence, _ in _describe(seed, findings))
+    return f"Findings: {text} Impression: {_sum_up(seed, findings)}"
+
+
+def write_excerpt(seed: int, findings: Sequence[FindingTruth], rng: np.random.Generator) -> str:
+    """Report text on some of the findings, without some of the sentences that report none.
+
+    So is a draft of which a reader rejected sentences. And in few sentences it is easier to
+    learn which place and which degree belong to which finding.
+    """
+    share, rest = rng.random(2)
+    findings = [t for t in findings if rng.random() < share]
+    text = [s for s, positive in _describe(seed, findings) if positive or rng.random() < rest]
+    if not text:
+        text = [choose(seed, "bones", BONES)]
+    return f"Findings: {' '.join(text)} Impression: {_sum_up(seed, findings)}"
+
+
+def _describe(seed: int, findings: Sequence[FindingTruth]) -> list[tuple[str, bool]]:
+    """Write the findings, sentence by sentence, with whether it says that something is there."""
     by_name = {t.name: t for t in findings}
-    text: list[str] = []
+    text: list[tuple[str, bool]] = []
     for names, normal in ORGANS:
         here = [n for n in names if n in by_name]
         if not here and normal:
-            text.append(choose(seed, normal[0], normal))
-        text += [fill(choose(seed, n, POSITIVE[n]), by_name[n]) for n in here]
+            text.append((choose(seed, normal[0], normal), False))
+        text += [(fill(choose(seed, n, POSITIVE[n]), by_name[n]), True) for n in here]
         absent = [PLAIN[n] for n in names if n not in by_name]
         if absent:
-            text.append(choose(seed, "no " + names[0], NO_LIST).format(list=join(absent)))
-    text.append(choose(seed, "bones", BONES))
-    order = [n for names, _ in ORGANS for n in names]
+            denied = choose(seed, "no " + names[0], NO_LIST).format(list=join(absent))
+            text.append((denied, False))
+    text.append((choose(seed, "bones", BONES), False))
+    return text
+
+
+def _sum_up(seed: int, findings: Sequence[FindingTruth]) -> str:
+    """Write the impression, in the order of the findings."""
+    by_name = {t.name: t for t in findings}
     last = [
         fill(choose(seed, "impression " + n, IMPRESSION[n]), by_name[n])
-        for n in order
+        for names, _ in ORGANS
+        for n in names
         if n in by_name
     ]
-    if not last:
-        last = [choose(seed, "clear", CLEAR)]
-    return f"Findings: {' '.join(text)} Impression: {' '.join(last)}"
+    return " ".join(last or [choose(seed, "clear", CLEAR)])
