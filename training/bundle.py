@@ -49,7 +49,9 @@ def bundle(recipe: Recipe, store: VolumeStore, data: str) -> Path:
     cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
     scans = np.linspace(0, len(store) - 1, min(len(store), 600)).astype(int)
     Familiarity.fit(torch.stack([summary(cache[int(i)]) for i in scans])).save(_made(target))
-    model.generation_config.update(do_sample=False, max_new_tokens=processor.max_new_tokens)
+    model.generation_config.update(
+        do_sample=False, max_new_tokens=processor.max_new_tokens, use_cache=True
+    )
     model.half().save_pretrained(target)
     processor.save_pretrained(target)
     truth, probability = screen_selection(target)

@@ -62,6 +62,27 @@ def test_the_prefix_cache_changes_nothing(reading: Reading) -> None:
     assert reading.ask(QUESTION).text == first.text
 
 
+def test_a_folder_that_asks_for_no_cache_is_read_with_one(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training leaves such settings; words were then read against a cache that kept growing."""
+    model = reading.assistant.model
+    assert model is not None
+    monkeypatch.setattr(model.generation_config, "use_cache", False)
+    lengths: list[int] = []
+
+    def note(_: object, __: object, inputs: dict[str, torch.Tensor]) -> None:
+        lengths.append(inputs["input_ids"].shape[1])
+
+    handle = model.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        said = reading.ask(QUESTION, evidence=False).text
+    finally:
+        handle.remove()
+    assert said == "Yes, in the right upper lobe."
+    assert set(lengths[1:]) == {1}, "one new token at a time"
+
+
 def test_cancel_keeps_what_was_written(reading: Reading) -> None:
     cancel = threading.Event()
     written: list[str] = []

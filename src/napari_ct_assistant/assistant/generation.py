@@ -39,6 +39,9 @@ class GenerationSettings:
         common: dict[str, Any] = {
             "max_new_tokens": self.max_new_tokens or default_max,
             "repetition_penalty": self.repetition_penalty,
+            # Also where a folder's settings, as training leaves them, say otherwise: the scan is
+            # in the cache, and without it each word would be read against all of it anew.
+            "use_cache": True,
         }
         if self.temperature <= 0:
             # Greedy, whatever a checkpoint's own generation settings say.
