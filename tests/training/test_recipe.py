@@ -87,6 +87,7 @@ def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
         "language",
         "language",
         "maps",
+        "language",
         "align",
         "instruct",
     ]
