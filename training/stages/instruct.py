@@ -14,7 +14,11 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.questions import FINDINGS_THEN_IMPRESSION
 from napari_ct_assistant.training import processes
-from napari_ct_assistant.training.conversation import Collator, ConversationDataset
+from napari_ct_assistant.training.conversation import (
+    Collator,
+    ConversationDataset,
+    ConversationSource,
+)
 from napari_ct_assistant.training.recipe import Lora, Recipe, RecipeError
 from napari_ct_assistant.training.store_conversations import StoreConversations
 from napari_ct_assistant.training.token_cache import TokenCache
@@ -91,13 +95,20 @@ def train_conversations(
             cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
             cache.fill()
     source = StoreConversations(store, recipe.conversation, cache)
+    trainer = train_on(source, recipe, _with_lora(recipe, model), processor)
+    save_model(recipe, model, processor, trainer)
+    finish(recipe, trainer)
+
+
+def train_on(
+    source: ConversationSource, recipe: Recipe, model: nn.Module, processor: VolumeLanguageProcessor
+) -> StageTrainer:
+    """Train what is trainable of a model on what a source asks and answers."""
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed
     )
     collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
-    trainer = train(recipe, _with_lora(recipe, model), dataset, collate)
-    save_model(recipe, model, processor, trainer)
-    finish(recipe, trainer)
+    return train(recipe, model, dataset, collate)
 
 
 def save_model(

@@ -14,21 +14,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.presets import demo
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training import processes
-from napari_ct_assistant.training.conversation import Collator, ConversationDataset
 from napari_ct_assistant.training.phantom_store import PhantomStore
 from napari_ct_assistant.training.phantoms import draw_truth
 from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError
-from napari_ct_assistant.training.stages.instruct import save_model
+from napari_ct_assistant.training.stages.instruct import save_model, train_on
 from napari_ct_assistant.training.store_conversations import StoreConversations
 from napari_ct_assistant.training.tokenizer import IMAGE, train_tokenizer
-from napari_ct_assistant.training.trainer import StageTrainer, finish, train
+from napari_ct_assistant.training.trainer import finish
 
 
 def run(recipe: Recipe) -> None:
@@ -38,9 +36,10 @@ def run(recipe: Recipe) -> None:
     if not isinstance(data, PhantomData):
         raise RecipeError("data.kind: stage language reads the texts of phantoms")
     store = PhantomStore(recipe.path(data.store), data.first_seed, recipe.language.texts)
+    source = StoreConversations(store, recipe.conversation, text_only=True)
     start = recipe.language.start
     if start is not None and (recipe.path(start) / "processor_config.json").is_file():
-        _go_on(recipe, store, recipe.path(start))
+        _go_on(recipe, source, recipe.path(start))
         return
     if start is not None:
         folder = recipe.path(start)
@@ -60,33 +59,22 @@ def run(recipe: Recipe) -> None:
     processor = VolumeLanguageProcessor(
         tokenizer, prompt=recipe.prompt, answer_prefix=recipe.answer_prefix, visual_token=IMAGE
     )
-    trainer = _train(recipe, model, processor, store)
+    trainer = train_on(source, recipe, model, processor)
     if processes.is_main():
         model.save_pretrained(recipe.folder)
         tokenizer.save_pretrained(recipe.folder)
     finish(recipe, trainer)
 
 
-def _go_on(recipe: Recipe, store: PhantomStore, folder: Path) -> None:
+def _go_on(recipe: Recipe, source: StoreConversations, folder: Path) -> None:
     """Train the language model of a whole model; encoder and perceiver stay as they are."""
     model = VolumeLanguageModel.from_pretrained(folder)
     processor = VolumeLanguageProcessor.from_pretrained(folder)
     model.requires_grad_(False)
     model.language_model.requires_grad_(True)
-    trainer = _train(recipe, model, processor, store)
+    trainer = train_on(source, recipe, model, processor)
     save_model(recipe, model, processor, trainer)
     finish(recipe, trainer)
-
-
-def _train(
-    recipe: Recipe, model: nn.Module, processor: VolumeLanguageProcessor, store: PhantomStore
-) -> StageTrainer:
-    source = StoreConversations(store, recipe.conversation, text_only=True)
-    dataset = ConversationDataset(
-        source, processor, recipe.conversation, recipe.training.samples, recipe.seed
-    )
-    collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
-    return train(recipe, model, dataset, collate)
 
 
 def _texts(seed: int) -> list[str]:

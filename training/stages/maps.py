@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import torch
 
-from napari_ct_assistant.training.conversation import Collator, ConversationDataset
 from napari_ct_assistant.training.recipe import Recipe
 from napari_ct_assistant.training.stages.align import assemble
-from napari_ct_assistant.training.stages.instruct import save_model
+from napari_ct_assistant.training.stages.instruct import save_model, train_on
 from napari_ct_assistant.training.store_conversations import StoreConversations
-from napari_ct_assistant.training.trainer import finish, train
+from napari_ct_assistant.training.trainer import finish
 from napari_ct_assistant.training.volume_store import VolumeStore
 
 
@@ -31,10 +30,6 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
         maps_for=model.config.vision_config,
         mistakes=recipe.maps,
     )
-    dataset = ConversationDataset(
-        source, processor, recipe.conversation, recipe.training.samples, recipe.seed
-    )
-    collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
-    trainer = train(recipe, model, dataset, collate)
+    trainer = train_on(source, recipe, model, processor)
     save_model(recipe, model, processor, trainer)
     finish(recipe, trainer)
