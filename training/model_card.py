@@ -150,7 +150,7 @@ def _rows(f: dict[str, Any]) -> list[tuple[str, str, str]]:
             (
                 f"questions, {kind.replace('_', ' ')}: exact answer",
                 f"{_p(item['right'])} of {item['count']}",
-                f"commonest answer {_p(item['majority'])}",
+                f"commonest answer {_p(item['majority'])}, of other phantoms {_p(item['usual'])}",
             )
         )
     rows += [
