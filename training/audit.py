@@ -31,12 +31,9 @@ from napari_ct_assistant.training.phantoms import (
     parse_report,
     questions_to_decline,
 )
+from napari_ct_assistant.training.phantoms.truth import GRADES, NODULE_SIZES, SIZES
 
-SIZE_ORDER = (
-    ("small", "medium-sized", "large"),
-    ("small", "moderate", "large"),
-    ("mild", "moderate", "severe"),
-)
+SIZE_ORDER = (NODULE_SIZES, SIZES, GRADES)
 ASKED = ("where", "how_large", "multiple_choice")
 # Truths (none is rendered) of phantoms that neither training nor audits use.
 USUAL_SEEDS = range(700_000, 700_500)

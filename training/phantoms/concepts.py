@@ -13,28 +13,8 @@ from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept
 
 from .patient import Patient
 from .render import GRIDS
-from .truth import GRADES, LOBES, NODULE_SIZES, SIZES, FindingTruth, draw_attributes
+from .truth import DEGREES, KINDS, LOBES, FindingTruth, draw_attributes
 
-# The degrees and kinds that `draw_attributes` draws from.
-_WORDS: dict[str, tuple[str, ...]] = {
-    "Medical material": ("pacemaker", "port catheter", "sternal wires", "endotracheal tube"),
-    "Arterial wall calcification": GRADES,
-    "Cardiomegaly": ("mild", "severe"),
-    "Pericardial effusion": SIZES,
-    "Coronary artery wall calcification": GRADES,
-    "Hiatal hernia": ("small", "large"),
-    "Lymphadenopathy": (
-        *("moderate", "large"),
-        *("paratracheal", "subcarinal", "prevascular", "axillary"),
-    ),
-    "Emphysema": GRADES,
-    "Atelectasis": ("linear", "segmental"),
-    "Lung nodule": NODULE_SIZES,
-    "Lung opacity": SIZES,
-    "Pleural effusion": SIZES,
-    "Peribronchial thickening": ("mild", "severe"),
-    "Consolidation": SIZES,
-}
 SIDES = ("left", "right")
 
 
@@ -42,7 +22,11 @@ def _named(word: str, finding: str) -> str:
     return word if finding == "Medical material" else f"{word} {finding.lower()}"
 
 
-DETAILS = tuple(Concept(_named(w, f), f) for f, words in _WORDS.items() for w in words)
+DETAILS = tuple(
+    Concept(_named(word, finding), finding)
+    for finding in FINDINGS
+    for word in (*DEGREES.get(finding, ()), *KINDS.get(finding, ()))
+)
 CONCEPTS = (*FINDING_CONCEPTS, *DETAILS, *(Concept(name) for name in (*LOBES, *SIDES)))
 
 # Where `draw_attributes` may put a finding, as far as reports say it.

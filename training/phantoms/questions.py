@@ -12,7 +12,7 @@ from napari_ct_assistant.findings import FINDINGS
 
 from .decline_bank import questions_to_decline
 from .grammar import NUMBERS, PLAIN, join
-from .truth import GRADES, LOBES, NODULE_SIZES, SIZES, FindingTruth, part_rng
+from .truth import DEGREES, LOBES, FindingTruth, part_rng
 
 Kind = Literal["yes_no", "free", "where", "how_large", "multiple_choice", "decline"]
 DECLINED = "I can't tell that from this scan."
@@ -49,15 +49,7 @@ HOW_LARGE = {
     "size": ("How large is the {f}?", "What is the size of the {f}?"),
     "grade": ("How severe is the {f}?", "What is the degree of the {f}?"),
 }
-GRADED = (
-    "Arterial wall calcification",
-    "Cardiomegaly",
-    "Coronary artery wall calcification",
-    "Emphysema",
-    "Peribronchial thickening",
-)
-# Drawn with two degrees only: a choice among three would offer one that never is.
-_TWO_DEGREES = ("Cardiomegaly", "Hiatal hernia", "Lymphadenopathy", "Peribronchial thickening")
+GRADED = frozenset(name for name, degrees in DEGREES.items() if "mild" in degrees)
 SIZE_NOTE = {
     "small": "small (under 10 mm)",
     "medium-sized": "medium-sized (10 to 20 mm)",
@@ -170,12 +162,11 @@ def _multiple_choice(seed: int, by_name: dict[str, FindingTruth]) -> list[Questi
                 sides,
                 name,
             )
-        if name in GRADED and name not in _TWO_DEGREES:
-            add(f"What is the degree of the {f}?", str(t.severity), GRADES, name)
-        elif name == "Lung nodule":
-            add(f"How large is the {f}?", str(t.severity), NODULE_SIZES, name)
-        elif t.severity and name not in _TWO_DEGREES:
-            add(f"How large is the {f}?", t.severity, SIZES, name)
+        degrees = DEGREES.get(name, ())
+        # Where there are but two, a choice among three would offer one that never is.
+        if len(degrees) > 2:
+            ask = "What is the degree of the" if name in GRADED else "How large is the"
+            add(f"{ask} {f}?", str(t.severity), degrees, name)
     order = rng.permutation(len(out))[:4]
     return [out[int(i)] for i in sorted(order)]
 

@@ -54,6 +54,26 @@ def size_class(size: float, small: float, large: float, names: Sequence[str]) ->
 SIZES = ("small", "moderate", "large")
 NODULE_SIZES = ("small", "medium-sized", "large")
 GRADES = ("mild", "moderate", "severe")
+# The degrees that a finding comes in, and its kinds.
+DEGREES: dict[str, tuple[str, ...]] = {
+    "Arterial wall calcification": GRADES,
+    "Cardiomegaly": ("mild", "severe"),
+    "Pericardial effusion": SIZES,
+    "Coronary artery wall calcification": GRADES,
+    "Hiatal hernia": ("small", "large"),
+    "Lymphadenopathy": ("moderate", "large"),
+    "Emphysema": GRADES,
+    "Lung nodule": NODULE_SIZES,
+    "Lung opacity": SIZES,
+    "Pleural effusion": SIZES,
+    "Peribronchial thickening": ("mild", "severe"),
+    "Consolidation": SIZES,
+}
+KINDS: dict[str, tuple[str, ...]] = {
+    "Medical material": ("pacemaker", "port catheter", "sternal wires", "endotracheal tube"),
+    "Lymphadenopathy": ("paratracheal", "subcarinal", "prevascular", "axillary"),
+    "Atelectasis": ("linear", "segmental"),
+}
 
 
 def _pick(rng: np.random.Generator, items: Sequence[str], p: Sequence[float] | None = None) -> str:
@@ -85,26 +105,29 @@ def draw_attributes(seed: int) -> dict[str, FindingTruth]:
         out[name] = FindingTruth(name, **kw)  # type: ignore[arg-type]
 
     r = rng_of("Medical material")
-    kind = _pick(r, ("pacemaker", "port catheter", "sternal wires", "endotracheal tube"))
+    kind = _pick(r, KINDS["Medical material"])
     side = {"pacemaker": _pick(r, ("left", "right"), (0.7, 0.3)), "port catheter": "right"}
     add("Medical material", detail=kind, side=side.get(kind))
     r = rng_of("Arterial wall calcification")
-    add("Arterial wall calcification", severity=_pick(r, GRADES))
+    add("Arterial wall calcification", severity=_pick(r, DEGREES["Arterial wall calcification"]))
     r = rng_of("Cardiomegaly")
-    add("Cardiomegaly", severity=_pick(r, ("mild", "severe")))
+    add("Cardiomegaly", severity=_pick(r, DEGREES["Cardiomegaly"]))
     r = rng_of("Pericardial effusion")
-    grade = _pick(r, SIZES)
+    grade = _pick(r, DEGREES["Pericardial effusion"])
     span = {"small": (9, 11), "moderate": (13, 16), "large": (20, 26)}[grade]
     add("Pericardial effusion", severity=grade, size_mm=round(float(r.uniform(*span)), 1))
     r = rng_of("Coronary artery wall calcification")
-    add("Coronary artery wall calcification", severity=_pick(r, GRADES))
+    add(
+        "Coronary artery wall calcification",
+        severity=_pick(r, DEGREES["Coronary artery wall calcification"]),
+    )
     r = rng_of("Hiatal hernia")
-    grade = _pick(r, ("small", "large"))
+    grade = _pick(r, DEGREES["Hiatal hernia"])
     span = {"small": (34, 42), "large": (55, 70)}[grade]
     add("Hiatal hernia", severity=grade, size_mm=round(float(r.uniform(*span)), 1))
     r = rng_of("Lymphadenopathy")
-    station = _pick(r, ("paratracheal", "subcarinal", "prevascular", "axillary"))
-    grade = _pick(r, ("moderate", "large"))
+    station = _pick(r, KINDS["Lymphadenopathy"])
+    grade = _pick(r, DEGREES["Lymphadenopathy"])
     size = float(r.uniform(15, 18) if grade == "moderate" else r.uniform(23, 30))
     side_ = {"paratracheal": "right", "axillary": _pick(r, ("left", "right"))}.get(station)
     add(
@@ -116,9 +139,9 @@ def draw_attributes(seed: int) -> dict[str, FindingTruth]:
         count=int(r.integers(2, 5)),
     )
     r = rng_of("Emphysema")
-    add("Emphysema", side="both", severity=_pick(r, GRADES))
+    add("Emphysema", side="both", severity=_pick(r, DEGREES["Emphysema"]))
     r = rng_of("Atelectasis")
-    form = "linear" if "middle" in atelectasis else _pick(r, ("linear", "segmental"))
+    form = "linear" if "middle" in atelectasis else _pick(r, KINDS["Atelectasis"])
     add("Atelectasis", side=side_of[atelectasis], lobe=atelectasis, detail=form)
     r = rng_of("Lung nodule")
     # Sizes keep away from the class limits, so that the class can be seen.
@@ -130,23 +153,25 @@ def draw_attributes(seed: int) -> dict[str, FindingTruth]:
         lobe=nodule,
         size_mm=round(size, 1),
         count=int(r.choice([1, 2, 3], p=[0.6, 0.2, 0.2])),
-        severity=size_class(size, 10, 20, NODULE_SIZES),
+        severity=size_class(size, 10, 20, DEGREES["Lung nodule"]),
     )
     r = rng_of("Lung opacity")
-    add("Lung opacity", side=side_of[opacity], lobe=opacity, severity=_pick(r, SIZES))
+    grade = _pick(r, DEGREES["Lung opacity"])
+    add("Lung opacity", side=side_of[opacity], lobe=opacity, severity=grade)
     add("Pulmonary fibrotic sequela", side=side_of[fibrosis], lobe=fibrosis)
     r = rng_of("Pleural effusion")
     side_ = _pick(r, ("left", "right", "both"))
-    grade = _pick(r, SIZES)
+    grade = _pick(r, DEGREES["Pleural effusion"])
     if grade == "large" and (side_ == "both" or side_ in crowded):
         grade = "moderate"
     span = {"small": (13, 18), "moderate": (28, 38), "large": (55, 75)}[grade]
     add("Pleural effusion", side=side_, severity=grade, size_mm=round(float(r.uniform(*span)), 1))
     add("Mosaic attenuation pattern", side="both")
     r = rng_of("Peribronchial thickening")
-    add("Peribronchial thickening", side="both", severity=_pick(r, ("mild", "severe")))
+    grade = _pick(r, DEGREES["Peribronchial thickening"])
+    add("Peribronchial thickening", side="both", severity=grade)
     r = rng_of("Consolidation")
-    grade = _pick(r, SIZES)
+    grade = _pick(r, DEGREES["Consolidation"])
     add("Consolidation", side=side_of[consolidation], lobe=consolidation, severity=grade)
     add("Bronchiectasis", side=side_of[bronchiectasis], lobe=bronchiectasis)
     add("Interlobular septal thickening", side="both")
