@@ -17,11 +17,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from napari_ct_assistant.assistant.sentences import split_sections
+from napari_ct_assistant.assistant.sentences import split_sections, split_sentences
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.questions import FINDINGS_QUESTION, IMPRESSION_QUESTION, REPORT_QUESTION
 from napari_ct_assistant.training.order import shuffled_index
 from napari_ct_assistant.training.recipe import Conversation
+
+# Asked in training only: the next place and the next degree in the findings are not the answer's
+# then, so that a language model has to look up whose they are.
+ANY_ORDER_QUESTION = "Sum up these findings in any order: {findings}"
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,33 @@ class ConversationSource(Protocol):
         ...
 
 
-def report_turns(report: str, others: Sequence[str], settings: Conversation) -> list[Turn]:
+def report_turns(
+    report: str,
+    others: Sequence[str],
+    settings: Conversation,
+    rng: np.random.Generator | None = None,
+) -> list[Turn]:
     """Ask for a scan's report: in one turn, or as findings and the impression of given findings.
 
-    The impressions are those of `others`, without a scan to look at. A report without both
-    sections is asked for in one turn.
+    The impressions are those of `others`, without a scan to look at; with `rng`, the share
+    `settings.any_order` of them is asked for in any order. A report without both sections is
+    asked for in one turn.
     """
     mine = split_sections(report)
     if not settings.impressions or not {"Findings", "Impression"} <= mine.keys():
         return [Turn(REPORT_QUESTION, report)]
     turns = [Turn(FINDINGS_QUESTION, mine["Findings"])]
     for parts in map(split_sections, others):
-        asked = IMPRESSION_QUESTION.replace("{findings}", parts["Findings"])
-        turns.append(Turn(asked, parts["Impression"], alone=True))
+        question, answer = IMPRESSION_QUESTION, parts["Impression"]
+        if rng is not None and settings.any_order and rng.random() < settings.any_order:
+            question, answer = ANY_ORDER_QUESTION, _reordered(answer, rng)
+        turns.append(Turn(question.replace("{findings}", parts["Findings"]), answer, alone=True))
     return turns
+
+
+def _reordered(text: str, rng: np.random.Generator) -> str:
+    sentences = [text[start:stop].strip() for start, stop in split_sentences(text)]
+    return " ".join(sentences[i] for i in rng.permutation(len(sentences)))
 
 
 def choose_turns(
@@ -88,7 +105,7 @@ def choose_turns(
     what is present, so that "no" is not the safe answer. They make up the share
     `settings.yes_no`; the other kinds take turns in what is left.
     """
-    turns = report_turns(report, others or (report,), settings) if settings.report else []
+    turns = report_turns(report, others or (report,), settings, rng) if settings.report else []
     yes = [q for q in questions if q.kind == "yes_no" and q.answer.startswith("Yes")]
     no = [q for q in questions if q.kind == "yes_no" and not q.answer.startswith("Yes")]
     pairs = round(settings.questions * settings.yes_no)

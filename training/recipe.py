@@ -132,6 +132,8 @@ class Conversation(_Strict):
     impressions: int = Field(0, ge=0)
     # Of phantoms: share of them that sum up some of the findings only, in few sentences.
     excerpts: float = Field(0.0, ge=0, le=1)
+    # Share of them that is asked for in any order, and given in a random one.
+    any_order: float = Field(0.0, ge=0, le=1)
     yes_no: float = Field(0.67, ge=0, le=1)  # share of yes/no questions
     positives: float = Field(0.4, ge=0, le=1)
     packed: bool = True
