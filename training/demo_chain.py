@@ -50,12 +50,13 @@ def run_chain(overrides: Sequence[str]) -> None:
     recipes = {name: load_recipe(name, list(overrides)) for name in DEMO_CHAIN}
     # Stage maps sees the labels of all phantoms that any stage sees.
     widest = recipes["demo/maps"]
-    apart = [recipes[name] for branch in BRANCHES for name in branch]
+    branches = [[recipes[name] for name in branch] for branch in BRANCHES]
+    apart = [recipe for branch in branches for recipe in branch]
     threads = _threads_a_branch()
     if threads and not all((one.folder / "done").exists() for one in apart):
         fill_store(open_store(widest))  # or both branches would render the same volumes
         with ProcessPoolExecutor(len(BRANCHES), mp_context=get_context("spawn")) as pool:
-            for branch in [pool.submit(_run_branch, b, overrides, threads) for b in BRANCHES]:
+            for branch in [pool.submit(_run_branch, one, threads) for one in branches]:
                 branch.result()
     else:
         _run_all(apart)
@@ -75,11 +76,11 @@ def _threads_a_branch() -> int:
     return (os.cpu_count() or 1) // len(BRANCHES)
 
 
-def _run_branch(names: Sequence[str], overrides: Sequence[str], threads: int) -> None:
+def _run_branch(recipes: Sequence[Recipe], threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    _run_all([load_recipe(name, list(overrides)) for name in names])
+    _run_all(recipes)
 
 
 def _run_all(recipes: Sequence[Recipe]) -> None:
