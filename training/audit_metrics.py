@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 Array = NDArray[np.float64]
@@ -50,8 +51,13 @@ def rates(truth: Array, said: Array) -> dict[str, float]:
 
 
 def auroc_of(truth: Array, score: Array, drawn: NDArray[np.int64]) -> float:
-    """AUROC of the drawn phantoms [count]."""
-    return auroc(truth[drawn], score[drawn])
+    """AUROC of the drawn phantoms [count], by ranks: scikit-learn's figure, much faster."""
+    shown = truth[drawn] > 0
+    positives, negatives = int(shown.sum()), int((~shown).sum())
+    if not positives or not negatives:
+        return float("nan")
+    above = rankdata(score[drawn])[shown].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
 
 
 def _bacc_of(truth: Array, said: Array, drawn: NDArray[np.int64]) -> float:

@@ -18,6 +18,17 @@ def test_auroc_and_rates() -> None:
     assert found == {"sensitivity": 1.0, "specificity": 0.5, "bacc": 0.75}
 
 
+def test_the_auroc_of_a_draw_is_scikit_learns() -> None:
+    rng = np.random.default_rng(1)
+    truth = (rng.random(60) < 0.3).astype(float)
+    score = np.round(rng.random(60) + 0.4 * truth, 1)  # with ties
+    for _ in range(20):
+        drawn = rng.integers(0, 60, 60)
+        expected = metrics.auroc(truth[drawn], score[drawn])
+        assert metrics.auroc_of(truth, score, drawn) == pytest.approx(expected, abs=1e-12)
+    assert math.isnan(metrics.auroc_of(np.ones(3), np.arange(3.0), np.arange(3)))
+
+
 def test_intervals_hold_the_figure_and_shrink() -> None:
     rng = np.random.default_rng(0)
 

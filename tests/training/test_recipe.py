@@ -88,6 +88,7 @@ def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
         "language",
         "maps",
         "language",
+        "language",
         "align",
         "instruct",
     ]
