@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, fields
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,7 @@ def _about(question: Question) -> str:
     return question.finding or ""
 
 
+@cache
 def _usual_answers() -> dict[str, dict[str, str]]:
     """The commonest answer to each question, by kind, among the phantoms of `USUAL_SEEDS`."""
     counts: dict[str, dict[str, Counter[str]]] = {kind: defaultdict(Counter) for kind in ASKED}

@@ -241,16 +241,13 @@ def _support_row(name: str, claims: Sequence[Claim]) -> dict[str, Any]:
         for f in dict.fromkeys(c.finding for c in claims)
     ]
     finite = [v for v in within if np.isfinite(v)]
-
-    def area(drawn: NDArray[np.int64]) -> float:
-        return metrics.auroc(true[drawn], support[drawn])
-
+    area = partial(metrics.auroc_of, true, support)
     return {
         "sentences": name,
         "true": int(true.sum()),
         "wrong": int((true == 0).sum()),
         "auroc": metrics.auroc(true, support) if len(claims) else float("nan"),
-        "auroc_95": metrics.interval(partial(area), len(claims)) if len(claims) else (0.0, 1.0),
+        "auroc_95": metrics.interval(area, len(claims)) if len(claims) else (0.0, 1.0),
         "auroc_within_findings": float(np.mean(finite)) if finite else float("nan"),
         "true_marked": _share_marked(support[true > 0]),
         "wrong_marked": _share_marked(support[true == 0]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_ct_assistant.training.audit import ASKED, _about, _accuracy, _usual_answers
+from napari_ct_assistant.training.audit import _about, _accuracy, _usual_answers
 from napari_ct_assistant.training.phantoms import draw_truth
 
 
@@ -25,7 +25,7 @@ def test_few_phantoms_flatter_their_own_commonest_answer() -> None:
     for count in (30, 300):
         items = []
         for seed in range(count):
-            sizes = [q for q in draw_truth(seed).questions if q.kind == ASKED[1]]
+            sizes = [q for q in draw_truth(seed).questions if q.kind == "how_large"]
             items += [(_about(q), q.answer, "") for q in sizes]
         figures = _accuracy(items, usual["how_large"])
         shares.append(figures["majority"] - figures["usual"])
