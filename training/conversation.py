@@ -23,10 +23,6 @@ from napari_ct_assistant.questions import FINDINGS_QUESTION, IMPRESSION_QUESTION
 from napari_ct_assistant.training.order import shuffled_index
 from napari_ct_assistant.training.recipe import Conversation
 
-# Asked in training only: the next place and the next degree in the findings are not the answer's
-# then, so that a language model has to look up whose they are.
-ANY_ORDER_QUESTION = "Sum up these findings in any order: {findings}"
-
 
 @dataclass(frozen=True)
 class Turn:
@@ -42,8 +38,8 @@ class ConversationSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def turns(self, index: int, rng: np.random.Generator) -> list[Turn]:
-        """Draw the turns of one training sample."""
+    def turns(self, index: int, rng: np.random.Generator, progress: float) -> list[Turn]:
+        """Draw the turns of one training sample; `progress` is the share of them before it."""
         ...
 
     def tags(self, index: int) -> list[str]:
@@ -72,18 +68,19 @@ def report_turns(
     """Ask for a scan's report: in one turn, or as findings and the impression of given findings.
 
     The impressions are those of `others`, without a scan to look at; with `rng`, the share
-    `settings.any_order` of them is asked for in any order. A report without both sections is
-    asked for in one turn.
+    `settings.shuffled` of them is drawn from findings in any order. A report without both
+    sections is asked for in one turn.
     """
     mine = split_sections(report)
     if not settings.impressions or not {"Findings", "Impression"} <= mine.keys():
         return [Turn(REPORT_QUESTION, report)]
     turns = [Turn(FINDINGS_QUESTION, mine["Findings"])]
     for parts in map(split_sections, others):
-        question, answer = IMPRESSION_QUESTION, parts["Impression"]
-        if rng is not None and settings.any_order and rng.random() < settings.any_order:
-            question, answer = ANY_ORDER_QUESTION, _reordered(answer, rng)
-        turns.append(Turn(question.replace("{findings}", parts["Findings"]), answer, alone=True))
+        findings = parts["Findings"]
+        if rng is not None and settings.shuffled and rng.random() < settings.shuffled:
+            findings = _reordered(findings, rng)
+        question = IMPRESSION_QUESTION.replace("{findings}", findings)
+        turns.append(Turn(question, parts["Impression"], alone=True))
     return turns
 
 
@@ -157,7 +154,7 @@ class ConversationDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, k: int) -> dict[str, Any]:
         index = shuffled_index(self.seed, k, len(self.source))
         rng = np.random.default_rng([self.seed, k, 1])
-        turns = self.source.turns(index, rng)
+        turns = self.source.turns(index, rng, k / self.samples)
         inputs = self.source.inputs(index, rng)
         prefix = self.processor.prefix_ids()
         if not inputs:

@@ -126,7 +126,7 @@ class PhantomStore(VolumeStore):
 def _report(seed: int, settings: Conversation, rng: np.random.Generator) -> str:
     truth = draw_truth(seed)
     if rng.random() < settings.excerpts:
-        return write_excerpt(seed, truth.findings, rng)
+        return write_excerpt(seed, truth.findings, rng, settings.most_findings)
     return truth.report
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.training.datasets.specs import KINDS, ScanData
 
 STAGES = ("mae", "ground", "language", "maps", "align", "instruct")
@@ -132,8 +133,15 @@ class Conversation(_Strict):
     impressions: int = Field(0, ge=0)
     # Of phantoms: share of them that sum up some of the findings only, in few sentences.
     excerpts: float = Field(0.0, ge=0, le=1)
-    # Share of them that is asked for in any order, and given in a random one.
-    any_order: float = Field(0.0, ge=0, le=1)
+    # How many findings an excerpt has at most.
+    most_findings: int | None = Field(None, ge=1)
+    # Over this share of the run all are excerpts, which grow from one finding to all. To look up
+    # whose a place is, a language model learns within minutes among two findings; among ten,
+    # hardly ever.
+    growing: float = Field(0.0, ge=0, le=1)
+    # Share of them whose findings stand in any order. In their own order a language model takes
+    # the next place that was written; in another it has to look up whose place that is.
+    shuffled: float = Field(0.0, ge=0, le=1)
     yes_no: float = Field(0.67, ge=0, le=1)  # share of yes/no questions
     positives: float = Field(0.4, ge=0, le=1)
     packed: bool = True
@@ -147,6 +155,13 @@ class Conversation(_Strict):
     # Text alone: scatter what a scan shows among as many blanks as it has image tokens.
     scatter: bool = False
 
+    def at(self, progress: float) -> Conversation:
+        """Return what holds at a share of the run, 0 at its start."""
+        if progress >= self.growing:
+            return self
+        grown = 1 + int(progress / self.growing * len(FINDINGS) / 2)
+        return self.model_copy(update={"excerpts": 1.0, "most_findings": grown})
+
 
 class Training(_Strict):
     """What goes to the transformers Trainer."""
@@ -155,6 +170,8 @@ class Training(_Strict):
     batch_size: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)
     learning_rate: float = Field(..., gt=0)
+    # muon: for the matrices of linear layers (see training/optimizers.py), AdamW for the rest.
+    optimizer: Literal["adamw", "muon"] = "adamw"
     schedule: Literal["constant", "cosine", "linear", "exponential"] = "cosine"
     warmup: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)

@@ -52,9 +52,9 @@ class StoreConversations:
     def __len__(self) -> int:
         return len(self.store)
 
-    def turns(self, index: int, rng: np.random.Generator) -> list[Turn]:
-        """Draw the turns of one training sample."""
-        return self.store.turns(index, self.settings, rng)
+    def turns(self, index: int, rng: np.random.Generator, progress: float) -> list[Turn]:
+        """Draw the turns of one training sample; `progress` is the share of them before it."""
+        return self.store.turns(index, self.settings.at(progress), rng)
 
     def tags(self, index: int) -> list[str]:
         """Return the names of what a scan shows."""

@@ -22,7 +22,8 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training import processes
-from napari_ct_assistant.training.recipe import Recipe
+from napari_ct_assistant.training.optimizers import MuonWithAdamW
+from napari_ct_assistant.training.recipe import Recipe, RecipeError
 
 # Between two looks at the clock that several processes have to agree on.
 STEPS_TO_AGREE = 10
@@ -65,7 +66,7 @@ def _broken_down(name: str, value: float, step: int, where: str) -> NonFiniteLos
 
 
 class StageTrainer(Trainer):
-    """The transformers Trainer with weighted answers and an exponential schedule.
+    """The transformers Trainer with weighted answers, Muon and an exponential schedule.
 
     With `loss_weights` in a batch, the loss is the weighted mean over tokens of the
     cross-entropy instead of the plain one: over the tokens of the whole step, however many
@@ -73,7 +74,27 @@ class StageTrainer(Trainer):
     """
 
     exponential_to: float | None = None
+    muon = False
+    optimizer: Any
     lr_scheduler: Any
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make the optimizer."""
+        if not self.muon:
+            return super().create_optimizer(model)
+        if self.optimizer is None:
+            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+                raise RecipeError(
+                    "training.optimizer: muon needs whole matrices, not FSDP's or DeepSpeed's "
+                    "pieces; use adamw"
+                )
+            self.optimizer = MuonWithAdamW(
+                self.model if model is None else model,
+                learning_rate=self.args.learning_rate,
+                betas=(self.args.adam_beta1, self.args.adam_beta2),
+                weight_decay=self.args.weight_decay,
+            )
+        return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Make the learning rate's schedule."""
@@ -240,6 +261,7 @@ def train(
     )
     # E3D-GPT: "exponential decay", rate not stated; here to 1 % over the run.
     trainer.exponential_to = 0.01 if exponential else None
+    trainer.muon = t.optimizer == "muon"
     trainer.train(resume_from_checkpoint=last)
     return trainer
 

@@ -128,26 +128,26 @@ def test_an_impression_is_that_of_the_findings_it_is_given() -> None:
     assert [t.answer for t in report_turns("A nodule.", ["A nodule."], two)] == ["A nodule."]
 
 
-def test_an_impression_asked_for_in_any_order_says_the_same() -> None:
-    other = "Findings: An effusion. A nodule, large. Impression: Effusion. Nodule, large. Scars."
-    settings = Conversation(impressions=8, any_order=0.5)
+def test_shuffled_findings_are_summed_up_as_the_same() -> None:
+    other = "Findings: An effusion. A nodule, large. Scars. Impression: Effusion. Nodule, large."
+    settings = Conversation(impressions=8, shuffled=0.5)
     rng = np.random.default_rng(0)
     _, *turns = report_turns(other, [other] * 40, settings, rng)
-    plain = [t for t in turns if t.question.startswith("Sum up these findings as an impression:")]
-    freely = [t for t in turns if t.question.startswith("Sum up these findings in any order: An")]
-    assert 8 < len(freely) < 32
-    assert len(plain) + len(freely) == 40
-    assert {t.answer for t in plain} == {"Effusion. Nodule, large. Scars."}
-    assert len({t.answer for t in freely}) > 3
-    for turn in freely:
-        assert turn.alone
-        assert sorted(s.strip(".") for s in turn.answer.split(". ")) == sorted(
-            ["Effusion", "Nodule, large", "Scars"]
-        )
-    assert [t.question for t in report_turns(other, [other] * 9, settings)] == [
-        "Describe the findings of this chest CT.",
-        *[plain[0].question] * 9,
-    ], "a data set's own reports are asked for as they stand"
+    asked = "Sum up these findings as an impression: "
+    given = [turn.question.removeprefix(asked) for turn in turns]
+    in_order = "An effusion. A nodule, large. Scars."
+    assert 8 < given.count(in_order) < 35
+    assert len(set(given)) > 3
+    for text in given:
+        assert sorted(s.strip(".") for s in text.split(". ")) == [
+            "A nodule, large",
+            "An effusion",
+            "Scars",
+        ]
+    assert {turn.answer for turn in turns} == {"Effusion. Nodule, large."}
+    assert [t.question for t in report_turns(other, [other] * 9, settings)[1:]] == [
+        asked + in_order
+    ] * 9, "a data set's own reports are asked for as they stand"
 
 
 @pytest.mark.parametrize("settings", [PACKED, SINGLE], ids=["packed", "single"])

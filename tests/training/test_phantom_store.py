@@ -56,6 +56,19 @@ def test_an_excerpt_is_summed_up_by_what_it_says() -> None:
     assert fewer > 20
 
 
+def test_excerpts_grow_from_one_finding_to_whole_reports() -> None:
+    settings = Conversation(questions=0, impressions=1, growing=0.5)
+    longest = []
+    for progress in (0.0, 0.2, 0.49, 0.5):
+        now = settings.at(progress)
+        turns = [STORE.turns(0, now, np.random.default_rng(draw))[1] for draw in range(60)]
+        said = [parse_report(turn.question.split(": ", 1)[1]).present for turn in turns]
+        longest.append(max(map(len, said)))
+    assert longest[0] == 1
+    assert longest[0] < longest[1] < longest[2]
+    assert settings.at(0.5) == settings, "then as the recipe says: whole ones, here"
+
+
 def test_where_one_turn_is_asked_all_kinds_of_turn_are() -> None:
     settings = Conversation(questions=2, impressions=3, packed=False)
     turns = [STORE.turns(0, settings, np.random.default_rng(draw))[0] for draw in range(60)]

@@ -24,6 +24,7 @@ STAGES = {
     "ground": [],
     "align": [],
     "instruct": ["lora={r: 2, alpha: 4, dropout: 0.3}", "training.schedule=exponential"],
+    "instruct-muon": ["lora=null", "training.optimizer=muon"],
     "instruct-encoder": ["train_encoder=true", "lora={r: 2, alpha: 4, dropout: 0.3}"],
 }
 

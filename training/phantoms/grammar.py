@@ -323,15 +323,21 @@ def write_report(seed: int, findings: Sequence[FindingTruth]) -> str:
     return f"Findings: {text} Impression: {_sum_up(seed, findings)}"
 
 
-def write_excerpt(seed: int, findings: Sequence[FindingTruth], rng: np.random.Generator) -> str:
-    """Report text on some of the findings, without some of the sentences that report none.
+def write_excerpt(
+    seed: int, findings: Sequence[FindingTruth], rng: np.random.Generator, most: int | None = None
+) -> str:
+    """Report text on some of the findings, on `most` at most, with few sentences that report none.
 
     So is a draft of which a reader rejected sentences. And in few sentences it is easier to
     learn which place and which degree belong to which finding.
     """
     share, rest = rng.random(2)
-    findings = [t for t in findings if rng.random() < share]
-    text = [s for s, positive in _describe(seed, findings) if positive or rng.random() < rest]
+    count = round(share * len(findings))
+    if most is not None:
+        count = min(1 + int(share * most), len(findings))
+    kept = set(rng.permutation(len(findings))[:count].tolist())
+    findings = [t for number, t in enumerate(findings) if number in kept]
+    text = [s for s, positive in _describe(seed, findings) if positive or rng.random() < rest**3]
     if not text:
         text = [choose(seed, "bones", BONES)]
     return f"Findings: {' '.join(text)} Impression: {_sum_up(seed, findings)}"

@@ -113,6 +113,11 @@ def demo(*, vocab_size: int, image_token_id: int, **tokens: int) -> VolumeLangua
         num_attention_heads=3,
         num_key_value_heads=3,
         max_position_embeddings=2048,
+        # To look something up by what it is, not by where it stands, a head needs directions that
+        # turn little over some hundred tokens: with Llama's 10,000 a third of them, so half.
+        rope_theta=1e5,
+        # 1 / sqrt(hidden_size); Llama's 0.02 is meant for widths above 2,000.
+        initializer_range=0.07,
         tie_word_embeddings=True,
         **tokens,
     )
