@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -60,16 +62,41 @@ def bundle(recipe: Recipe, store: VolumeStore, data: str) -> Path:
     model.config.save_pretrained(target)
     facts = {
         "command": "ct-assistant train demo",
+        "version": version("napari-ct-assistant"),
+        "commit": code_commit(),
         "seed": recipe.seed,
         "data": data,
-        "seconds": {
-            done.parent.name: int(done.read_text().split()[0])
-            for done in sorted(recipe.root.glob("*/done"))
-        },
+        "seconds": stage_seconds(recipe.root),
     }
     (target / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     print(f"{target}: written", flush=True)
     return target
+
+
+def code_commit() -> str | None:
+    """Return the git commit of this code, "with changes" where it has any; None outside git."""
+    here = Path(__file__).resolve().parent
+    told = []
+    for question in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"]):
+        try:
+            answer = subprocess.run(
+                ["git", "-C", str(here), *question],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        told.append(answer.stdout.strip())
+    commit, changes = told
+    return f"{commit} with changes" if changes else commit
+
+
+def stage_seconds(root: Path) -> dict[str, int]:
+    """Return how long each finished stage took, in the order of their numbers."""
+    folders = [done.parent for done in root.glob("*/done")]
+    folders.sort(key=lambda folder: (int(folder.name.partition("-")[0]), folder.name))
+    return {folder.name: int((folder / "done").read_text().split()[0]) for folder in folders}
 
 
 def screen_selection(folder: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # What the encoder and what the language model learn, neither of which needs the other.
 BRANCHES = (
     ("demo/mae", "demo/ground_crops", "demo/ground_details", "demo/ground"),
-    ("demo/language", "demo/language_scattered", "demo/maps"),
+    ("demo/language", "demo/language_scattered", "demo/maps", "demo/language_summing"),
 )
 TOGETHER = ("demo/align", "demo/instruct")
 DEMO_CHAIN = (*BRANCHES[0], *BRANCHES[1], *TOGETHER)

@@ -39,6 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_stage("language", "demo/language", [*common, "training.samples=8", "language.texts=40"])
     run_stage("language", "demo/language_scattered", [*common, "training.samples=2"])
     run_stage("maps", "demo/maps", [*common, "training.samples=4", f"encoder={SMALL_ENCODER}"])
+    run_stage("language", "demo/language_summing", [*common, "training.samples=8"])
     run_stage("align", "demo/align", [*common, "training.samples=4"])
     return root
 
@@ -51,7 +52,8 @@ def test_stages_write_their_losses(runs: Path) -> None:
         "4-ground",
         "6-language-scattered",
         "7-maps",
-        "8-align",
+        "8-language-summing",
+        "9-align",
     ):
         losses = json.loads((runs / stage / "losses.json").read_text())
         assert losses, stage
@@ -64,27 +66,25 @@ def test_ground_changes_the_encoder_and_align_does_not(runs: Path) -> None:
     ground = VisionTransformer3D.from_pretrained(runs / "4-ground").state_dict()
     assert any(not torch.equal(mae[k], ground[k]) for k in mae if k.startswith("stem"))
     assert len(ground["concepts.bias"]) > len(mae["concepts.bias"]) == 18
-    aligned = weights(runs / "8-align")
+    aligned = weights(runs / "9-align")
     for name, tensor in ground.items():
         assert torch.equal(tensor, aligned[f"vision_tower.{name}"]), name
 
 
 def test_text_alone_teaches_the_language_model_of_a_whole_model(runs: Path) -> None:
-    options = [f"root={runs}", *COMMON, "training.samples=8", "language={texts: 40, start: 7-maps}"]
-    run_stage("language", "demo/language", [*options, "output=summing"])
-    before, after = weights(runs / "7-maps"), weights(runs / "summing")
+    before, after = weights(runs / "7-maps"), weights(runs / "8-language-summing")
     assert before.keys() == after.keys()
     changed = {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])}
     assert changed == {"language_model"}
-    asked = json.loads((runs / "summing" / "processor_config.json").read_text())
+    asked = json.loads((runs / "8-language-summing" / "processor_config.json").read_text())
     assert list(asked["report_questions"]) == ["Findings", "Impression"]
 
 
 def test_a_finished_stage_is_kept(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = (runs / "8-align" / "model.safetensors").read_bytes()
+    before = (runs / "9-align" / "model.safetensors").read_bytes()
     run_stage("align", "demo/align", [f"root={runs}", *COMMON, "training.samples=4"])
     assert "finished before" in capsys.readouterr().out
-    assert (runs / "8-align" / "model.safetensors").read_bytes() == before
+    assert (runs / "9-align" / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize("lora", [None, "{r: 4, alpha: 8, dropout: 0.1}"])
@@ -96,7 +96,7 @@ def test_instruct_trains_the_language_side_only(
     # Once from cached tokens, once from voxels.
     options.append(f"conversation.cache_tokens={'false' if lora else 'true'}")
     run_stage("instruct", "demo/instruct", options + ([f"lora={lora}"] if lora else []))
-    before, after = weights(runs / "8-align"), weights(output)
+    before, after = weights(runs / "9-align"), weights(output)
     assert before.keys() == after.keys()
     changed = {k for k in before if not torch.equal(before[k], after[k])}
     assert {k.split(".")[0] for k in changed} == {"projector", "language_model"}
