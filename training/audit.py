@@ -22,6 +22,7 @@ import torch
 from napari_ct_assistant.assistant import Assistant, Reading, load_assistant
 from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.training import audit_metrics as metrics
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.phantoms import (
     DECLINED,
     FindingTruth,
@@ -122,7 +123,7 @@ _worker: dict[str, Assistant] = {}
 
 
 def _start_worker(folder: Path) -> None:
-    torch.set_num_threads(1)
+    processes.use_threads(1)
     _worker["assistant"] = load_assistant(folder, device="cpu")
 
 

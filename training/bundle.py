@@ -20,6 +20,7 @@ from napari_ct_assistant.assistant.familiarity import Familiarity, summary
 from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.audit_metrics import auroc_of, interval
 from napari_ct_assistant.training.calibration import operating_point
 from napari_ct_assistant.training.phantoms import make_phantom
@@ -116,7 +117,7 @@ _worker: dict[str, Assistant] = {}
 
 
 def _start_worker(folder: Path) -> None:
-    torch.set_num_threads(1)
+    processes.use_threads(1)
     _worker["assistant"] = load_assistant(folder, device="cpu")
 
 

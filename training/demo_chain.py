@@ -71,9 +71,7 @@ def _threads_a_branch() -> int:
 
 
 def _run_branch(recipes: Sequence[Recipe], threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
+    processes.use_threads(threads)
     _run_all(recipes)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.concepts import Concept
 from napari_ct_assistant.training.conversation import Turn, choose_turns
 from napari_ct_assistant.training.phantoms import (
@@ -73,7 +74,10 @@ class PhantomStore(VolumeStore):
             return
         # Spawned, not forked: the parent may hold torch's threads.
         with ProcessPoolExecutor(
-            workers or os.cpu_count() or 1, mp_context=get_context("spawn")
+            workers or os.cpu_count() or 1,
+            mp_context=get_context("spawn"),
+            initializer=processes.use_threads,
+            initargs=(1,),
         ) as pool:
             for _ in pool.map(_render, [self.folder] * len(missing), missing, chunksize=4):
                 done += 1

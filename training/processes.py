@@ -23,6 +23,18 @@ def count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def use_threads(number: int) -> None:
+    """Let this process compute on so many threads, numpy's BLAS included.
+
+    Of several processes on as many cores each takes one: BLAS would else start a thread for
+    every core in each, and those wait for each other at full speed.
+    """
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(number)
+    threadpool_limits(number, user_api="blas")
+
+
 def join() -> None:
     """Meet the other processes (gloo without a GPU, NCCL with one); done once."""
     if count() > 1:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training import processes
 from napari_ct_assistant.training.volume_store import VolumeStore
 from napari_ct_assistant.training.volumes import to_pixel_values
 
@@ -94,7 +95,7 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(encoder: VisionTransformer3D, store: VolumeStore) -> None:
-    torch.set_num_threads(1)
+    processes.use_threads(1)
     _worker.update(encoder=encoder.eval(), store=store)
 
 
