@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from napari_ct_assistant.training.optimizers import MuonWithAdamW, inner_matrices
+from napari_ct_assistant.training import optimizers
+from napari_ct_assistant.training.optimizers import (
+    Muon,
+    MuonWithAdamW,
+    inner_matrices,
+    orthogonal,
+)
 from tests.tiny_model import tiny_model
+
+
+def test_steps_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        optimizers, "orthogonal", lambda matrix, _: orthogonal(matrix, torch.bfloat16)
+    )
+    torch.manual_seed(0)
+    start = [torch.randn(12, 30), torch.randn(30, 12), torch.randn(8, 8)]
+    gradients = [[torch.randn_like(w) for w in start] for _ in range(3)]
+    reached = []
+    for kind in (Muon, partial(torch.optim.Muon, adjust_lr_fn="match_rms_adamw")):
+        weights = [nn.Parameter(w.clone()) for w in start]
+        optimizer = kind(weights, lr=1e-2, weight_decay=0.1)
+        for step in gradients:
+            for weight, gradient in zip(weights, step, strict=True):
+                weight.grad = gradient.clone()
+            optimizer.step()
+        reached.append(weights)
+    for ours, theirs in zip(*reached, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(20, 50), (50, 20), (30, 30)])
+def test_singular_values_come_near_one_in_either_precision(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(shape)
+    for dtype in (torch.float32, torch.bfloat16):
+        values = torch.linalg.svdvals(orthogonal(matrix, dtype).float())
+        assert 0.5 < values.min() <= values.max() < 1.3, dtype
 
 
 def test_matrices_between_words_and_head_are_muons() -> None:
