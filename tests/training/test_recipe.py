@@ -88,7 +88,6 @@ def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
         "language",
         "maps",
         "language",
-        "language",
         "align",
         "instruct",
     ]
