@@ -20,7 +20,7 @@ BRANCHES = (
     ("demo/mae", "demo/ground_crops", "demo/ground_details", "demo/ground"),
     ("demo/language", "demo/language_scattered", "demo/maps", "demo/language_summing"),
 )
-TOGETHER = ("demo/align", "demo/instruct")
+TOGETHER = ("demo/align", "demo/instruct", "demo/instruct_again")
 DEMO_CHAIN = (*BRANCHES[0], *BRANCHES[1], *TOGETHER)
 
 

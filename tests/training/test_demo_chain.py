@@ -46,4 +46,4 @@ def test_the_chain_makes_a_model_and_goes_on_where_it_was(
     run_stage("demo", f"root={tmp_path}", SHORT)
     said = capfd.readouterr().out
     assert said.count("finished before, kept") == len(DEMO_CHAIN) - 1
-    assert "10-instruct: finished in" in said
+    assert "11-instruct-again: finished in" in said

@@ -90,4 +90,5 @@ def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
         "language",
         "align",
         "instruct",
+        "instruct",
     ]
