@@ -32,7 +32,7 @@ from napari_ct_assistant.training.volume_store import VolumeStore
 CLAIMED_AUROC = 0.75
 
 
-def bundle(recipe: Recipe, store: VolumeStore, data: str) -> Path:
+def bundle(recipe: Recipe, store: VolumeStore, data: str, seed: int) -> Path:
     """Write `<root>/model`: weights in float16, processor, and what training scans look like.
 
     Parameters
@@ -43,6 +43,8 @@ def bundle(recipe: Recipe, store: VolumeStore, data: str) -> Path:
         What the last stage was trained on; its scans are what looks familiar.
     data : str
         What all stages together were trained on, for the model card.
+    seed : int
+        What the chain began with.
     """
     model = VolumeLanguageModel.from_pretrained(recipe.folder)
     for config in (model.config, model.config.vision_config, model.config.text_config):
@@ -65,7 +67,7 @@ def bundle(recipe: Recipe, store: VolumeStore, data: str) -> Path:
         "command": "ct-assistant train demo",
         "version": version("napari-ct-assistant"),
         "commit": code_commit(),
-        "seed": recipe.seed,
+        "seed": seed,
         "data": data,
         "seconds": stage_seconds(recipe.root),
     }

@@ -58,7 +58,7 @@ def run_chain(overrides: Sequence[str]) -> None:
     from napari_ct_assistant.training.bundle import bundle
 
     last = recipes[TOGETHER[-1]]
-    bundle(last, open_store(last), data=open_store(widest).key)
+    bundle(last, open_store(last), data=open_store(widest).key, seed=recipes[DEMO_CHAIN[0]].seed)
 
 
 def _threads_a_branch() -> int:

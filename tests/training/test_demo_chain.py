@@ -30,7 +30,9 @@ def test_the_chain_makes_a_model_and_goes_on_where_it_was(
 ) -> None:
     made: list[Any] = []
     # What it does with the last stage's folder takes minutes; it has its own tests.
-    monkeypatch.setattr(bundle, "bundle", lambda recipe, store, data: made.append((recipe, data)))
+    monkeypatch.setattr(
+        bundle, "bundle", lambda recipe, store, data, **_: made.append((recipe, data))
+    )
     run_stage("demo", f"root={tmp_path}", SHORT)
     folders = [tmp_path / load_recipe(name).output for name in DEMO_CHAIN]
     assert all((folder / "done").exists() for folder in folders)
