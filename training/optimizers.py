@@ -33,7 +33,8 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Step all matrices that have a gradient."""
-        loss = None if closure is None else closure()
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -122,10 +123,8 @@ class MuonWithAdamW(Optimizer):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Step both."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         for part in self.parts:
             part.step()
         return loss
