@@ -121,7 +121,7 @@ def benchmark_vlm(repeat: int) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    from napari_ct_assistant.training.recipe import Lora
+    from napari_ct_assistant.training.config.recipe import Lora
     from napari_ct_assistant.training.stages.instruct import add_lora
 
     text = LlamaConfig(
@@ -222,7 +222,7 @@ def _trainer_step(model: nn.Module, batch: dict[str, Tensor]) -> Step:
 
     from transformers import TrainingArguments
 
-    from napari_ct_assistant.training.trainer import StageTrainer
+    from napari_ct_assistant.training.stages.trainer import StageTrainer
 
     folder = tempfile.mkdtemp()
     arguments = TrainingArguments(

@@ -145,7 +145,7 @@ def _region(viewer: Any, panel: Any) -> None:
 
 def take(make: type[Visit], scan: Path, out: Path, model: str) -> None:
     """Visit a scan (if it is there) and a phantom; the phantom's visit is filmed."""
-    from napari_ct_assistant.viewer.samples import phantom
+    from napari_ct_assistant.viewer.scan.samples import phantom
 
     if scan.exists():
         visit = make(scan, out, "chest", model)

@@ -26,10 +26,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_ct_assistant.viewer.app import open_viewer
-from napari_ct_assistant.viewer.crosshair import canvas_point
+from napari_ct_assistant.viewer.views.crosshair import canvas_point
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.viewer.message import Message
+    from napari_ct_assistant.viewer.chat.message import Message
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
     from napari_ct_assistant.volume import CTVolume
 
@@ -216,7 +216,7 @@ def reading(path: Path, out: Path, model: str) -> None:
 
 
 def phantom(out: Path, model: str) -> None:
-    from napari_ct_assistant.viewer.samples import phantom as make
+    from napari_ct_assistant.viewer.scan.samples import phantom as make
 
     ((data, kwargs, _),) = make("Pleural effusion", "Cardiomegaly")
     del data

@@ -26,21 +26,30 @@ NETWORKS = {
 }
 BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 
-# floor: (floors it may import besides itself, libraries it may not)
+# From the lowest floor up: a floor imports from itself and any below.
+# Beside each: the libraries that it may not import.
+LADDER = {
+    "volume": WINDOWS | NETWORKS | {"typer"},
+    "report_text": WINDOWS | NETWORKS | {"typer"},
+    "phantoms": WINDOWS | NETWORKS | {"typer"},
+    "model": WINDOWS | {"peft", "accelerate", "typer"},
+    "assistant": WINDOWS | {"accelerate", "typer"},
+    "training": WINDOWS | {"typer"},
+    "viewer": {"typer"},
+    "commands": WINDOWS,
+    "cli": WINDOWS | NETWORKS,
+    "__main__": WINDOWS | NETWORKS,
+}
+# Neighbours on the same level, and floors that have no business with one below them.
+NOT_BELOW = {
+    "report_text": {"volume"},
+    "viewer": {"training"},
+    "__main__": set(LADDER) - {"cli", "__main__"},
+    "cli": set(LADDER) - {"commands", "cli"},
+}
 RULES = {
-    "findings": (set(), WINDOWS | NETWORKS | {"typer"}),
-    "questions": (set(), WINDOWS | NETWORKS | {"typer"}),
-    "volume": (set(), WINDOWS | NETWORKS | {"typer"}),
-    "model": ({"findings", "questions", "volume"}, WINDOWS | {"peft", "accelerate", "typer"}),
-    "assistant": ({"findings", "questions", "volume", "model"}, WINDOWS | {"accelerate", "typer"}),
-    "training": ({"findings", "questions", "volume", "model", "assistant"}, WINDOWS | {"typer"}),
-    "viewer": ({"findings", "questions", "volume", "model", "assistant", "training"}, {"typer"}),
-    "commands": (
-        {"findings", "questions", "volume", "model", "assistant", "training", "viewer"},
-        WINDOWS,
-    ),
-    "cli": ({"commands"}, WINDOWS | NETWORKS),
-    "__main__": ({"cli"}, WINDOWS | NETWORKS),
+    floor: (set(list(LADDER)[:level]) - NOT_BELOW.get(floor, set()), forbidden)
+    for level, (floor, forbidden) in enumerate(LADDER.items())
 }
 
 
@@ -106,7 +115,7 @@ def test_no_unsafe_loading(module: str) -> None:
             assert node.value.value is False, f"line {node.lineno}: runs code of a checkpoint"
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
             # Released checkpoints come as pickles; the import builds tensors of them and no more.
-            if module == f"{PACKAGE}.model.foreign.tensors":
+            if module == f"{PACKAGE}.model.conversion.tensors":
                 assert {k.arg: ast.unparse(k.value) for k in node.keywords}[
                     "weights_only"
                 ] == "True"
@@ -120,9 +129,9 @@ def test_no_unsafe_loading(module: str) -> None:
         "",
         ".assistant",
         ".cli",
-        ".findings",
         ".training",
-        ".training.phantoms",
+        ".phantoms",
+        ".report_text",
         ".viewer",
         ".volume",
     ],
@@ -139,5 +148,5 @@ def test_importing_brings_no_torch(module: str) -> None:
     assert not loaded & {"accelerate", "peft", "tokenizers", "torch", "transformers"}
     if not module.startswith(".viewer"):
         assert not loaded & (WINDOWS | BINDINGS)
-    if module in {"", ".cli", ".findings"}:
+    if module in {"", ".cli", ".report_text"}:
         assert not loaded & {"nibabel", "numpy", "pydicom", "scipy"}

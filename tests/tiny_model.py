@@ -11,10 +11,10 @@ from transformers import LlamaConfig
 from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
-from napari_ct_assistant.questions import REPORT_QUESTION
-from napari_ct_assistant.training.conversation import Collator, Turn, pack_sequence
-from napari_ct_assistant.training.recipe import Conversation
-from napari_ct_assistant.training.tokenizer import IMAGE, train_tokenizer
+from napari_ct_assistant.report_text.questions import REPORT_QUESTION
+from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
+from napari_ct_assistant.training.stages.tokenizer import IMAGE, train_tokenizer
 
 REPORT = "Findings: The heart is enlarged. There is no pleural effusion. Impression: Cardiomegaly."
 TURNS = {

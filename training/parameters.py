@@ -21,9 +21,9 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.presets import e3d_gpt, vit3d_llama3
 from napari_ct_assistant.model.vit import VisionTransformer3D
-from napari_ct_assistant.training.encoders import PRESETS as ENCODERS
-from napari_ct_assistant.training.encoders import encoder_config
-from napari_ct_assistant.training.recipe import Lora, Mae, Recipe, RecipeError, load_recipe
+from napari_ct_assistant.training.config.encoders import PRESETS as ENCODERS
+from napari_ct_assistant.training.config.encoders import encoder_config
+from napari_ct_assistant.training.config.recipe import Lora, Mae, Recipe, RecipeError, load_recipe
 from napari_ct_assistant.training.stages.instruct import add_lora
 
 PAPER_LORA = Lora()  # r 16, all linear layers: both papers'
@@ -236,7 +236,7 @@ def count(what: str, overrides: Sequence[str] = (), *, perceiver: str | None = N
     if what.endswith((".yaml", ".yml")) or ("/" in what and not Path(what).is_dir()):
         kind = [f"perceiver.kind={perceiver}"] if perceiver else []
         return count_recipe(load_recipe(what, [*overrides, *kind]))
-    from napari_ct_assistant.assistant.loading import find_model
+    from napari_ct_assistant.assistant.models.loading import find_model
 
     try:
         config = VolumeLanguageConfig.from_pretrained(find_model(what), local_files_only=True)

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ct_assistant.training import processes
-from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError, load_recipe
+from napari_ct_assistant.training import distributed as processes
+from napari_ct_assistant.training.config.recipe import PhantomData, Recipe, RecipeError, load_recipe
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.training.volume_store import VolumeStore
+    from napari_ct_assistant.training.data.volume_store import VolumeStore
 
 
 def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None
     if stage == "demo":
         if "=" in str(recipe):
             overrides.insert(0, str(recipe))
-        from napari_ct_assistant.training.demo_chain import run_chain
+        from napari_ct_assistant.training.chain import run_chain
 
         run_chain(overrides)
         return 0
@@ -98,11 +98,11 @@ def open_store(recipe: Recipe) -> VolumeStore:
     data = recipe.data
     folder = recipe.path(data.store)
     if isinstance(data, PhantomData):
-        from napari_ct_assistant.training.phantom_store import PhantomStore
+        from napari_ct_assistant.training.data.phantom_store import PhantomStore
 
         return PhantomStore(folder, data.first_seed, data.count)
-    from napari_ct_assistant.training.datasets.reading import open_dataset
-    from napari_ct_assistant.training.encoders import encoder_config
+    from napari_ct_assistant.training.config.encoders import encoder_config
+    from napari_ct_assistant.training.data.datasets.reading import open_dataset
 
     config = encoder_config(recipe)
     return open_dataset(data, folder, config.image_size, config.patch_size)
@@ -134,8 +134,9 @@ def run_recipe(recipe: Recipe) -> None:
 
         language.run(recipe)
     else:
-        from napari_ct_assistant.training.leaks import RecipeLeaks
-        from napari_ct_assistant.training.stages import align, ground, instruct, mae, maps
+        from napari_ct_assistant.training.data.leaks import RecipeLeaks
+        from napari_ct_assistant.training.stages import align, ground, instruct, mae
+        from napari_ct_assistant.training.stages import oracle_maps as maps
 
         store = open_store(recipe)
         leaks = RecipeLeaks(recipe, store)

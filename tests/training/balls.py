@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.training.conversation import Turn
-from napari_ct_assistant.training.recipe import Conversation
-from napari_ct_assistant.training.volume_store import VolumeStore
+from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.sequences.conversation import Turn
 
 
 class Balls(VolumeStore):

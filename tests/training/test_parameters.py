@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.training.config.recipe import Lora, RecipeError
 from napari_ct_assistant.training.parameters import count
-from napari_ct_assistant.training.recipe import Lora, RecipeError
 from napari_ct_assistant.training.stages.instruct import add_lora
 from tests.tiny_model import tiny_model
 

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model import VisionTransformer3D, VolumeLanguageModel
-from napari_ct_assistant.model.foreign.importing import import_model
-from napari_ct_assistant.training.recipe import RECIPES, load_recipe
+from napari_ct_assistant.model.conversion.importing import import_model
+from napari_ct_assistant.training.config.recipe import RECIPES, load_recipe
 from napari_ct_assistant.volume import CTVolume
-from tests.model.m3d_reference import ViT
-from tests.training.datasets.layouts import write_amos_mm
-from tests.training.language_models import FAMILIES, write_language_model
+from tests.model.conversion.m3d_reference import ViT
+from tests.training.data.datasets.layouts import write_amos_mm
+from tests.training.stages.language_models import FAMILIES, write_language_model
 from tests.training.toy import Toy, losses
 
 TOY = ["training.samples=2", "training.batch_size=1", "training.log_steps=1", "training.workers=0"]

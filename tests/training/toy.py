@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from napari_ct_assistant.model import VisionTransformer3D
-from napari_ct_assistant.training.tokenizer import train_tokenizer
+from napari_ct_assistant.training.stages.tokenizer import train_tokenizer
 from napari_ct_assistant.volume import CTVolume, write_nifti
 from tests.tiny_model import save_tiny_model, tiny_vision
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from pytestqt.qtbot import QtBot
 
-    from napari_ct_assistant.viewer.model_picker import ModelPicker
+    from napari_ct_assistant.viewer.models.picker import ModelPicker
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
-    from napari_ct_assistant.viewer.report_tab import ReportTab
+    from napari_ct_assistant.viewer.report.tab import ReportTab
 
 os.environ["NAPARI_STRICT_QT"] = "1"
 
@@ -73,9 +73,9 @@ def make_panel(
 @pytest.fixture
 def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
     """Return a model box with a real room behind it."""
-    from napari_ct_assistant.viewer.model_picker import ModelPicker
-    from napari_ct_assistant.viewer.room import ReadingRoom
-    from napari_ct_assistant.viewer.worker import Jobs
+    from napari_ct_assistant.viewer.models.picker import ModelPicker
+    from napari_ct_assistant.viewer.session.jobs import Jobs
+    from napari_ct_assistant.viewer.session.model_session import ReadingRoom
 
     picker = ModelPicker()
     qtbot.addWidget(picker)
@@ -89,7 +89,7 @@ def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
 @pytest.fixture
 def tab(qtbot: QtBot, ct: CTVolume) -> ReportTab:
     """Return a report tab with a scan."""
-    from napari_ct_assistant.viewer.report_tab import ReportTab
+    from napari_ct_assistant.viewer.report.tab import ReportTab
 
     tab = ReportTab()
     qtbot.addWidget(tab)
@@ -105,7 +105,7 @@ def tab(qtbot: QtBot, ct: CTVolume) -> ReportTab:
 @pytest.fixture
 def drafted_tab(tab: ReportTab, ct: CTVolume) -> ReportTab:
     """Return a report tab with an untouched draft."""
-    from tests.assistant.report_samples import sample_draft
+    from tests.assistant.report.report_samples import sample_draft
 
     tab.take_draft(ct, sample_draft())
     return tab

@@ -14,9 +14,9 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QElapsedTimer, Qt, QThreadPool, QTimer
 from qtpy.QtGui import QGuiApplication
 
-from napari_ct_assistant.viewer.layers import add_volume, world_to_index
-from napari_ct_assistant.viewer.links import Place
-from napari_ct_assistant.viewer.words import BUSY, DEMO_NOTICE, NO_SCAN, REAL_NOTICE
+from napari_ct_assistant.viewer.chat.links import Place
+from napari_ct_assistant.viewer.scan.layers import add_volume, world_to_index
+from napari_ct_assistant.viewer.texts import BUSY, DEMO_NOTICE, NO_SCAN, REAL_NOTICE
 from napari_ct_assistant.volume import CTVolume, write_nifti
 from tests.tiny_model import NOTICE
 from tests.viewer.conftest import box_volume

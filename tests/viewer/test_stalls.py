@@ -11,7 +11,7 @@ import pytest
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_ct_assistant.viewer.slab_bar import apply_slab
+from napari_ct_assistant.viewer.views.slab_bar import apply_slab
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from napari_ct_assistant.findings import FINDINGS
-from napari_ct_assistant.training.datasets.files import read_rows
-from napari_ct_assistant.training.datasets.preparing import read_scan
-from napari_ct_assistant.training.datasets.record import (
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.data.datasets.files import read_rows
+from napari_ct_assistant.training.data.datasets.preparing import read_scan
+from napari_ct_assistant.training.data.datasets.record import (
     WHOLE,
     Question,
     ScanRecord,
     one_line,
     patient_hash,
 )
-from napari_ct_assistant.training.recipe import RecipeError
 from napari_ct_assistant.volume import CTVolume
 
 CHOICE = "multiple_choice"
@@ -100,7 +100,7 @@ def phantom_cases(first: int, end: int) -> CaseList:
 
     Their yes/no questions are left out: each finding is asked for by its template.
     """
-    from napari_ct_assistant.training.phantoms import draw_truth, make_phantom
+    from napari_ct_assistant.phantoms import draw_truth, make_phantom
 
     def read(seed: int) -> CTVolume:
         return make_phantom(seed).volume

@@ -19,6 +19,8 @@ from napari_ct_assistant.assistant import Assistant, GenerationSettings, load_as
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.report_text.yes_no import chosen_letter, yes_or_no
+from napari_ct_assistant.training.config.recipe import Recipe, RecipeError, load_recipe
 from napari_ct_assistant.training.evaluation.answers import AnswerLog, Examiner
 from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap
 from napari_ct_assistant.training.evaluation.cases import CaseList
@@ -36,8 +38,6 @@ from napari_ct_assistant.training.evaluation.text_metrics import (
     TextMetric,
     text_metrics,
 )
-from napari_ct_assistant.training.evaluation.yes_no import chosen_letter, yes_or_no
-from napari_ct_assistant.training.recipe import Recipe, RecipeError, load_recipe
 from napari_ct_assistant.training.run import run_stage
 
 Array = NDArray[np.float64]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from napari_ct_assistant.training.evaluation.yes_no import same_text
+from napari_ct_assistant.report_text.yes_no import same_text
 
 _AT_MOST = 300  # reports compared with each other
 

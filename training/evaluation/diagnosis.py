@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
+from napari_ct_assistant.report_text.yes_no import yes_or_no
 from napari_ct_assistant.training.evaluation.answers import AnswerLog, Examiner
 from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap
 from napari_ct_assistant.training.evaluation.figures import (
@@ -28,7 +29,6 @@ from napari_ct_assistant.training.evaluation.figures import (
     places,
 )
 from napari_ct_assistant.training.evaluation.text_metrics import PERCENT
-from napari_ct_assistant.training.evaluation.yes_no import yes_or_no
 
 Array = NDArray[np.float64]
 

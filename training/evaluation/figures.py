@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.report_text.yes_no import chosen_letter, same_text, yes_or_no
 from napari_ct_assistant.training.evaluation.answers import BLIND, REPORT, AnswerLog, Examiner, Key
 from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap
 from napari_ct_assistant.training.evaluation.cases import CHOICE, YES_NO, Asked
 from napari_ct_assistant.training.evaluation.constant import commonest_for_each, most_central
 from napari_ct_assistant.training.evaluation.text_metrics import PERCENT, TextMetric
-from napari_ct_assistant.training.evaluation.yes_no import chosen_letter, same_text, yes_or_no
 
 Array = NDArray[np.float64]
 

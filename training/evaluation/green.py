@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.training.config.recipe import RecipeError
 from napari_ct_assistant.training.evaluation.text_metrics import PERCENT, TextMetric
-from napari_ct_assistant.training.recipe import RecipeError
 
 BATCH = 32  # pairs between two writes
 

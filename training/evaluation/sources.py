@@ -8,14 +8,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from napari_ct_assistant.training.datasets.specs import KINDS, ScanData
+from napari_ct_assistant.training.config.recipe import RecipeError, load_recipe
+from napari_ct_assistant.training.data.datasets.specs import KINDS, ScanData
 from napari_ct_assistant.training.evaluation.cases import (
     CaseList,
     phantom_cases,
     record_cases,
     table_cases,
 )
-from napari_ct_assistant.training.recipe import RecipeError, load_recipe
 
 _HELP = (
     "give phantoms:A:B, a CSV, a recipe whose `data` is meant (.yaml), "
@@ -81,7 +81,7 @@ def _of_recipe(path: str, split: str | None) -> CaseList:
 
 
 def _read(name: str, data: ScanData) -> CaseList:
-    from napari_ct_assistant.training.datasets.reading import read_records
+    from napari_ct_assistant.training.data.datasets.reading import read_records
 
     records, _ = read_records(data)
     return record_cases(name, records)

@@ -138,7 +138,7 @@ def own_tokens(text: str) -> list[str]:
     """
     from nltk.tokenize import NLTKWordTokenizer
 
-    from napari_ct_assistant.assistant.sentences import split_sentences
+    from napari_ct_assistant.report_text.sentences import split_sentences
 
     words = NLTKWordTokenizer()
     # The rule cuts section headings away; without their colon they are words like others.

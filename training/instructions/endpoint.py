@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from napari_ct_assistant.training.recipe import RecipeError
+from napari_ct_assistant.training.config.recipe import RecipeError
 
 
 class EndpointError(RecipeError):

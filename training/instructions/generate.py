@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from napari_ct_assistant.training.datasets.record import Kind, ScanRecord
+from napari_ct_assistant.training.data.datasets.record import Kind, ScanRecord
 from napari_ct_assistant.training.instructions.endpoint import (
     ChatEndpoint,
     EndpointError,

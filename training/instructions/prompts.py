@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_ct_assistant.training.datasets.record import Kind
+from napari_ct_assistant.training.data.datasets.record import Kind
 from napari_ct_assistant.training.instructions.rows import GeneratedQuestion
 
 SYSTEM = (

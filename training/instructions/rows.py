@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_ct_assistant.training.datasets.record import Kind, Question, ScanRecord
-from napari_ct_assistant.training.recipe import RecipeError
+from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.data.datasets.record import Kind, Question, ScanRecord
 
 
 class GeneratedQuestion(BaseModel):

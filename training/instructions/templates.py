@@ -8,20 +8,20 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from napari_ct_assistant.training.datasets.record import (
-    KIND_NAMES,
-    REGIONS,
-    WHOLE,
-    Question,
-    ScanRecord,
-)
-from napari_ct_assistant.training.instructions.regions import (
+from napari_ct_assistant.report_text.finding_terms import REGIONS
+from napari_ct_assistant.report_text.negation import split_sentences
+from napari_ct_assistant.report_text.statements import (
     by_region,
     finding_mentions,
     findings_in,
     side_of,
 )
-from napari_ct_assistant.training.instructions.sentences import split_sentences
+from napari_ct_assistant.training.data.datasets.record import (
+    KIND_NAMES,
+    WHOLE,
+    Question,
+    ScanRecord,
+)
 
 # E3D-GPT's, for the 18 findings.
 SIGNS = "Does this image show signs of {finding}?"

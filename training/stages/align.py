@@ -20,15 +20,15 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import ConvolutionPerceiver
 from napari_ct_assistant.model.processor import LETTER_FIRST, VolumeLanguageProcessor
 from napari_ct_assistant.model.vit import VisionTransformer3D
-from napari_ct_assistant.training.encoders import build_encoder
-from napari_ct_assistant.training.phantoms import CHOICE_ANSWER
-from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError
-from napari_ct_assistant.training.recipe_checks import CHAT
+from napari_ct_assistant.phantoms import CHOICE_ANSWER
+from napari_ct_assistant.training.config.checks import CHAT
+from napari_ct_assistant.training.config.encoders import build_encoder
+from napari_ct_assistant.training.config.recipe import PhantomData, Recipe, RecipeError
+from napari_ct_assistant.training.data.oracle_maps import map_tokens
+from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.stages.ground import set_concepts
 from napari_ct_assistant.training.stages.instruct import train_conversations
-from napari_ct_assistant.training.tokenizer import IMAGE
-from napari_ct_assistant.training.true_maps import map_tokens
-from napari_ct_assistant.training.volume_store import VolumeStore
+from napari_ct_assistant.training.stages.tokenizer import IMAGE
 
 
 def assemble(

@@ -17,17 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_ct_assistant.findings import FINDINGS
-from napari_ct_assistant.model.concept_maps import DetailReadout
+from napari_ct_assistant.model.grounded.concept_maps import DetailReadout
 from napari_ct_assistant.model.vit import VisionTransformer3D
-from napari_ct_assistant.training import processes
-from napari_ct_assistant.training.calibration import calibrate
-from napari_ct_assistant.training.concepts import FINDING_CONCEPTS, Concept, owners_of
-from napari_ct_assistant.training.encoders import build_encoder
-from napari_ct_assistant.training.recipe import Ground, Recipe, RecipeError
-from napari_ct_assistant.training.trainer import finish, save_encoder, train
-from napari_ct_assistant.training.volume_store import VolumeStore
-from napari_ct_assistant.training.volumes import CropDataset, VolumeDataset
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.training import distributed as processes
+from napari_ct_assistant.training.config.encoders import build_encoder
+from napari_ct_assistant.training.config.recipe import Ground, Recipe, RecipeError
+from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept, owners_of
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.data.volumes import CropDataset, VolumeDataset
+from napari_ct_assistant.training.stages.calibration import calibrate
+from napari_ct_assistant.training.stages.trainer import finish, save_encoder, train
 
 
 class GroundingModel(nn.Module):

@@ -12,23 +12,18 @@ from torch import nn
 
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
-from napari_ct_assistant.questions import FINDINGS_THEN_IMPRESSION
-from napari_ct_assistant.training import processes
-from napari_ct_assistant.training.conversation import (
+from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION
+from napari_ct_assistant.training import distributed as processes
+from napari_ct_assistant.training.config.recipe import Lora, Recipe, RecipeError
+from napari_ct_assistant.training.data.token_cache import TokenCache
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.sequences.conversation import (
     Collator,
     ConversationDataset,
     ConversationSource,
 )
-from napari_ct_assistant.training.recipe import Lora, Recipe, RecipeError
-from napari_ct_assistant.training.store_conversations import StoreConversations
-from napari_ct_assistant.training.token_cache import TokenCache
-from napari_ct_assistant.training.trainer import (
-    StageTrainer,
-    finish,
-    train,
-    whole_weights,
-)
-from napari_ct_assistant.training.volume_store import VolumeStore
+from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
+from napari_ct_assistant.training.stages.trainer import StageTrainer, finish, train, whole_weights
 
 # The linear layers of attention in the language models of transformers, fused ones included.
 ATTENTION = (

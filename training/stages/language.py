@@ -19,14 +19,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.presets import demo
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
-from napari_ct_assistant.training import processes
-from napari_ct_assistant.training.phantom_store import PhantomStore
-from napari_ct_assistant.training.phantoms import draw_truth
-from napari_ct_assistant.training.recipe import PhantomData, Recipe, RecipeError
+from napari_ct_assistant.phantoms import draw_truth
+from napari_ct_assistant.training import distributed as processes
+from napari_ct_assistant.training.config.recipe import PhantomData, Recipe, RecipeError
+from napari_ct_assistant.training.data.phantom_store import PhantomStore
+from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
 from napari_ct_assistant.training.stages.instruct import save_model, train_on
-from napari_ct_assistant.training.store_conversations import StoreConversations
-from napari_ct_assistant.training.tokenizer import IMAGE, train_tokenizer
-from napari_ct_assistant.training.trainer import finish
+from napari_ct_assistant.training.stages.tokenizer import IMAGE, train_tokenizer
+from napari_ct_assistant.training.stages.trainer import finish
 
 
 def run(recipe: Recipe) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from napari_ct_assistant.model.mae import MaskedAutoencoder3D
-from napari_ct_assistant.training.encoders import build_encoder
-from napari_ct_assistant.training.recipe import Recipe
-from napari_ct_assistant.training.trainer import finish, save_encoder, train
-from napari_ct_assistant.training.volume_store import VolumeStore
-from napari_ct_assistant.training.volumes import VolumeDataset
+from napari_ct_assistant.training.config.encoders import build_encoder
+from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.data.volumes import VolumeDataset
+from napari_ct_assistant.training.stages.trainer import finish, save_encoder, train
 
 
 def run(recipe: Recipe, store: VolumeStore) -> None:

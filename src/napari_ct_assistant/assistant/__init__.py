@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from napari_ct_assistant.assistant.results import (
+from napari_ct_assistant.assistant.reading.results import (
     Answer,
     FindingProbability,
     ModelInfo,
@@ -18,15 +18,15 @@ from napari_ct_assistant.assistant.results import (
 )
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.generation import GenerationSettings
-    from napari_ct_assistant.assistant.loading import Assistant, load_assistant
-    from napari_ct_assistant.assistant.reading import Reading
+    from napari_ct_assistant.assistant.models.loading import Assistant, load_assistant
+    from napari_ct_assistant.assistant.reading.generation import GenerationSettings
+    from napari_ct_assistant.assistant.reading.reading import Reading
 
 _HOME = {
-    "Assistant": "loading",
-    "load_assistant": "loading",
-    "Reading": "reading",
-    "GenerationSettings": "generation",
+    "Assistant": "models.loading",
+    "load_assistant": "models.loading",
+    "Reading": "reading.reading",
+    "GenerationSettings": "reading.generation",
 }
 
 __all__ = [

@@ -14,8 +14,8 @@ from napari_ct_assistant.commands.extras import training_extra
 from napari_ct_assistant.commands.terminal import AsJson, fail, note, one_line_errors, print_json
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.training.datasets.record import ScanRecord
-    from napari_ct_assistant.training.volume_store import VolumeStore
+    from napari_ct_assistant.training.data.datasets.record import ScanRecord
+    from napari_ct_assistant.training.data.volume_store import VolumeStore
 
 RecipeFile = Annotated[
     str, typer.Argument(metavar="RECIPE.yaml", help="A recipe file, or a bundled recipe's name.")
@@ -51,7 +51,7 @@ def prepare(
     Interrupted, the same command goes on where it was.
     """
     with one_line_errors(), training_extra():
-        from napari_ct_assistant.training.recipe import load_recipe
+        from napari_ct_assistant.training.config.recipe import load_recipe
         from napari_ct_assistant.training.run import open_store
 
         store = open_store(load_recipe(recipe, list(overrides or ())))
@@ -93,7 +93,7 @@ def _fill(store: VolumeStore, workers: int | None) -> dict[str, Any]:
 
 def _verify(store: VolumeStore, workers: int | None) -> int:
     """Read every prepared volume again; what is wrong is prepared anew. Return how many were."""
-    from napari_ct_assistant.training.datasets.store import DatasetStore
+    from napari_ct_assistant.training.data.datasets.store import DatasetStore
 
     if not isinstance(store, DatasetStore):
         raise fail("--verify: phantoms are drawn from their seeds; there is nothing to compare")
@@ -158,8 +158,8 @@ def instructions(
     command goes on where it was.
     """
     with one_line_errors(), training_extra():
-        from napari_ct_assistant.training.datasets.reading import read_records
-        from napari_ct_assistant.training.recipe import PhantomData, load_recipe
+        from napari_ct_assistant.training.config.recipe import PhantomData, load_recipe
+        from napari_ct_assistant.training.data.datasets.reading import read_records
 
         if (endpoint is None) != (model is None):
             raise fail("--endpoint and --model go together")

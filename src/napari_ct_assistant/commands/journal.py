@@ -10,7 +10,7 @@ import typer
 from napari_ct_assistant.commands.terminal import AsJson, fail, one_line_errors, print_json
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.journal import Page
+    from napari_ct_assistant.assistant.journal.store import Page
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +22,7 @@ Key = Annotated[str, typer.Argument(help="The scan's hash, or its first characte
 @app.command("list")
 def list_pages(as_json: AsJson = False) -> None:
     """List the scans that something is kept of, the newest first."""
-    from napari_ct_assistant.assistant.journal import Journal
+    from napari_ct_assistant.assistant.journal.store import Journal
 
     with one_line_errors():
         journal = Journal()
@@ -66,7 +66,7 @@ def delete(
     everything: Annotated[bool, typer.Option("--all", help="Delete all of it.")] = False,
 ) -> None:
     """Delete what is kept of a scan, or everything with --all."""
-    from napari_ct_assistant.assistant.journal import Journal
+    from napari_ct_assistant.assistant.journal.store import Journal
 
     with one_line_errors():
         if everything == (scan is not None):
@@ -78,7 +78,7 @@ def delete(
 
 
 def _find(scan: str) -> Page:
-    from napari_ct_assistant.assistant.journal import Journal
+    from napari_ct_assistant.assistant.journal.store import Journal
 
     found = [page for page in Journal().pages() if page.scan.startswith(scan.lower())]
     if not scan or len(found) != 1:

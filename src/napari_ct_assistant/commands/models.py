@@ -46,7 +46,7 @@ def list_models(as_json: AsJson = False) -> None:
     Their names are what --model takes; it takes a local folder as well.
     """
     with one_line_errors():
-        from napari_ct_assistant.assistant.installed import installed_models
+        from napari_ct_assistant.assistant.models.installed import installed_models
 
         found = installed_models()
         if as_json:
@@ -79,7 +79,7 @@ def download_model(
     """
     with one_line_errors():
         from napari_ct_assistant.assistant import ModelLoadError  # noqa: F401  what is raised
-        from napari_ct_assistant.assistant.download import (
+        from napari_ct_assistant.assistant.models.download import (
             DownloadCancelled,
             download,
             plan_download,
@@ -160,7 +160,7 @@ def import_foreign(
     """
     with one_line_errors():
         from napari_ct_assistant.assistant import ModelLoadError  # noqa: F401  what is raised
-        from napari_ct_assistant.model.foreign.importing import import_model
+        from napari_ct_assistant.model.conversion.importing import import_model
 
         with _progress() as show:
             done = import_model(
@@ -218,7 +218,7 @@ def push_model(
     """
     with one_line_errors():
         from napari_ct_assistant.assistant import ModelLoadError  # noqa: F401  what is raised
-        from napari_ct_assistant.assistant.upload import plan_upload, upload
+        from napari_ct_assistant.assistant.models.upload import plan_upload, upload
 
         plan = plan_upload(folder.expanduser(), repo)
         for name, count in plan.files.items():
@@ -248,8 +248,8 @@ def push_model(
 
 def _new_home(source: str) -> Path:
     """Return where the import of a folder or of a hub's model lies if nobody says where."""
-    from napari_ct_assistant.assistant.hub_cache import is_repo
-    from napari_ct_assistant.assistant.installed import imported_folder, models_home
+    from napari_ct_assistant.assistant.models.hub_cache import is_repo
+    from napari_ct_assistant.assistant.models.installed import imported_folder, models_home
 
     path = Path(source).expanduser()
     if not path.exists() and is_repo(source):
@@ -262,8 +262,8 @@ def _local(model: str) -> Path:
     path = Path(model).expanduser()
     if path.exists():
         return path
-    from napari_ct_assistant.assistant.hub_cache import pinned_snapshot
-    from napari_ct_assistant.assistant.loading import find_model
+    from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot
+    from napari_ct_assistant.assistant.models.loading import find_model
 
     # What was downloaded, not an import made of it before.
     return pinned_snapshot(model) or find_model(model)

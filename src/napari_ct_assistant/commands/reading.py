@@ -81,8 +81,8 @@ def _saver(
 ) -> Callable[[Reading, ReportDraft], None]:
     """Return what writes a draft to files; what cannot work is refused before the model runs."""
     from napari_ct_assistant.assistant.export import check_path, export_report, read_identifiers
-    from napari_ct_assistant.assistant.report_document import ReportDocument
-    from napari_ct_assistant.assistant.report_template import find_template
+    from napari_ct_assistant.assistant.report.document import ReportDocument
+    from napari_ct_assistant.assistant.report.template import find_template
 
     layout = find_template(template)
     for path in out:

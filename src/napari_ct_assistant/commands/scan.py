@@ -25,7 +25,7 @@ from napari_ct_assistant.commands.terminal import (
     read_scan,
 )
 from napari_ct_assistant.commands.window import window_problem
-from napari_ct_assistant.findings import FINDINGS
+from napari_ct_assistant.report_text.findings import FINDINGS
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
@@ -113,7 +113,7 @@ def demo(
         if problem:
             note(f"no window can open here ({problem}); the report is drafted in the terminal")
         if path is None:
-            from napari_ct_assistant.training.phantoms import make_phantom
+            from napari_ct_assistant.phantoms import make_phantom
 
             note(f"making a phantom chest CT (seed {seed})")
             made = make_phantom(seed, resolution="reading")
@@ -160,7 +160,7 @@ def phantom(
         names = [] if healthy else [finding_named(name) for name in finding or []]
         if healthy and finding:
             raise fail("--healthy and --finding contradict each other; give one")
-        from napari_ct_assistant.training.phantoms import make_phantom
+        from napari_ct_assistant.phantoms import make_phantom
         from napari_ct_assistant.volume import write_nifti
 
         drawn = not healthy and not names

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading
-    from napari_ct_assistant.assistant.options import LoadOptions
+    from napari_ct_assistant.assistant.models.options import LoadOptions
     from napari_ct_assistant.volume import CTVolume
 
 Scan = Annotated[Path, typer.Argument(help="A DICOM folder or file, or a NIfTI file.")]
@@ -84,9 +84,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 _DOCUMENTED_ERRORS: Final = (
     ("napari_ct_assistant.volume", "CTReadError"),
     ("napari_ct_assistant.assistant", "ModelLoadError"),
-    ("napari_ct_assistant.training.recipe", "RecipeError"),
+    ("napari_ct_assistant.training.config.recipe", "RecipeError"),
     ("napari_ct_assistant.assistant.export", "ExportError"),
-    ("napari_ct_assistant.assistant.report_template", "TemplateError"),
+    ("napari_ct_assistant.assistant.report.template", "TemplateError"),
 )
 _OUT_OF_MEMORY: Final = ("torch", "OutOfMemoryError")
 
@@ -195,7 +195,7 @@ def load_options(
     device_map: Spread | None = None,
 ) -> LoadOptions:
     """Return what was asked of the load; options that exclude each other are an error."""
-    from napari_ct_assistant.assistant.options import LoadOptions
+    from napari_ct_assistant.assistant.models.options import LoadOptions
 
     if device is not None and device_map is not None:
         raise fail(f"--device {device} and --device-map auto exclude each other; leave one out")
@@ -211,7 +211,7 @@ def load_model(model: str, options: LoadOptions) -> Assistant:
     """Return the model called `model`, loaded as asked."""
     note(f"loading the model {model}")
     from napari_ct_assistant.assistant import load_assistant
-    from napari_ct_assistant.assistant.options import NoRoomError
+    from napari_ct_assistant.assistant.models.options import NoRoomError
 
     if options.device is not None:
         _check_device(options.device)

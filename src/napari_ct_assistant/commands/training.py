@@ -64,7 +64,7 @@ def audit(
     """
     with one_line_errors(), training_extra():
         first, end = _seed_range(seeds)
-        from napari_ct_assistant.training.audit import audit as run_audit
+        from napari_ct_assistant.training.evaluation.audit.phantoms import audit as run_audit
 
         assistant = load_model(model, load_options(device))
         found = run_audit(
@@ -76,7 +76,7 @@ def audit(
             workers=os.cpu_count() or 1 if assistant.device == "cpu" else 1,
         )
         if card is not None:
-            from napari_ct_assistant.training.model_card import card_facts, write_card
+            from napari_ct_assistant.training.release.model_card import card_facts, write_card
 
             text = write_card(found, card_facts(assistant.info.files[0].parent))
             card.write_text(text, encoding="utf-8")

@@ -6,8 +6,8 @@ from typing import Any
 
 from transformers import LlamaConfig, PreTrainedConfig
 
-from napari_ct_assistant.findings import FINDINGS
 from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+from napari_ct_assistant.report_text.findings import FINDINGS
 
 
 def e3d_gpt_vision(**changes: Any) -> VisionConfig3D:

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from napari_ct_assistant.model.configuration import Size3D, grid_of
-from napari_ct_assistant.questions import FINDING_QUESTION, REPORT_QUESTION
+from napari_ct_assistant.report_text.questions import FINDING_QUESTION, REPORT_QUESTION
 from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare, prepare_minmax
 
 LETTER_FIRST = "{letter}. {choice}"  # how M3D answers a multiple-choice question

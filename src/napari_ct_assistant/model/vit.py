@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from napari_ct_assistant.model.concept_maps import DetailReadout, with_places
 from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.grounded.concept_maps import DetailReadout, with_places
+from napari_ct_assistant.model.grounded.stem import STEMS
 from napari_ct_assistant.model.positions import sincos_3d
-from napari_ct_assistant.model.stem import STEMS
 
 
 class Attention(nn.Module):

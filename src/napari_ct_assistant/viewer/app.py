@@ -56,7 +56,7 @@ def open_viewer(
     import napari
 
     from napari_ct_assistant.viewer.docking import dock_panel
-    from napari_ct_assistant.viewer.layers import add_volume
+    from napari_ct_assistant.viewer.scan.layers import add_volume
 
     viewer = napari.Viewer(title="CT Assistant")
     panel = dock_panel(viewer)

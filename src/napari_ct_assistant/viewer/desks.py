@@ -8,8 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
-from napari_ct_assistant.viewer.chat_desk import ChatDesk
-from napari_ct_assistant.viewer.evidence_desk import EvidenceDesk
+from napari_ct_assistant.viewer.chat.controller import ChatDesk
+from napari_ct_assistant.viewer.evidence.controller import EvidenceDesk
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -7,7 +7,7 @@ from qtpy.compat import isalive
 
 from napari_ct_assistant.viewer.panel import CTAssistantPanel
 from napari_ct_assistant.viewer.preferences import PLUGIN
-from napari_ct_assistant.viewer.words import PANEL_TITLE
+from napari_ct_assistant.viewer.texts import PANEL_TITLE
 
 # id(viewer) -> its panel, from the first docking until the viewer's window is gone.
 _PANELS: dict[int, CTAssistantPanel] = {}

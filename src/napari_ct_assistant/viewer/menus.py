@@ -5,7 +5,7 @@ from __future__ import annotations
 import napari
 
 from napari_ct_assistant.viewer.docking import dock_panel
-from napari_ct_assistant.viewer.planes import set_plane
+from napari_ct_assistant.viewer.views.planes import set_plane
 
 
 def open_folder() -> None:

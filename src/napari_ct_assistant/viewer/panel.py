@@ -10,27 +10,33 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShowEvent
 from qtpy.QtWidgets import QLabel, QMainWindow, QShortcut, QTabWidget, QVBoxLayout, QWidget
 
-from napari_ct_assistant.viewer.actions import ActionRow, AskRow, TranscriptRow, finding_question
-from napari_ct_assistant.viewer.conversation import Conversation
-from napari_ct_assistant.viewer.desks import join
-from napari_ct_assistant.viewer.findings_table import FindingsTable
-from napari_ct_assistant.viewer.look import (
-    is_dark,
-    link_colour,
-    panel_style,
-    warning_colour,
+from napari_ct_assistant.viewer.chat.actions import (
+    ActionRow,
+    AskRow,
+    TranscriptRow,
+    finding_question,
 )
-from napari_ct_assistant.viewer.model_picker import ModelPicker
+from napari_ct_assistant.viewer.chat.transcript import Transcript
+from napari_ct_assistant.viewer.desks import join
+from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
+from napari_ct_assistant.viewer.models.picker import ModelPicker
 from napari_ct_assistant.viewer.preferences import load_preferences
-from napari_ct_assistant.viewer.reading_bar import ReadingBar
-from napari_ct_assistant.viewer.report_desk import ReportDesk
-from napari_ct_assistant.viewer.room import Job, Kind, Outcome, ReadingRoom, load_real
-from napari_ct_assistant.viewer.scan_picker import ScanPicker
-from napari_ct_assistant.viewer.status_line import StatusLine, summary
-from napari_ct_assistant.viewer.transcript import Transcript
-from napari_ct_assistant.viewer.view_bar import ViewBar
-from napari_ct_assistant.viewer.warning_banner import WarningBanner
-from napari_ct_assistant.viewer.words import BUSY, NO_QUESTION, NO_SCAN, WELCOME
+from napari_ct_assistant.viewer.report.controller import ReportDesk
+from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
+from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
+from napari_ct_assistant.viewer.session.conversation import Conversation
+from napari_ct_assistant.viewer.session.model_session import (
+    Job,
+    Kind,
+    Outcome,
+    ReadingRoom,
+    load_real,
+)
+from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
+from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, WELCOME
+from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, warning_colour
+from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
+from napari_ct_assistant.viewer.views.view_bar import ViewBar
 
 
 class CTAssistantPanel(QWidget):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ct_assistant.volume.ct_volume import CTVolume
-from napari_ct_assistant.volume.dicom_load import load_stack
-from napari_ct_assistant.volume.dicom_series import Scan, Series, find_series, walk_files
-from napari_ct_assistant.volume.dicom_stack import plan_stack
+from napari_ct_assistant.volume.dicom.load import load_stack
+from napari_ct_assistant.volume.dicom.series import Scan, Series, find_series, walk_files
+from napari_ct_assistant.volume.dicom.stack import plan_stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.nifti import count_slices, open_nifti
 

@@ -12,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.findings import FINDINGS
-from napari_ct_assistant.training.datasets.record import Question, ScanRecord
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.report_text.yes_no import chosen_letter
+from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.data.datasets.record import Question, ScanRecord
 from napari_ct_assistant.training.evaluation.cases import (
     listed_choices,
     phantom_cases,
@@ -21,8 +23,6 @@ from napari_ct_assistant.training.evaluation.cases import (
     table_cases,
 )
 from napari_ct_assistant.training.evaluation.sources import open_cases
-from napari_ct_assistant.training.evaluation.yes_no import chosen_letter
-from napari_ct_assistant.training.recipe import RecipeError
 from napari_ct_assistant.volume import CTVolume
 from tests.tiny_model import REPORT, save_tiny_model
 

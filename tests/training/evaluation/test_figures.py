@@ -14,6 +14,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from napari_ct_assistant.report_text.yes_no import chosen_letter, yes_or_no
 from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap, weighted_auroc
 from napari_ct_assistant.training.evaluation.constant import commonest_for_each, most_central
 from napari_ct_assistant.training.evaluation.diagnosis import (
@@ -23,7 +24,6 @@ from napari_ct_assistant.training.evaluation.diagnosis import (
     rates,
 )
 from napari_ct_assistant.training.evaluation.figures import Item, choice_figures, text_figures
-from napari_ct_assistant.training.evaluation.yes_no import chosen_letter, yes_or_no
 
 
 def test_a_draw_takes_whole_patients() -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from napari_ct_assistant.phantoms import draw_truth
+from napari_ct_assistant.training.config.recipe import RecipeError
 from napari_ct_assistant.training.evaluation import text_metrics as module
 from napari_ct_assistant.training.evaluation.green import green_metric
 from napari_ct_assistant.training.evaluation.text_metrics import TextMetric, text_metrics
-from napari_ct_assistant.training.phantoms import draw_truth
-from napari_ct_assistant.training.recipe import RecipeError
 
 REFERENCE = "the lungs are clear"
 

@@ -18,15 +18,15 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.training.datasets.reading import read_records
-from napari_ct_assistant.training.datasets.record import Kind, ScanRecord
-from napari_ct_assistant.training.datasets.specs import CtRateData
+from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.data.datasets.reading import read_records
+from napari_ct_assistant.training.data.datasets.record import Kind, ScanRecord
+from napari_ct_assistant.training.data.datasets.specs import CtRateData
 from napari_ct_assistant.training.instructions import generate
 from napari_ct_assistant.training.instructions.endpoint import ChatEndpoint, EndpointError
 from napari_ct_assistant.training.instructions.prompts import read_answer
 from napari_ct_assistant.training.instructions.rows import done_lines, read_rows
-from napari_ct_assistant.training.recipe import RecipeError
-from tests.training.datasets import layouts
+from tests.training.data.datasets import layouts
 from tests.training.instructions.chat_server import Server, chat, good, refusal, serve
 
 KEY = "not-a-real-key"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_ct_assistant import __version__
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, Instance
 from napari_ct_assistant.assistant.export.plain import title_of
-from napari_ct_assistant.assistant.report_document import ReportDocument
-from napari_ct_assistant.assistant.report_parts import Line
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.parts import Line
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_ct_assistant.assistant.export.identifiers import Identifiers
 from napari_ct_assistant.assistant.export.plain import title_of, to_text
-from napari_ct_assistant.assistant.report_document import ReportDocument
+from napari_ct_assistant.assistant.report.document import ReportDocument
 
 _XHTML = "http://www.w3.org/1999/xhtml"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"

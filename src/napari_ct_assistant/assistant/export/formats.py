@@ -18,7 +18,7 @@ from napari_ct_assistant.assistant.export.identifiers import Identifiers
 from napari_ct_assistant.assistant.export.pdf import to_pdf
 from napari_ct_assistant.assistant.export.plain import to_text
 from napari_ct_assistant.assistant.export.word import to_docx
-from napari_ct_assistant.assistant.report_document import ReportDocument
+from napari_ct_assistant.assistant.report.document import ReportDocument
 
 
 @dataclass(frozen=True)

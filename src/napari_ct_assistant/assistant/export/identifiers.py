@@ -17,7 +17,7 @@ from napari_ct_assistant.assistant.export.errors import ExportError
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
-    from napari_ct_assistant.volume.dicom_series import Series
+    from napari_ct_assistant.volume.dicom.series import Series
 
 # What a report shares with its study: DICOM PS3.3 C.7.1.1 and C.7.2.1.
 PATIENT_AND_STUDY = (
@@ -87,7 +87,7 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
         If the path holds no DICOM, or not this scan.
     """
     from napari_ct_assistant.volume import CTReadError, open_ct
-    from napari_ct_assistant.volume.dicom_series import find_series, walk_files
+    from napari_ct_assistant.volume.dicom.series import find_series, walk_files
 
     path = Path(path)
     if path.name.lower().endswith((".nii", ".nii.gz")):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.plain import title_of
-from napari_ct_assistant.assistant.report_document import ReportDocument
+from napari_ct_assistant.assistant.report.document import ReportDocument
 
 # DejaVu Sans: Latin, Greek, Cyrillic, Hebrew, Arabic, and most symbols.
 _FONTS: Final = {"": "DejaVuSans.ttf", "B": "DejaVuSans-Bold.ttf"}

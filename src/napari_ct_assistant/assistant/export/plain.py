@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from napari_ct_assistant.assistant.report_document import ReportDocument
+from napari_ct_assistant.assistant.report.document import ReportDocument
 
 WIDTH = 96
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from napari_ct_assistant.assistant.export.plain import title_of
-from napari_ct_assistant.assistant.report_document import ReportDocument
+from napari_ct_assistant.assistant.report.document import ReportDocument
 
 
 def to_docx(report: ReportDocument) -> bytes:

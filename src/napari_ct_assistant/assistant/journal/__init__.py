@@ -1,0 +1,1 @@
+"""The journal: transcripts and reports on disk while they grow."""

@@ -1,0 +1,330 @@
+"""Fetch a model from the Hugging Face hub, pinned to one commit.
+
+The weights come first, each into the hub's own cache by the hash that the hub states for it: an
+interrupted file goes on where it stopped, and a file with another hash is thrown away. The
+small files follow with `snapshot_download`. Only then a ref, `refs/ct-assistant`, names the
+commit, and only by that ref is a download found again: one that was cancelled is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
+from huggingface_hub import snapshot_download as fetch_snapshot
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+from napari_ct_assistant.assistant.models.hub_cache import REF, is_repo, repo_home
+from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot as pinned_snapshot
+from napari_ct_assistant.assistant.models.installed import MODEL_TYPE
+from napari_ct_assistant.model.errors import ModelLoadError
+
+# No pickles, no code. Files in folders of the repository are other formats and examples.
+WANTED: Final = (
+    "*.safetensors",
+    "*.json",
+    "tokenizer*",
+    "merges.txt",
+    "SHA256SUMS",
+    "README.md",
+    "LICENSE*",
+)
+CHUNK: Final = 1 << 20
+
+Progress = Callable[[int, int], None]
+
+
+class DownloadCancelled(Exception):  # noqa: N818  not an error
+    """The download was stopped; what is whole stays in the cache, and nothing of it loads."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository.
+
+    `sha256` is None for small files, which git stores; `part` is how many bytes of a large one
+    an earlier download left.
+    """
+
+    name: str
+    size: int
+    sha256: str | None
+    cached: bool
+    part: int = 0
+
+
+@dataclass(frozen=True)
+class DownloadPlan:
+    """What would be fetched, before it is.
+
+    Attributes
+    ----------
+    repo, commit : str
+        The repository, and the commit that the revision names now.
+    files : tuple of RemoteFile
+    left_out : tuple of str
+        Files that are not fetched: pickles, code, other formats.
+    kind : str
+        "model" (ours, loads at once), "m3d" (to be imported) or "encoder" (to be imported).
+    code : bool
+        Its `config.json` asks to run code of its own, which is neither fetched nor run.
+    free : int
+        Bytes free on the cache's disk.
+    """
+
+    repo: str
+    commit: str
+    files: tuple[RemoteFile, ...]
+    left_out: tuple[str, ...]
+    kind: str
+    free: int
+    code: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the whole model."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def to_fetch(self) -> int:
+        """Bytes that are not on this machine yet."""
+        return sum(file.size for file in self.files if not file.cached)
+
+    @property
+    def to_resume(self) -> int:
+        """Bytes of these that an earlier download left: it goes on behind them."""
+        return sum(min(file.part, file.size) for file in self.files if not file.cached)
+
+
+def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
+    """Ask the hub for a model's files and sizes; fetch only its `config.json`.
+
+    Raises
+    ------
+    ModelLoadError
+        If there is no such repository or revision, it is no model that is read here, or it has
+        no safetensors weights.
+    """
+    try:
+        info = HfApi().model_info(repo, revision=revision, files_metadata=True)
+        commit = str(info.sha)
+        names = {file.rfilename for file in info.siblings or []}
+        config = _config(repo, commit) if "config.json" in names else {}
+    except (*_network_errors(), HFValidationError) as error:
+        raise ModelLoadError(_reason(repo, revision, error)) from error
+    kind = _kind(config)
+    wanted = {n for n in names if "/" not in n and any(fnmatch(n, p) for p in WANTED)}
+    if kind is None:
+        raise ModelLoadError(
+            f"{repo}: is no model that is read here (its config.json is none of ours or M3D's); "
+            "nothing was downloaded"
+        )
+    if not any(name.endswith(".safetensors") for name in wanted):
+        pickles = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth")))[:3]
+        raise ModelLoadError(
+            f"{repo}: has no safetensors weights"
+            + (f", only {', '.join(pickles)}" if pickles else "")
+            + "; nothing was downloaded"
+        )
+    blobs = _home(repo) / "blobs"
+    files = []
+    for file in sorted(info.siblings or [], key=lambda file: file.rfilename):
+        if file.rfilename not in wanted:
+            continue
+        digest = file.lfs.sha256 if file.lfs is not None else None
+        stored = blobs / (digest or str(file.blob_id))
+        left = stored.with_name(f"{stored.name}.part")
+        part = left.stat().st_size if left.is_file() else 0
+        files.append(
+            RemoteFile(file.rfilename, int(file.size or 0), digest, stored.is_file(), part)
+        )
+    home = _home(repo)
+    disk = next(path for path in (home, *home.parents) if path.exists())
+    return DownloadPlan(
+        repo,
+        commit,
+        tuple(files),
+        tuple(sorted(names - wanted)),
+        kind,
+        shutil.disk_usage(disk).free,
+        code="auto_map" in config,
+    )
+
+
+def download(
+    plan: DownloadPlan,
+    *,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Path:
+    """Fetch what a plan names.
+
+    Parameters
+    ----------
+    plan : DownloadPlan
+    progress
+        Called with bytes fetched and bytes to fetch in all.
+    cancel
+        Set it to stop within a second.
+
+    Returns
+    -------
+    The folder in the hub's cache.
+
+    Raises
+    ------
+    ModelLoadError
+        If the disk is too small, the network fails or a file is not what the hub says.
+    DownloadCancelled
+        If `cancel` was set.
+    """
+    if plan.to_fetch > plan.free:
+        raise ModelLoadError(
+            f"{plan.repo}: needs {plan.to_fetch / 1e9:.1f} GB and the disk of the cache has "
+            f"{plan.free / 1e9:.1f} GB free; make room or set HF_HOME to another disk"
+        )
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, plan.to_fetch)
+        if cancel is not None and cancel.is_set():
+            raise DownloadCancelled(plan.repo)
+
+    try:
+        for file in plan.files:
+            if file.sha256 is not None and not file.cached:
+                _fetch_blob(plan, file, advance)
+        small = [file.name for file in plan.files]
+        folder = Path(
+            fetch_snapshot(plan.repo, revision=plan.commit, allow_patterns=small, max_workers=2)
+        )
+    except _network_errors() as error:
+        raise ModelLoadError(_reason(plan.repo, plan.commit, error)) from error
+    advance(plan.to_fetch - done)
+    missing = [file.name for file in plan.files if not (folder / file.name).is_file()]
+    if missing:
+        raise ModelLoadError(f"{plan.repo}: {', '.join(missing)} did not arrive; try again")
+    _pin(plan)
+    return folder
+
+
+def _home(repo: str) -> Path:
+    """Return a repository's folder in the hub's cache."""
+    if not is_repo(repo):
+        raise HFValidationError(f"{repo!r} is no repository's name")
+    return repo_home(repo)
+
+
+def _config(repo: str, commit: str) -> dict[str, Any]:
+    """Fetch a repository's `config.json`; empty where it is no JSON object."""
+    file = hf_hub_download(repo, "config.json", revision=commit)
+    try:
+        config = json.loads(Path(file).read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _kind(config: dict[str, Any]) -> str | None:
+    """Return what a `config.json` says the model is; None for what is not read here."""
+    kind = str(config.get("model_type"))
+    if kind == MODEL_TYPE:
+        return "model"
+    if "mm_projector_type" in config:
+        return "m3d"
+    return "encoder" if "m3d" in kind and "clip" in kind else None
+
+
+def _fetch_blob(plan: DownloadPlan, file: RemoteFile, advance: Callable[[int], None]) -> None:
+    """Fetch one large file into the cache by its hash, from where it stopped before."""
+    blobs = _home(plan.repo) / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    part = blobs / f"{file.sha256}.part"
+    digest = hashlib.sha256()
+    if part.is_file() and part.stat().st_size <= file.size:
+        with part.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+        start = part.stat().st_size
+    else:
+        part.unlink(missing_ok=True)
+        start = 0
+    if start < file.size:
+        headers = build_hf_headers() | ({"Range": f"bytes={start}-"} if start else {})
+        url = hf_hub_url(plan.repo, file.name, revision=plan.commit)
+        with get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
+            hf_raise_for_status(response)
+            if start and response.status_code != 206:  # a server that sends it all again
+                digest, start = hashlib.sha256(), 0
+            advance(start)
+            with part.open("ab" if start else "wb") as stream:
+                for chunk in response.iter_raw(CHUNK):
+                    stream.write(chunk)
+                    digest.update(chunk)
+                    advance(len(chunk))
+    else:
+        advance(start)
+    if part.stat().st_size < file.size:
+        raise ModelLoadError(f"{plan.repo}: {file.name} was cut short; download it again")
+    if digest.hexdigest() != file.sha256:
+        part.unlink()
+        raise ModelLoadError(
+            f"{plan.repo}: {file.name} arrived with another SHA-256 than the hub states; "
+            "it was thrown away, try again"
+        )
+    part.rename(blobs / str(file.sha256))
+
+
+def _pin(plan: DownloadPlan) -> None:
+    """Write the ref that makes a download a model, at once or not at all."""
+    refs = _home(plan.repo) / "refs"
+    refs.mkdir(exist_ok=True)
+    new = refs / f"{REF}.new"
+    new.write_text(plan.commit, encoding="utf-8")
+    new.replace(refs / REF)
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """Return what a request raises; the hub's client has had several HTTP libraries."""
+    library: Any = import_module(type(get_session()).__module__.partition(".")[0])
+    return (HfHubHTTPError, LocalEntryNotFoundError, library.HTTPError, OSError)
+
+
+def _reason(repo: str, revision: str | None, error: Exception) -> str:
+    if isinstance(error, GatedRepoError):
+        return f"{repo}: its owners ask you to agree to terms first; do so at the hub, then log in"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{repo}: has no revision {revision!r}"
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        return f"{repo}: no such model on the hub (or it is private: log in first)"
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return f"{repo}: the hub cannot be reached ({reason}); try again, it goes on where it stopped"
+
+
+def reason_for(repo: str, error: Exception) -> str:
+    """Return why the hub did not take a model, as one line."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in {401, 403}:
+        return f"{repo}: the hub lets you not write there; log in first with `hf auth login`"
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return f"{repo}: the hub did not take it ({reason}); nothing was changed there"

@@ -1,0 +1,165 @@
+"""The models of this machine: bundled, imported, downloaded, and folders that were used.
+
+Nothing here asks the network, and importing it brings no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from napari_ct_assistant.assistant.models.hub_cache import hub_cache, pinned_snapshot
+from napari_ct_assistant.assistant.models.sizes import Counts, count_folder
+
+# The `model_type` of our configuration; named here because importing it brings torch.
+MODEL_TYPE: Final = "ct_volume_language"
+HOME_VARIABLE: Final = "CT_ASSISTANT_MODELS"
+FOLDERS_FILE: Final = "folders.json"
+FOLDERS_KEPT: Final = 8
+
+# Released models that the import reads, for a list to choose from; nothing is asked about them.
+PUBLISHED: Final = ("GoodBaiBai88/M3D-LaMed-Phi-3-4B", "GoodBaiBai88/M3D-LaMed-Llama-2-7B")
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model on this machine.
+
+    Attributes
+    ----------
+    name : str
+        What `load_assistant` takes: a bundled name, a folder or a hub id.
+    source : str
+        "bundled", "imported", "downloaded" or "folder".
+    path : Path
+    bytes : int
+        Of its weight files.
+    trained_on, notice : str
+        As its configuration says.
+    """
+
+    name: str
+    source: str
+    path: Path
+    bytes: int
+    trained_on: str = ""
+    notice: str = ""
+
+    @cached_property
+    def counts(self) -> tuple[Counts, int] | None:
+        """How many values it has, and the tokens of its longest prompt; read from the headers."""
+        return count_folder(self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for `models list --json`."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+def models_home() -> Path:
+    """Return the folder of imported models: `CT_ASSISTANT_MODELS`, or beside the hub's cache."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    return hub_cache().parent / "ct-assistant"
+
+
+def imported_folder(repo: str) -> Path:
+    """Return where the import of a hub's model lies (or would)."""
+    return models_home() / repo.replace("/", "--")
+
+
+def imported_snapshot(repo: str) -> Path | None:
+    """Return the import of a hub's model; None where there is none."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or ".." in repo:
+        return None
+    folder = imported_folder(repo)
+    return folder if (folder / "config.json").is_file() else None
+
+
+def describe_model(name: str, source: str, folder: Path) -> InstalledModel | None:
+    """Return what is known of a folder; None where it is no model of ours."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        sizes = [file.stat().st_size for file in folder.glob("model*.safetensors")]
+    except (OSError, ValueError):
+        return None
+    if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE or not sizes:
+        return None
+    words = [str(config.get(key) or "") for key in ("trained_on", "notice")]
+    return InstalledModel(name, source, folder, sum(sizes), *words)
+
+
+def bundled_models() -> Iterator[InstalledModel]:
+    """Yield each model that came with the package."""
+    folder = Path(str(files("napari_ct_assistant").joinpath("bundled")))
+    for path in sorted(folder.glob("*/config.json")):
+        if described := describe_model(path.parent.name, "bundled", path.parent):
+            yield described
+
+
+def imported_models() -> Iterator[InstalledModel]:
+    """Yield each imported model; one that came from the hub goes by its hub id."""
+    for path in sorted(models_home().glob("[!.]*/config.json")):
+        folder = path.parent
+        repo = folder.name.replace("--", "/")
+        name = repo if imported_folder(repo) == folder and "/" in repo else str(folder)
+        if described := describe_model(name, "imported", folder):
+            yield described
+
+
+def downloaded_models() -> Iterator[InstalledModel]:
+    """Yield each complete model of ours in the Hugging Face cache."""
+    for home in sorted(hub_cache().glob("models--*")):
+        repo = home.name.removeprefix("models--").replace("--", "/")
+        folder = pinned_snapshot(repo)
+        if folder and (described := describe_model(repo, "downloaded", folder)):
+            yield described
+
+
+def used_folders() -> Iterator[InstalledModel]:
+    """Yield the models of folders that were loaded before, the last one first."""
+    for folder in _remembered():
+        if described := describe_model(str(folder), "folder", folder):
+            yield described
+
+
+def installed_models() -> list[InstalledModel]:
+    """Return every model of this machine."""
+    return [*bundled_models(), *imported_models(), *downloaded_models(), *used_folders()]
+
+
+def published_models(installed: list[InstalledModel]) -> list[str]:
+    """Return the hub ids of released models that are not on this machine yet."""
+    here = {model.name for model in installed}
+    return [repo for repo in PUBLISHED if repo not in here]
+
+
+def remember_folder(folder: Path) -> None:
+    """Keep a folder for the list; where that cannot be written, it is not kept."""
+    folder = folder.expanduser().absolute()
+    if folder.is_relative_to(models_home()):
+        return
+    kept = [folder, *(other for other in _remembered() if other != folder)][:FOLDERS_KEPT]
+    new = models_home() / f"{FOLDERS_FILE}.new"
+    try:
+        new.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(json.dumps([str(path) for path in kept]), encoding="utf-8")
+        new.replace(models_home() / FOLDERS_FILE)
+    except OSError:
+        return
+
+
+def _remembered() -> list[Path]:
+    try:
+        content = json.loads((models_home() / FOLDERS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    listed = content if isinstance(content, list) else []
+    return [Path(entry) for entry in listed if isinstance(entry, str)]

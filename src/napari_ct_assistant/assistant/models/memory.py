@@ -1,0 +1,111 @@
+"""Will the model fit? What it needs, from its files' headers, against what is free.
+
+Free is what the device (or the computer) reports at this moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import psutil
+import torch
+
+from napari_ct_assistant.assistant.models.options import NoRoomError, Way
+from napari_ct_assistant.assistant.models.sizes import QUANTIZED, Need, count
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.folder import TensorHeader
+
+
+def estimate(
+    headers: Mapping[str, TensorHeader],
+    config: VolumeLanguageConfig,
+    dtype: torch.dtype,
+    *,
+    quantize: str | None = None,
+    tokens: int = 1024,
+) -> Need:
+    """Return what a model needs.
+
+    Parameters
+    ----------
+    headers : mapping
+        Of its tensors, as `check_folder` returns them.
+    config : VolumeLanguageConfig
+    dtype : torch.dtype
+        In which it is loaded.
+    quantize : "8bit" or "4bit", optional
+        Then the language model's linear layers take this much.
+    tokens : int
+        Of the longest prompt and answer: image, question, report.
+    """
+    shapes = {key: header.shape for key, header in headers.items()}
+    counts = count(shapes, config.text_config.to_dict())
+    return counts.need(dtype.itemsize, quantize=quantize, tokens=tokens)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return the free memory of a device in bytes; None where it cannot be asked."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        # What torch holds and does not use is as good as free.
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    if device.type in {"cpu", "mps"}:  # Apple's GPUs share the computer's memory
+        return int(psutil.virtual_memory().available)
+    return None
+
+
+def check_room(
+    name: str,
+    headers: Mapping[str, TensorHeader],
+    config: VolumeLanguageConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    quantize: str | None = None,
+    offload: bool = False,
+    tokens: int = 1024,
+) -> None:
+    """Refuse a model that does not fit, and say what would.
+
+    Parameters
+    ----------
+    offload : bool
+        What the device cannot hold goes to the computer's memory (`device_map="auto"`).
+
+    Raises
+    ------
+    NoRoomError
+        With what it needs, what is free, and the ways that fit.
+    """
+    free = free_bytes(device)
+    if free is None:
+        return
+    computer = int(psutil.virtual_memory().available)
+    if offload and device.type == "cuda":
+        free += computer
+    need = estimate(headers, config, dtype, quantize=quantize, tokens=tokens).total
+    if need <= free:
+        return
+    kind = quantize or str(dtype).removeprefix("torch.")
+    half = estimate(headers, config, torch.bfloat16, tokens=tokens).total
+    ways: list[Way] = []
+    if quantize is None:
+        if dtype == torch.float32 and half <= free:
+            ways.append(Way("dtype", "bfloat16", half))
+        for smaller in QUANTIZED:
+            size = estimate(headers, config, torch.bfloat16, quantize=smaller, tokens=tokens).total
+            if size <= free:
+                ways.append(Way("quantize", smaller, size))
+                break
+    if device.type == "cuda" and not offload:
+        if half <= free + computer:
+            kept = ", which keeps a part in the computer's memory (slow)"
+            ways.append(Way("device_map", "auto", remark=kept))
+        whole = estimate(headers, config, torch.float32, tokens=tokens).total
+        if whole <= computer:
+            ways.append(Way("device", "cpu", whole))
+    raise NoRoomError(
+        f"{name}: needs about {need / 1e9:.1f} GB in {kind} on {device.type}, "
+        f"{free / 1e9:.1f} GB are free; close other programs or use a smaller model",
+        tuple(ways),
+    )

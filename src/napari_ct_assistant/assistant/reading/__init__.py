@@ -1,0 +1,1 @@
+"""One scan read by one model: generate, answer, rewrite, and the safety notes."""

@@ -1,0 +1,217 @@
+"""What a reading gives back: drafts, answers and probabilities, each with its provenance."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+from napari_ct_assistant.model.errors import ModelLoadError as ModelLoadError
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model speaks.
+
+    Attributes
+    ----------
+    name : str
+        As the reader chose it: "demo", a folder's name or a hub id.
+    trained_on : str
+        What the weights have seen.
+    notice : str
+        The sentence that goes with everything the model says; empty for models without one.
+    findings : tuple of str
+        The findings it can be screened for.
+    untaught : tuple of str
+        Those of them that it was measured not to recognise.
+    files : tuple of Path
+        Its weight files.
+    skills : tuple of str
+        What else it was taught besides reports and questions: "explain", "shorten".
+    """
+
+    name: str
+    trained_on: str = ""
+    notice: str = ""
+    findings: tuple[str, ...] = ()
+    untaught: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    skills: tuple[str, ...] = ()
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weight file; of the files' digests in order where there are several."""
+        digests = []
+        for file in self.files:
+            with file.open("rb") as stream:
+                digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        if len(digests) == 1:
+            return digests[0]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, str]:
+        """Return the provenance that goes into every result."""
+        return {
+            "name": self.name,
+            "weights_sha256": self.weights_sha256,
+            "trained_on": self.trained_on,
+            "notice": self.notice,
+        }
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of a draft and where in the scan it comes from.
+
+    Attributes
+    ----------
+    support : float or None
+        How much likelier the image makes the sentence: log-likelihood with the image minus
+        without it, in nats. Near zero, the model would have said it of any scan.
+    slice : int or None
+        Index along the volume's first axis (head to feet) of the evidence.
+    ras : (x, y, z) mm or None
+        The evidence's place in RAS mm.
+    """
+
+    text: str
+    section: str = ""
+    support: float | None = None
+    slice: int | None = None
+    ras: Point | None = None
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether the sentence is no likelier with the image than without it."""
+        return self.support is not None and self.support <= 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sentence as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ReportDraft:
+    """A drafted report. `str(draft)` is the whole text with the model's notice.
+
+    `heat` says for each of `sentences` where in the scan it comes from; it is not in the JSON.
+    """
+
+    sections: dict[str, str]
+    sentences: tuple[Sentence, ...]
+    model: ModelInfo
+    seconds: dict[str, float]
+    tokens: int
+    stopped: bool
+    created: str
+    versions: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    heat: tuple[HeatMap | None, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        """The report: each section under its name."""
+        parts = [f"{name}: {body}" if name else body for name, body in self.sections.items()]
+        return "\n\n".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.text}\n\n[{self.model.notice}]" if self.model.notice else self.text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the draft as plain values."""
+        return {
+            "report": self.text,
+            "sections": dict(self.sections),
+            "sentences": [sentence.to_json() for sentence in self.sentences],
+            "model": self.model.to_json(),
+            "seconds": dict(self.seconds),
+            "tokens": self.tokens,
+            "stopped": self.stopped,
+            "created": self.created,
+            "versions": dict(self.versions),
+            "settings": dict(self.settings),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to a question, with its evidence (see `Sentence`).
+
+    `history_turns` earlier questions were in the model's context, and so was the region where
+    `region_used`. `choices` are those of a
+    multiple-choice question, each with its chance. `heat` is not in the JSON.
+    """
+
+    question: str
+    text: str
+    model: ModelInfo
+    seconds_first_token: float
+    seconds_total: float
+    tokens: int
+    stopped: bool
+    support: float | None = None
+    slice: int | None = None
+    ras: Point | None = None
+    warnings: tuple[str, ...] = ()
+    heat: HeatMap | None = field(default=None, repr=False, compare=False)
+    history_turns: int = 0
+    region_used: bool = False
+    choices: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether the answer is no likelier with the image than without it."""
+        return self.support is not None and self.support <= 0
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as plain values."""
+        return {
+            "question": self.question,
+            "answer": self.text,
+            "model": self.model.to_json(),
+            "seconds": {"first_token": self.seconds_first_token, "total": self.seconds_total},
+            "tokens": self.tokens,
+            "stopped": self.stopped,
+            "support": self.support,
+            "slice": self.slice,
+            "ras": self.ras,
+            "warnings": list(self.warnings),
+            "history_turns": self.history_turns,
+            "choices": [{"choice": text, "probability": p} for text, p in self.choices],
+        }
+
+
+@dataclass(frozen=True)
+class FindingProbability:
+    """The model's own yes against no for one finding.
+
+    `judged` is False where the model was measured not to recognise the finding: its
+    probability is then no statement about the scan. `baseline` is the probability that the
+    model gives without an image, the same for every scan; from `threshold` on it says yes.
+    """
+
+    name: str
+    probability: float
+    judged: bool = True
+    baseline: float | None = None
+    threshold: float = 0.5
+
+    @property
+    def positive(self) -> bool:
+        """Whether the model says that the finding is there, and can judge it."""
+        return self.judged and self.probability >= self.threshold
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as plain values."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""The report as the reader leaves it: document, template, comparison with the draft."""

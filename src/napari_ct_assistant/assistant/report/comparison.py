@@ -1,0 +1,80 @@
+"""The draft beside what the reader made of it, word by word."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Literal
+
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.parts import State
+
+Op = Literal["same", "removed", "added"]
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One sentence: its section, what became of it, and its words as (same, removed, added)."""
+
+    heading: str
+    state: State
+    parts: tuple[tuple[Op, str], ...]
+
+
+def compare(report: ReportDocument) -> list[Change]:
+    """Compare each drafted sentence with what stands in its place now.
+
+    In the order of the report; a sentence that was deleted follows the one it was drafted
+    after. Sentences of earlier drafts that are no longer there are left out.
+    """
+    changes: list[Change] = []
+    after: dict[int, int] = {}  # drafted sentence -> how many changes precede what follows it
+    for section, line in report.lines():
+        state = report.state(line)
+        old = "" if line.source is None else report.sources[line.source].sentence.text
+        new = "" if state == "rejected" else " ".join(line.text.split())
+        if line.source is None and state == "rejected":
+            continue
+        changes.append(Change(section.heading, state, word_changes(old, new)))
+        if line.source is not None:
+            after[line.source] = len(changes)
+    # The newest draft that something is left of: a later one may have been undone.
+    newest = max(
+        (report.sources[index].draft for index in after if report.sources[index].draft >= 0),
+        default=len(report.drafts) - 1,
+    )
+    headings = {s.key.partition("/")[0]: s.heading for s in report.sections if s.level == 1}
+    inserted: list[tuple[int, Change]] = []
+    place = 0
+    for index, source in enumerate(report.sources):
+        if index in after:
+            place = after[index]
+        elif source.draft == newest:
+            words = word_changes(source.sentence.text, "")
+            heading = (
+                changes[place - 1].heading
+                if place
+                else headings.get(source.sentence.section.lower(), source.sentence.section)
+            )
+            inserted.append((place, Change(heading, "rejected", words)))
+    for place, change in reversed(inserted):
+        changes.insert(place, change)
+    return changes
+
+
+def word_changes(old: str, new: str) -> tuple[tuple[Op, str], ...]:
+    """Return how `old` became `new`: runs of words that stayed, went or came."""
+    before, now = _WORDS.findall(old), _WORDS.findall(new)
+    parts: list[tuple[Op, str]] = []
+    matcher = SequenceMatcher(None, before, now, autojunk=False)
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if tag == "equal":
+            parts.append(("same", "".join(before[a:b])))
+            continue
+        if b > a:
+            parts.append(("removed", "".join(before[a:b])))
+        if d > c:
+            parts.append(("added", "".join(now[c:d])))
+    return tuple(parts)

@@ -1,0 +1,375 @@
+"""The report as the reader leaves it: each drafted sentence, what was done to it, and who signed.
+
+Nothing here knows Qt or torch: the panel's editor, the command line, the journal and every
+export share this one type.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from napari_ct_assistant.assistant.reading.results import ReportDraft, Sentence
+from napari_ct_assistant.assistant.report.parts import (
+    FROM_TEMPLATE,
+    DraftInfo,
+    Line,
+    Section,
+    Signature,
+    Source,
+    State,
+)
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.report.template import ReportTemplate
+    from napari_ct_assistant.volume import CTVolume
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ReportDocument:
+    """An edited report. `str(report)` is its text with the notice that belongs to it."""
+
+    sections: tuple[Section, ...] = ()
+    sources: tuple[Source, ...] = ()
+    drafts: tuple[DraftInfo, ...] = ()
+    signature: Signature | None = None
+    template: str = ""
+
+    # -- reading it
+
+    def state(self, line: Line) -> State:
+        """Say what became of a line: as drafted, accepted, edited, rejected, or the reader's."""
+        if line.mark == "rejected":
+            return "rejected"
+        if line.source is None:
+            return "own"
+        source = self.sources[line.source]
+        if line.text.split() != source.sentence.text.split():
+            return "edited"
+        if source.draft == FROM_TEMPLATE:
+            return "template"
+        return "accepted" if line.mark == "accepted" else "draft"
+
+    def lines(self) -> Iterator[tuple[Section, Line]]:
+        """Yield each line that is not blank with its section."""
+        for section in self.sections:
+            for line in section.lines:
+                if line.text.strip():
+                    yield section, line
+
+    @property
+    def unreviewed(self) -> int:
+        """How many drafted sentences the reader has neither accepted, edited nor rejected."""
+        return sum(self.state(line) == "draft" for _, line in self.lines())
+
+    @property
+    def touched(self) -> bool:
+        """Whether the reader has done anything to it that a new draft must not overwrite."""
+        if any(self.state(line) not in ("draft", "template") for _, line in self.lines()):
+            return True
+        kept = {line.source for _, line in self.lines()}
+        newest = len(self.drafts) - 1
+        return newest >= 0 and any(
+            source.draft == newest and index not in kept
+            for index, source in enumerate(self.sources)
+        )
+
+    def body(self) -> list[Section]:
+        """Return the report proper: sections with text, rejected and blank lines left out.
+
+        A heading without text stays where a sub-heading below it has some.
+        """
+        kept: list[Section] = []
+        for section in reversed(self.sections):
+            lines = tuple(
+                replace(line, text=" ".join(line.text.split()))
+                for line in section.lines
+                if line.text.strip() and line.mark != "rejected"
+            )
+            below = kept[-1].level if kept else 0
+            if lines or below > section.level:
+                kept.append(replace(section, lines=lines))
+        return kept[::-1]
+
+    @property
+    def text(self) -> str:
+        """The report as plain text, a blank line between sections."""
+        blocks = []
+        for section in self.body():
+            head = section.heading.upper() if section.level == 1 else section.heading
+            said = "\n".join(line.text for line in section.lines)
+            blocks.append(f"{head}\n{said}" if head and said else head or said)
+        return "\n\n".join(blocks)
+
+    def __str__(self) -> str:
+        return f"{self.text}\n\n[{self.notice}]"
+
+    # -- who answers for it
+
+    @property
+    def content(self) -> str:
+        """SHA-256, in hex, of what the report says."""
+        said = [(s.key, s.heading, [line.text for line in s.lines]) for s in self.body()]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    @property
+    def signed(self) -> Signature | None:
+        """The signature, as long as the text is the one that was signed."""
+        if self.signature is not None and self.signature.content == self.content:
+            return self.signature
+        return None
+
+    @property
+    def status(self) -> Literal["preliminary", "final"]:
+        """FHIR's word for it: final once it is signed."""
+        return "final" if self.signed else "preliminary"
+
+    def sign(self, name: str, organization: str = "") -> ReportDocument:
+        """Return the report signed off by `name`; any later change of the text voids it.
+
+        Raises
+        ------
+        ValueError
+            If the name or the report is empty.
+        """
+        name, organization = " ".join(name.split()), " ".join(organization.split())
+        if not name:
+            raise ValueError("a report is signed by name: type yours")
+        if not self.text.strip():
+            raise ValueError("the report is empty: there is nothing to sign")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return replace(self, signature=Signature(name, organization, now, self.content))
+
+    @property
+    def used_drafts(self) -> list[DraftInfo]:
+        """The drafts that the text has sentences of; all of them where it has none."""
+        numbers = {
+            self.sources[line.source].draft
+            for section in self.body()
+            for line in section.lines
+            if line.source is not None
+        } - {FROM_TEMPLATE}
+        return [self.drafts[number] for number in sorted(numbers)] or list(self.drafts)
+
+    @property
+    def notice(self) -> str:
+        """What must stand with the report wherever it goes."""
+        drafts = self.used_drafts
+        models = list(dict.fromkeys(draft.who for draft in drafts))
+        written = f"machine-written, {' and '.join(models)}" if models else ""
+        signed = self.signed
+        if signed is not None:
+            where = f", {signed.organization}" if signed.organization else ""
+            help_ = f" The draft was {written}." if written else ""
+            return f"Signed off by {signed.name}{where}, {signed.time}.{help_}"
+        own = list(dict.fromkeys(d.model.get("notice", "") for d in drafts))
+        parts = [f"Draft, {written}." if written else "Draft.", *filter(None, own)]
+        return " ".join([*parts, "Not signed off by a reader."])
+
+    def provenance(self) -> list[tuple[str, str]]:
+        """Return what made the report, as pairs of a name and a value."""
+        rows: list[tuple[str, str]] = [("Status", self.status)]
+        signed = self.signed
+        if signed is not None:
+            rows += [("Signed off by", signed.name), ("Signed at", signed.time)]
+            if signed.organization:
+                rows.append(("Organisation", signed.organization))
+        drafts = self.used_drafts
+        for number, draft in enumerate(drafts, 1):
+            which = f" (draft {number})" if len(drafts) > 1 else ""
+            model = draft.model
+            seconds = ", ".join(f"{k} {v:.1f} s" for k, v in draft.seconds.items())
+            settings = ", ".join(f"{k} {v}" for k, v in draft.settings.items())
+            rows += [
+                (f"Model{which}", model.get("name", "")),
+                ("Trained on", model.get("trained_on", "")),
+                ("Weights SHA-256", model.get("weights_sha256", "")),
+                ("Model's notice", model.get("notice", "")),
+                ("Drafted at", draft.created),
+                ("Versions", ", ".join(f"{k} {v}" for k, v in draft.versions.items())),
+                ("Settings", settings),
+                ("Times", seconds),
+                *(("Warning", warning) for warning in draft.warnings),
+            ]
+            if draft.stopped:
+                rows.append(("Draft", "stopped before its end"))
+        counts = dict.fromkeys(get_args(State), 0)
+        for _, line in self.lines():
+            counts[self.state(line)] += 1
+        names = {
+            "draft": "not reviewed",
+            "own": "written by the reader",
+            "template": "facts of the scan",
+        }
+        said = [f"{n} {names.get(state, state)}" for state, n in counts.items() if n]
+        rows.append(("Sentences", ", ".join(said)))
+        return [(name, value) for name, value in rows if value]
+
+    # -- what drafts do to it
+
+    @classmethod
+    def from_draft(
+        cls,
+        draft: ReportDraft,
+        template: ReportTemplate,
+        volume: CTVolume | None = None,
+        *,
+        weights_sha256: str | None = None,
+    ) -> ReportDocument:
+        """Return a draft laid out by a department's template."""
+        blank = cls.blank(template, volume)
+        return blank.with_draft(draft, template, weights_sha256=weights_sha256)
+
+    @classmethod
+    def blank(cls, template: ReportTemplate, volume: CTVolume | None = None) -> ReportDocument:
+        """Return a report with the template's headings and what it says of the scan itself."""
+        sections: list[Section] = []
+        sources: list[Source] = []
+        for part in template.sections:
+            lines = []
+            text = part.filled(volume)
+            if text:
+                lines.append(Line(text, len(sources)))
+                sources.append(Source(Sentence(text, part.heading), FROM_TEMPLATE))
+            sections.append(Section(part.key, part.heading, part.level, tuple(lines)))
+        return cls(tuple(sections), tuple(sources), template=template.name)
+
+    def with_draft(
+        self, draft: ReportDraft, template: ReportTemplate, *, weights_sha256: str | None = None
+    ) -> ReportDocument:
+        """Return the report with a draft's sentences added after what stands in each section."""
+        sections = list(self.sections)
+        sources = list(self.sources)
+        for sentence in draft.sentences:
+            key, heading = template.place(sentence)
+            at = next((i for i, section in enumerate(sections) if section.key == key), None)
+            if at is None:
+                at = _room_for(sections, key)
+                sections.insert(at, Section(key, heading, 2 if "/" in key else 1))
+            plain = Sentence(
+                sentence.text, sentence.section, sentence.support, sentence.slice, sentence.ras
+            )
+            line = Line(sentence.text, len(sources))
+            sources.append(Source(plain, len(self.drafts)))
+            sections[at] = replace(sections[at], lines=(*sections[at].lines, line))
+        info = DraftInfo.of(draft, weights_sha256)
+        return replace(
+            self,
+            sections=tuple(sections),
+            sources=tuple(sources),
+            drafts=(*self.drafts, info),
+            template=self.template or template.name,
+        )
+
+    def replaced_by(
+        self,
+        draft: ReportDraft,
+        template: ReportTemplate,
+        volume: CTVolume | None = None,
+        *,
+        weights_sha256: str | None = None,
+    ) -> ReportDocument:
+        """Return a new report from `draft` that still knows this one's sentences and drafts.
+
+        An editor's undo can then bring this one's text back, evidence included.
+        """
+        new = ReportDocument.from_draft(draft, template, volume, weights_sha256=weights_sha256)
+        known, drafts = len(self.sources), len(self.drafts)
+        sections = tuple(
+            replace(
+                section,
+                lines=tuple(
+                    line if line.source is None else replace(line, source=line.source + known)
+                    for line in section.lines
+                ),
+            )
+            for section in new.sections
+        )
+        sources = tuple(
+            s if s.draft == FROM_TEMPLATE else replace(s, draft=s.draft + drafts)
+            for s in new.sources
+        )
+        return replace(
+            self,
+            sections=sections,
+            sources=(*self.sources, *sources),
+            drafts=(*self.drafts, *new.drafts),
+            template=template.name,
+        )
+
+    def with_weights(self, model: str, sha256: str) -> ReportDocument:
+        """Return the report with the hash of a model's weights filled in where it was left out."""
+        drafts = tuple(
+            replace(d, model=d.model | {"weights_sha256": sha256})
+            if d.model.get("name") == model and not d.model.get("weights_sha256")
+            else d
+            for d in self.drafts
+        )
+        return replace(self, drafts=drafts)
+
+    # -- keeping it
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ReportDocument:
+        """Return the report that `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            If it is of a newer format, or none at all.
+        """
+        if data.get("format") != FORMAT:
+            raise ValueError(f"a report of format {data.get('format')!r}; this version reads 1")
+        try:
+            signature = data["signature"]
+            return cls(
+                sections=tuple(
+                    Section(
+                        s["key"], s["heading"], s["level"], tuple(Line(**x) for x in s["lines"])
+                    )
+                    for s in data["sections"]
+                ),
+                sources=tuple(_source(s) for s in data["sources"]),
+                drafts=tuple(
+                    DraftInfo(**d | {"warnings": tuple(d["warnings"])}) for d in data["drafts"]
+                ),
+                signature=Signature(**signature) if signature else None,
+                template=data["template"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a report: {error!r}") from error
+
+
+def _room_for(sections: Sequence[Section], key: str) -> int:
+    """Return where a section that the report lacks goes: an organ after its siblings."""
+    parent = key.partition("/")[0]
+    mine = [i for i, section in enumerate(sections) if section.key.partition("/")[0] == parent]
+    if mine:
+        return mine[-1] + 1
+    before = [i for i, section in enumerate(sections) if section.key == "impression"]
+    return before[0] if before and parent != "impression" else len(sections)
+
+
+def _source(data: dict[str, Any]) -> Source:
+    said = data["sentence"]
+    ras = said["ras"]
+    return Source(
+        Sentence(
+            said["text"],
+            said["section"],
+            said["support"],
+            said["slice"],
+            None if ras is None else (float(ras[0]), float(ras[1]), float(ras[2])),
+        ),
+        data["draft"],
+    )

@@ -1,0 +1,136 @@
+"""What a report is made of: lines with their drafted sentences, sections, drafts, signature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from napari_ct_assistant.assistant.reading.results import ReportDraft, Sentence
+
+Mark = Literal["", "accepted", "rejected"]
+State = Literal["draft", "accepted", "edited", "rejected", "template", "own"]
+
+FROM_TEMPLATE = -1
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the report.
+
+    Attributes
+    ----------
+    text : str
+        As it stands now.
+    source : int or None
+        The drafted sentence it came from, an index into `ReportDocument.sources`.
+    mark : {"", "accepted", "rejected"}
+        What the reader decided.
+    """
+
+    text: str
+    source: int | None = None
+    mark: Mark = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with its lines. `key` is what the section is, however it is headed."""
+
+    key: str
+    heading: str
+    level: int = 1
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A drafted sentence with its evidence, and which of the drafts it is from.
+
+    `draft` is FROM_TEMPLATE for what the template says of the scan itself.
+    """
+
+    sentence: Sentence
+    draft: int = 0
+
+
+@dataclass(frozen=True)
+class DraftInfo:
+    """Where a draft comes from: model, weights, versions, settings, times in seconds."""
+
+    model: dict[str, str]
+    created: str
+    versions: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    stopped: bool = False
+
+    @classmethod
+    def of(cls, draft: ReportDraft, weights_sha256: str | None = None) -> DraftInfo:
+        """Return the provenance of `draft`.
+
+        Hashing large weights takes a while: give "" to leave the hash for later.
+        """
+        info = draft.model
+        sha256 = info.weights_sha256 if weights_sha256 is None else weights_sha256
+        model = {"name": info.name, "weights_sha256": sha256}
+        model |= {"trained_on": info.trained_on, "notice": info.notice}
+        return cls(
+            model=model,
+            created=draft.created,
+            versions=dict(draft.versions),
+            settings=dict(draft.settings),
+            seconds=dict(draft.seconds),
+            warnings=tuple(draft.warnings),
+            stopped=draft.stopped,
+        )
+
+    @property
+    def who(self) -> str:
+        """The model and what it was trained on, as a phrase."""
+        trained = self.model.get("trained_on") or "data that it does not name"
+        return f"model {self.model.get('name') or 'without a name'} trained on {trained}"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Who signed the report off, and (`content`) the hash of the text that was signed."""
+
+    name: str
+    organization: str
+    time: str
+    content: str
+
+
+def relink(sections: Sequence[Section], sources: Sequence[Source]) -> tuple[Section, ...]:
+    """Give each line back its drafted sentence after it was cut and pasted elsewhere.
+
+    A sentence belongs to one line: the first that claims it. A line without one takes the
+    sentence that it repeats word for word, if no other line has it.
+    """
+    claimed: set[int] = set()
+    first: list[list[Line]] = []
+    for section in sections:
+        lines = []
+        for line in section.lines:
+            known = line.source is not None and line.source < len(sources)
+            if line.source is None or not known or line.source in claimed or not line.text.strip():
+                lines.append(replace(line, source=None))
+            else:
+                claimed.add(line.source)
+                lines.append(line)
+        first.append(lines)
+    free = {
+        " ".join(source.sentence.text.split()): index
+        for index, source in enumerate(sources)
+        if index not in claimed
+    }
+    done = []
+    for section, lines in zip(sections, first, strict=True):
+        for at, line in enumerate(lines):
+            text = " ".join(line.text.split())
+            if line.source is None and text in free:
+                lines[at] = replace(line, source=free.pop(text))
+        done.append(replace(section, lines=tuple(lines)))
+    return tuple(done)

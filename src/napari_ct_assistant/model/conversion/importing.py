@@ -1,0 +1,322 @@
+"""A released checkpoint becomes one of our model folders.
+
+The way of it: files -> entries (named tensors, not yet read) -> adapters merged -> our names ->
+compared with the network that the configuration makes -> written file by file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from napari_ct_assistant.model.configuration import (
+    FORMAT_VERSION,
+    VolumeLanguageConfig,
+)
+from napari_ct_assistant.model.conversion import lora, m3d
+from napari_ct_assistant.model.conversion.model_card import write_card
+from napari_ct_assistant.model.conversion.sources import (
+    Source,
+    load_tokenizer,
+    open_source,
+    origin,
+    our_name,
+    to_ours,
+)
+from napari_ct_assistant.model.conversion.tensors import Entry, forget
+from napari_ct_assistant.model.conversion.writing import (
+    SHARD_BYTES,
+    Progress,
+    new_folder,
+    write_weights,
+)
+from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.model.folder import (
+    check_tensors,
+    compare,
+    read_json,
+    refuse_code,
+)
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.model.vit import VisionTransformer3D
+
+PROVENANCE = "imported.json"
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """How the weights are written, see `import_model`."""
+
+    out: Path
+    dtype: torch.dtype | None
+    shard_bytes: int
+    progress: Progress | None
+
+    def weights(self, folder: Path, entries: Mapping[str, Entry]) -> None:
+        write_weights(
+            folder,
+            entries,
+            dtype=self.dtype,
+            shard_bytes=self.shard_bytes,
+            progress=self.progress,
+        )
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import made.
+
+    Attributes
+    ----------
+    folder : Path
+    kind : "model" or "encoder"
+    layout : str
+        Whose names the tensors had: "m3d_lamed", "m3d_clip", "vit" or "ours".
+    parameters : int
+    bytes : int
+        As stored in the source.
+    skipped : tuple of str
+        Tensors that were left out because a report needs nothing of them.
+    adapted : int
+        Weights with a merged adapter.
+    """
+
+    folder: Path
+    kind: str
+    layout: str
+    parameters: int
+    bytes: int
+    skipped: tuple[str, ...]
+    adapted: int
+
+
+def import_model(
+    source: str | Path,
+    out: str | Path,
+    *,
+    base: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    lora_alpha: float | None = None,
+    trained_on: str = "",
+    ignore_code: bool = False,
+    shard_bytes: int = SHARD_BYTES,
+    progress: Progress | None = None,
+) -> Imported:
+    """Make one of our folders from a released one.
+
+    Parameters
+    ----------
+    source
+        A folder of M3D-LaMed's kind, of M3D-CLIP or of its ViT, a PEFT adapter, or a part of one
+        of our models (perceiver, adapter); or one weight file of an encoder.
+    out
+        The folder to make.
+    base
+        What an adapter or a part belongs to: one of our folders, one of M3D-LaMed's kind, or the
+        language model.
+    dtype
+        Of the written weights; as stored when absent.
+    lora_alpha
+        Where no adapter_config.json says it; M3D's own 32 when absent.
+    trained_on
+        What the weights have seen, for whoever reads with them.
+    ignore_code
+        Read the weights of a folder whose settings ask for code of its own. It is not run.
+    shard_bytes
+        Largest file to write, and about the memory it takes.
+    progress
+        Called with a file's name, bytes done and bytes in all.
+
+    Raises
+    ------
+    ModelLoadError
+        One line with the folder's name, what is wrong, and what to do.
+    """
+    name = str(source)
+    writing = _Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
+    try:
+        own = open_source(Path(source).expanduser(), name, ignore_code=ignore_code)
+        under = (
+            None
+            if base is None
+            else open_source(Path(base).expanduser(), str(base), ignore_code=ignore_code)
+        )
+        if under is None and own.layout in {"m3d_clip", "vit"}:
+            return _import_encoder(own, name, writing)
+        return _import_whole(own, under, name, writing, lora_alpha, trained_on)
+    except ModelLoadError as error:
+        text = str(error)
+        known = text.startswith((name, str(Path(out).absolute()), *([str(base)] if base else [])))
+        raise ModelLoadError(text if known else f"{name}: {text}") from error.__cause__
+    finally:
+        forget()
+
+
+def _import_encoder(source: Source, name: str, writing: _Writing) -> Imported:
+    """Write M3D-CLIP's ViT as a `VisionTransformer3D` folder, a start for training."""
+    prefix = "vision_encoder." if source.layout == "m3d_clip" else ""
+    shapes = {k.removeprefix(prefix): s for k, s in source.shapes.items() if k.startswith(prefix)}
+    config = m3d.vision_config(source.config, shapes)
+    ours, skipped = to_ours(source, config)
+    with torch.device("meta"):
+        expected = {k: tuple(t.shape) for k, t in VisionTransformer3D(config).state_dict().items()}
+    compare({key: entry.shape for key, entry in ours.items()}, expected, name)
+    with new_folder(writing.out, _bytes(ours, writing.dtype)) as part:
+        config.architectures = ["VisionTransformer3D"]
+        config.save_pretrained(part)
+        writing.weights(part, ours)
+        _write_provenance(part, source, None, skipped, 0)
+    return _imported(writing.out, "encoder", source, ours, skipped, 0)
+
+
+def _import_whole(
+    source: Source,
+    base: Source | None,
+    name: str,
+    writing: _Writing,
+    lora_alpha: float | None,
+    trained_on: str,
+) -> Imported:
+    """Write a whole model: encoder, perceiver, language model, processor."""
+    sources = [s for s in (source, base) if s is not None]
+    ours_type = VolumeLanguageConfig.model_type
+    finished = next((s for s in sources if s.config.get("model_type") == ours_type), None)
+    whole = next((s for s in sources if s.layout == "m3d_lamed" and s.config), None)
+    if finished is not None:
+        config = _our_config(finished)
+        processor = _our_processor(source, base)
+        generation = _our_generation(finished, config, name)
+    elif whole is None:
+        raise ModelLoadError(_not_read(source, base))
+    else:
+        tokenizer = load_tokenizer(whole.folder, name)
+        image = tokenizer.convert_tokens_to_ids(m3d.IMAGE_WORD)
+        if image is None or image == tokenizer.unk_token_id:
+            raise ModelLoadError(
+                f"its tokenizer has no {m3d.IMAGE_WORD}; without it M3D's prompt cannot be made"
+            )
+        config = m3d.lamed_config(whole.config, whole.shapes, int(image))
+        space = m3d.adds_a_space(whole.folder, name)
+        processor = m3d.processor_for(config, tokenizer, space=space)
+        generation = m3d.generation_config(whole.folder, config, name)
+    ours: dict[str, Entry] = {}
+    factors: dict[str, dict[str, Entry]] = {}
+    skipped: list[str] = []
+    adapter: dict[str, Any] = {}
+    for part_of in reversed(sources):  # the base first: the source's tensors replace its
+        entries, left_out = to_ours(part_of, config.vision_config)
+        ours |= entries
+        skipped += left_out
+        if part_of.factors:
+            if factors:
+                raise ModelLoadError("adapters in the folder and in its base; merge the base first")
+            factors = {our_name(key): pair for key, pair in part_of.factors.items()}
+            file = part_of.folder / "adapter_config.json"
+            adapter = read_json(file, name) if file.is_file() else {}
+    ours = lora.merge(ours, factors, adapter, lora_alpha)
+    if config.tie_word_embeddings:
+        ours.pop("language_model.lm_head.weight", None)
+    check_tensors({key: entry.shape for key, entry in ours.items()}, config, name)
+    config.trained_on = trained_on or config.trained_on
+    config.format_version = FORMAT_VERSION
+    config.architectures = ["VolumeLanguageModel"]
+    stored = {entry.dtype for entry in ours.values() if entry.dtype.is_floating_point}
+    config.dtype = writing.dtype or (stored.pop() if len(stored) == 1 else torch.float32)
+    with new_folder(writing.out, _bytes(ours, writing.dtype)) as part:
+        config.save_pretrained(part)
+        generation.save_pretrained(part)
+        processor.save_pretrained(part)
+        writing.weights(part, ours)
+        parameters = sum(torch.Size(entry.shape).numel() for entry in ours.values())
+        write_card(part, config, writing.out.name, source.folder.name, parameters)
+        _write_provenance(part, source, base, skipped, len(factors))
+    return _imported(writing.out, "model", source, ours, skipped, len(factors))
+
+
+def _our_processor(*sources: Source | None) -> VolumeLanguageProcessor:
+    """Return the processor that the source or its base brings."""
+    for source in filter(None, sources):
+        if (source.folder / "processor_config.json").is_file():
+            refuse_code(source.folder, source.folder.name)
+            processor: VolumeLanguageProcessor = VolumeLanguageProcessor.from_pretrained(
+                source.folder, local_files_only=True
+            )
+            return processor
+    raise ModelLoadError("no processor_config.json in the folder or in its base")
+
+
+def _our_config(source: Source) -> VolumeLanguageConfig:
+    version = source.config.get("format_version", 1)
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ModelLoadError(f"has format_version {version!r}, newer than {FORMAT_VERSION}")
+    try:
+        config: VolumeLanguageConfig = VolumeLanguageConfig.from_dict(source.config)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ModelLoadError(f"config.json: {' '.join(str(error).split())[:200]}") from error
+    return config
+
+
+def _our_generation(source: Source, config: VolumeLanguageConfig, name: str) -> GenerationConfig:
+    file = source.folder / "generation_config.json"
+    if file.is_file():
+        return GenerationConfig(**read_json(file, name))
+    return m3d.generation_config(source.folder, config, name)
+
+
+def _not_read(source: Source, base: Source | None) -> str:
+    if source.factors and base is None:
+        return "is an adapter; give the model that it belongs to with --base"
+    if source.layout == "ours":
+        return "is part of a model; config.json of ours is missing in it and in its base"
+    if source.layout == "m3d_lamed":
+        return "has no config.json; copy the whole folder"
+    kind = source.config.get("model_type")
+    return (
+        f"holds no model that is read here (model_type {kind!r}); read are M3D-LaMed, M3D-CLIP, "
+        "adapters of those and our own folders"
+    )
+
+
+def _bytes(entries: Mapping[str, Entry], dtype: torch.dtype | None) -> int:
+    if dtype is None:
+        return sum(entry.bytes for entry in entries.values())
+    return sum(torch.Size(entry.shape).numel() * dtype.itemsize for entry in entries.values())
+
+
+def _imported(
+    out: Path,
+    kind: str,
+    source: Source,
+    entries: Mapping[str, Entry],
+    skipped: list[str],
+    adapted: int,
+) -> Imported:
+    return Imported(
+        folder=out,
+        kind=kind,
+        layout=source.layout or "adapter",
+        parameters=sum(torch.Size(entry.shape).numel() for entry in entries.values()),
+        bytes=sum(entry.bytes for entry in entries.values()),
+        skipped=tuple(skipped),
+        adapted=adapted,
+    )
+
+
+def _write_provenance(
+    folder: Path, source: Source, base: Source | None, skipped: list[str], adapted: int
+) -> None:
+    """Record where the weights came from; folders by their names, without the path to them."""
+    content = {
+        "source": origin(source.folder),
+        "base": None if base is None else origin(base.folder),
+        "layout": source.layout,
+        "skipped": skipped,
+        "merged_adapters": adapted,
+    }
+    (folder / PROVENANCE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

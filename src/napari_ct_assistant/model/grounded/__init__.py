@@ -1,0 +1,1 @@
+"""What only the demonstration model has: concept maps over patches, and a convolution stem."""

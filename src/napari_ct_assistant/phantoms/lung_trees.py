@@ -1,0 +1,118 @@
+"""Branching vessels and bronchi inside the lungs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.phantoms.canvas import Canvas
+from napari_ct_assistant.phantoms.mediastinum import HILA
+from napari_ct_assistant.phantoms.patient import Patient
+from napari_ct_assistant.phantoms.truth import part_rng
+
+Points = NDArray[np.float64]
+
+
+def grow(
+    p: Patient, rng: np.random.Generator, leaves: int, root: float, tip: float
+) -> tuple[Points, Points, Points]:
+    """Grow a tree from both hila to random lung points.
+
+    Three levels of joints (lobar, segmental, subsegmental), each between its parent and the
+    middle of the leaves that it feeds. Returns points [n, 3] canonical, radii [n] in mm and
+    level [n] (0 at the hilum to 3).
+    """
+    ends = p.lung_points(rng, leaves, depth=2.0)
+    stretches: list[tuple[Any, Any, float, float, int]] = []
+
+    def line(a: Any, b: Any, ra: float, rb: float, level: int) -> None:
+        stretches.append((a, b, ra, rb, level))
+
+    def split(points: Points, size: int) -> list[Points]:
+        if len(points) <= size:
+            return [points]
+        axis = int(np.argmax(np.ptp(points, axis=0)))
+        order = np.argsort(points[:, axis])
+        half = len(points) // 2
+        return split(points[order[:half]], size) + split(points[order[half:]], size)
+
+    scale = tip + (root - tip) * np.array([1.0, 0.62, 0.3, 0.0])
+    for side in (-1, 1):
+        mine = ends[np.sign(ends[:, 2]) == side]
+        if len(mine) < 8:
+            continue
+        for lobar in split(mine, max(4, len(mine) // 5 + 1)):
+            a = HILA[side] + rng.normal(0, 3, 3)
+            j1 = a + (lobar.mean(0) - a) * 0.35
+            line(a, j1, scale[0], scale[1] * 1.1, 0)
+            for segmental in split(lobar, max(3, len(lobar) // 4 + 1)):
+                j2 = j1 + (segmental.mean(0) - j1) * 0.5
+                line(j1, j2, scale[1], scale[2] * 1.05, 1)
+                for twig in split(segmental, 3):
+                    j3 = j2 + (twig.mean(0) - j2) * 0.5
+                    line(j2, j3, scale[2], (scale[2] + scale[3]) / 2, 2)
+                    for leaf in twig:
+                        line(j3, leaf, (scale[2] + scale[3]) / 2, tip, 3)
+    return _points_along(stretches, rng)
+
+
+def _points_along(
+    stretches: list[tuple[Any, Any, float, float, int]], rng: np.random.Generator
+) -> tuple[Points, Points, Points]:
+    """Points every 1.6 mm of slightly bent stretches (from, to, radius, radius, level)."""
+    a, b = (np.array([s[k] for s in stretches]) for k in (0, 1))
+    ra, rb, level = (np.array([s[k] for s in stretches], float) for k in (2, 3, 4))
+    length = np.linalg.norm(b - a, axis=1)
+    bend = rng.normal(0, 0.06, a.shape) * length[:, None]
+    n = np.maximum(2, (length / 1.6).astype(int))
+    which = np.repeat(np.arange(len(n)), n)
+    t = (np.arange(len(which)) - np.repeat(np.cumsum(n) - n, n)) / np.repeat(n - 1, n)
+    u = t[:, None]
+    points = a[which] + (b - a)[which] * u + bend[which] * (4 * u * (1 - u))
+    return points, ra[which] + (rb - ra)[which] * t, level[which]
+
+
+def paint_vessels(canvas: Canvas, p: Patient) -> None:
+    """Arteries and veins, only where there is lung."""
+    w = np.zeros(canvas.shape, np.float32)
+    touched = []
+    for name, leaves, root in (("arteries", 300, 4.4), ("veins", 220, 3.8)):
+        pts, rad, _ = grow(p, part_rng(p.seed, "lung " + name), leaves, root, 0.75)
+        touched.append(canvas.stamps(p.frame.to_scanner(pts), rad, w))
+    blood = 40.0 + 0.5 * (p.right_blood_hu - 40)
+    in_lung(canvas, w, np.concatenate(touched), blood)
+
+
+def in_lung(canvas: Canvas, w: Any, touched: Any, hu: float) -> None:
+    """Blend `hu` into the touched voxels by their weight and their share of lung."""
+    values, lung = canvas.hu.reshape(-1), canvas.lung.reshape(-1)
+    old = values[touched]
+    weight = w.reshape(-1)[touched] * np.minimum(lung[touched] * 1.5, 1)
+    values[touched] = old + weight * (hu - old)
+
+
+def bronchi(p: Patient) -> tuple[Points, Points, Points]:
+    """The bronchial tree of this seed: canonical points, lumen radii in mm, levels."""
+    return grow(p, part_rng(p.seed, "bronchi"), 60, 4.0, 0.7)
+
+
+def paint_bronchi(canvas: Canvas, p: Patient, *, thick: Any = 0.0) -> NDArray[np.bool_] | None:
+    """Bronchi: wall, then air. `thick` mm of extra wall; returns the thickened walls' mask."""
+    pts, rad, level = bronchi(p)
+    seen = (level < 2.5) if not thick else (level < 3.5)
+    at, rad, level = p.frame.to_scanner(pts[seen]), rad[seen], level[seen]
+    wall = np.zeros(canvas.shape, np.float32)
+    air = np.zeros(canvas.shape, np.float32)
+    lumen = np.maximum(rad, 1.15) if thick else rad
+    outer = lumen + 0.45 + thick
+    touched = canvas.stamps(at, outer, wall)
+    keep = lumen > 1.0
+    open_ = canvas.stamps(at[keep], lumen[keep], air)
+    in_lung(canvas, wall, touched, 20)
+    in_lung(canvas, air, open_, -975)
+    if not thick:
+        return None
+    mask: NDArray[np.bool_] = (wall > 0.35) & (canvas.lung > 0.3)
+    return mask

@@ -1,0 +1,130 @@
+"""The order in which a phantom is painted, and the scanner's noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.phantoms import (
+    anatomy,
+    findings_chest,
+    findings_lung,
+    lung_trees,
+    mediastinum,
+)
+from napari_ct_assistant.phantoms.canvas import Canvas, Floats
+from napari_ct_assistant.phantoms.patient import Patient
+from napari_ct_assistant.phantoms.truth import FindingTruth, part_rng
+
+Mask = NDArray[np.bool_]
+GRIDS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
+    "model": ((112, 224, 224), (3.0, 1.5, 1.5)),
+    "reading": ((224, 420, 420), (1.5, 0.8, 0.8)),
+}
+
+
+def render(
+    seed: int, findings: Sequence[FindingTruth], resolution: str
+) -> tuple[NDArray[np.int16], dict[str, Mask]]:
+    """HU [I, P, L] and a mask per finding.
+
+    What comes first is overlaid by what follows; each finding draws from its own stream.
+    """
+    shape, spacing = GRIDS[resolution]
+    p = Patient(seed)
+    canvas = Canvas(shape, spacing, p.frame)
+    t = {f.name: f for f in findings}
+    masks: dict[str, Mask] = {}
+    anatomy.paint_body(canvas, p)
+    fluid = t["Pericardial effusion"].size_mm if "Pericardial effusion" in t else None
+    size = t["Cardiomegaly"].severity if "Cardiomegaly" in t else None
+    heart = mediastinum.Heart(p, enlarged=size, fluid_mm=fluid or 0.0)
+    box, heart_mask, fluid_mask = heart.paint(canvas)
+    for name, m in (("Cardiomegaly", heart_mask), ("Pericardial effusion", fluid_mask)):
+        if name in t:
+            masks[name] = np.zeros(shape, bool)
+            masks[name][box] = m
+    mediastinum.paint_small_nodes(canvas, p)
+    mediastinum.paint_great_vessels(canvas, p)
+    heart.paint_coronaries(canvas)
+    draw = _Drawer(canvas, p, t, masks)
+    draw("Hiatal hernia", findings_chest.hernia)
+    draw("Lymphadenopathy", findings_chest.nodes)
+    draw("Pleural effusion", findings_lung.effusion)
+    draw("Emphysema", findings_lung.emphysema)
+    draw("Mosaic attenuation pattern", findings_lung.mosaic)
+    draw("Lung opacity", findings_lung.opacity)
+    lung_trees.paint_vessels(canvas, p)
+    draw("Interlobular septal thickening", findings_lung.septal)
+    draw("Pulmonary fibrotic sequela", findings_lung.fibrosis)
+    draw("Consolidation", findings_lung.consolidation)
+    draw("Atelectasis", findings_lung.atelectasis)
+    draw("Peribronchial thickening", findings_lung.thick_bronchi)
+    if "Peribronchial thickening" not in t:
+        lung_trees.paint_bronchi(canvas, p)
+    draw("Bronchiectasis", findings_lung.bronchiectasis)
+    draw("Lung nodule", findings_lung.nodule)
+    mediastinum.paint_central_airways(canvas)
+    draw("Arterial wall calcification", findings_chest.aortic_plaques)
+    draw("Coronary artery wall calcification", partial(findings_chest.coronary_plaques, heart))
+    draw("Medical material", findings_chest.device)
+    return with_noise(canvas, p, resolution), masks
+
+
+@dataclass
+class _Drawer:
+    """Draws a finding if the patient has it, and keeps its mask."""
+
+    canvas: Canvas
+    patient: Patient
+    present: dict[str, FindingTruth]
+    masks: dict[str, Mask]
+
+    def __call__(self, name: str, paint: Callable[[Canvas, Patient, FindingTruth], Mask]) -> None:
+        if name in self.present:
+            self.masks[name] = paint(self.canvas, self.patient, self.present[name])
+
+
+def with_noise(canvas: Canvas, p: Patient, resolution: str) -> NDArray[np.int16]:
+    """HU with scanner noise: independent from slice to slice, smoothed in the plane.
+
+    Slices are random cut-outs, mirrored or negated, of a pool of noise images.
+    """
+    rng = part_rng(p.seed, "noise")
+    depth, height, width = canvas.shape
+    blur, gain = (0, 1.0) if p.sharp else (1, 1.0)
+    if resolution == "reading":
+        # Measured: 1 / what is left of such noise after resampling to the model's grid.
+        blur, gain = (1, 1.59) if p.sharp else (3, 1.49)
+    pool: Floats = rng.standard_normal((depth // 4, height + 48, width + 48), dtype=np.float32)
+    for image in pool:
+        for _ in range(blur):
+            _smooth(image)
+            _smooth(image.T)
+    pool *= p.noise * gain / float(pool[:4, 4:-4, 4:-4].std())
+    out = np.empty(canvas.shape, np.int16)
+    for i, image in enumerate(canvas.hu):
+        k, u, v = rng.integers((len(pool), 49, 49))
+        cut = pool[k, u : u + height, v : v + width]
+        if rng.random() < 0.5:
+            cut = cut[:, ::-1]
+        if rng.random() < 0.5:
+            image += cut
+        else:
+            image -= cut
+        np.rint(image, out=image)
+        np.clip(image, -1024, 3071, out=image)
+        out[i] = image
+    return out
+
+
+def _smooth(a: Floats) -> None:
+    """Blur an image along its rows, in place, with the weights 1/4, 1/2, 1/4."""
+    sides = a[:-2] + a[2:]
+    sides *= np.float32(0.25)
+    a[1:-1] *= np.float32(0.5)
+    a[1:-1] += sides

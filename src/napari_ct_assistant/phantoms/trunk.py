@@ -1,0 +1,323 @@
+"""The trunk slice by slice: skin, fat, muscle, ribs, lungs and what lies below the diaphragm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.phantoms.canvas import Canvas, Floats, Lattice, blend, soft
+from napari_ct_assistant.phantoms.patient import Patient
+from napari_ct_assistant.phantoms.truth import part_rng
+
+Indices = NDArray[np.intp]
+BINS = 2880
+RINGS = 96
+# How far outside the chest wall, in mm, `Canvas.wall` says how far.
+WALL = np.float32(16)
+
+
+class Rays:
+    """Thicknesses along rays from the body's axis: tables of `BINS` angles per slice."""
+
+    def __init__(self, canvas: Canvas, patient: Patient) -> None:
+        z, _, _ = canvas.patient_axes((slice(None), slice(0), slice(0)))
+        self.heights = [float(v) for v in z.ravel()]
+        self.centres = ((np.arange(BINS) + 0.5) / BINS - 0.5) * 2 * np.pi
+        ray, level = self.centres[None], np.array(self.heights)[:, None]
+        inner = patient.cavity_radius(ray, level)
+        muscle, fat = patient.wall(ray, level)
+        # [n_z, BINS] each: from the axis to the inner chest wall, the muscle's surface, the skin.
+        self.inner = inner.astype(np.float32)
+        self.muscle = (inner + muscle).astype(np.float32)
+        self.skin = (inner + muscle + fat).astype(np.float32)
+        # A shoulder blade may leave the skin.
+        self.most = np.maximum(self.skin, self.inner + np.float32(26))
+
+
+class _Pixels:
+    """The pixels of a slice that the body reaches at any height, from its middle outwards.
+
+    So the inside of the chest is the front part of every array of them, and a layer of its
+    wall a short list of positions: nothing is computed where it would not be seen.
+    """
+
+    def __init__(self, canvas: Canvas, rays: Rays) -> None:
+        _, y, x = (a[0] for a in canvas.patient_axes((slice(0, 1), slice(None), slice(None))))
+        r = np.sqrt(x * x + y * y)
+        bins = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * BINS).astype(np.intp).clip(0, BINS - 1)
+        self.scale = (RINGS / rays.inner.mean(0)).astype(np.float32)
+        ring = (r * self.scale[bins]).astype(np.int16).ravel()
+        ring[r.ravel() > (rays.most.max(0) + canvas.edge)[bins].ravel()] = -1
+        order = np.argsort(ring, kind="stable")[np.count_nonzero(ring < 0) :]
+        self.at: Indices = order
+        self.ring = ring[order]
+        self.y, self.x, self.r = (a.ravel()[self.at] for a in (y, x, r))
+        self.bins: Indices = bins.ravel()[self.at]
+        rows = self.at // canvas.shape[2]
+        self.rows = slice(int(rows.min()), int(rows.max()) + 1)
+        # Position in those rows alone.
+        self.at_row: Indices = self.at - self.rows.start * canvas.shape[2]
+
+    def first(self, far: Floats, *, beyond: bool = False) -> list[int]:
+        """How many pixels to take of each slice to have all that lie within `far` [n_z, BINS] mm.
+
+        With `beyond`, how many to leave out to have all that lie outside of it.
+        """
+        ring = far * self.scale
+        edge = np.floor(ring.min(1)) if beyond else np.floor(ring.max(1)) + 1
+        counts: list[int] = np.searchsorted(self.ring, edge).tolist()
+        return counts
+
+
+def paint_trunk(canvas: Canvas, patient: Patient, rays: Rays) -> None:
+    """Paint everything whose outline is a function of angle and height."""
+    pixels = _Pixels(canvas, rays)
+    box = (slice(None), pixels.rows, slice(None))
+    texture = Lattice(canvas, part_rng(patient.seed, "texture of the body"), 7.0, box)
+    wall = _Wall(canvas, patient, rays, pixels, box)
+    inside = _Inside(canvas, patient, pixels)
+    reach = np.float32(canvas.edge * 0.51)
+    body, chest = pixels.first(rays.most + reach), pixels.first(rays.inner + reach)
+    near, deep = pixels.first(rays.inner + WALL), pixels.first(rays.inner - reach, beyond=True)
+    flat = [a.reshape(len(a), -1) for a in (canvas.hu, canvas.lung, canvas.wall)]
+    for i, (z, tex_rows, planes) in enumerate(zip(rays.heights, texture, wall.planes, strict=True)):
+        img = np.full(body[i], -1000, np.float32)
+        tex = tex_rows.ravel()[pixels.at_row[: body[i]]]
+        d_in = rays.inner[i][pixels.bins[: body[i]]]
+        d_in -= pixels.r[: body[i]]
+        wall.paint(i, deep[i], img, d_in, tex, planes)
+        lung = inside.paint(z, img[: chest[i]], d_in[: chest[i]], tex[: chest[i]])
+        for whole, values in zip(flat, (img, lung, d_in[: near[i]]), strict=True):
+            whole[i][pixels.at[: len(values)]] = values
+
+
+class _Wall:
+    """Skin, fat, muscles, ribs and shoulder blades."""
+
+    def __init__(
+        self, canvas: Canvas, patient: Patient, rays: Rays, pixels: _Pixels, box: Any
+    ) -> None:
+        self.p, self.rays, self.pixels, self.edge = patient, rays, pixels, canvas.edge
+        self.planes = Lattice(canvas, part_rng(patient.seed, "muscle planes"), 24.0, box)
+        self.ribs, self.cartilage = _rib_tables(np.array(rays.heights), rays.centres)
+        c, s = np.cos(rays.centres), np.sin(rays.centres)
+        self.turn = np.arctan2(s, np.abs(c))
+
+    def paint(
+        self, i: int, deep: int, img: Floats, d_in: Floats, tex: Floats, planes: Floats
+    ) -> None:
+        """Paint slice `i`; the first `deep` pixels lie within the chest."""
+        img, d_in, tex = img[deep:], d_in[deep:], tex[deep:]
+        p, end = self.pixels, deep + len(img)
+        bins, r = p.bins[deep:end], p.r[deep:end]
+        reach, z = self.edge * 0.51, self.rays.heights[i]
+        d_mus, d_body = self.rays.muscle[i][bins], self.rays.skin[i][bins]
+        d_mus -= r
+        d_body -= r
+        at = np.flatnonzero((d_mus < reach) & (d_body > -reach))
+        t, d = tex[at], d_body[at]
+        tissue = 7 * t
+        tissue += np.float32(-104)
+        np.copyto(tissue, np.float32(0), where=d < 1.8)
+        if self.p.breast and abs(z - 10) < 70:
+            self._add_gland(tissue, z, at + deep, d_mus[at], d, t)
+        blend(img, at, soft(d, self.edge), tissue)
+        at = np.flatnonzero((d_mus > -reach) & (d_in < reach))
+        flesh = 6 * tex[at]
+        flesh += np.float32(self.p.muscle_hu)
+        d = d_mus[at]
+        flesh -= _fat_planes(planes.ravel()[p.at_row[deep:][at]], d_in[at], d)
+        blend(img, at, soft(d, self.edge), flesh)
+        if self.ribs[i].min() < 6.1:
+            self._paint_ribs(i, img, bins, d_in)
+        if -128 < z < 25:
+            self._paint_scapula(z, img, bins, d_in)
+
+    def _add_gland(
+        self, tissue: Floats, z: float, at: Indices, d_mus: Floats, d_body: Floats, t: Floats
+    ) -> None:
+        """Add glandular tissue to the breast fat, HU."""
+        k = np.flatnonzero((d_mus < -5) & (d_body > 5) & (self.pixels.y[at] < -15))
+        near = np.clip((-5 - d_mus[k]) / 6, 0, 1)
+        near *= np.float32(np.exp(-(((z - 10) / 34) ** 2)))
+        near *= np.clip((d_body[k] - 5) / 5, 0, 1)
+        near *= np.clip(1.6 - np.abs(np.abs(self.pixels.x[at[k]]) - 78) / 28, 0, 1)
+        share = near * 1.6 + 0.45 * t[k] * near - (0.9 - self.p.gland)
+        tissue[k] += np.clip(share, 0, 0.85) * 130
+
+    def _paint_ribs(self, i: int, img: Floats, bins: Indices, d_in: Floats) -> None:
+        at = np.flatnonzero((d_in > -11.1) & (d_in < 0.1))
+        ray = bins[at]
+        dz = self.ribs[i][ray]
+        near = np.flatnonzero(dz < 6.1)
+        at, ray, dz = at[near], ray[near], dz[near]
+        off = d_in[at]
+        off += np.float32(5.5)
+        off *= np.float32(1.1)
+        d = 5.2 - np.sqrt(dz * dz + off * off)
+        bone = np.where(d > 2.6, np.float32(230), np.float32(620))
+        np.copyto(bone, np.float32(115), where=self.cartilage[i][ray])
+        blend(img, at, soft(d, self.edge), bone)
+
+    def _paint_scapula(self, z: float, img: Floats, bins: Indices, d_in: Floats) -> None:
+        t = (z + 128) / 153
+        width = 0.36 * (1 - t) ** 0.5 + 0.05
+        lean = 0.25 if self.p.arms_up else 0.0
+        centre = 0.92 - 0.12 * t - lean * (1 - t)
+        along = ((width - np.abs(self.turn - centre)) * 120).astype(np.float32)
+        at = np.flatnonzero((d_in > -25.5) & (d_in < -18.5))
+        off = along[bins[at]]
+        near = np.flatnonzero(off > -1)
+        at, off = at[near], off[near]
+        d = np.minimum(off, 2.6 - np.abs(d_in[at] + 22))
+        blend(img, at, soft(d, self.edge), 560)
+
+
+def _fat_planes(plane: Floats, d_in: Floats, d_mus: Floats) -> Floats:
+    """HU less where a plane of fat lies between the layers of a thick muscle; from noise.
+
+    Overwrites the noise `plane` and `d_in`.
+    """
+    off = 4 * plane
+    d_in += np.float32(17)
+    off += d_in
+    plane += np.float32(2.2)
+    plane -= np.abs(off, out=off)
+    plane *= d_mus > 4
+    plane *= np.float32(0.4)
+    np.clip(plane, 0, 1, out=plane)
+    plane *= 120
+    return plane
+
+
+class _Inside:
+    """Lungs, and the fat around heart and belly."""
+
+    def __init__(self, canvas: Canvas, patient: Patient, pixels: _Pixels) -> None:
+        self.p, self.edge, self.x = patient, canvas.edge, pixels.x
+        y, x = pixels.y, pixels.x
+        self.dome = patient.dome(y, x).astype(np.float32)
+        self.apex = patient.apex(y, x).astype(np.float32)
+        self.rise, self.fall = (v.astype(np.float32) for v in patient.mediastinum_shape(y))
+        self.off = np.abs(x - np.float32(2))
+        self.base = (patient.lung_hu + patient.lung_gradient * y / 90).astype(np.float32)
+        # Height of the oblique fissure over y, along its normal: see `Patient.lobe`.
+        self.fissure = (50 - y) * np.float32(1.2 * 0.64)
+        self.belly = _Belly(patient, y, x)
+
+    def paint(self, z: float, img: Floats, d_in: Floats, tex: Floats) -> Floats:
+        """Paint the first pixels, those within the chest; returns their share of lung."""
+        n = len(img)
+        under = z - self.dome[:n]
+        fill = 8 * tex
+        fill += np.float32(-92)
+        at = np.flatnonzero(under > 0)
+        if len(at):
+            fill[at] = self.belly.slice(z, at, under[at], d_in[at], tex[at])
+        fill -= img
+        fill *= soft(d_in, self.edge)
+        img += fill
+        depth = self._beside_mediastinum(z, n)
+        np.minimum(depth, d_in - np.float32(1.5), out=depth)
+        under *= np.float32(-0.75)
+        np.minimum(depth, under, out=depth)
+        above = z - self.apex[:n]
+        above *= np.float32(0.8)
+        np.minimum(depth, above, out=depth)
+        lung = soft(depth, self.edge)
+        air = 9 * tex
+        air += self.base[:n]
+        air += self._fissures(z, n)
+        air -= img
+        air *= lung
+        img += air
+        return lung
+
+    def _beside_mediastinum(self, z: float, n: int) -> Floats:
+        """Distance in mm outside `Patient.mediastinum`."""
+        half, front = self.p.mediastinum_width(z)
+        out: Floats = self.off[:n] - np.float32(front)
+        out -= np.float32(half - front) * self.rise[:n]
+        out += np.float32(half - 25) * self.fall[:n]
+        return out
+
+    def _fissures(self, z: float, n: int) -> Floats:
+        """HU that the fissures add."""
+        fissure = self.fissure[:n]
+        off = np.abs((z + 75) * 0.64 - fissure)
+        if abs(z - 2) < 2:
+            at = np.flatnonzero((self.x[:n] < 0) & (fissure > 49))
+            off[at] = np.minimum(off[at], abs(z - 2))
+        out: Floats = np.subtract(np.float32(1.3), off, out=off)
+        np.clip(out, 0, 1, out=out)
+        out *= 75
+        return out
+
+
+class _Belly:
+    """Liver, stomach, spleen and fat below the diaphragm."""
+
+    def __init__(self, p: Patient, y: Floats, x: Floats) -> None:
+        self.p, self.y, self.x = p, y, x
+        top = p.left_dome
+        self.spleen = (((x - 88) / 38) ** 2 + ((y - 42) / 44) ** 2, top + 54, 52.0)
+        self.stomach = (((x - 66) / 45) ** 2 + ((y + 16) / 62) ** 2, top + 46, 52.0)
+        self.air = y < -18 - 26 * p.gas
+        self.edge = 38 - np.clip(y + 20, 0, 60) * 0.55
+
+    def slice(self, z: float, at: Indices, under: Floats, d_in: Floats, tex: Floats) -> Floats:
+        """HU of the pixels `at` of a slice, `under` mm below the diaphragm."""
+        p, x, y = self.p, self.x[at], self.y[at]
+        out = -100 + 8 * tex
+        k, _ = self._within(self.spleen, z, at)
+        out[k] = p.spleen_hu + 5 * tex[k]
+        k, q = self._within(self.stomach, z, at)
+        inner = 18 + 12 * tex[k]
+        inner[self.air[at[k]]] = -960
+        inner[q > 0.84] = 45
+        out[k] = inner
+        k = np.flatnonzero((x < self.edge[at] - (z - p.right_dome) * 0.25) & (d_in > 3))
+        flesh = p.liver_hu + 5 * tex[k]
+        flesh[np.abs(tex[k] - 0.9) < 0.12] += 30 if p.contrast == "venous" else -8
+        out[k] = flesh
+        ys = float(p.spine_y(z)) + 2
+        k = np.flatnonzero(y < ys + 5)
+        k = k[(x[k] - 3) ** 2 + ((y[k] - ys) * 0.8) ** 2 < 33**2]
+        out[k] = -95 + 8 * tex[k]
+        out[(under < 3.0) | (d_in < 3)] = p.muscle_hu
+        return out
+
+    @staticmethod
+    def _within(organ: tuple[Any, float, float], z: float, at: Indices) -> tuple[Any, Any]:
+        """Positions in `at` within an ellipsoid, and how far out they are (1 at the surface)."""
+        q = organ[0][at] + ((z - organ[1]) / organ[2]) ** 2
+        k = np.flatnonzero(q < 1)
+        return k, q[k]
+
+
+def _rib_tables(zs: Any, theta: Any) -> tuple[Floats, Any]:
+    """[n_z, BINS] twice: distance in mm along z from the nearest rib; whether it is cartilage."""
+    # A quarter of the angles is enough. 0 at the spine, 1 at the front, where ribs are lower.
+    theta, zs = theta[1::4].astype(np.float32), zs.astype(np.float32)
+    progress = np.abs(np.arctan2(np.cos(theta), np.sin(theta))) / np.pi
+    ribs = np.full((len(zs), len(theta)), 99.0, np.float32)
+    cartilage = ribs.copy()
+    for k in range(12):
+        start = -142 + 23.5 * k
+        fall = float(np.interp(k, [0, 3, 7, 11], [38, 75, 95, 75]))
+        reach = float(np.interp(k, [0, 6, 7, 9, 10, 11], [0.86, 0.86, 0.8, 0.62, 0.5, 0.4]))
+        line = start + fall * np.sin(progress * np.pi * 0.55) * 1.05
+        gone = np.clip((progress - reach) * 120, 0, 99) + np.clip((0.055 - progress) * 400, 0, 99)
+        ribs = np.minimum(ribs, np.abs(zs[:, None] - line[None]) * 0.8 + gone[None])
+        if k < 9:
+            # Cartilage climbs from the rib's end to the breast bone.
+            up = np.clip(progress - reach, 0, 1) / (1 - reach)
+            climb = line - up * (6 + 9 * k)
+            off = np.clip((reach - progress) * 300, 0, 99) + np.clip(
+                (progress - 0.955) * 400, 0, 99
+            )
+            cartilage = np.minimum(cartilage, np.abs(zs[:, None] - climb[None]) * 0.8 + off[None])
+    soft_part = np.repeat(cartilage < ribs, 4, axis=1)
+    return np.repeat(np.minimum(ribs, cartilage).astype(np.float32), 4, axis=1), soft_part

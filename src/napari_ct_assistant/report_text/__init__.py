@@ -1,0 +1,1 @@
+"""Reports as text: findings and their usual words, sentences, sections, negation."""

@@ -1,0 +1,1 @@
+"""The transcript, the question box, and the slice links in what the model writes."""

@@ -1,0 +1,128 @@
+"""The rows of buttons: what can be asked of the model, and of the transcript."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.report_text.questions import FINDING_QUESTION
+from napari_ct_assistant.viewer.chat.question_box import QuestionBox
+from napari_ct_assistant.viewer.texts import TIPS
+
+
+class ActionRow(QWidget):
+    """Draft report, Findings, Stop.
+
+    Signals
+    -------
+    drafted, screened, stopped
+    """
+
+    drafted = Signal()
+    screened = Signal()
+    stopped = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.draft_button = QPushButton("Draft report")
+        self.draft_button.setObjectName("main_button")
+        self.draft_button.setToolTip(TIPS["draft"])
+        self.findings_button = QPushButton("Findings")
+        self.findings_button.setToolTip(TIPS["findings"])
+        self.stop_button = QPushButton("Stop")
+        self.stop_button.setToolTip(TIPS["stop"])
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.draft_button, 2)
+        layout.addWidget(self.findings_button, 1)
+        layout.addWidget(self.stop_button, 1)
+        self.draft_button.clicked.connect(lambda: self.drafted.emit())
+        self.findings_button.clicked.connect(lambda: self.screened.emit())
+        self.stop_button.clicked.connect(lambda: self.stopped.emit())
+
+    def set_state(self, *, busy: bool, scan: bool) -> None:
+        """Enable what can be done now."""
+        self.draft_button.setEnabled(scan and not busy)
+        self.findings_button.setEnabled(scan and not busy)
+        self.stop_button.setEnabled(busy)
+
+
+class AskRow(QWidget):
+    """The question box with its buttons.
+
+    Signals
+    -------
+    asked : str
+    """
+
+    asked = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.box = QuestionBox()
+        self.ask_button = QPushButton("Ask")
+        self.ask_button.setToolTip(TIPS["ask"])
+        self.examples_button = QPushButton("Examples")
+        self.examples_button.setToolTip(TIPS["examples"])
+        menu = QMenu(self.examples_button)
+        for finding in FINDINGS:
+            question = finding_question(finding)
+            menu.addAction(finding).triggered.connect(partial(self._put, question))
+        self.examples_button.setMenu(menu)
+        self.choices_button = QPushButton("Choices…")
+        self.choices_button.setToolTip(TIPS["choices"])
+        buttons = QVBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self.ask_button)
+        buttons.addWidget(self.examples_button)
+        buttons.addWidget(self.choices_button)
+        buttons.addStretch(1)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.box, 1)
+        layout.addLayout(buttons)
+        self.box.submitted.connect(self.asked)
+        self.ask_button.clicked.connect(self.box.submit)
+
+    def _put(self, question: str, _checked: bool = False) -> None:
+        """Put a question into the box; the reader sends it."""
+        self.box.replace(question)
+        self.box.setFocus(Qt.FocusReason.OtherFocusReason)
+
+
+def finding_question(finding: str) -> str:
+    """Return the question about one finding, in E3D-GPT's words."""
+    return FINDING_QUESTION.format(finding=finding.lower())
+
+
+class TranscriptRow(QWidget):
+    """Copy and Clear, in the corner of the transcript.
+
+    Signals
+    -------
+    copied, cleared
+    """
+
+    copied = Signal()
+    cleared = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.copy_button = QToolButton()
+        self.copy_button.setText("Copy")
+        self.copy_button.setToolTip(TIPS["copy"])
+        self.clear_button = QToolButton()
+        self.clear_button.setText("Clear")
+        self.clear_button.setToolTip(TIPS["clear"])
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 2)
+        layout.setSpacing(4)
+        layout.addWidget(self.copy_button)
+        layout.addWidget(self.clear_button)
+        self.copy_button.clicked.connect(lambda: self.copied.emit())
+        self.clear_button.clicked.connect(lambda: self.cleared.emit())

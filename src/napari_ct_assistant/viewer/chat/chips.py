@@ -1,0 +1,54 @@
+"""Suggested questions as a row of small buttons; a click sends one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QPushButton, QWidget
+from superqt import QFlowLayout
+
+from napari_ct_assistant.viewer.texts import TIPS
+
+
+class Chips(QWidget):
+    """Up to four questions, reached with Alt+1 to Alt+4.
+
+    Signals
+    -------
+    chosen : str
+    """
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Suggested questions")
+        self._row = QFlowLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(4)
+        self.buttons: list[QPushButton] = []
+
+    def offer(self, questions: Sequence[str]) -> None:
+        """Show these questions."""
+        if [button.text() for button in self.buttons] == list(questions):
+            return
+        for button in self.buttons:
+            self._row.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        self.buttons = []
+        for number, question in enumerate(questions, start=1):
+            button = QPushButton(question)
+            button.setObjectName("chip")
+            button.setToolTip(TIPS["chip"].format(number=number))
+            button.setShortcut(f"Alt+{number}")
+            button.setAccessibleName(f"Ask: {question}")
+            button.clicked.connect(partial(self._choose, question))
+            self._row.addWidget(button)
+            self.buttons.append(button)
+        self.updateGeometry()
+
+    def _choose(self, question: str, _checked: bool = False) -> None:
+        self.chosen.emit(question)

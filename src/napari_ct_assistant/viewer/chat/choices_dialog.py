@@ -1,0 +1,61 @@
+"""A multiple-choice question: the question, up to five answers to choose from."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QLineEdit, QWidget
+
+from napari_ct_assistant.viewer.texts import CHOICES_HINT
+
+MOST = 5
+
+
+class ChoicesDialog(QDialog):
+    """A form that stays open until the question was taken; nothing typed is lost.
+
+    Signals
+    -------
+    asked : str, tuple of str
+        The question and its choices, at least two.
+    """
+
+    asked = Signal(str, object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Multiple choice")
+        self.question = QLineEdit()
+        self.question.setAccessibleName("Multiple-choice question")
+        self.question.setPlaceholderText("On which side is the pleural effusion?")
+        self.choices = [QLineEdit() for _ in range(MOST)]
+        hint = QLabel(CHOICES_HINT)
+        hint.setObjectName("quiet")
+        hint.setWordWrap(True)
+        form = QFormLayout(self)
+        form.addRow("Question", self.question)
+        for number, line in enumerate(self.choices):
+            letter = chr(ord("A") + number)
+            line.setAccessibleName(f"Choice {letter}")
+            form.addRow(letter, line)
+            line.textChanged.connect(self._refresh)
+        form.addRow(hint)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.ask_button = self.buttons.addButton("Ask", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.ask_button.setDefault(True)
+        form.addRow(self.buttons)
+        self.question.textChanged.connect(self._refresh)
+        self.ask_button.clicked.connect(self._ask)
+        self.buttons.rejected.connect(self.reject)
+        self.resize(420, self.sizeHint().height())
+        self._refresh()
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """The choices that are not blank."""
+        return tuple(line.text().strip() for line in self.choices if line.text().strip())
+
+    def _refresh(self) -> None:
+        self.ask_button.setEnabled(bool(self.question.text().strip()) and len(self.filled) >= 2)
+
+    def _ask(self) -> None:
+        self.asked.emit(self.question.text().strip(), self.filled)

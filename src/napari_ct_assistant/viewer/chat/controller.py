@@ -1,0 +1,144 @@
+"""The chat's desk: suggestions, multiple choice, regions, and messages that are asked anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, Qt, Signal
+
+from napari_ct_assistant.viewer.chat.chips import Chips
+from napari_ct_assistant.viewer.chat.choices_dialog import ChoicesDialog
+from napari_ct_assistant.viewer.chat.suggestions import about_region, suggest
+from napari_ct_assistant.viewer.measure.regions import selected_region
+from napari_ct_assistant.viewer.texts import BUSY, NO_REGION
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_ct_assistant.viewer.chat.message import Message
+    from napari_ct_assistant.viewer.chat.question_box import QuestionBox
+    from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
+    from napari_ct_assistant.viewer.session.conversation import Conversation
+    from napari_ct_assistant.viewer.session.model_session import Job, Outcome
+
+
+class ChatDesk(QObject):
+    """Owns the suggested questions and the multiple-choice form.
+
+    Parameters
+    ----------
+    ask : callable
+        ``ask(question, choices)``; True when the question was accepted.
+
+    Signals
+    -------
+    told : str
+        One line for the reader.
+    """
+
+    told = Signal(str)
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        scans: ScanPicker,
+        talk: Conversation,
+        box: QuestionBox,
+        ask: Callable[[str, tuple[str, ...]], bool],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._scans, self._talk, self._box, self._ask = viewer, scans, talk, box, ask
+        self.chips = Chips()
+        self._dialog: ChoicesDialog | None = None
+        self._said: tuple[str, tuple[str, ...]] = ("", ())
+        self.chips.chosen.connect(lambda question: ask(question, ()))
+        talk.busy.connect(self._on_busy)
+        talk.answered.connect(self._on_answered)
+        scans.chosen.connect(lambda _layer: self._on_scan())
+        viewer.layers.selection.events.active.connect(self._on_layer)
+
+    def region_for(self, question: str) -> str:
+        """Return what was measured in the region that a question is about, "" for none."""
+        layer = self._scans.layer
+        if layer is None or not about_region(question):
+            return ""
+        region = selected_region(self._viewer, layer)
+        if region is None:
+            self.told.emit(NO_REGION)
+            return ""
+        return region.text
+
+    def again(self, message: Message | None = None) -> None:
+        """Have a message, or the last one, written again."""
+        wanted = message or self._talk.last
+        if wanted is not None and not self._talk.again(wanted):
+            self.told.emit(BUSY)
+
+    def edit(self, message: Message) -> None:
+        """Put a question back into the box; the model forgets it and what came after."""
+        job = message.job
+        if job is None:
+            return
+        self._talk.dialogue.cut(job)
+        if job.choices:
+            self.open_choices(job.question, job.choices)
+            return
+        self._box.replace(job.question)
+        self._box.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def open_choices(self, question: str = "", choices: tuple[str, ...] = ()) -> None:
+        """Open the multiple-choice form."""
+        if self._dialog is None:
+            self._dialog = ChoicesDialog(self._box.window())
+            self._dialog.asked.connect(self._on_choices)
+        dialog = self._dialog
+        if question:
+            dialog.question.setText(question)
+        for line, choice in zip(dialog.choices, choices, strict=False):
+            line.setText(choice)
+        dialog.show()
+        dialog.raise_()
+
+    def _on_choices(self, question: str, choices: tuple[str, ...]) -> None:
+        if self._ask(question, choices) and self._dialog is not None:
+            self._dialog.hide()
+
+    # -- suggestions
+
+    def _on_answered(self, job: Job, outcome: Outcome) -> None:
+        result: Any = outcome.result
+        if job.kind in ("report", "ask"):
+            said = result.text
+            if job.kind == "ask" and said.lower().startswith("yes"):
+                # "Yes." alone names nothing; what was asked does.
+                said = f"{said} {job.question}"
+            self._said = (said, outcome.info.untaught)
+        self.refresh()
+
+    def _on_scan(self) -> None:
+        self._said = ("", self._said[1])
+        self.refresh()
+
+    def _on_layer(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        # The layer list outlives the panel.
+        if isalive(self.chips):
+            self.refresh()
+
+    def _on_busy(self, busy: bool) -> None:
+        self.chips.setEnabled(not busy)
+
+    def refresh(self) -> None:
+        """Offer the questions that fit what was said last."""
+        volume, layer = self._scans.volume, self._scans.layer
+        if volume is None or layer is None:
+            self.chips.offer([])
+            return
+        said, untaught = self._said
+        active = self._viewer.layers.selection.active
+        drawn = type(active).__name__ in ("Shapes", "Labels")
+        region = drawn and selected_region(self._viewer, layer) is not None
+        asked = self._talk.dialogue.asked(volume)
+        self.chips.offer(suggest(said, asked=asked, untaught=untaught, region=region))

@@ -1,0 +1,156 @@
+"""Slice links: how a report or an answer points at a place in the scan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
+from napari_ct_assistant.viewer.views.planes import set_plane
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_ct_assistant.assistant import Answer, ReportDraft
+
+_MARKS: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
+# "slice 84", "image 84", and "im. 84" as radiologists write it.
+_MENTION: Final = re.compile(r"\b((?:slice|image|im\.?|img\.?)\s+#?(\d{1,4}))\b", re.IGNORECASE)
+_HREF: Final = re.compile(r"slice:(\d+)(?:\?ras=(-?[\d.]+),(-?[\d.]+),(-?[\d.]+))?(?:#\d+)?")
+_PART: Final = re.compile(r".*#(\d+)")
+
+NO_BREAK: Final = "\u00a0"
+# A sign and words beside the colour, which not everybody can see.
+UNSUPPORTED: Final = "\u26a0\u00a0not supported by the image"
+UNSUPPORTED_MEANS: Final = (
+    "Not supported: the model finds the sentence no likelier with the scan than without it."
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a scan: an axial slice index, and the point in RAS mm where known."""
+
+    slice: int
+    ras: tuple[float, float, float] | None = None
+
+    @property
+    def href(self) -> str:
+        """The link's target, such as ``slice:84`` or ``slice:84?ras=10.0,-3.5,120.0``."""
+        if self.ras is None:
+            return f"slice:{self.slice}"
+        return f"slice:{self.slice}?ras=" + ",".join(f"{value:.1f}" for value in self.ras)
+
+    @property
+    def markdown(self) -> str:
+        """The link as markdown."""
+        return self.link()
+
+    def link(self, part: int | None = None) -> str:
+        """Return the link as markdown; `part` is the sentence whose evidence it also shows."""
+        of = "" if part is None else f"#{part}"
+        return f"[slice{NO_BREAK}{self.slice}]({self.href}{of})"
+
+
+def part_of_href(href: str) -> int | None:
+    """Return the number of the sentence that a link belongs to, None where it names none."""
+    match = _PART.fullmatch(href)
+    return None if match is None else int(match.group(1))
+
+
+def parse_href(href: str) -> Place | None:
+    """Return the place a link points at, or None for any other link."""
+    match = _HREF.fullmatch(href)
+    if match is None:
+        return None
+    number, *ras = match.groups()
+    point = None if ras[0] is None else (float(ras[0]), float(ras[1]), float(ras[2]))
+    return Place(int(number), point)
+
+
+def place_of(part: Any) -> Place | None:
+    """Return the place of a sentence or an answer, None where it has no evidence yet."""
+    if part.slice is None:
+        return None
+    ras = None if part.ras is None else tuple(float(value) for value in part.ras)
+    return Place(int(part.slice), ras)  # type: ignore[arg-type]
+
+
+def escaped(text: str) -> str:
+    """Return `text` so that markdown shows it as it is written."""
+    return _MARKS.sub(r"\\\1", text)
+
+
+def linked(text: str, slices: int) -> str:
+    """Return `text` as markdown with every "slice 84" that exists in the scan made a link."""
+    parts: list[str] = []
+    end = 0
+    for match in _MENTION.finditer(text):
+        number = int(match.group(2))
+        if number < slices:
+            link = f"[{NO_BREAK.join(match.group(1).split())}]({Place(number).href})"
+            parts += [escaped(text[end : match.start()]), link]
+            end = match.end()
+    parts.append(escaped(text[end:]))
+    return "".join(parts)
+
+
+def report_markdown(draft: ReportDraft, slices: int) -> str:
+    """Return the drafted report as markdown: a heading a section, a paragraph a sentence."""
+    lines: list[str] = []
+    section, unsupported = None, False
+    for number, sentence in enumerate(draft.sentences):
+        if sentence.section != section:
+            section = sentence.section
+            lines += [f"**{escaped(section.capitalize())}**", ""] if section else []
+        place = place_of(sentence)
+        line = linked(sentence.text.strip(), slices)
+        if place is not None:
+            line += f"  {place.link(number)}"
+        if sentence.unsupported:
+            line += f"  {UNSUPPORTED}"
+            unsupported = True
+        lines += [line, ""]
+    if unsupported:
+        lines += [f"*{UNSUPPORTED_MEANS}*", ""]
+    if draft.stopped:
+        lines.append("*Stopped before the end.*")
+    return "\n".join(lines)
+
+
+def answer_markdown(answer: Answer, slices: int) -> str:
+    """Return an answer as markdown, its evidence as a link at the end."""
+    paragraphs = [linked(line, slices) for line in answer.text.strip().splitlines()]
+    place = place_of(answer)
+    if place is not None and paragraphs:
+        paragraphs[-1] += f"  {place.link(0)}"
+    if answer.unsupported and paragraphs:
+        paragraphs[-1] += f"  {UNSUPPORTED}"
+    for number, (choice, probability) in enumerate(answer.choices):
+        letter = chr(ord("A") + number)
+        paragraphs.append(f"{letter}\\. {escaped(choice)} {NO_BREAK}**{probability:.0%}**")
+    if answer.stopped:
+        paragraphs.append("*Stopped before the end.*")
+    return "\n\n".join(paragraphs)
+
+
+def go_to(viewer: Viewer, layer: Any, place: Place) -> None:
+    """Move the viewer to `place` in the scan shown by `layer`.
+
+    A slice alone is shown axially. A point moves all three axes, so that it
+    also lies on the slice of whichever plane is on screen.
+    """
+    volume = layer.metadata[CT_KEY]
+    first = viewer.dims.ndim - 3
+    if place.ras is None:
+        middle = (min(place.slice, volume.shape[0] - 1), volume.shape[1] / 2, volume.shape[2] / 2)
+        axes: Sequence[int] = (first,)
+        world: Sequence[float] = index_to_world(layer, middle)[:1]
+    else:
+        axes = (first, first + 1, first + 2)
+        world = index_to_world(layer, volume.ras_to_index(place.ras))
+    if viewer.dims.ndisplay == 3 or (place.ras is None and viewer.dims.order[-3] != first):
+        set_plane(viewer, "axial")
+    viewer.dims.set_point(axes, world)

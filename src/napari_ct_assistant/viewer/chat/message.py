@@ -1,0 +1,217 @@
+"""One message of the transcript: who speaks, and a text that can grow and carries links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from qtpy.QtCore import QSize, Qt, QUrl, Signal
+from qtpy.QtGui import (
+    QColor,
+    QGuiApplication,
+    QMouseEvent,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+)
+from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
+
+from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, part_of_href
+from napari_ct_assistant.viewer.chat.message_head import MessageHead, Speaker
+
+# Qt finds a no-break space as a space.
+UNSUPPORTED_FOUND: Final = UNSUPPORTED.replace("\u00a0", " ")
+
+
+class GrowingText(QTextBrowser):
+    """A read-only text as high as its content; it loads nothing and opens nothing.
+
+    Signals
+    -------
+    pressed : int
+        The text's block (paragraph) that was clicked, not dragged over and not a link.
+    """
+
+    pressed = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setOpenLinks(False)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.document().setDocumentMargin(3)
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
+
+    def loadResource(self, kind: int, url: QUrl) -> Any:  # noqa: N802, ARG002 - Qt's name
+        """Load nothing: a model's text must not make the panel read files or the network."""
+        return None
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell which paragraph was clicked."""
+        super().mouseReleaseEvent(event)
+        at = event.position().toPoint()
+        left = event.button() == Qt.MouseButton.LeftButton
+        if left and not self.textCursor().hasSelection() and not self.anchorAt(at):
+            self.pressed.emit(self.cursorForPosition(at).blockNumber())
+
+    def _fit(self, *_: Any) -> None:
+        height = int(self.document().size().height() + 0.5)
+        if height != self.height():
+            self.setFixedHeight(height)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As high as the text."""
+        return QSize(200, int(self.document().size().height() + 0.5))
+
+
+class Message(QFrame):
+    """A message, written piece by piece and set as markdown once it is complete.
+
+    Parameters
+    ----------
+    speaker : {"you", "model", "note"}
+    title : str
+        The line above the text.
+    source : object, optional
+        Whatever the text is about (the scan), kept for link clicks.
+
+    Signals
+    -------
+    linkClicked : Message, str
+    againAsked, editAsked : Message
+        The reader wants another answer, or to change the question.
+
+    Attributes
+    ----------
+    job : object
+        What the message answers or asks, None for a note.
+    heat : sequence
+        The heat map of each sentence, None where there is none, and the sentence.
+    """
+
+    linkClicked = Signal(object, str)  # noqa: N815 - Qt's naming of signals
+    againAsked = Signal(object)  # noqa: N815 - Qt's naming of signals
+    editAsked = Signal(object)  # noqa: N815 - Qt's naming of signals
+
+    def __init__(
+        self, speaker: Speaker, title: str, source: Any = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.speaker, self.title, self.source = speaker, title, source
+        # The final text as it was given; empty while the message grows.
+        self.markdown = ""
+        self.setObjectName(f"message_{speaker}")
+        self.job: Any = None
+        self.heat: Sequence[Any] = ()
+        self._link_colour = self._warning_colour = self.palette().link().color()
+        self.head = MessageHead(speaker, title)
+        self.head.copied.connect(self._copy)
+        self.head.again.connect(lambda: self.againAsked.emit(self))
+        self.head.edited.connect(lambda: self.editAsked.emit(self))
+        self.body = GrowingText()
+        self.body.pressed.connect(self._on_pressed)
+        self._foot = QLabel()
+        self._foot.setObjectName("quiet")
+        self._foot.setWordWrap(True)
+        self._foot.hide()
+        self.body.setAccessibleName(title)
+        self.body.anchorClicked.connect(lambda url: self.linkClicked.emit(self, url.toString()))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*((10, 6, 10, 8) if speaker == "you" else (2, 2, 2, 2)))
+        layout.setSpacing(2)
+        layout.addWidget(self.head)
+        layout.addWidget(self.body)
+        layout.addWidget(self._foot)
+
+    @property
+    def document(self) -> QTextDocument:
+        """The text's document, for searching and tests."""
+        return self.body.document()
+
+    def set_link_colour(self, colour: str | QColor, warning: str | QColor | None = None) -> None:
+        """Set the colour of links and of warnings; a style sheet cannot reach them."""
+        self._link_colour = QColor(colour)
+        self._warning_colour = QColor(warning or self._warning_colour)
+        document = self.body.document()
+        style = QTextCharFormat()
+        style.setForeground(self._link_colour)
+        for start, end in self._link_spans():
+            cursor = QTextCursor(document)
+            cursor.setPosition(start)
+            cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+            cursor.mergeCharFormat(style)
+        style.setForeground(self._warning_colour)
+        found = document.find(UNSUPPORTED_FOUND)
+        while not found.isNull():
+            found.mergeCharFormat(style)
+            found = document.find(UNSUPPORTED_FOUND, found)
+
+    def part_of_block(self, number: int) -> str | None:
+        """Return the link that a paragraph ends with and that shows its sentence's evidence."""
+        document = self.body.document()
+        block = document.findBlockByNumber(number)
+        for start, end in self._link_spans():
+            if block.contains(start):
+                cursor = QTextCursor(document)
+                cursor.setPosition(start)
+                cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+                href = str(cursor.charFormat().anchorHref())
+                if part_of_href(href) is not None:
+                    return href
+        return None
+
+    def _on_pressed(self, block: int) -> None:
+        href = self.part_of_block(block)
+        if href is not None:
+            self.linkClicked.emit(self, href)
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(self.plain_text())
+
+    def _link_spans(self) -> list[tuple[int, int]]:
+        """Return where each link begins and ends in the document."""
+        spans = []
+        block = self.body.document().begin()
+        while block.isValid():
+            part = block.begin()
+            # PyQt6 has no iterator over a block's parts in a `for`; this runs on every binding.
+            while not part.atEnd():
+                fragment = part.fragment()
+                if fragment.charFormat().isAnchor():
+                    spans.append((fragment.position(), fragment.position() + fragment.length()))
+                part += 1
+            block = block.next()
+        return spans
+
+    def append(self, text: str) -> None:
+        """Write `text` at the end, as it is."""
+        cursor = QTextCursor(self.body.document())
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.insertText(text)
+
+    def finish(self, markdown: str) -> None:
+        """Replace the text by its final form."""
+        self.markdown = markdown
+        self.body.setMarkdown(markdown)
+        self.set_link_colour(self._link_colour)
+
+    def set_title(self, title: str) -> None:
+        """Change the line above the text."""
+        self.title = title
+        self.head.set_title(title)
+
+    def set_foot(self, text: str) -> None:
+        """Write the quiet line under the text: speed, what was and was not used."""
+        self._foot.setText(text)
+        self._foot.setVisible(bool(text))
+
+    @property
+    def foot(self) -> str:
+        """The quiet line under the text."""
+        return str(self._foot.text())
+
+    def plain_text(self) -> str:
+        """Return the text without markup."""
+        return self.body.toPlainText().strip()

@@ -1,0 +1,91 @@
+"""The question box: Enter sends, arrow keys bring earlier questions back, no text is ever lost."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QKeyEvent, QTextCursor
+from qtpy.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
+
+from napari_ct_assistant.viewer.texts import ASK_PLACEHOLDER
+
+
+class QuestionBox(QPlainTextEdit):
+    """A text box of one to four lines that keeps its text until it is told the text was taken.
+
+    Signals
+    -------
+    submitted : str
+        Enter was pressed on a text that is not blank.
+    """
+
+    submitted = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setPlaceholderText(ASK_PLACEHOLDER)
+        self.setAccessibleName("Question")
+        self.setTabChangesFocus(True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.history: list[str] = []
+        self._at = 0  # where the arrow keys stand; len(history) is the text being typed
+        self._draft = ""
+        self.textChanged.connect(self._fit)
+        self._fit()
+
+    def submit(self) -> None:
+        """Send the text if there is any."""
+        self.submitted.emit(self.toPlainText().strip())
+
+    def taken(self) -> None:
+        """Move the text into the history: it has been sent."""
+        text = self.toPlainText().strip()
+        if text and (not self.history or self.history[-1] != text):
+            self.history.append(text)
+        self._at, self._draft = len(self.history), ""
+        self.clear()
+
+    def give_back(self, text: str) -> None:
+        """Put a text that could not be sent back, unless something new has been typed."""
+        if not self.toPlainText().strip():
+            self.replace(text)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Enter sends; the arrow keys walk the history from the first or last line."""
+        key, shift = event.key(), event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        cursor = self.textCursor()
+        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not shift:
+            self.submit()
+        elif key == Qt.Key.Key_Up and not shift and cursor.blockNumber() == 0 and self._at > 0:
+            self._walk(-1)
+        elif (
+            key == Qt.Key.Key_Down
+            and not shift
+            and cursor.blockNumber() == self.blockCount() - 1
+            and self._at < len(self.history)
+        ):
+            self._walk(1)
+        else:
+            super().keyPressEvent(event)
+
+    def _walk(self, step: int) -> None:
+        if self._at == len(self.history):
+            self._draft = self.toPlainText()
+        self._at += step
+        self.replace(self._draft if self._at == len(self.history) else self.history[self._at])
+
+    def replace(self, text: str) -> None:
+        """Set the text so that undo brings the old one back."""
+        cursor = self.textCursor()
+        cursor.select(QTextCursor.SelectionType.Document)
+        cursor.insertText(text)
+        self.setTextCursor(cursor)
+
+    def _fit(self) -> None:
+        lines = min(max(int(self.document().size().height()), 2), 5)
+        margins = self.contentsMargins().top() + self.contentsMargins().bottom()
+        spare = 2 * self.document().documentMargin() + 10
+        self.setFixedHeight(int(lines * self.fontMetrics().lineSpacing() + margins + spare))
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Two lines high by default."""
+        return QSize(240, self.height())

@@ -1,0 +1,86 @@
+"""What to ask next: questions that follow from what the model has just said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from napari_ct_assistant.report_text.findings import FINDINGS
+
+FIRST: Final = ("Is this scan normal?", "What are the findings in this scan?")
+REGION: Final = "What is in the region I drew?"
+MOST: Final = 4
+# Findings of which "where" has no one answer.
+_EVERYWHERE: Final = frozenset(
+    {
+        "Cardiomegaly",
+        "Emphysema",
+        "Mosaic attenuation pattern",
+        "Interlobular septal thickening",
+        "Peribronchial thickening",
+        "Arterial wall calcification",
+        "Coronary artery wall calcification",
+        "Hiatal hernia",
+    }
+)
+_NEGATION: Final = re.compile(r"\b(no|not|without|absent|negative)\b", re.IGNORECASE)
+_ABOUT_REGION: Final = re.compile(
+    r"\b(region|roi|area|here|drawn|drew|draw|marked|measure\w*|label|shape|circle|ellipse|"
+    r"rectangle|polygon|this (?:spot|place|lesion|structure|nodule))\b",
+    re.IGNORECASE,
+)
+
+
+def named(text: str) -> list[str]:
+    """Return the findings that a text says are there, in its order; denied ones are left out."""
+    found: list[str] = []
+    for sentence in re.split(r"(?<=[.!?])\s+", text):
+        if _NEGATION.search(sentence):
+            continue
+        low = sentence.lower()
+        at = [(low.index(name.lower()), name) for name in FINDINGS if name.lower() in low]
+        found += [name for _, name in sorted(at) if name not in found]
+    return found
+
+
+def suggest(
+    said: str = "",
+    *,
+    asked: Sequence[str] = (),
+    untaught: Sequence[str] = (),
+    region: bool = False,
+) -> list[str]:
+    """Return up to four questions.
+
+    Parameters
+    ----------
+    said
+        What the model said last.
+    asked
+        Questions that were asked already; they are not suggested again.
+    untaught
+        Findings that the model was measured not to recognise; it is not asked about them.
+    region
+        Whether the reader has drawn a region.
+    """
+    ideas = [REGION] if region else []
+    for name in named(said):
+        if name in untaught:
+            continue
+        words = name.lower()
+        if name not in _EVERYWHERE:
+            ideas.append(f"Where is the {words}?")
+        ideas.append(
+            f"How severe is the {words}?" if name in _EVERYWHERE else f"How large is the {words}?"
+        )
+    ideas += FIRST
+    ideas += [f"Is there {name.lower()} in this scan?" for name in FINDINGS if name not in untaught]
+    done = {" ".join(question.lower().split()) for question in asked}
+    fresh = [idea for idea in dict.fromkeys(ideas) if idea.lower() not in done]
+    return fresh[:MOST]
+
+
+def about_region(question: str) -> bool:
+    """Say whether a question is about the region that the reader has drawn."""
+    return _ABOUT_REGION.search(question) is not None

@@ -1,0 +1,108 @@
+"""The transcript: what was asked, what the model wrote, and notes in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_ct_assistant.viewer.chat.message import Message
+from napari_ct_assistant.viewer.chat.message_head import Speaker
+
+
+class Transcript(QScrollArea):
+    """A column of messages that follows the newest text unless the reader scrolled up.
+
+    Signals
+    -------
+    linkClicked : Message, str
+    againAsked, editAsked : Message
+    """
+
+    linkClicked = Signal(object, str)  # noqa: N815 - Qt's naming of signals
+    againAsked = Signal(object)  # noqa: N815 - Qt's naming of signals
+    editAsked = Signal(object)  # noqa: N815 - Qt's naming of signals
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("transcript")
+        self.setAccessibleName("Transcript")
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setMinimumHeight(160)
+        self.messages: list[Message] = []
+        self._link_colour = self._warning_colour = ""
+        self._page = QWidget()
+        self._page.setObjectName("transcript_page")
+        self._column = QVBoxLayout(self._page)
+        self._column.setContentsMargins(4, 4, 8, 4)
+        self._column.setSpacing(10)
+        self._column.addStretch(1)
+        self.setWidget(self._page)
+        self._follow = True
+        bar = self.verticalScrollBar()
+        bar.rangeChanged.connect(self._on_range)
+        bar.valueChanged.connect(self._on_scrolled)
+
+    def add(
+        self,
+        speaker: Speaker,
+        title: str,
+        text: str = "",
+        source: Any = None,
+        before: Message | None = None,
+    ) -> Message:
+        """Add a message at the end, or before another one; `text` is markdown."""
+        message = Message(speaker, title, source)
+        if self._link_colour:
+            message.set_link_colour(self._link_colour, self._warning_colour)
+        if text:
+            message.finish(text)
+        message.linkClicked.connect(self.linkClicked)
+        message.againAsked.connect(self.againAsked)
+        message.editAsked.connect(self.editAsked)
+        at = len(self.messages) if before is None else self.messages.index(before)
+        self.messages.insert(at, message)
+        self._column.insertWidget(at, message)
+        self._follow = True
+        QTimer.singleShot(0, self._to_end)
+        return message
+
+    def set_link_colour(self, colour: str, warning: str = "") -> None:
+        """Set the colour of links and warnings in messages, also in those already there."""
+        self._link_colour, self._warning_colour = colour, warning
+        for message in self.messages:
+            message.set_link_colour(colour, warning)
+
+    def clear(self) -> None:
+        """Remove every message."""
+        for message in list(self.messages):
+            self.remove(message)
+
+    def remove(self, message: Message) -> None:
+        """Remove one message."""
+        self.messages.remove(message)
+        self._column.removeWidget(message)
+        message.hide()
+        message.deleteLater()
+
+    def plain_text(self) -> str:
+        """Return the whole transcript as text, a blank line between messages."""
+        blocks = []
+        for message in self.messages:
+            text = message.plain_text()
+            if text:
+                blocks.append(f"{message.title}\n{text}" if message.title else text)
+        return "\n\n".join(blocks)
+
+    def _on_range(self, _low: int, high: int) -> None:
+        if self._follow:
+            self.verticalScrollBar().setValue(high)
+
+    def _on_scrolled(self, value: int) -> None:
+        self._follow = value >= self.verticalScrollBar().maximum() - 4
+
+    def _to_end(self) -> None:
+        bar = self.verticalScrollBar()
+        bar.setValue(bar.maximum())

@@ -1,0 +1,54 @@
+"""The heat map's row: whose evidence it is, shown or not, how strong."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QWidget
+from superqt import QElidingLabel
+
+from napari_ct_assistant.viewer.texts import TIPS
+
+
+class HeatBar(QWidget):
+    """Toggle, opacity, and the sentence that the heat map belongs to; hidden until there is one.
+
+    Signals
+    -------
+    toggled : bool
+    strength : float
+        0 to 1.
+    """
+
+    toggled = Signal(bool)
+    strength = Signal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.check = QCheckBox("Heat map")
+        self.check.setToolTip(TIPS["heat"])
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Heat map opacity")
+        self.slider.setToolTip(TIPS["heat_opacity"])
+        self.slider.setRange(5, 100)
+        self.slider.setValue(60)
+        self.slider.setFixedWidth(80)
+        self.label = QElidingLabel()
+        self.label.setObjectName("quiet")
+        self.label.setAccessibleName("Heat map of")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.check)
+        layout.addWidget(self.slider)
+        layout.addWidget(self.label, 1)
+        self.check.toggled.connect(self.toggled)
+        self.slider.valueChanged.connect(lambda value: self.strength.emit(value / 100))
+        self.hide()
+
+    def tell(self, about: str, shown: bool) -> None:
+        """Say whose evidence the map is, and whether it is shown."""
+        self.label.setText(about)
+        self.label.setToolTip(about)
+        self.check.blockSignals(True)
+        self.check.setChecked(shown)
+        self.check.blockSignals(False)
+        self.show()

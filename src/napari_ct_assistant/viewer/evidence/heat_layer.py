@@ -1,0 +1,138 @@
+"""The heat map over the slices: one napari image layer, used again for every sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from napari.layers import Image
+from napari.utils.colormaps import Colormap
+from scipy import ndimage
+
+from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+
+HEAT_KEY: Final = "ct_evidence"
+NAME: Final = "Evidence"
+OPACITY: Final = 0.6
+# Between two parts of the model's grid (24 to 48 mm) the map is drawn in steps of a few mm.
+FINER: Final = 6
+# What is cooler than this is not drawn: the eye goes to where the sentence comes from.
+COOLEST: Final = 0.15
+COLOURS: Final = Colormap(
+    [(1.0, 0.85, 0.2, 0.0), (1.0, 0.6, 0.1, 0.55), (1.0, 0.2, 0.05, 1.0)], name="ct_evidence"
+)
+
+
+def heat_kwargs(scan_layer: Any, heat: HeatMap) -> dict[str, Any]:
+    """Return data, scale and translate of the layer that shows `heat` over a scan's layer.
+
+    The model's box runs along the volume's own axes, so a step along one of its axes is a step
+    along one of the layer's.
+    """
+    volume = scan_layer.metadata[CT_KEY]
+    corners = heat.affine @ np.array([[0, 0, 0, 1], [1, 1, 1, 1]], dtype=float).T
+    first, second = (volume.ras_to_index(corner[:3]) for corner in corners.T)
+    step = np.abs(second - first) * np.asarray(scan_layer.scale, dtype=float)[-3:]
+    data = ndimage.zoom(heat.values, FINER, order=1, mode="nearest", grid_mode=True)
+    scale = step / FINER
+    # Voxel edges meet voxel edges.
+    translate = np.asarray(index_to_world(scan_layer, first)) + (scale - step) / 2
+    # Only what lies in the scan: a larger layer would lengthen its sliders and shrink its picture.
+    low = np.asarray(index_to_world(scan_layer, (-0.5, -0.5, -0.5)))
+    last = [size - 0.5 for size in volume.shape]
+    high = np.asarray(index_to_world(scan_layer, last))
+    start = np.ceil((low - translate) / scale + 0.5 - 1e-6).clip(0, None).astype(int)
+    stop = np.floor((high - translate) / scale + 0.5 + 1e-6).astype(int)
+    stop = np.clip(stop, start + 1, data.shape)
+    start = np.minimum(start, stop - 1)
+    part = data[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    return {
+        "data": part.astype(np.float32),
+        "scale": scale,
+        "translate": translate + start * scale,
+    }
+
+
+class HeatLayer:
+    """Shows one heat map at a time.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._opacity = OPACITY
+
+    @property
+    def layer(self) -> Image | None:
+        """The layer, None where there is none or the reader has deleted it."""
+        return next((one for one in self._viewer.layers if HEAT_KEY in one.metadata), None)
+
+    def show(self, scan_layer: Any, heat: HeatMap, about: str) -> Image:
+        """Show `heat` over a scan's layer; `about` is the sentence it belongs to."""
+        placed = heat_kwargs(scan_layer, heat)
+        layer = self.layer
+        if layer is not None and layer.data.shape == placed["data"].shape:
+            layer.data = placed["data"]
+            layer.scale, layer.translate = placed["scale"], placed["translate"]
+        else:
+            if layer is not None:
+                self._viewer.layers.remove(layer)
+            layer = self._add(placed)
+        layer.metadata[HEAT_KEY] = about
+        layer.visible = True
+        return layer
+
+    def _add(self, placed: dict[str, Any]) -> Image:
+        selection = self._viewer.layers.selection
+        selected, active = set(selection), selection.active
+        layer = Image(
+            **placed,
+            name=NAME,
+            colormap=COLOURS,
+            contrast_limits=(COOLEST, 1.0),
+            blending="translucent_no_depth",
+            interpolation2d="linear",
+            opacity=self._opacity,
+            units=("mm",) * 3,
+            axis_labels=("I", "P", "L"),
+            metadata={HEAT_KEY: ""},
+        )
+        self._viewer.add_layer(layer)
+        # The scan stays the layer that windows and tools act on.
+        selection.clear()
+        selection.update(selected)
+        selection.active = active
+        return layer
+
+    @property
+    def visible(self) -> bool:
+        """Whether the map is on screen."""
+        layer = self.layer
+        return layer is not None and bool(layer.visible)
+
+    def set_visible(self, visible: bool) -> None:
+        """Show or hide the map that is there."""
+        layer = self.layer
+        if layer is not None:
+            layer.visible = visible
+
+    def set_opacity(self, opacity: float) -> None:
+        """Set how strongly the map covers the scan, 0 to 1; also for maps to come."""
+        self._opacity = opacity
+        layer = self.layer
+        if layer is not None:
+            layer.opacity = opacity
+
+    def remove(self) -> None:
+        """Take the map away."""
+        layer = self.layer
+        if layer is not None:
+            self._viewer.layers.remove(layer)

@@ -1,0 +1,1 @@
+"""Rulers and regions drawn on a scan."""

@@ -1,0 +1,190 @@
+"""The measuring tools, and what the chosen measurement says."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_ct_assistant.viewer.measure.measuring import Measurements, length_mm
+from napari_ct_assistant.viewer.measure.regions import LENGTHS, Region, selected_region
+from napari_ct_assistant.viewer.session.jobs import Background
+from napari_ct_assistant.viewer.texts import TIPS
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+LABELS: Final = {
+    "line": "Ruler",
+    "rectangle": "Box",
+    "ellipse": "Ellipse",
+    "polygon": "Polygon",
+    "select": "Edit",
+}
+MEASURE_KEYS: Final = {
+    "line": "M",
+    "rectangle": "R",
+    "ellipse": "E",
+    "polygon": "P",
+    "select": "K",
+}
+# A painted label is read anew once the brush has rested this long.
+REST_MS: Final = 250
+
+
+class MeasureBar(QWidget):
+    """Buttons for ruler and regions; below them HU, size and place of the chosen one.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._scan: Any = None
+        self._painted: Any = None
+        self._reading = False
+        self.measurements = Measurements(viewer, self)
+        self.region: Region | None = None
+
+        self.buttons: dict[str, QPushButton] = {}
+        self.row = row = QHBoxLayout()
+        row.setSpacing(4)
+        for tool, label in LABELS.items():
+            button = QPushButton(label)
+            button.setCheckable(True)
+            button.setToolTip(TIPS[tool])
+            button.setAccessibleName(TIPS[tool].partition(":")[0])
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(partial(self._on_button, tool))
+            self.buttons[tool] = button
+            row.addWidget(button)
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setToolTip(TIPS["region"])
+        self.text.setAccessibleName("Chosen measurement")
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.remove_button = QToolButton()
+        self.remove_button.setText("✕")
+        self.remove_button.setToolTip(TIPS["remove"])
+        self.remove_button.setAccessibleName(TIPS["remove"])
+        self.remove_button.clicked.connect(self.measurements.remove_chosen)
+        self._result = QWidget()
+        result = QHBoxLayout(self._result)
+        result.setContentsMargins(0, 0, 0, 0)
+        result.addWidget(self.text, 1)
+        result.addWidget(self.remove_button, 0, Qt.AlignmentFlag.AlignTop)
+        self._result.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row)
+        layout.addWidget(self._result)
+
+        self._background = Background(self)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._read_label)
+        self.measurements.tool_changed.connect(self._mark)
+        self.measurements.changed.connect(self.refresh)
+
+    def set_scan(self, scan_layer: Any) -> None:
+        """Measure this scan."""
+        self._scan = scan_layer
+        for button in self.buttons.values():
+            button.setEnabled(scan_layer is not None)
+        self.measurements.set_scan(scan_layer)
+        self.refresh()
+
+    def attach(self) -> None:
+        """Follow the viewer."""
+        self.measurements.attach()
+        self._viewer.layers.selection.events.active.connect(self.refresh)
+        self.refresh()
+
+    def detach(self) -> None:
+        """Let go of the viewer."""
+        self.measurements.detach()
+        self._viewer.layers.selection.events.active.disconnect(self.refresh)
+        self._watch_labels(None)
+        self._rest.stop()
+
+    def toggle(self, tool: str) -> None:
+        """Take a tool in hand, or put it down."""
+        self.measurements.take("" if self.measurements.tool == tool else tool)
+
+    def _on_button(self, tool: str, _checked: bool = False) -> None:
+        self.toggle(tool)
+
+    def _mark(self, tool: str) -> None:
+        for name, button in self.buttons.items():
+            button.setChecked(name == tool)
+
+    # -- the chosen measurement
+
+    def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        """Show the chosen measurement."""
+        from napari.layers import Labels
+
+        active = self._viewer.layers.selection.active
+        labels = active if isinstance(active, Labels) else None
+        self._watch_labels(labels)
+        if labels is not None:
+            self._rest.start()
+            return
+        self._show(selected_region(self._viewer, self._scan), self._ruler())
+
+    def _ruler(self) -> str:
+        layer = self.measurements.layer
+        if layer is None or self._scan is None:
+            return ""
+        chosen = [n for n in sorted(layer.selected_data) if n < len(layer.data)]
+        if not chosen or layer.shape_type[chosen[-1]] not in LENGTHS:
+            return ""
+        return f"Distance {length_mm(self._viewer, self._scan, layer, chosen[-1]):.1f} mm"
+
+    def _show(self, region: Region | None, other: str = "") -> None:
+        self.region = region
+        self.text.setText(other if region is None else region.text)
+        self._result.setVisible(bool(self.text.text()))
+        layer = self.measurements.layer
+        self.remove_button.setVisible(layer is not None and bool(layer.selected_data))
+
+    # -- a painted label, which is read off the Qt thread: it may be anywhere in the scan
+
+    def _watch_labels(self, layer: Any) -> None:
+        if layer is self._painted:
+            return
+        if self._painted is not None:
+            self._painted.events.labels_update.disconnect(self._on_painted)
+            self._painted.events.selected_label.disconnect(self._on_painted)
+        self._painted = layer
+        if layer is not None:
+            layer.events.labels_update.connect(self._on_painted)
+            layer.events.selected_label.connect(self._on_painted)
+
+    def _on_painted(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        self._rest.start()
+
+    def _read_label(self) -> None:
+        if self._painted is None:
+            return
+        if self._reading:
+            self._rest.start()
+            return
+        self._reading = True
+        viewer, scan = self._viewer, self._scan
+        self._background.run(
+            lambda: selected_region(viewer, scan),
+            returned=self._show,
+            errored=lambda _error: self._show(None),
+            finished=self._on_read,
+        )
+
+    def _on_read(self) -> None:
+        self._reading = False

@@ -1,0 +1,237 @@
+"""Rulers and regions drawn on a scan: one Shapes layer a scan, with live texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_ct_assistant.viewer.measure.regions import AREAS, LENGTHS, shape_indices, shape_region
+from napari_ct_assistant.viewer.scan.layers import volume_of
+
+if TYPE_CHECKING:
+    from napari.layers import Shapes
+    from napari.viewer import Viewer
+
+MEASURE_KEY: Final = "ct_measurements"
+LAYER_NAME: Final = "Measurements"
+COLOUR: Final = "#ffd34d"
+TOOLS: Final = ("line", "rectangle", "ellipse", "polygon", "select")
+# Often enough to look live, rare enough to leave the event loop free while dragging.
+BEAT_MS: Final = 40
+
+
+def length_mm(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> float:
+    """Return the length in mm of a line or path of a Shapes layer, exact for oblique scans too."""
+    volume = volume_of(scan_layer)
+    if volume is None:
+        raise ValueError(f"layer {scan_layer.name!r} shows no CT: lengths need its geometry")
+    points = volume.index_to_ras(shape_indices(viewer, scan_layer, layer, number))
+    return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
+
+
+def shape_text(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> str:
+    """Return what stands beside a shape: a length, or mean, SD and area; "" where nothing can."""
+    if layer.shape_type[number] in LENGTHS:
+        return f"{length_mm(viewer, scan_layer, layer, number):.1f} mm"
+    region = shape_region(viewer, scan_layer, layer, number)
+    if region is None:
+        return ""
+    numbers = region.statistics
+    lines = (f"{numbers.mean_hu:.0f} ± {numbers.sd_hu:.0f} HU", numbers.size_text)
+    return "\n".join(lines).replace("area ", "")
+
+
+class Measurements(QObject):
+    """Keeps the measurements of the chosen scan: their layer, their tool and their texts.
+
+    Signals
+    -------
+    tool_changed : str
+        The tool in hand, one of `TOOLS`, or "" when the reader is back at the scan.
+    changed
+        A measurement was drawn, moved, chosen or removed.
+    """
+
+    tool_changed = Signal(str)
+    changed = Signal()
+
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._scan: Any = None
+        self._layer: Any = None
+        self._known: dict[int, tuple[str, bytes, str]] = {}
+        self.tool = ""
+        self._beat = QTimer(self)
+        self._beat.setSingleShot(True)
+        self._beat.setInterval(BEAT_MS)
+        self._beat.timeout.connect(self.measure)
+        self._drawn = QTimer(self)
+        self._drawn.setSingleShot(True)
+        self._drawn.setInterval(0)
+        self._drawn.timeout.connect(self._after_drawing)
+
+    @property
+    def layer(self) -> Shapes | None:
+        """The layer that holds the chosen scan's measurements."""
+        return self._layer
+
+    def set_scan(self, scan_layer: Any) -> None:
+        """Measure this scan from now on."""
+        self._scan = scan_layer if volume_of(scan_layer) is not None else None
+        self._watch(self._find())
+        if self.tool:
+            self.take("")
+
+    def attach(self) -> None:
+        """Follow the viewer."""
+        self._viewer.layers.events.removed.connect(self._on_removed)
+        self._viewer.layers.selection.events.active.connect(self._on_active)
+
+    def detach(self) -> None:
+        """Let go of the viewer; the drawn measurements stay."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+        self._watch(None)
+        self._beat.stop()
+        self._drawn.stop()
+
+    def take(self, tool: str) -> None:
+        """Take a tool in hand: draw or choose on the measurements' layer; "" puts it down."""
+        if tool and self._scan is None:
+            tool = ""
+        self.tool = ""
+        if tool:
+            if self._layer is None:
+                self._watch(self._make())
+            self._layer.visible = True
+            self._viewer.layers.selection.active = self._layer
+            self._layer.mode = tool if tool == "select" else f"add_{tool}"
+            self.tool = tool
+        elif self._layer is not None:
+            self._layer.mode = "pan_zoom"
+            if self._scan is not None and self._viewer.layers.selection.active is self._layer:
+                self._viewer.layers.selection.active = self._scan
+        self.tool_changed.emit(tool)
+
+    def remove_chosen(self) -> None:
+        """Delete the chosen measurements."""
+        if self._layer is not None and self._layer.selected_data:
+            self._layer.remove_selected()
+
+    # -- the layer
+
+    def _find(self) -> Any:
+        volume = volume_of(self._scan)
+        if volume is None:
+            return None
+        return next(
+            (one for one in self._viewer.layers if one.metadata.get(MEASURE_KEY) is volume), None
+        )
+
+    def _make(self) -> Shapes:
+        scan = self._scan
+        scale = np.asarray(scan.scale, float)
+        layer = self._viewer.add_shapes(
+            ndim=3,
+            name=LAYER_NAME,
+            # Its indices are the scan's, so that a shape lies on one slice and no other.
+            scale=scan.scale,
+            translate=scan.translate,
+            units=scan.units,
+            axis_labels=scan.axis_labels,
+            edge_color=COLOUR,
+            face_color="transparent",
+            opacity=1,
+            edge_width=1.2 / float(np.sqrt(scale.min() * scale.max())),
+            features={"label": np.empty(0, dtype=object)},
+            feature_defaults={"label": ""},
+            text={
+                "string": "{label}",
+                "size": 10,
+                "color": COLOUR,
+                "anchor": "upper_right",
+            },
+            metadata={MEASURE_KEY: volume_of(scan)},
+        )
+        layer.current_edge_color = COLOUR
+        layer.current_face_color = "transparent"
+        return layer
+
+    def _watch(self, layer: Any) -> None:
+        if layer is self._layer:
+            return
+        if self._layer is not None:
+            events = self._layer.events
+            events.data.disconnect(self._on_data)
+            events.set_data.disconnect(self._on_moved)
+            events.highlight.disconnect(self._on_chosen)
+        self._layer = layer
+        self._known.clear()
+        if layer is not None:
+            layer.events.data.connect(self._on_data)
+            # While a shape is drawn or dragged only this one tells of it.
+            layer.events.set_data.connect(self._on_moved)
+            layer.events.highlight.connect(self._on_chosen)
+            self._beat.start()
+        self.changed.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self._layer:
+            self.tool = ""
+            self._watch(None)
+            self.tool_changed.emit("")
+
+    def _on_active(self, event: Any) -> None:
+        if self.tool and event.value is not self._layer:
+            # Another layer was chosen in the list: the tool is put down, the choice stays.
+            self.tool = ""
+            self._layer.mode = "pan_zoom"
+            self.tool_changed.emit("")
+
+    def _on_chosen(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        self._beat.start()
+
+    def _on_moved(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        if not self._beat.isActive():
+            self._beat.start()
+
+    def _on_data(self, event: Any) -> None:
+        self._beat.start()
+        if str(getattr(event, "action", "")) == "added" and self.tool not in ("", "select"):
+            # napari is still in the middle of ending the drawing.
+            self._drawn.start()
+
+    def _after_drawing(self) -> None:
+        """Back to the scan with the new shape chosen: window drags and keys work at once."""
+        layer = self._layer
+        if layer is None or not self.tool:
+            return
+        chosen = set(layer.selected_data) or {len(layer.data) - 1}
+        self.take("")
+        layer.selected_data = {number for number in chosen if 0 <= number < len(layer.data)}
+        self.measure()
+
+    # -- the texts
+
+    def measure(self) -> None:
+        """Bring the texts beside the shapes up to date; only shapes that changed are measured."""
+        layer, scan = self._layer, self._scan
+        if layer is None or scan is None:
+            return
+        known: dict[int, tuple[str, bytes, str]] = {}
+        for number, data in enumerate(layer.data):
+            kind = layer.shape_type[number]
+            mark = np.asarray(data).tobytes()
+            before = self._known.get(number, ("", b"", ""))
+            if before[:2] == (kind, mark):
+                known[number] = before
+            elif kind in AREAS or kind in LENGTHS:
+                known[number] = (kind, mark, shape_text(self._viewer, scan, layer, number))
+        texts = [known[number][2] if number in known else "" for number in range(len(layer.data))]
+        self._known = known
+        if list(layer.features["label"]) != texts:
+            layer.features = {"label": np.array(texts, dtype=object)}
+        self.changed.emit()

@@ -1,0 +1,189 @@
+"""A model that is not on this machine: its size first, then the download, with Cancel.
+
+The network is asked only after a click, once for the size and once for the files.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_ct_assistant.viewer.models.hub_fetch import Fetch, explain
+from napari_ct_assistant.viewer.session.jobs import Background, one_line
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.models.download import DownloadPlan
+
+# Each step redraws the window, canvas included, which takes a core where OpenGL is software.
+BEAT_MS = 400
+STEPS = 1000
+
+
+class HubBar(QWidget):
+    """Asks, shows and fetches; hidden while there is nothing to say.
+
+    Signals
+    -------
+    arrived : str
+        The hub id of a model that is now whole on this machine.
+    """
+
+    arrived = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setAccessibleName("Model on the hub")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, STEPS)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.go_button = QPushButton()
+        self.stop_button = QPushButton()
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self.go_button, 1)
+        buttons.addWidget(self.stop_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.text)
+        layout.addWidget(self.bar)
+        layout.addLayout(buttons)
+        self._repo = self._here = ""
+        self._plan: DownloadPlan | None = None
+        self._fetch: Fetch | None = None
+        self._working = False
+        self._background = Background(self)
+        self._timer = QTimer(self)
+        self._timer.setInterval(BEAT_MS)
+        self._timer.timeout.connect(self._beat)
+        self.go_button.clicked.connect(self._go)
+        self.stop_button.clicked.connect(self.stop)
+        self.hide()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the hub is being asked or a model fetched."""
+        return self._working
+
+    @property
+    def repo(self) -> str:
+        """The hub id that it is about."""
+        return self._repo
+
+    def offer(self, repo: str) -> None:
+        """Say that a model is not here; nothing is asked of the network yet."""
+        if self._working:
+            return
+        self._repo, self._plan = repo, None
+        self._say(f"{repo} is not on this machine.", "Look up its size on the hub", "")
+
+    def dismiss(self) -> None:
+        """Hide, unless something is being fetched."""
+        if not self._working:
+            self._repo, self._plan = "", None
+            self.hide()
+
+    def stop(self) -> None:
+        """Cancel what runs, or close the offer."""
+        if self._fetch is not None:
+            self._fetch.cancel.set()
+            self._beat()
+        elif not self._working:
+            self.dismiss()
+
+    def _go(self) -> None:
+        if self._working:
+            return
+        if self._plan is None:
+            self._look_up()
+        else:
+            self._download(self._plan)
+
+    def _look_up(self) -> None:
+        self._working = True
+        repo = self._repo
+        self._say(f"Asking the hub about {repo}…", "", "")
+
+        def ask() -> DownloadPlan:
+            from napari_ct_assistant.assistant.models.download import plan_download
+
+            return plan_download(repo)
+
+        self._background.run(
+            ask, returned=self._on_plan, errored=self._on_error, finished=self._on_finished
+        )
+
+    def _on_plan(self, plan: DownloadPlan) -> None:
+        if plan.kind == "encoder":
+            self._say(
+                f"{plan.repo} is an image encoder, a start for training; it writes no text.",
+                "",
+                "Close",
+            )
+            return
+        self._plan = plan
+        text, button = explain(plan)
+        self._say(f"{plan.repo}: {text}", button, "Not now")
+
+    def _download(self, plan: DownloadPlan) -> None:
+        self._working = True
+        self._fetch = fetch = Fetch(plan)
+        self._say(fetch.words(), "", "Cancel", bar=True)
+        self._timer.start()
+        self._background.run(
+            fetch.run,
+            returned=functools.partial(self._on_fetched, plan.repo),
+            errored=self._on_error,
+            finished=self._on_finished,
+            on_quit=fetch.cancel.set,
+        )
+
+    def _beat(self) -> None:
+        fetch = self._fetch
+        if fetch is None:
+            return
+        self.text.setText(fetch.words())
+        self.bar.setValue(STEPS * fetch.done // max(fetch.total, 1))
+
+    def _on_fetched(self, repo: str, _result: object) -> None:
+        self._plan, self._repo, self._here = None, "", repo
+        self.hide()
+
+    def _on_error(self, error: Exception) -> None:
+        fetch, self._fetch = self._fetch, None
+        if fetch is not None and fetch.cancel.is_set():
+            self._plan = None
+            self._say(
+                f"{self._repo}: the download was cancelled. What has arrived is kept and the next "
+                "download goes on from there; nothing of it is loaded.",
+                "Look up what is left",
+                "Close",
+            )
+            return
+        self._plan = None
+        self._say(one_line(error), "Try again", "Close")
+
+    def _on_finished(self) -> None:
+        self._timer.stop()
+        self._fetch = None
+        self._working = False
+        here, self._here = self._here, ""
+        if here:
+            self.arrived.emit(here)
+
+    def _say(self, text: str, go: str, stop: str, *, bar: bool = False) -> None:
+        """Show a text and the buttons that have words."""
+        self.text.setText(text)
+        self.go_button.setText(go)
+        self.go_button.setVisible(bool(go))
+        self.stop_button.setText(stop)
+        self.stop_button.setVisible(bool(stop))
+        self.bar.setValue(0)
+        self.bar.setVisible(bar)
+        self.show()

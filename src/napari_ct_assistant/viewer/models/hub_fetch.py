@@ -1,0 +1,115 @@
+"""Fetching a model from the hub in a worker thread. Nothing here knows Qt."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari_ct_assistant.viewer.models.survey import size
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.models.download import DownloadPlan
+
+
+@dataclass
+class Fetch:
+    """One download (and import), followed from the Qt thread.
+
+    Attributes
+    ----------
+    plan : DownloadPlan
+    cancel : threading.Event
+        Set it to stop.
+    step : str
+        What is being done now.
+    done, total : int
+        Bytes of that step.
+    """
+
+    plan: DownloadPlan
+    cancel: threading.Event = field(default_factory=threading.Event)
+    step: str = "Downloading"
+    done: int = 0
+    total: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    def run(self) -> None:
+        """Download, and import what is not one of our folders; for a worker thread.
+
+        Raises
+        ------
+        ModelLoadError
+            One line: what went wrong. What is whole stays, and the next try goes on from there.
+        DownloadCancelled
+            If `cancel` was set.
+        """
+        from napari_ct_assistant.assistant.models.download import download
+
+        folder = download(self.plan, progress=self._advance, cancel=self.cancel)
+        if self.plan.kind != "m3d":
+            return
+        from napari_ct_assistant.assistant.models.installed import (
+            imported_folder,
+            imported_snapshot,
+        )
+        from napari_ct_assistant.model.conversion.importing import import_model
+
+        if imported_snapshot(self.plan.repo) is not None:
+            return
+        self._start("Converting")
+        import_model(
+            folder,
+            imported_folder(self.plan.repo),
+            ignore_code=True,  # the reader was asked, see `explain`
+            progress=lambda _file, done, total: self._import_step(done, total),
+        )
+
+    def _start(self, step: str) -> None:
+        self.step, self.done, self.total, self._began = step, 0, 0, time.monotonic()
+
+    def _advance(self, done: int, total: int) -> None:
+        self.done, self.total = done, total
+
+    def _import_step(self, done: int, total: int) -> None:
+        from napari_ct_assistant.assistant.models.download import DownloadCancelled
+
+        self._advance(done, total)
+        if self.cancel.is_set():
+            raise DownloadCancelled(self.plan.repo)
+
+    def words(self) -> str:
+        """Return how far it is as one line."""
+        if self.cancel.is_set():
+            return "Stopping…"
+        name = self.plan.repo.rpartition("/")[2]
+        if not self.total:
+            return f"{self.step} {name}…"
+        parts = [f"{self.step} {name}: {size(self.done)} of {size(self.total)}"]
+        seconds = time.monotonic() - self._began
+        if seconds > 2 and self.done:
+            speed = self.done / seconds
+            parts.append(f"{speed / 1e6:.1f} MB/s")
+            left = (self.total - self.done) / speed
+            parts.append(f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left")
+        return "  ·  ".join(parts)
+
+
+def explain(plan: DownloadPlan) -> tuple[str, str]:
+    """Return what a download would do, and the words of the button that starts it."""
+    left = plan.to_fetch - plan.to_resume
+    text = f"{size(left)} to download, {size(plan.free)} free on the disk."
+    button = f"Download {size(left)}"
+    if left < 0.95 * plan.bytes:  # above that it is the settings, which the look-up itself fetched
+        text += f" {size(plan.bytes - left)} are here already."
+        button = f"Download the other {size(left)}" if left else "Finish"
+    if plan.kind == "m3d":
+        text += f" It is then converted, which takes about {size(plan.bytes)} more."
+        if plan.code:
+            text += (
+                " The model asks to run program code of its own: that code is neither downloaded "
+                "nor run, only the weights are read."
+            )
+            button += " without its code"
+    return text, button

@@ -1,0 +1,93 @@
+"""How a model is loaded: a small menu of precision, weights and place."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QActionGroup
+from qtpy.QtWidgets import QMenu, QPushButton, QWidget
+
+from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
+
+# section: (words, changes of `LoadOptions`)
+CHOICES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {
+    "Precision": (
+        ("Best for the device", {"dtype": None}),
+        ("bfloat16", {"dtype": "bfloat16"}),
+        ("float16", {"dtype": "float16"}),
+        ("float32", {"dtype": "float32"}),
+    ),
+    "Language model": (
+        ("Whole weights", {"quantize": None}),
+        ("8-bit weights", {"quantize": "8bit"}),
+        ("4-bit weights", {"quantize": "4bit"}),
+    ),
+    "Place": (
+        ("Best there is", {"device": None, "device_map": None}),
+        ("CPU", {"device": "cpu", "device_map": None}),
+        ("NVIDIA or AMD GPU (cuda)", {"device": "cuda", "device_map": None}),
+        ("Apple GPU (mps)", {"device": "mps", "device_map": None}),
+        ("GPU and computer memory (slow)", {"device": None, "device_map": "auto"}),
+    ),
+}
+
+
+class LoadMenu(QPushButton):
+    """A button with the menu.
+
+    Signals
+    -------
+    chosen : LoadOptions
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, options: LoadOptions = BEST, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setText("Options")
+        self.setAccessibleName("Load options")
+        self._options = options
+        self._entries: list[tuple[Any, dict[str, Any]]] = []
+        self._groups: list[QActionGroup] = []
+        menu = QMenu(self)
+        for title, choices in CHOICES.items():
+            menu.addSeparator()
+            menu.addAction(title).setEnabled(False)  # napari's style hides a section's title
+            group = QActionGroup(self)
+            for words, changes in choices:
+                action = menu.addAction(words)
+                action.setCheckable(True)
+                group.addAction(action)
+                self._entries.append((action, changes))
+            self._groups.append(group)
+        menu.triggered.connect(self._on_triggered)
+        self.setMenu(menu)
+        self._show()
+
+    @property
+    def options(self) -> LoadOptions:
+        """What is chosen."""
+        return self._options
+
+    def set_options(self, options: LoadOptions) -> None:
+        """Choose `options`."""
+        if options != self._options:
+            self._options = options
+            self._show()
+            self.chosen.emit(options)
+
+    def _on_triggered(self, action: Any) -> None:
+        for other, changes in self._entries:
+            if other is action:
+                self.set_options(self._options.changed(**changes))
+
+    def _show(self) -> None:
+        for action, changes in self._entries:
+            wanted = all(getattr(self._options, key) == value for key, value in changes.items())
+            action.setChecked(wanted)
+        words = self._options.words()
+        self.setToolTip(
+            "How the model is loaded: precision, 8- or 4-bit weights, CPU or GPU\n"
+            f"Now: {words or 'the best for this machine'}"
+        )

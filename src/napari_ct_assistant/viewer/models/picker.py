@@ -1,0 +1,266 @@
+"""Which model reads the scan, what it needs, and the notice that belongs to it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
+from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, Way
+from napari_ct_assistant.viewer.models.box import ModelBox
+from napari_ct_assistant.viewer.models.hub_bar import HubBar
+from napari_ct_assistant.viewer.models.load_menu import LoadMenu
+from napari_ct_assistant.viewer.models.memory_bar import RoomBar
+from napari_ct_assistant.viewer.models.survey import Survey, could_be_on_the_hub, look_closely
+from napari_ct_assistant.viewer.session.jobs import Background, one_line
+from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, TIPS
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.models.installed import InstalledModel
+    from napari_ct_assistant.viewer.session.jobs import Jobs
+    from napari_ct_assistant.viewer.session.model_session import Job, Outcome, ReadingRoom
+
+
+class ModelPicker(QWidget):
+    """The box of models, Load and Unload, the load options, a download, the notice.
+
+    Signals
+    -------
+    changed : str
+        Another model was chosen.
+    """
+
+    changed = Signal(str)
+
+    def __init__(
+        self, model: str = "demo", device: str | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.box = ModelBox()
+        self.box.setAccessibleName("Model")
+        self.load_button = QPushButton("Load")
+        self.menu = LoadMenu(LoadOptions(device=device) if device else BEST)
+        self.facts = QElidingLabel()
+        self.facts.setObjectName("quiet")
+        self.facts.setAccessibleName("About the model")
+        self.hub = HubBar()
+        self.problem = RoomBar()
+        self.notice = QLabel()
+        self.notice.setObjectName("notice")
+        self.notice.setWordWrap(True)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addWidget(self.box, 1)
+        row.addWidget(self.load_button)
+        row.addWidget(self.menu)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row)
+        for widget in (self.facts, self.hub, self.problem, self.notice):
+            layout.addWidget(widget)
+        self._room: ReadingRoom | None = None
+        self._survey = Survey(list(bundled_models()))
+        self._where = ""  # the device of the loaded model
+        self._working = self._reading = self._again = False
+        self._loads = Background(self)
+        self._looks = Background(self)
+        self._looking = False
+        self.set_model(model)
+        self.box.opened.connect(self.look)
+        self.box.chosen.connect(self._on_chosen)
+        self.box.browsed.connect(self.ask_folder)
+        self.menu.chosen.connect(self._on_options)
+        self.load_button.clicked.connect(self.load_or_unload)
+        self.hub.arrived.connect(self._on_arrived)
+        self.problem.chosen.connect(self._on_way)
+
+    def join(self, jobs: Jobs) -> None:
+        """Use the room in which the jobs run, and follow them."""
+        self._room = jobs.room
+        jobs.began.connect(self._on_began)
+        jobs.done.connect(self._on_done)
+        jobs.ended.connect(self._on_ended)
+        self._show()
+
+    @property
+    def model(self) -> str:
+        """The chosen model: a bundled name, a folder or a hub id."""
+        return str(self.box.lineEdit().text()).strip() or "demo"
+
+    @property
+    def options(self) -> LoadOptions:
+        """How it is loaded."""
+        return self.menu.options
+
+    def set_model(self, model: str) -> None:
+        """Choose `model`."""
+        self.box.set_name(model)
+        self.problem.hide()
+        known = self._survey.find(model)
+        if known is None and could_be_on_the_hub(model):
+            self._survey = Survey(self._all_models(), self._survey.place, self._survey.options)
+            known = self._survey.find(model)
+        if known is None and could_be_on_the_hub(model):
+            self.hub.offer(model)
+        else:
+            self.hub.dismiss()
+        self.show_notice(known.notice if known is not None and known.notice else None)
+        self._show()
+        self.changed.emit(model)
+
+    def ask_folder(self) -> None:
+        """Ask for a folder that holds a model."""
+        path = QFileDialog.getExistingDirectory(self, "Choose a folder that holds a model")
+        if path:
+            self._on_chosen(path)
+
+    def show_notice(self, notice: str | None = None) -> None:
+        """Show a loaded model's own notice, or what is known before it is loaded."""
+        if notice is None:
+            notice = DEMO_NOTICE if self.model == "demo" else REAL_NOTICE
+        self.notice.setText(notice or REAL_NOTICE)
+
+    # -- what is on this machine, and what fits
+
+    def look(self) -> None:
+        """List the models and ask for free memory, in the background."""
+        if self._looking:
+            self._again = True
+            return
+        self._looking = True
+        self._looks.run(
+            partial(look_closely, self.options),
+            returned=self._on_survey,
+            errored=lambda _error: None,
+            finished=self._on_looked,
+        )
+
+    def _on_survey(self, survey: Survey) -> None:
+        self._survey = survey
+        self.box.refresh(survey)
+        self._show()
+
+    def _on_looked(self) -> None:
+        self._looking = False
+        if self._again:
+            self._again = False
+            self.look()
+
+    def _all_models(self) -> list[InstalledModel]:
+        from napari_ct_assistant.assistant.models.installed import installed_models
+
+        return installed_models()
+
+    # -- loading and freeing
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being loaded or freed from here."""
+        return self._working
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the chosen model is loaded as chosen."""
+        return self._room is not None and self._room.loaded == (self.model, self.options)
+
+    def load_or_unload(self) -> None:
+        """Free the chosen model if it is loaded, else load it in place of the one that is."""
+        if self._room is None or self._working or self._reading:
+            return
+        self._working = True
+        self.problem.hide()
+        room, model, options = self._room, self.model, self.options
+        unload = self.is_loaded
+        self._show("Freeing its memory…" if unload else f"Loading {Path(model).name}…")
+        self._loads.run(
+            room.close if unload else partial(room.load, model, options),
+            returned=self._on_loaded,
+            errored=self._on_refused,
+            finished=self._on_worked,
+        )
+
+    def _on_loaded(self, result: Any) -> None:
+        self._where = ""
+        if result is not None:
+            info, self._where = result
+            self.show_notice(info.notice)
+            self._remember()
+
+    def _on_refused(self, error: Exception) -> None:
+        self.problem.show_error(error, one_line(error))
+
+    def _on_worked(self) -> None:
+        self._working = False
+        self._show()
+        self.look()
+
+    def _remember(self) -> None:
+        known = self._survey.find(self.model)
+        if known is not None and known.source == "folder":
+            remember_folder(known.path)
+
+    # -- in step with the others
+
+    def _on_chosen(self, model: str) -> None:
+        self.set_model(model)
+        self.look()
+
+    def _on_options(self, _options: LoadOptions) -> None:
+        self._show()
+        self.look()
+
+    def _on_way(self, way: Way) -> None:
+        self.menu.set_options(way.apply(self.options))
+        self.load_or_unload()
+
+    def _on_arrived(self, repo: str) -> None:
+        # Another model may have been chosen meanwhile: it stays.
+        if self.model == repo:
+            self._on_chosen(repo)
+        else:
+            self.look()
+
+    def _on_began(self, _job: Job) -> None:
+        self._reading = True
+        self.problem.hide()
+        self._show()
+
+    def _on_done(self, _job: Job, outcome: Outcome) -> None:
+        self._where = outcome.device
+        self._remember()
+
+    def _on_ended(self, _job: Job) -> None:
+        self._reading = False
+        refused = None if self._room is None else self._room.refused
+        if refused is not None:
+            self.problem.show_error(refused, one_line(refused))
+        self._show()
+
+    def _show(self, doing: str = "") -> None:
+        """Write what is known of the chosen model, and what the button does."""
+        known = self._survey.find(self.model)
+        loaded = self.is_loaded
+        words = doing
+        if not words and known is not None:
+            parts = [self._survey.facts(known)]
+            if loaded:
+                parts.insert(0, f"Loaded on {self._where}" if self._where else "Loaded")
+            elif not self._survey.fits(known):
+                beside = self._room is not None and self._room.loaded is not None
+                parts.insert(0, "Does not fit" + " beside the loaded model" * beside)
+            words = "  ·  ".join(parts)
+        elif not words and not self.hub.isVisibleTo(self):
+            words = "No model of that name on this machine"
+        self.facts.setText(words)
+        self.facts.setToolTip(words)
+        self.facts.setVisible(bool(words))
+        self.load_button.setText("Unload" if loaded else "Load")
+        self.load_button.setToolTip(TIPS["unload" if loaded else "load"])
+        here = known is not None or loaded
+        self.load_button.setEnabled(here and not self._working and not self._reading)

@@ -1,0 +1,113 @@
+"""What the model box knows: the models of this machine, and the room there is for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_ct_assistant.assistant.models.hub_cache import is_repo
+from napari_ct_assistant.assistant.models.installed import (
+    InstalledModel,
+    describe_model,
+    installed_models,
+    published_models,
+)
+from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
+from napari_ct_assistant.model.errors import ModelLoadError
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.models.loading import Place
+
+SECTIONS = {
+    "bundled": "Bundled",
+    "imported": "Imported on this machine",
+    "downloaded": "Downloaded from the hub",
+    "folder": "Folders used before",
+}
+ON_THE_HUB = "On the Hugging Face hub"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The models that can be chosen.
+
+    Attributes
+    ----------
+    installed : list of InstalledModel
+    place : Place or None
+        Where a model would be loaded now; None before torch was asked.
+    options : LoadOptions
+        With which it was asked.
+    """
+
+    installed: list[InstalledModel] = field(default_factory=list)
+    place: Place | None = None
+    options: LoadOptions = BEST
+
+    def find(self, name: str) -> InstalledModel | None:
+        """Return the model of that name; a folder that was not in the list is looked into."""
+        for model in self.installed:
+            if model.name == name or (model.source == "bundled" and model.path.name == name):
+                return model
+        if not name:
+            return None
+        folder = Path(name).expanduser()
+        return describe_model(str(folder), "folder", folder) if folder.is_dir() else None
+
+    def hub_only(self) -> list[str]:
+        """Return released models that are not on this machine yet."""
+        return published_models(self.installed)
+
+    def needed(self, model: InstalledModel) -> int | None:
+        """Return the bytes that a model needs in memory; None where that is not known yet."""
+        if self.place is None or model.counts is None:
+            return None
+        counts, tokens = model.counts
+        quantize = self.options.quantize
+        return counts.need(self.place.width, quantize=quantize, tokens=tokens).total
+
+    def facts(self, model: InstalledModel) -> str:
+        """Return size on disk, and need beside what is free, as one line."""
+        parts = [f"{size(model.bytes)} on disk"]
+        needed = self.needed(model)
+        if needed is not None and self.place is not None:
+            kind = self.options.quantize or self.place.dtype
+            free = "" if self.place.free is None else f" of {size(self.place.free)} free"
+            parts.append(f"needs {size(needed)}{free} ({self.place.device}, {kind})")
+        return "  ·  ".join(parts)
+
+    def fits(self, model: InstalledModel) -> bool:
+        """Return whether a model fits, as far as is known."""
+        needed = self.needed(model)
+        free = None if self.place is None else self.place.free
+        return needed is None or free is None or needed <= free
+
+
+def look_around() -> Survey:
+    """List the models of this machine: some milliseconds."""
+    return Survey(installed_models())
+
+
+def look_closely(options: LoadOptions) -> Survey:
+    """List the models and ask torch for the device and its free memory; for a worker thread."""
+    from napari_ct_assistant.assistant.models.loading import place_for
+
+    models = installed_models()
+    for model in models:
+        _ = model.counts  # read here, not on the Qt thread
+    try:
+        place = place_for(options)
+    except ModelLoadError:  # the load itself will say so
+        place = None
+    return Survey(models, place, options)
+
+
+def could_be_on_the_hub(name: str) -> bool:
+    """Return whether a name can be a hub id: OWNER/NAME, and no folder here."""
+    return "/" in name and is_repo(name) and not Path(name).expanduser().exists()
+
+
+def size(count: int) -> str:
+    """Return bytes as people write them: 3.4 MB, 15.7 GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 100e6 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,1 @@
+"""The report tab: edit, rewrite, compare, sign off, export, keep in the journal."""

@@ -1,0 +1,46 @@
+"""The comparison on screen: what was drafted, what went, what came."""
+
+from __future__ import annotations
+
+from html import escape
+
+from qtpy.QtWidgets import QFrame, QTextBrowser, QWidget
+
+from napari_ct_assistant.assistant.report.comparison import compare
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.viewer.texts import REPORT_STATES
+
+
+class Comparison(QTextBrowser):
+    """The draft beside the edited text, in one reading: removed words struck out, new underlined.
+
+    Form as well as colour tells them apart.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("report_comparison")
+        self.setAccessibleName("Comparison of the draft with the edited report")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setOpenLinks(False)
+        self.removed, self.added = "#f08080", "#7fd48a"
+
+    def show_report(self, report: ReportDocument) -> None:
+        """Show what became of the draft."""
+        lines, heading = [], None
+        for change in compare(report):
+            if change.heading != heading:
+                heading = change.heading
+                lines.append(f"<p><b>{escape(heading)}</b></p>")
+            words = []
+            for op, text in change.parts:
+                shown = escape(text)
+                if op == "removed":
+                    shown = f'<s style="color:{self.removed}">{shown}</s>'
+                elif op == "added":
+                    shown = f'<u style="color:{self.added}">{shown}</u>'
+                words.append(shown)
+            note = "" if change.state in ("draft", "template") else REPORT_STATES[change.state]
+            tail = f" <i>({escape(note)})</i>" if note else ""
+            lines.append(f"<p style='margin-left:12px'>{''.join(words)}{tail}</p>")
+        self.setHtml("\n".join(lines) or "<p>There is no draft yet.</p>")

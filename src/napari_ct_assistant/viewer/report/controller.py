@@ -1,0 +1,167 @@
+"""The report's desk: joins the report tab with the model, the journal and the exports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal
+
+from napari_ct_assistant.viewer.report.dialogs import ForgetDialog, SignDialog
+from napari_ct_assistant.viewer.report.export import Exporter
+from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
+from napari_ct_assistant.viewer.report.tab import ReportTab
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QTabWidget
+
+    from napari_ct_assistant.assistant.reading.rewriting import Rewriting
+    from napari_ct_assistant.viewer.chat.actions import TranscriptRow
+    from napari_ct_assistant.viewer.chat.question_box import QuestionBox
+    from napari_ct_assistant.viewer.chat.transcript import Transcript
+    from napari_ct_assistant.viewer.preferences import Preferences
+    from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
+    from napari_ct_assistant.viewer.session.conversation import Conversation
+    from napari_ct_assistant.viewer.session.model_session import Job
+    from napari_ct_assistant.volume import CTVolume
+
+
+class ReportDesk(QObject):
+    """Owns the report tab and the journal.
+
+    Signals
+    -------
+    asked : str
+        A question for the model about a passage of the report.
+    told : str
+        One line for the reader.
+    """
+
+    asked = Signal(str)
+    told = Signal(str)
+
+    def __init__(
+        self,
+        scans: ScanPicker,
+        talk: Conversation,
+        transcript: Transcript,
+        transcript_row: TranscriptRow,
+        question: QuestionBox,
+        preferences: Preferences,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._scans, self._talk = scans, talk
+        self.tab = ReportTab(preferences.template)
+        self.exporter = Exporter(self.tab, self)
+        self.keeper: JournalKeeper | None = None
+        if preferences.journal:
+            self.keeper = JournalKeeper(self.tab, transcript, question, talk.jobs, parent=self)
+            self.keeper.told.connect(talk.say)
+            transcript_row.cleared.connect(self.keeper.changed_all)
+            QCoreApplication.instance().aboutToQuit.connect(self.keeper.flush)
+        self.tab.tools.forget_button.setVisible(self.keeper is not None)
+        self._passage_wanted: Rewriting = "explain"
+        scans.chosen.connect(self._on_scan)
+        scans.closed.connect(self._on_closed)
+        talk.answered.connect(self.tab.take)
+        talk.jobs.began.connect(self._on_began)
+        talk.jobs.text.connect(self._on_text)
+        talk.jobs.ended.connect(self._on_ended)
+        self.tab.passage.asked.connect(self._on_asked)
+        self.tab.told.connect(self.told)
+        self.exporter.told.connect(self.told)
+        self.tab.tools.export_button.clicked.connect(self.exporter.ask)
+        self.tab.tools.sign_button.clicked.connect(self.sign)
+        self.tab.tools.forget_button.clicked.connect(self.ask_to_forget)
+        self._tabs: QTabWidget | None = None
+        self.tab.setObjectName("report_window")
+        self.tab.installEventFilter(self)
+        self.tab.tools.window_button.toggled.connect(self._on_window)
+        for problem in self.tab.template_problems:
+            talk.say(problem, "Template")
+
+    def _on_scan(self, _layer: Any) -> None:
+        volume = self._scans.volume
+        self.tab.show_scan(volume)
+        if self.keeper is not None:
+            self.keeper.show_scan(volume)
+
+    def _on_closed(self, volume: CTVolume) -> None:
+        if self.keeper is not None:
+            self.keeper.close_scan(volume)
+        self.tab.forget_scan(volume)
+
+    # -- a window of its own
+
+    def _on_window(self, own: bool) -> None:
+        """Take the tab out of the panel into a window, or put it back."""
+        tab = self.tab
+        if own:
+            stack = tab.parentWidget()
+            self._tabs = stack.parentWidget() if stack is not None else None
+            if self._tabs is None:
+                return
+            self._place = self._tabs.indexOf(tab)
+            self._tabs.removeTab(self._place)
+            # The panel stays its parent: its style and its end are shared.
+            tab.setParent(self._tabs.parentWidget(), Qt.WindowType.Window)
+            tab.setWindowTitle("Report")
+            tab.resize(640, 860)
+            tab.show()
+        elif self._tabs is not None:
+            tab.setParent(None)
+            self._tabs.insertTab(self._place, tab, "Report")
+            self._tabs.setCurrentWidget(tab)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Closing the report's window puts the report back into the panel."""
+        if watched is self.tab and event.type() == QEvent.Type.Close and self.tab.isWindow():
+            event.ignore()
+            self.tab.tools.window_button.setChecked(False)
+            return True
+        return bool(super().eventFilter(watched, event))
+
+    def flush(self) -> None:
+        """Have everything on disk now."""
+        if self.keeper is not None:
+            self.keeper.flush()
+
+    # -- a passage for the model
+
+    def _on_asked(self, kind: Rewriting, question: str) -> None:
+        self._passage_wanted = kind
+        self.asked.emit(question)
+
+    def _on_began(self, job: Job) -> None:
+        if job.kind == "rewrite":
+            self.tab.passage.begin(self._passage_wanted, self.tab.editor)
+
+    def _on_text(self, text: str) -> None:
+        if self._talk.jobs.job is not None and self._talk.jobs.job.kind == "rewrite":
+            self.tab.passage.append(text)
+
+    def _on_ended(self, job: Job) -> None:
+        if job.kind == "rewrite":
+            self.tab.passage.end()
+
+    # -- dialogs
+
+    def sign(self) -> None:
+        """Ask who signs the report off."""
+        volume = self.tab.volume
+        if volume is None:
+            return
+        text = self.tab.text_of(volume)
+        dialog = SignDialog(text.report(), self.tab)
+        if dialog.exec():
+            try:
+                text.set_frame(text.report().sign(dialog.name.text(), dialog.organization.text()))
+            except ValueError as error:
+                self.told.emit(str(error).capitalize())
+
+    def ask_to_forget(self) -> None:
+        """Ask what to delete of the journal: this scan's pages or all."""
+        dialog = ForgetDialog(self.tab)
+        if dialog.exec() and self.keeper is not None:
+            self.keeper.delete(None if dialog.everything else self.tab.volume)
+            self.told.emit("The journal was deleted")

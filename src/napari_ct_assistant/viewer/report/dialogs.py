@@ -1,0 +1,79 @@
+"""The small dialogs of the report: sign off, delete the journal."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.viewer.texts import FORGET_TEXT, SIGN_TEXT
+
+
+class SignDialog(QDialog):
+    """Asks for the name that a report is signed with."""
+
+    def __init__(self, report: ReportDocument, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Sign off the report")
+        layout = QVBoxLayout(self)
+        left = report.unreviewed
+        if left:
+            many = "1 drafted sentence was" if left == 1 else f"{left} drafted sentences were"
+            warning = QLabel(f"{many} neither accepted, edited nor rejected.")
+            warning.setObjectName("notice")
+            warning.setWordWrap(True)
+            layout.addWidget(warning)
+        about = QLabel(SIGN_TEXT)
+        about.setWordWrap(True)
+        layout.addWidget(about)
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Your name")
+        self.organization = QLineEdit()
+        self.organization.setAccessibleName("Organisation")
+        form = QFormLayout()
+        form.addRow("Your name", self.name)
+        form.addRow("Organisation (optional)", self.organization)
+        layout.addLayout(form)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.sign_button = self.buttons.addButton(
+            "Sign off", QDialogButtonBox.ButtonRole.AcceptRole
+        )
+        self.sign_button.setEnabled(False)
+        layout.addWidget(self.buttons)
+        self.name.textChanged.connect(lambda text: self.sign_button.setEnabled(bool(text.strip())))
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        self.name.setFocus(Qt.FocusReason.OtherFocusReason)
+
+
+class ForgetDialog(QDialog):
+    """Asks what to delete of the journal."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.everything = False
+        self.setWindowTitle("Delete the journal")
+        layout = QVBoxLayout(self)
+        about = QLabel(FORGET_TEXT)
+        about.setWordWrap(True)
+        layout.addWidget(about)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        role = QDialogButtonBox.ButtonRole.DestructiveRole
+        self.this_button = self.buttons.addButton("Delete this scan's", role)
+        self.all_button = self.buttons.addButton("Delete everything", role)
+        layout.addWidget(self.buttons)
+        self.this_button.clicked.connect(lambda: self._choose(everything=False))
+        self.all_button.clicked.connect(lambda: self._choose(everything=True))
+        self.buttons.rejected.connect(self.reject)
+
+    def _choose(self, *, everything: bool) -> None:
+        self.everything = everything
+        self.accept()

@@ -1,0 +1,241 @@
+"""The report's editor: a line a sentence, and beside each what became of it and its slice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from qtpy.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
+
+from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, place_of
+from napari_ct_assistant.viewer.report.text import Place, ReportText
+from napari_ct_assistant.viewer.texts import REPORT_STATES, TIPS
+
+SIGNS = {"draft": "○", "accepted": "✓", "edited": "✎", "rejected": "✗", "template": "", "own": ""}
+MARGIN = 78
+
+
+class ReportEditor(QTextEdit):
+    """A `ReportText` on screen. Undo and redo are the text's own.
+
+    Signals
+    -------
+    followed : str
+        The link of a sentence's slice was clicked, such as ``slice:84``.
+    moved
+        The cursor stands on another line, or the line changed.
+    """
+
+    followed = Signal(str)
+    moved = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("report_editor")
+        self.setAccessibleName("Report")
+        self.setAcceptRichText(False)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTabChangesFocus(True)
+        self.link_colour = QColor("#7ab8ff")
+        self.warning_colour = QColor("#e3b617")
+        self.margin = Margin(self)
+        self.setViewportMargins(MARGIN, 0, 0, 0)
+        self.set_text(ReportText(parent=self))
+        self.cursorPositionChanged.connect(self.moved)
+        self.verticalScrollBar().valueChanged.connect(lambda _: self.margin.update())
+        self.textChanged.connect(self.margin.update)
+
+    @property
+    def text(self) -> ReportText:
+        """The text being edited."""
+        return self._text
+
+    def set_text(self, text: ReportText) -> None:
+        """Edit another text; the old one keeps its undo for when it comes back."""
+        self._text = text
+        text.setDefaultFont(self.font())
+        self.setDocument(text)
+        self.margin.update()
+        self.moved.emit()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Give a font that changed (the theme's) to the text."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange and hasattr(self, "_text"):
+            self._text.setDefaultFont(self.font())
+
+    def place(self) -> Place | None:
+        """Return the line that the cursor is on."""
+        return self._text.place_at(self.textCursor().position())
+
+    def select_line(self, place: Place) -> None:
+        """Put the cursor at the end of a line and show it."""
+        cursor = self.textCursor()
+        cursor.setPosition(place.block.position() + place.block.length() - 1)
+        self.setTextCursor(cursor)
+        self.ensureCursorVisible()
+
+    # -- what the reader decides about the line at the cursor
+
+    def accept(self) -> None:
+        """Accept the sentence and go to the next."""
+        place = self.place()
+        if place is not None and place.sentence is not None:
+            self._text.set_mark(place.block, "accepted", place.line.source)
+            self.next_unreviewed()
+
+    def reject(self) -> None:
+        """Take the line out of the report, or put it back."""
+        place = self.place()
+        if place is not None:
+            back = place.state == "rejected"
+            self._text.set_mark(place.block, "" if back else "rejected", place.line.source)
+            if not back:
+                self.next_unreviewed()
+
+    def next_unreviewed(self) -> None:
+        """Go to the next sentence that is not reviewed, from the top after the last."""
+        here = self.textCursor().block().blockNumber()
+        left = [place for place in self._text.places() if place.state == "draft"]
+        after = [place for place in left if place.block.blockNumber() > here]
+        if left:
+            self.select_line((after or left)[0])
+
+    def follow(self) -> None:
+        """Show where in the scan the sentence comes from."""
+        place = self.place()
+        where = place_of(place.sentence) if place is not None and place.sentence else None
+        if where is not None:
+            self.followed.emit(where.href)
+
+    # -- typing
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Enter begins a line of the reader's own; the rest is the text editor's."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and event.modifiers() in (
+            Qt.KeyboardModifier.NoModifier,
+            Qt.KeyboardModifier.KeypadModifier,
+        ):
+            cursor = self.textCursor()
+            cursor.removeSelectedText()
+            self._text.new_block(cursor)
+            self.setTextCursor(cursor)
+            self.ensureCursorVisible()
+            return
+        super().keyPressEvent(event)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:  # noqa: N802 - Qt's name
+        """Paste plain text; each of its lines becomes a line of the reader's own."""
+        cursor = self.textCursor()
+        cursor.beginEditBlock()
+        cursor.removeSelectedText()
+        for number, line in enumerate(source.text().splitlines() or [""]):
+            if number:
+                self._text.new_block(cursor)
+            cursor.insertText(line)
+        cursor.endEditBlock()
+        self.setTextCursor(cursor)
+        self.ensureCursorVisible()
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Keep the margin beside the text."""
+        super().resizeEvent(event)
+        inside = self.contentsRect()
+        self.margin.setGeometry(QRect(inside.left(), inside.top(), MARGIN, inside.height()))
+
+    def top_of(self, place: Place) -> QRect:
+        """Return where a line's first row is, in the margin's coordinates."""
+        layout = self._text.documentLayout()
+        box = layout.blockBoundingRect(place.block)
+        row = place.block.layout().lineAt(0)
+        top = int(box.top()) - self.verticalScrollBar().value()
+        height = int(row.height()) if row.isValid() else self.fontMetrics().height()
+        offset = int(place.block.layout().position().y() - box.top()) if row.isValid() else 0
+        return QRect(0, top + offset, MARGIN, height)
+
+
+class Margin(QWidget):
+    """Beside each sentence: a sign for what became of it, and its slice as a link."""
+
+    def __init__(self, editor: ReportEditor) -> None:
+        super().__init__(editor)
+        self._editor = editor
+        self.setAccessibleName("Sentences")
+        self.setAccessibleDescription(TIPS["report_margin"])
+        self.setMouseTracking(True)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As wide as a sign and a slice number."""
+        return QSize(MARGIN, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name
+        """Draw the signs of the lines on screen."""
+        painter = QPainter(self)
+        font = self._editor.font()
+        for place in self._editor.text.places():
+            row = self._editor.top_of(place)
+            if row.bottom() < 0 or row.top() > self.height():
+                continue
+            painter.setFont(font)
+            painter.setPen(self._editor.palette().text().color())
+            left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(row.adjusted(6, 0, 0, 0), left, SIGNS[place.state])
+            where = place_of(place.sentence) if place.sentence is not None else None
+            if where is None or place.state == "rejected":
+                continue
+            linked = self._editor.font()
+            linked.setUnderline(True)
+            painter.setFont(linked)
+            weak = unsupported(place)
+            painter.setPen(self._editor.warning_colour if weak else self._editor.link_colour)
+            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(
+                row.adjusted(20, 0, -8, 0), right, f"{where.slice}{' ?' if weak else ''}"
+            )
+        painter.end()
+
+    def _at(self, point: QPoint) -> Place | None:
+        places = self._editor.text.places()
+        return next((p for p in places if self._editor.top_of(p).contains(point)), None)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """A click on a slice goes there; anywhere else it selects the line."""
+        place = self._at(event.position().toPoint())
+        if place is None:
+            return
+        self._editor.select_line(place)
+        where = place_of(place.sentence) if place.sentence is not None else None
+        if where is not None and event.position().x() > MARGIN / 3:
+            self._editor.followed.emit(where.href)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Show a hand over links."""
+        place = self._at(event.position().toPoint())
+        link = place is not None and place.sentence is not None and place.sentence.slice is not None
+        over = link and event.position().x() > MARGIN / 3
+        self.setCursor(Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor)
+
+    def event(self, event: QEvent) -> bool:
+        """Say in a tooltip what a line's signs mean."""
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            place = self._at(event.pos())
+            QToolTip.showText(event.globalPos(), "" if place is None else describe(place), self)
+            return True
+        return bool(super().event(event))
+
+
+def unsupported(place: Place) -> bool:
+    """Say whether the image makes a sentence no likelier."""
+    support = None if place.sentence is None else place.sentence.support
+    return support is not None and support <= 0
+
+
+def describe(place: Place) -> str:
+    """Say in words what a line is: its state, its slice, its support."""
+    parts = [REPORT_STATES[place.state]]
+    if place.sentence is not None and place.sentence.slice is not None:
+        parts.append(f"slice {place.sentence.slice}")
+    if unsupported(place):
+        parts.append(UNSUPPORTED)
+    return "  ·  ".join(parts)

@@ -1,0 +1,168 @@
+"""Saving the report: which format, with whose identifiers, and where to; done off the Qt thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ct_assistant.assistant.export import FORMATS, export_report, read_identifiers
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.viewer.report.tools import row
+from napari_ct_assistant.viewer.session.jobs import Background, one_line
+from napari_ct_assistant.viewer.texts import IDENTIFIERS
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.report.tab import ReportTab
+    from napari_ct_assistant.volume import CTVolume
+
+
+class ExportDialog(QDialog):
+    """Asks for format, file, and whether to take identifiers from the scan's DICOM files."""
+
+    def __init__(self, report: ReportDocument, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Export the report")
+        self.format = QComboBox()
+        self.format.addItems([f"{known.name} ({known.ending})" for known in FORMATS])
+        self.format.setAccessibleName("Format")
+        self.file = QLineEdit()
+        self.file.setAccessibleName("File")
+        self.file_button = QPushButton("Choose…")
+        self.identifiers = QCheckBox("Patient and study")
+        self.identifiers.setToolTip(IDENTIFIERS)
+        self.folder = QLineEdit()
+        self.folder.setAccessibleName("The scan's DICOM folder")
+        self.folder.setPlaceholderText("The scan's DICOM folder")
+        self.folder_button = QPushButton("Choose…")
+        self.about = QLabel(IDENTIFIERS + ".")
+        self.about.setWordWrap(True)
+        self.about.setObjectName("quiet")
+        notice = QLabel(report.notice)
+        notice.setObjectName("notice")
+        notice.setWordWrap(True)
+        form = QFormLayout()
+        form.addRow("Format", self.format)
+        form.addRow("File", row(self.file, self.file_button))
+        form.addRow(self.identifiers, row(self.folder, self.folder_button))
+        form.addRow(self.about)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.save_button = self.buttons.addButton("Export", QDialogButtonBox.ButtonRole.AcceptRole)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(notice)
+        layout.addWidget(self.buttons)
+        self.resize(520, self.sizeHint().height())
+        self.format.currentIndexChanged.connect(self._refresh)
+        self.identifiers.toggled.connect(self._refresh)
+        self.file.textChanged.connect(self._refresh)
+        self.folder.textChanged.connect(self._refresh)
+        self.file_button.clicked.connect(self._choose_file)
+        self.folder_button.clicked.connect(self._choose_folder)
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        self._refresh()
+
+    @property
+    def path(self) -> Path:
+        """The chosen file, with the format's ending."""
+        ending = FORMATS[self.format.currentIndex()].ending
+        text = self.file.text().strip()
+        return Path(text if text.lower().endswith(ending) else text + ending).expanduser()
+
+    @property
+    def identified(self) -> Path | None:
+        """The folder to read identifiers from, None where none are wanted."""
+        wanted = self.identifiers.isEnabled() and self.identifiers.isChecked()
+        return Path(self.folder.text().strip()).expanduser() if wanted else None
+
+    def _refresh(self) -> None:
+        possible = FORMATS[self.format.currentIndex()].identified
+        self.identifiers.setEnabled(possible)
+        wanted = possible and self.identifiers.isChecked()
+        self.folder.setEnabled(wanted)
+        self.folder_button.setEnabled(wanted)
+        ready = bool(self.file.text().strip()) and not (wanted and not self.folder.text().strip())
+        self.save_button.setEnabled(ready)
+
+    def _choose_file(self) -> None:
+        known = FORMATS[self.format.currentIndex()]
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Export the report", "report" + known.ending, f"{known.name} (*{known.ending})"
+        )
+        if path:
+            self.file.setText(path)
+
+    def _choose_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "The DICOM folder of this scan")
+        if path:
+            self.folder.setText(path)
+
+
+class Exporter(QObject):
+    """Writes the report of the chosen scan.
+
+    Signals
+    -------
+    told : str
+        One line: what was written, or why nothing was.
+    """
+
+    told = Signal(str)
+
+    def __init__(self, tab: ReportTab, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._tab = tab
+        self._background = Background(self)
+        self.busy = False
+
+    def ask(self) -> None:
+        """Ask for format and file, then write."""
+        volume = self._tab.volume
+        if volume is None:
+            return
+        report = self._tab.text_of(volume).report()
+        if not report.body():
+            self.told.emit("The report is empty: there is nothing to export")
+            return
+        dialog = ExportDialog(report, self._tab)
+        if dialog.exec():
+            self.export(report, volume, dialog.path, dialog.identified)
+
+    def export(
+        self, report: ReportDocument, volume: CTVolume, path: Path, folder: Path | None = None
+    ) -> None:
+        """Write `report` to `path`; with a DICOM `folder`, filed under the scan's study."""
+        if self.busy:
+            self.told.emit("Another export is still being written; wait until it is done")
+            return
+        self.busy = True
+        self.told.emit(f"Exporting {path.name}")
+
+        def write() -> Path:
+            identifiers = None if folder is None else read_identifiers(folder, volume)
+            return export_report(report, path, identifiers=identifiers)
+
+        self._background.run(
+            write,
+            returned=lambda done: self.told.emit(f"Exported {done.name}"),
+            errored=lambda error: self.told.emit(f"Not exported: {one_line(error)}"),
+            finished=self._on_finished,
+        )
+
+    def _on_finished(self) -> None:
+        self.busy = False

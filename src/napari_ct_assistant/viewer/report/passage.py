@@ -1,0 +1,169 @@
+"""A passage of the report, explained, shortened or summed up: shown, doubted, then taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QHideEvent, QShowEvent, QTextCursor
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QTextEdit, QVBoxLayout, QWidget
+
+from napari_ct_assistant.assistant.reading.rewriting import Rewriting, doubts, prompt
+from napari_ct_assistant.report_text.sentences import split_sentences
+from napari_ct_assistant.viewer.chat.message import GrowingText
+from napari_ct_assistant.viewer.report.tools import row
+from napari_ct_assistant.viewer.texts import TIPS
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.report.editor import ReportEditor
+    from napari_ct_assistant.viewer.report.text import ReportText
+    from napari_ct_assistant.viewer.session.model_session import Outcome
+
+
+class Passage(QFrame):
+    """What the model makes of the selected text, or of the findings; it replaces nothing itself.
+
+    Signals
+    -------
+    asked : str, str
+        The model is to "explain", "shorten" or write the "impression": the kind, and the whole
+        question.
+    told : str
+        One line: why nothing was asked.
+    replaced
+        The reader put the model's text in the place of the old one.
+    shown : bool
+        It came or went.
+    """
+
+    asked = Signal(str, str)
+    told = Signal(str)
+    replaced = Signal()
+    shown = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.kind: Rewriting = "explain"
+        self._cursor: QTextCursor | None = None
+        self._text: ReportText | None = None
+        self._before = ""  # what is to be replaced
+        self._source = ""  # what the model's words are made from
+        self.title = QLabel()
+        self.title.setObjectName("who")
+        self.body = GrowingText()
+        self.body.setAccessibleName("The model's words")
+        self.doubts = QLabel()
+        self.doubts.setObjectName("notice")
+        self.doubts.setWordWrap(True)
+        self.replace_button = QPushButton("Replace the selection")
+        self.replace_button.setToolTip(TIPS["replace"])
+        self.close_button = QPushButton("Close")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 2, 2, 2)
+        layout.setSpacing(4)
+        for widget in (self.title, self.body, self.doubts):
+            layout.addWidget(widget)
+        layout.addLayout(row(self.replace_button, self.close_button, None))
+        self.replace_button.clicked.connect(self._replace)
+        self.close_button.clicked.connect(self.hide)
+        self.hide()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell that it came."""
+        super().showEvent(event)
+        self.shown.emit(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell that it went."""
+        super().hideEvent(event)
+        self.shown.emit(False)
+
+    def ask(self, kind: Rewriting, editor: QTextEdit) -> None:
+        """Ask for the selected text, or the line at the cursor, to be explained or shortened."""
+        cursor = editor.textCursor()
+        if not cursor.hasSelection():
+            cursor.movePosition(QTextCursor.MoveOperation.StartOfBlock)
+            cursor.movePosition(
+                QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor
+            )
+        try:
+            question = prompt(kind, selected_text(cursor))
+        except ValueError as error:
+            self.told.emit(str(error).capitalize())
+            return
+        editor.setTextCursor(cursor)
+        self.asked.emit(kind, question)
+
+    def sum_up(self, text: ReportText) -> None:
+        """Ask for an impression of the findings as they stand."""
+        if text.select_section("impression") is None:
+            self.told.emit("The report has no section for the impression; see its template")
+            return
+        try:
+            self.asked.emit("impression", prompt("impression", text.findings()))
+        except ValueError as error:
+            self.told.emit(str(error).capitalize())
+
+    def begin(self, kind: Rewriting, editor: ReportEditor) -> None:
+        """Show that the editor's selection, or its report's impression, is being worked on."""
+        self.kind, self._text = kind, editor.text
+        cursor = editor.textCursor()
+        self._source = selected_text(cursor)
+        if kind == "impression":
+            cursor = editor.text.select_section("impression") or cursor
+            self._source = editor.text.findings()
+        # A cursor follows its text while the reader types elsewhere.
+        self._cursor = QTextCursor(cursor)
+        self._before = selected_text(cursor)
+        self.title.setText(
+            {"explain": "Explanation", "shorten": "Shorter", "impression": "Impression"}[kind]
+        )
+        self.replace_button.setText(
+            "Replace the impression" if kind == "impression" else "Replace the selection"
+        )
+        self.body.setPlainText("")
+        self.doubts.setText("")
+        self.doubts.hide()
+        self.replace_button.setVisible(kind != "explain")
+        self.replace_button.setEnabled(False)
+        self.show()
+
+    def append(self, text: str) -> None:
+        """Write a piece of the model's words."""
+        cursor = QTextCursor(self.body.document())
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.insertText(text)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Show the whole text, and what the reader has to know about it."""
+        text = str(getattr(outcome.result, "text", "")).strip()
+        self.body.setPlainText(text)
+        found = doubts(self.kind, self._source, text, outcome.info)
+        self.doubts.setText("\n".join(found))
+        self.doubts.setVisible(bool(found))
+        self.replace_button.setEnabled(bool(text))
+
+    def end(self) -> None:
+        """Close where nothing came: the job failed or was stopped."""
+        if not self.body.toPlainText().strip() and not self.doubts.text():
+            self.hide()
+
+    def _replace(self) -> None:
+        cursor = self._cursor
+        if cursor is None or selected_text(cursor) != self._before:
+            self.doubts.setText("The text to replace has changed; ask again.")
+            self.doubts.show()
+            return
+        said = self.body.toPlainText()
+        if self.kind == "impression" and self._text is not None:
+            lines = [said[begin:end].strip() for begin, end in split_sentences(said)]
+            self._text.replace_lines(cursor, lines)
+        else:
+            cursor.insertText(said)
+        self.hide()
+        self.replaced.emit()
+
+
+def selected_text(cursor: QTextCursor) -> str:
+    """Return the selected text with ordinary line ends."""
+    return str(cursor.selectedText()).replace("\u2029", "\n").replace("\u2028", "\n")

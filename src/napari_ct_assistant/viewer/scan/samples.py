@@ -1,0 +1,99 @@
+"""Sample scans: procedural chest phantoms, one for each of several findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import QCoreApplication, QEventLoop, QThread
+
+SAMPLE_SEED = 7
+
+LayerDataTuple = tuple[Any, dict[str, Any], str]
+
+
+def phantom(*findings: str, seed: int = SAMPLE_SEED) -> list[LayerDataTuple]:
+    """Return the phantom of `seed` with exactly `findings` as napari layer data."""
+    from napari_ct_assistant.phantoms import make_phantom
+    from napari_ct_assistant.viewer.scan.layers import layer_data
+
+    name = "Phantom: " + (", ".join(findings).lower() or "normal")
+    made = in_background(
+        lambda: make_phantom(seed, findings=findings, resolution="reading"), f"Drawing {name}"
+    )
+    return [layer_data(made.volume, name)]
+
+
+def in_background(function: Callable[[], Any], what: str) -> Any:
+    """Return what `function` returns; the window lives on and its activity dock shows `what`.
+
+    napari calls a sample's function on the Qt thread and wants the layers from it, so the
+    function waits in an event loop of its own. From a script, before the event loop runs, it
+    is simply called.
+    """
+    app, thread = QCoreApplication.instance(), QThread.currentThread()
+    if app is None or thread != app.thread() or thread.loopLevel() == 0:
+        return function()
+    from napari.utils import progress
+
+    from napari_ct_assistant.viewer.session.jobs import Background
+
+    loop, background = QEventLoop(), Background()
+    made: list[Any] = []
+    failed: list[Exception] = []
+    activity = progress(total=0, desc=what)
+    background.run(function, returned=made.append, errored=failed.append, finished=loop.quit)
+    try:
+        loop.exec()
+    finally:
+        activity.close()
+    if failed:
+        raise failed[0]
+    if not made:
+        raise RuntimeError(f"{what}: the window was closed")
+    return made[0]
+
+
+def normal() -> list[LayerDataTuple]:
+    """Return a chest phantom without any finding."""
+    return phantom()
+
+
+def pleural_effusion() -> list[LayerDataTuple]:
+    """Return a chest phantom with a pleural effusion."""
+    return phantom("Pleural effusion")
+
+
+def lung_nodule() -> list[LayerDataTuple]:
+    """Return a chest phantom with a lung nodule."""
+    return phantom("Lung nodule")
+
+
+def consolidation() -> list[LayerDataTuple]:
+    """Return a chest phantom with a consolidation."""
+    return phantom("Consolidation")
+
+
+def emphysema() -> list[LayerDataTuple]:
+    """Return a chest phantom with emphysema."""
+    return phantom("Emphysema")
+
+
+def cardiomegaly() -> list[LayerDataTuple]:
+    """Return a chest phantom with an enlarged heart."""
+    return phantom("Cardiomegaly")
+
+
+def pericardial_effusion() -> list[LayerDataTuple]:
+    """Return a chest phantom with a pericardial effusion."""
+    return phantom("Pericardial effusion")
+
+
+def lymphadenopathy() -> list[LayerDataTuple]:
+    """Return a chest phantom with enlarged lymph nodes."""
+    return phantom("Lymphadenopathy")
+
+
+def hiatal_hernia() -> list[LayerDataTuple]:
+    """Return a chest phantom with a hiatal hernia."""
+    return phantom("Hiatal hernia")

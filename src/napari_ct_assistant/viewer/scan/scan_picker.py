@@ -1,0 +1,266 @@
+"""Which scan is read, and how to open another one without freezing the window."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils import progress
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of
+from napari_ct_assistant.viewer.scan.readers import scan_name
+from napari_ct_assistant.viewer.scan.series_dialog import choose_series
+from napari_ct_assistant.viewer.scan.units import Units
+from napari_ct_assistant.viewer.session.jobs import BEAT_MS, Background, one_line
+from napari_ct_assistant.viewer.texts import TIPS
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+    from napari_ct_assistant.volume import CTVolume, SeriesInfo
+
+
+class ScanPicker(QWidget):
+    """A box of the open CT layers, with buttons that open a folder or a file.
+
+    Signals
+    -------
+    chosen : layer or None
+        Another scan was chosen.
+    closed : CTVolume
+        A scan's last layer was removed.
+    loading : str
+        What is being opened; empty when done.
+    failed : str
+        One line: why a path could not be opened.
+    opened : layer
+        A scan opened from here is now in the viewer.
+    """
+
+    chosen = Signal(object)
+    closed = Signal(object)
+    loading = Signal(str)
+    failed = Signal(str)
+    opened = Signal(object)
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._layers: list[Any] = []
+        self._opening = False
+        self._progress: tuple[int, int] | None = None
+        self._activity: progress | None = None
+        self._next: Callable[[], None] | None = None
+        self._units = Units(self)
+
+        self.box = QComboBox()
+        self.box.setToolTip(TIPS["scan"])
+        self.box.setAccessibleName("Scan")
+        self.box.setPlaceholderText("No CT scan is open")
+        self.box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.box.setMinimumContentsLength(16)
+        self.folder_button = QPushButton("Open folder…")
+        self.folder_button.setToolTip(TIPS["open_folder"])
+        self.file_button = QPushButton("Open file…")
+        self.file_button.setToolTip(TIPS["open_file"])
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self.folder_button)
+        buttons.addWidget(self.file_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.box)
+        layout.addLayout(buttons)
+
+        self.folder_button.clicked.connect(self.ask_folder)
+        self.file_button.clicked.connect(self.ask_file)
+        self.box.currentIndexChanged.connect(self._on_box)
+        self._background = Background(self)
+        self._timer = QTimer(self)
+        self._timer.setInterval(BEAT_MS)
+        self._timer.timeout.connect(self._tell_progress)
+
+    @property
+    def layer(self) -> Image | None:
+        """The chosen CT layer."""
+        index = self.box.currentIndex()
+        return self._layers[index] if 0 <= index < len(self._layers) else None
+
+    @property
+    def volume(self) -> CTVolume | None:
+        """The chosen scan."""
+        return volume_of(self.layer)
+
+    def layer_of(self, volume: CTVolume) -> Image | None:
+        """Return the layer that shows `volume`, None when it was closed."""
+        return next((layer for layer in self._layers if volume_of(layer) is volume), None)
+
+    def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        """List the CT layers now in the viewer, keeping the choice where it still exists."""
+        old, before = self.layer, self._layers
+        self._layers = [layer for layer in self._viewer.layers if volume_of(layer) is not None]
+        for layer in before:
+            if layer not in self._layers:
+                layer.events.name.disconnect(self.refresh)
+        for layer in self._layers:
+            if layer not in before:
+                layer.events.name.connect(self.refresh)
+        self.box.blockSignals(True)
+        self.box.clear()
+        self.box.addItems([layer.name for layer in self._layers])
+        active = self._viewer.layers.selection.active
+        wanted = next((one for one in (active, old) if one in self._layers), None)
+        if wanted is None and self._layers:
+            wanted = self._layers[-1]
+        self.box.setCurrentIndex(-1 if wanted is None else self._layers.index(wanted))
+        self.box.blockSignals(False)
+        open_now = [volume_of(layer) for layer in self._layers]
+        for volume in (volume_of(layer) for layer in before):
+            if volume is not None and not any(volume is one for one in open_now):
+                self.closed.emit(volume)
+        if self.layer is not old:
+            self.chosen.emit(self.layer)
+
+    def _on_active(self, event: Any) -> None:
+        """Follow the layer list: a CT layer selected there is the scan that is read."""
+        if event.value in self._layers:
+            self.box.setCurrentIndex(self._layers.index(event.value))
+
+    def _on_box(self, _index: int) -> None:
+        layer = self.layer
+        if layer is not None and self._viewer.layers.selection.active is not layer:
+            self._viewer.layers.selection.active = layer
+        self.chosen.emit(layer)
+
+    # -- opening
+
+    def ask_folder(self) -> None:
+        """Ask for a folder of DICOM slices and open it."""
+        path = QFileDialog.getExistingDirectory(self, "Open a folder of DICOM slices")
+        if path:
+            self.open(path)
+
+    def ask_file(self) -> None:
+        """Ask for a DICOM or NIfTI file and open it."""
+        filters = "CT scans (*.dcm *.nii *.nii.gz);;All files (*)"
+        path, _ = QFileDialog.getOpenFileName(self, "Open a CT scan", "", filters)
+        if path:
+            self.open(path)
+
+    def open(self, path: str | Path) -> None:
+        """Open a scan off the Qt thread; a folder of several series asks which one."""
+        if self._opening:
+            self.failed.emit("Another scan is still being opened; wait until it is there.")
+            return
+        path = Path(path)
+
+        def look() -> list[SeriesInfo]:
+            from napari_ct_assistant.volume import list_series
+
+            return list_series(path)
+
+        self._run(path, look, lambda found: self._on_series(path, found))
+
+    def _on_series(self, path: Path, found: list[SeriesInfo]) -> None:
+        key = None
+        if len(found) > 1:
+            info = choose_series(found, self)
+            if info is None:
+                return
+            key = info.key
+        # The worker that listed the series has to end before the next one starts; it may have
+        # done so already while the reader chose a series.
+        if self._opening:
+            self._next = lambda: self._read(path, key)
+        else:
+            self._read(path, key)
+
+    def _read(self, path: Path, key: str | None) -> None:
+        abandoned = threading.Event()
+
+        def report(done: int, total: int) -> None:
+            self._progress = (done, total)
+            if abandoned.is_set():
+                raise OSError(f"{path.name}: opening was stopped")
+
+        def read() -> CTVolume:
+            from napari_ct_assistant.volume import open_ct
+
+            return open_ct(path, series=key, progress=report)
+
+        self._run(path, read, lambda volume: self._show(path, volume), abandoned.set)
+
+    def _show(self, path: Path, volume: CTVolume) -> None:
+        layer = add_volume(self._viewer, volume, scan_name(path, volume.series))
+        self.opened.emit(layer)
+
+    def _run(
+        self,
+        path: Path,
+        function: Callable[[], Any],
+        returned: Callable[[Any], None],
+        on_quit: Callable[[], None] | None = None,
+    ) -> None:
+        self._opening = True
+        self._progress = None
+        self._name = path.name
+        self.loading.emit(f"Opening {path.name}")
+        # napari's activity dock; its bars may be touched on the Qt thread only.
+        self._activity = progress(total=0, desc=f"Opening {path.name}")
+        self._timer.start()
+        self._background.run(
+            function,
+            returned=returned,
+            errored=self._on_error,
+            finished=self._on_finished,
+            on_quit=on_quit,
+        )
+
+    def _on_error(self, error: Exception) -> None:
+        self.failed.emit(one_line(error))
+
+    def _on_finished(self) -> None:
+        self._opening = False
+        self._timer.stop()
+        if self._activity is not None:
+            self._activity.close()
+            self._activity = None
+        self.loading.emit("")
+        following, self._next = self._next, None
+        if following is not None:
+            following()
+
+    def _tell_progress(self) -> None:
+        if self._progress is not None:
+            done, total = self._progress
+            self.loading.emit(f"Opening {self._name}: {done} of {total}")
+            if self._activity is not None:
+                self._activity.total = total
+                self._activity.update(done - self._activity.n)
+
+    def attach(self) -> None:
+        """Listen to the viewer; called when the panel is docked."""
+        self._units.prepare()
+        events = self._viewer.layers.events
+        events.inserted.connect(self.refresh)
+        events.removed.connect(self.refresh)
+        self._viewer.layers.selection.events.active.connect(self._on_active)
+        self.refresh()
+
+    def detach(self) -> None:
+        """Let go of the viewer; called when the panel is closed."""
+        events = self._viewer.layers.events
+        events.inserted.disconnect(self.refresh)
+        events.removed.disconnect(self.refresh)
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+        for layer in self._layers:
+            layer.events.name.disconnect(self.refresh)
+        self._layers = []

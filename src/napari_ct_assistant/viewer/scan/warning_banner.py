@@ -1,0 +1,46 @@
+"""What a reader must know about the scan on screen before trusting it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStyle, QWidget
+
+from napari_ct_assistant.viewer.scan.layers import is_oblique
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.volume import CTVolume
+
+OBLIQUE = "Oblique scan: shown along its own axes, so letters and planes are approximate."
+
+
+class WarningBanner(QWidget):
+    """The scan's warnings, hidden while there are none."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        style = self.style()
+        icon = QLabel()
+        sign = style.standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
+        icon.setPixmap(sign.pixmap(16, 16))
+        icon.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.label = QLabel()
+        self.label.setWordWrap(True)
+        self.label.setAccessibleName("Warnings about the scan")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 2, 0, 2)
+        layout.addWidget(icon)
+        layout.addWidget(self.label, 1)
+        self.hide()
+
+    def show_scan(self, volume: CTVolume | None) -> None:
+        """Show what is wrong with `volume`, if anything."""
+        texts = [] if volume is None else list(volume.warnings)
+        if volume is not None and is_oblique(volume):
+            texts.append(OBLIQUE)
+        shown = texts[:3]
+        if len(texts) > len(shown):
+            shown.append(f"and {len(texts) - len(shown)} more (rest the pointer here)")
+        self.label.setText("\n".join(shown))
+        self.label.setToolTip("\n".join(texts))
+        self.setVisible(bool(texts))

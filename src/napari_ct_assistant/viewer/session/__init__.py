@@ -1,0 +1,1 @@
+"""One reading session: the loaded model, its jobs, and what was said so far."""

@@ -1,0 +1,178 @@
+"""The conversation: starts jobs and writes what comes of them into the transcript."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, Signal
+
+from napari_ct_assistant.viewer.chat.links import answer_markdown, escaped, linked, report_markdown
+from napari_ct_assistant.viewer.session.history import Dialogue
+from napari_ct_assistant.viewer.session.jobs import Jobs
+from napari_ct_assistant.viewer.session.model_session import Job, Outcome, ReadingRoom
+from napari_ct_assistant.viewer.session.status_line import footnote
+from napari_ct_assistant.viewer.texts import MEASURED
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.chat.message import Message
+    from napari_ct_assistant.viewer.chat.transcript import Transcript
+    from napari_ct_assistant.volume import CTVolume
+
+
+class Conversation(QObject):
+    """Joins the jobs and the transcript.
+
+    Parameters
+    ----------
+    room : ReadingRoom
+    transcript : Transcript
+    parent : QObject, optional
+
+    Signals
+    -------
+    busy : bool
+    stage : str
+    answered : Job, Outcome
+    findings : list of FindingProbability
+    refused : Job
+        The job came to nothing (failed, or stopped before any text): its question goes back.
+    """
+
+    busy = Signal(bool)
+    stage = Signal(str)
+    answered = Signal(object, object)
+    findings = Signal(object)
+    refused = Signal(object)
+
+    def __init__(
+        self, room: ReadingRoom, transcript: Transcript, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.jobs = Jobs(room, self)
+        self._transcript = transcript
+        self.dialogue = Dialogue()
+        self._message: Message | None = None
+        self._job: Job | None = None
+        # (scan, model) whose warnings the transcript already holds.
+        self._warned: set[tuple[int, str]] = set()
+        self.jobs.began.connect(lambda _job: self.busy.emit(True))
+        self.jobs.stage.connect(self.stage)
+        self.jobs.text.connect(self._on_text)
+        self.jobs.done.connect(self._on_done)
+        self.jobs.stopped.connect(self._on_stopped)
+        self.jobs.failed.connect(self._on_failed)
+        self.jobs.ended.connect(self._on_ended)
+
+    def start(self, job: Job, scan: str) -> bool:
+        """Start `job` about the scan named `scan`; False when one is already running."""
+        if self.jobs.busy:
+            return False
+        if job.kind == "ask" and not job.sample:
+            job = replace(job, history=self.dialogue.history(job.volume, job.model))
+            self._write_question(job)
+        self._job = job
+        if job.kind not in ("screen", "rewrite", "evidence"):
+            title = f"Report  ·  {scan}" if job.kind == "report" else job.model
+            title += "  ·  sampled again" if job.sample else ""
+            self._message = self._transcript.add("model", title, source=job.volume)
+            self._message.job = job
+        return self.jobs.start(job)
+
+    def _write_question(self, job: Job) -> None:
+        """Write what is asked, and what was measured in the region that it is about."""
+        text = escaped(job.question)
+        for number, choice in enumerate(job.choices):
+            text += f"\n\n{chr(ord('A') + number)}\\. {escaped(choice)}"
+        asked = self._transcript.add("you", "You", text, job.volume)
+        asked.job = job
+        asked.head.offer(edit=True)
+        if job.region:
+            measured = linked(job.region, job.volume.shape[0])
+            self._transcript.add("note", MEASURED, measured, job.volume)
+
+    @property
+    def last(self) -> Message | None:
+        """The last thing the model wrote that can be written again."""
+        done = (m for m in reversed(self._transcript.messages) if m.speaker == "model" and m.job)
+        return next(done, None)
+
+    def again(self, message: Message) -> bool:
+        """Have a report or an answer written again; False when that cannot be done now."""
+        job = message.job
+        if job is None or self.jobs.busy:
+            return False
+        self.dialogue.cut(job)
+        scan = message.title.removeprefix("Report").split("  ·  ")
+        name = scan[1] if len(scan) > 1 else ""
+        return self.start(replace(job, sample=True, cancel=threading.Event()), name)
+
+    def stop(self) -> None:
+        """Stop the running job."""
+        self.jobs.stop()
+
+    def scan_closed(self, volume: CTVolume) -> None:
+        """Stop a job about a scan that was closed and free what was kept of it."""
+        self.dialogue.forget(volume)
+        self._warned = {(scan, model) for scan, model in self._warned if scan != id(volume)}
+        if self._job is not None and self._job.volume is volume:
+            self.jobs.stop()
+        self.jobs.room.forget(volume)
+
+    def say(self, text: str, title: str = "") -> None:
+        """Write a note of the panel's own; `text` is plain text."""
+        self._transcript.add("note", title, escaped(text))
+
+    def problem(self, text: str) -> None:
+        """Write a problem into the transcript and show it as a notification."""
+        self.say(text, "Problem")
+        show_error(text)
+
+    def _on_text(self, text: str) -> None:
+        if self._message is not None:
+            self._message.append(text)
+
+    def _on_done(self, job: Job, outcome: Outcome) -> None:
+        key = (id(job.volume), job.model)
+        if outcome.warnings and key not in self._warned:
+            self._warned.add(key)
+            text = "\n\n".join(escaped(warning) for warning in outcome.warnings)
+            self._transcript.add("note", "Note", text, before=self._message)
+        result: Any = outcome.result
+        slices = job.volume.shape[0]
+        if self._message is not None:
+            message = self._message
+            write = report_markdown if job.kind == "report" else answer_markdown
+            message.finish(write(result, slices) or "*(no text)*")
+            message.heat = (
+                tuple(
+                    (heat, sentence.text)
+                    for heat, sentence in zip(result.heat, result.sentences, strict=False)
+                )
+                if job.kind == "report"
+                else ((result.heat, result.text),)
+            )
+            message.set_foot(footnote(job, outcome))
+            if job.kind in ("ask", "report"):
+                message.head.offer(again=True)
+                self.dialogue.add(job, result.text)
+        if job.kind == "screen":
+            self.findings.emit(result)
+        self.answered.emit(job, outcome)
+
+    def _on_stopped(self, job: Job) -> None:
+        if self._message is not None:
+            self._message.finish("*Stopped.*")
+        self.refused.emit(job)
+
+    def _on_failed(self, job: Job, error: str) -> None:
+        if self._message is not None and not self._message.plain_text():
+            self._transcript.remove(self._message)
+        self.problem(error)
+        self.refused.emit(job)
+
+    def _on_ended(self, _job: Job) -> None:
+        self._message = self._job = None
+        self.busy.emit(False)

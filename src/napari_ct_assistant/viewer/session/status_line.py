@@ -1,0 +1,88 @@
+"""One quiet line under the question box: what is being done, and how fast the last text came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QElapsedTimer, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from napari_ct_assistant.viewer.session.model_session import Job, Outcome
+from napari_ct_assistant.viewer.texts import REGION_UNUSED, REGION_USED, STANDS_ALONE, WITH_HISTORY
+
+
+class StatusLine(QWidget):
+    """A line of text, with the seconds passed while something is being done.
+
+    The seconds change once a second. A moving bar would redraw the whole window,
+    canvas included, at every step, which takes a core where OpenGL is software.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.label = QElidingLabel()
+        self.label.setObjectName("quiet")
+        self.label.setAccessibleName("Status")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.label, 1)
+        self._text = ""
+        self._clock = QElapsedTimer()
+        self._beat = QTimer(self)
+        self._beat.setInterval(1000)
+        self._beat.timeout.connect(self._show)
+        self.say("Ready")
+
+    def say(self, text: str, *, busy: bool | None = None) -> None:
+        """Show `text`; `busy` starts or stops the seconds."""
+        self._text = text
+        if busy is True and not self._beat.isActive():
+            self._clock.start()
+            self._beat.start()
+        elif busy is False:
+            self._beat.stop()
+        self._show()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the seconds are running."""
+        return bool(self._beat.isActive())
+
+    def _show(self) -> None:
+        text = self._text
+        if self._beat.isActive() and self._clock.elapsed() >= 1000:
+            text += f"  ·  {self._clock.elapsed() // 1000} s"
+        if text != self.label.text():
+            self.label.setText(text)
+            self.label.setToolTip(text)
+
+
+def footnote(job: Job, outcome: Outcome) -> str:
+    """Return the quiet line under what the model wrote: speed, and what it could not use."""
+    result: Any = outcome.result
+    parts = [f"{result.tokens} tokens"] if result.tokens else []
+    if outcome.first_text_s is not None:
+        parts.append(f"first text after {outcome.first_text_s:.2f} s")
+    if outcome.tokens_per_second is not None:
+        parts.append(f"{outcome.tokens_per_second:.0f} tokens/s")
+    turns = getattr(result, "history_turns", 0)
+    if turns:
+        parts.append(WITH_HISTORY.format(turns=turns))
+    elif job.history:
+        parts.append(STANDS_ALONE)
+    if job.region:
+        parts.append(REGION_USED if result.region_used else REGION_UNUSED)
+    return "  ·  ".join(parts)
+
+
+def summary(outcome: Outcome) -> str:
+    """Return model, device, time to the first text and speed as one line."""
+    parts = [outcome.info.name]
+    if outcome.device:
+        parts.append(outcome.device)
+    if outcome.first_text_s is not None:
+        parts.append(f"first text after {outcome.first_text_s:.2f} s")
+    if outcome.tokens_per_second is not None:
+        parts.append(f"{outcome.tokens_per_second:.0f} tokens/s")
+    return "  ·  ".join(parts)

@@ -1,0 +1,1 @@
+"""The views: planes, linked views, crosshair, slabs, window presets."""

@@ -1,0 +1,145 @@
+"""Axial, coronal and sagittal views, and the anatomical letters at the canvas edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from napari.components.overlays import TextOverlay
+
+from napari_ct_assistant.viewer.scan.layers import CT_KEY
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+# `dims.order` of the last three axes (I, P, L) with napari's default camera: each view is
+# radiological, the patient's right on the left of the screen and the head up.
+PLANES: Final[dict[str, tuple[int, int, int]]] = {
+    "axial": (0, 1, 2),
+    "coronal": (1, 0, 2),
+    "sagittal": (2, 0, 1),
+}
+# The letters where an axis begins and where it ends. Head and feet rather than S and I, as
+# scanners write them: a lone I at an edge reads as a stroke.
+AXIS_LETTERS: Final = (("H", "F"), ("A", "P"), ("R", "L"))
+# Behind the letters, so that they stand out from air, bone and a light theme alike.
+SHADE: Final = (0.0, 0.0, 0.0, 0.5)
+POSITIONS: Final = {
+    "top": "top_center",
+    "bottom": "bottom_center",
+    "left": "middle_left",
+    "right": "middle_right",
+}
+
+
+def set_plane(viewer: Viewer, plane: str) -> None:
+    """Show `plane` ("axial", "coronal" or "sagittal") in 2D and fit it to the canvas."""
+    dims = viewer.dims
+    first = dims.ndim - 3
+    if first < 0:
+        return
+    dims.ndisplay = 2
+    dims.order = (*range(first), *(first + axis for axis in PLANES[plane]))
+    viewer.reset_view()
+
+
+def show_3d(viewer: Viewer) -> None:
+    """Show the volume rendering; an odd axis order would mirror the patient, so it goes first."""
+    viewer.dims.order = tuple(range(viewer.dims.ndim))
+    viewer.dims.ndisplay = 3
+    viewer.reset_view()
+
+
+def current_plane(viewer: Viewer) -> str | None:
+    """Return the plane on screen, "3d", or None for an axis order that has no name."""
+    dims = viewer.dims
+    if dims.ndisplay == 3:
+        return "3d"
+    first = dims.ndim - 3
+    order = tuple(axis - first for axis in dims.order[-3:])
+    return next((name for name, axes in PLANES.items() if axes == order), None)
+
+
+def edge_letters(
+    displayed: Sequence[int], orientation: Sequence[str] = ("down", "right")
+) -> dict[str, str]:
+    """Return the letter at each edge of a 2D view.
+
+    Parameters
+    ----------
+    displayed : sequence of int
+        The (vertical, horizontal) axes on screen, counted within (I, P, L).
+    orientation : sequence of str, optional
+        Where the vertical and the horizontal axis point, as in napari's camera.
+
+    Returns
+    -------
+    dict
+        Keys top, bottom, left, right.
+    """
+    top, bottom = AXIS_LETTERS[displayed[0]]
+    left, right = AXIS_LETTERS[displayed[1]]
+    if str(orientation[0]) == "up":
+        top, bottom = bottom, top
+    if str(orientation[1]) == "left":
+        left, right = right, left
+    return {"top": top, "bottom": bottom, "left": left, "right": right}
+
+
+class AnatomicalLetters:
+    """Letters at the four canvas edges, kept right when the axis order changes.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        The letters show while it holds a visible CT layer in 2D.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._overlays: dict[str, Any] = {}
+        for edge, position in POSITIONS.items():
+            overlay = TextOverlay(
+                position=position, font_size=14, visible=False, color="white", box_color=SHADE
+            )
+            self._overlays[edge] = overlay
+            viewer.canvas.overlays[f"ct_{edge}"] = overlay
+        for event in self._events():
+            event.connect(self.refresh)
+        self.refresh()
+
+    def _events(self) -> tuple[Any, ...]:
+        viewer = self._viewer
+        return (
+            viewer.dims.events.order,
+            viewer.dims.events.ndisplay,
+            viewer.dims.events.ndim,
+            viewer.layers.events.inserted,
+            viewer.layers.events.removed,
+            viewer.scene.camera.events.orientation,
+        )
+
+    def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        """Write the letters that belong to the axes now on screen."""
+        viewer = self._viewer
+        dims = viewer.dims
+        first = dims.ndim - 3
+        shown = [axis - first for axis in dims.displayed]
+        ct = any(CT_KEY in layer.metadata for layer in viewer.layers)
+        visible = ct and dims.ndisplay == 2 and min(shown) >= 0
+        letters = (
+            edge_letters(shown, viewer.scene.camera.orientation2d)
+            if visible
+            else dict.fromkeys(POSITIONS, "")
+        )
+        for edge, overlay in self._overlays.items():
+            overlay.text = letters[edge]
+            overlay.visible = visible
+
+    def remove(self) -> None:
+        """Take the letters off the canvas and stop listening."""
+        for event in self._events():
+            event.disconnect(self.refresh)
+        for edge in self._overlays:
+            self._viewer.canvas.overlays.pop(f"ct_{edge}", None)
+        self._overlays.clear()

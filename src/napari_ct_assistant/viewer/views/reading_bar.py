@@ -1,0 +1,271 @@
+"""The reading tools in the panel: linked views, slab, measurements, scan details."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QHBoxLayout,
+    QMainWindow,
+    QPushButton,
+    QShortcut,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ct_assistant.viewer.measure.measure_bar import MEASURE_KEYS, MeasureBar
+from napari_ct_assistant.viewer.preferences import Preferences
+from napari_ct_assistant.viewer.scan.details import DetailsDialog
+from napari_ct_assistant.viewer.scan.layers import volume_of
+from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.views.crosshair import Crosshair
+from napari_ct_assistant.viewer.views.linked_views import LinkedViews
+from napari_ct_assistant.viewer.views.slab_bar import SlabBar, apply_slab
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+# What a main window takes to settle after a dock has come.
+SETTLE_MS: Final = 300
+
+
+class ReadingBar(QWidget):
+    """Two rows of reading tools, with the keys that go with them.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    preferences : Preferences
+
+    Signals
+    -------
+    hovered : tuple
+        World mm (I, P, L) under the pointer in a linked view.
+    """
+
+    hovered = Signal(object)
+
+    def __init__(
+        self, viewer: Viewer, preferences: Preferences, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        # napari hands plugins a proxy whose layers are never the very same object twice.
+        viewer = getattr(viewer, "__wrapped__", viewer)
+        self._viewer = viewer
+        self._preferences = preferences
+        self._scan: Any = None
+        self._shortcuts: list[QShortcut] = []
+        self._crosshair: Crosshair | None = None
+        self._refit = False
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLE_MS)
+        self._settled.timeout.connect(self._fit_again)
+        self.linked: LinkedViews | None = None
+        self.details: DetailsDialog | None = None
+
+        self.linked_button = self._button("Linked views", TIPS["linked"], checkable=True)
+        self.linked_button.clicked.connect(self.show_linked)
+        self.slab = SlabBar()
+        self.details_button = self._button("Details…", TIPS["details"])
+        self.details_button.clicked.connect(self.show_details)
+        self.measure = MeasureBar(viewer)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addWidget(self.linked_button)
+        row.addWidget(self.slab, 1)
+        self.measure.row.addWidget(self.details_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row)
+        layout.addWidget(self.measure)
+        self.slab.changed.connect(self._on_slab)
+        self.set_scan(None)
+
+    @staticmethod
+    def _button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
+        button = QPushButton(text)
+        button.setCheckable(checkable)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip.splitlines()[0])
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        return button
+
+    # -- following the panel
+
+    def set_scan(self, layer: Any) -> None:
+        """Read this CT layer from now on."""
+        before, self._scan = self._scan, layer
+        if before is not None and before is not layer:
+            apply_slab(self._viewer, before, 0, "none")
+        for widget in (self.slab, self.details_button):
+            widget.setEnabled(layer is not None)
+        # Views that are open without a scan wait for the next one, and can be closed.
+        self.linked_button.setEnabled(layer is not None or self.linked is not None)
+        if layer is not None and self.slab.projection != "none":
+            self._on_slab(float(self.slab.thickness.value()), self.slab.projection)
+        if self.linked is not None:
+            self.linked.set_scan(layer)
+        self.measure.set_scan(layer)
+
+    def attach(self) -> None:
+        """Follow the viewer; called when the panel is docked."""
+        self.measure.attach()
+        self._viewer.layers.selection.events.active.connect(self._on_active)
+
+    def detach(self) -> None:
+        """Let go of the viewer; called when the panel is closed."""
+        self.show_linked(False)
+        self.slab.box.setCurrentIndex(0)
+        self.measure.detach()
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+        for shortcut in self._shortcuts:
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts.clear()
+
+    # -- linked views
+
+    def show_linked(self, shown: bool) -> None:
+        """Open or close the linked views beside the canvas."""
+        if shown and self.linked is None and self._scan is not None:
+            self._open_linked()
+        elif not shown:
+            self._close_linked()
+        self.linked_button.setChecked(self.linked is not None)
+
+    def _open_linked(self) -> None:
+        viewer = self._viewer
+        self._refit = _fits(viewer, self._scan, _canvas_beside(_dock_of(self)))
+        self.linked = LinkedViews(viewer)
+        self.linked.set_scan(self._scan)
+        self.linked.set_slab(float(self.slab.thickness.value()), self.slab.projection)
+        viewer.window.add_dock_widget(self.linked, name="Linked views", area="right")
+        dock, own = _dock_of(self.linked), _dock_of(self)
+        if dock is not None and own is not None and not own.isFloating():
+            # Between the canvas and the panel, not below it.
+            own.parentWidget().splitDockWidget(dock, own, Qt.Orientation.Horizontal)
+            # The window gives docks a size only once they are laid out.
+            QTimer.singleShot(SETTLE_MS, self._widen)
+        self.linked.hovered.connect(self.hovered)
+        self.linked.closed.connect(self._on_closed)
+        self.linked.attach()
+        canvas = _canvas_beside(dock)
+        if canvas is not None:
+            self._crosshair = Crosshair(viewer, canvas)
+
+    def _widen(self) -> None:
+        if self.linked is None:
+            return
+        dock, own = _dock_of(self.linked), _dock_of(self)
+        if dock is not None and own is not None and isinstance(dock.parentWidget(), QMainWindow):
+            widths = [self.linked.sizeHint().width(), own.width()]
+            dock.parentWidget().resizeDocks([dock, own], widths, Qt.Orientation.Horizontal)
+        self._settled.start()
+
+    def _fit_again(self) -> None:
+        if self._refit:
+            self._viewer.reset_view()
+
+    def _on_closed(self) -> None:
+        self.show_linked(False)
+
+    def _close_linked(self) -> None:
+        self._settled.stop()
+        if self._crosshair is not None:
+            self._crosshair.remove()
+            self._crosshair = None
+        linked, self.linked = self.linked, None
+        if linked is None:
+            return
+        linked.closed.disconnect(self._on_closed)
+        linked.detach()
+        if linked.parent() is not None:
+            self._viewer.window.remove_dock_widget(linked)
+            linked.hide()
+            # Until it is deleted it belongs to somebody, or it would be a window of its own.
+            linked.setParent(self)
+        linked.deleteLater()
+
+    # -- slab and details
+
+    def _on_slab(self, thickness_mm: float, how: Any) -> None:
+        if self._scan is not None:
+            apply_slab(self._viewer, self._scan, thickness_mm, how)
+        if self.linked is not None:
+            self.linked.set_slab(thickness_mm, how)
+
+    def show_details(self) -> None:
+        """Show what is known of the scan, in a window of its own."""
+        volume = volume_of(self._scan)
+        if volume is None:
+            return
+        if self.details is not None:
+            self.details.close()
+        self.details = DetailsDialog(volume, self.window())
+        self.details.destroyed.connect(self._forget_details)
+        self.details.show()
+
+    def _forget_details(self) -> None:
+        self.details = None
+
+    # -- keys
+
+    def add_shortcuts(self, window: QMainWindow) -> None:
+        """Put the single-key shortcuts on `window`, unless they are there or not wanted."""
+        if self._shortcuts or not self._preferences.keys:
+            return
+        actions: list[tuple[str, Callable[[], Any]]] = [
+            (key, partial(self.measure.toggle, tool)) for tool, key in MEASURE_KEYS.items()
+        ]
+        actions += [
+            ("X", lambda: self.show_linked(self.linked is None)),
+            ("T", self.slab.next),
+            ("I", self.show_details),
+        ]
+        for key, action in actions:
+            shortcut = QShortcut(QKeySequence(key), window)
+            shortcut.activated.connect(action)
+            self._shortcuts.append(shortcut)
+        self._on_active()
+
+    def _on_active(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        """Leave the keys to layers of other kinds, where they choose tools."""
+        active = self._viewer.layers.selection.active
+        ours = active is not None and active is self.measure.measurements.layer
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(volume_of(active) is not None or ours)
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    """Return the dock that holds `widget`."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent
+
+
+def _canvas_beside(dock: QDockWidget | None) -> QWidget | None:
+    """Return napari's canvas: the OpenGL widget in the middle of the dock's window."""
+    from qtpy.QtOpenGLWidgets import QOpenGLWidget
+
+    main = None if dock is None else dock.parentWidget()
+    if not isinstance(main, QMainWindow) or main.centralWidget() is None:
+        return None
+    found = main.centralWidget().findChildren(QOpenGLWidget)
+    return found[0] if found else None
+
+
+def _fits(viewer: Viewer, layer: Any, canvas: QWidget | None) -> bool:
+    """Say whether the whole width of the scan is on screen: it should be so again afterwards."""
+    if canvas is None or viewer.dims.ndisplay != 2:
+        return False
+    axis = viewer.dims.displayed[-1] - viewer.dims.ndim + 3
+    width = float(layer.scale[axis]) * layer.data.shape[axis]
+    return bool(width * viewer.scene.camera.zoom <= 1.02 * canvas.width())

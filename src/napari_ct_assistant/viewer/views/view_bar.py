@@ -1,0 +1,274 @@
+"""The viewing controls: planes, windows, the CT number under the pointer."""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QPushButton,
+    QShortcut,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ct_assistant.viewer.preferences import Preferences
+from napari_ct_assistant.viewer.scan.layers import (
+    CT_KEY,
+    volume_of,
+    widen_contrast_range,
+    world_to_index,
+)
+from napari_ct_assistant.viewer.texts import POINT_HINT, TIPS
+from napari_ct_assistant.viewer.views import planes
+from napari_ct_assistant.viewer.views.windows import (
+    PRESETS,
+    Window,
+    apply_window,
+    drag_window,
+    window_of,
+)
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+VIEW_KEYS = {"axial": "A", "coronal": "C", "sagittal": "S", "3d": "D"}
+
+
+class ViewBar(QWidget):
+    """Buttons for the planes and windows, and a line with HU and position under the pointer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    preferences : Preferences
+    parent : QWidget, optional
+    """
+
+    def __init__(
+        self, viewer: Viewer, preferences: Preferences, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._preferences = preferences
+        self._shortcuts: list[QShortcut] = []
+        self._watched: Any = None
+
+        self.plane_buttons: dict[str, QPushButton] = {}
+        plane_row = QHBoxLayout()
+        self._plane_group = QButtonGroup(self)
+        for plane in ("axial", "coronal", "sagittal", "3d"):
+            button = self._button("3D" if plane == "3d" else plane.capitalize(), TIPS[plane])
+            button.clicked.connect(partial(self.show_plane, plane))
+            self._plane_group.addButton(button)
+            self.plane_buttons[plane] = button
+            plane_row.addWidget(button)
+
+        self.window_buttons: dict[str, QPushButton] = {}
+        window_grid = QGridLayout()
+        self._window_group = QButtonGroup(self)
+        for number, preset in enumerate(PRESETS):
+            tip = TIPS["window"].format(
+                name=preset.name, width=preset.width, level=preset.level, key=number + 1
+            )
+            button = self._button(preset.name, tip)
+            button.clicked.connect(partial(self.show_window, preset))
+            self._window_group.addButton(button)
+            self.window_buttons[preset.name] = button
+            window_grid.addWidget(button, number // 3, number % 3)
+
+        self.slice_line = QLabel()
+        self.readout = QLabel()
+        self.readout.setObjectName("quiet")
+        self.readout.setToolTip(TIPS["readout"])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for row in (plane_row, window_grid):
+            row.setSpacing(4)
+            layout.addLayout(row)
+        layout.addWidget(self.slice_line)
+        layout.addWidget(self.readout)
+
+        # napari keeps plain references to its callbacks: a weak one lets this widget die.
+        self._on_move = _weak_callback(self, "_read_out")
+        self._letters: planes.AnatomicalLetters | None = None
+
+    def attach(self) -> None:
+        """Listen to the viewer; called when the panel is docked."""
+        viewer = self._viewer
+        viewer.mouse_drag_callbacks.append(drag_window)
+        viewer.mouse_move_callbacks.append(self._on_move)
+        viewer.layers.selection.events.active.connect(self.refresh)
+        viewer.dims.events.connect(self._on_dims)
+        if self._preferences.letters:
+            self._letters = planes.AnatomicalLetters(viewer)
+        self.refresh()
+
+    @staticmethod
+    def _button(text: str, tip: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setCheckable(True)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip.splitlines()[0])
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        return button
+
+    # -- what the buttons do
+
+    def show_plane(self, plane: str, _checked: bool = False) -> None:
+        """Show a plane or, for "3d", the volume rendering."""
+        if plane == "3d":
+            planes.show_3d(self._viewer)
+        else:
+            planes.set_plane(self._viewer, plane)
+
+    def show_window(self, window: Window, _checked: bool = False) -> None:
+        """Show the active CT layer with `window`."""
+        if self._watched is not None:
+            apply_window(self._watched, window)
+        self._mark_window()
+
+    @staticmethod
+    def preset(name: str) -> Window | None:
+        """Return the preset of that name."""
+        return next((preset for preset in PRESETS if preset.name == name), None)
+
+    # -- keeping up with the viewer
+
+    def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        """Follow the active layer and the axis order."""
+        active = self._viewer.layers.selection.active
+        layer = active if volume_of(active) is not None else None
+        if layer is not self._watched:
+            self._watch(layer)
+        for button in self.window_buttons.values():
+            button.setEnabled(layer is not None)
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(layer is not None)
+        self._mark_window()
+        self._mark_plane()
+        self._show_position(None)
+
+    def _watch(self, layer: Any) -> None:
+        if self._watched is not None:
+            self._watched.events.contrast_limits.disconnect(self._mark_window)
+        self._watched = layer
+        if layer is not None:
+            layer.events.contrast_limits.connect(self._mark_window)
+            widen_contrast_range(layer)
+
+    def _on_dims(self, event: Any) -> None:
+        if event.type in ("order", "ndisplay", "ndim"):
+            self._mark_plane()
+        if event.type in ("point", "order", "ndisplay"):
+            self._show_position(None)
+
+    def _mark_plane(self) -> None:
+        self._check(
+            self._plane_group, self.plane_buttons.get(planes.current_plane(self._viewer) or "")
+        )
+
+    def _mark_window(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        name = window_of(self._watched).name if self._watched is not None else ""
+        self._check(self._window_group, self.window_buttons.get(name))
+        self._show_position(None)
+
+    @staticmethod
+    def _check(group: QButtonGroup, wanted: QPushButton | None) -> None:
+        """Check one button of a group, or none."""
+        group.setExclusive(False)
+        for button in group.buttons():
+            button.setChecked(button is wanted)
+        group.setExclusive(wanted is not None)
+
+    # -- the line under the buttons
+
+    def point_at(self, world: Any) -> None:
+        """Read out a place in world mm that another view points at."""
+        self._show_position(world)
+
+    def _read_out(self, _viewer: Any, event: Any) -> None:
+        self._show_position(event.position)
+
+    def _show_position(self, world: Any) -> None:
+        """Write window and slice, and under a pointer position HU and place in RAS mm."""
+        layer = self._watched
+        if layer is None:
+            self.slice_line.setText("No CT layer is active.")
+            self.readout.setText("")
+            return
+        volume = layer.metadata[CT_KEY]
+        window = window_of(layer)
+        text = f"W {window.width:.0f}  L {window.level:.0f}"
+        plane = planes.current_plane(self._viewer)
+        if plane in planes.PLANES:
+            axis = planes.PLANES[plane][0]
+            index = round(float(world_to_index(layer, self._viewer.dims.point)[axis]))
+            text += f"   ·   slice {index} / {volume.shape[axis] - 1}"
+        self.slice_line.setText(text)
+        text = ""
+        if world is not None and plane != "3d":
+            index3 = world_to_index(layer, world)
+            voxel = np.round(index3).astype(int)
+            if np.all(voxel >= 0) and np.all(voxel < volume.shape):
+                x, y, z = volume.index_to_ras(index3)
+                side, depth, height = "RL"[int(x < 0)], "AP"[int(y < 0)], "HF"[int(z < 0)]
+                place = f"{side} {abs(x):.0f}  {depth} {abs(y):.0f}  {height} {abs(z):.0f} mm"
+                text = f"{int(layer.data[tuple(voxel)])} HU   ·   {place}"
+        self.readout.setText(text or POINT_HINT)
+
+    # -- keys
+
+    def add_shortcuts(self, window: QMainWindow) -> None:
+        """Put the single-key shortcuts on `window`, unless they are there or not wanted."""
+        if self._shortcuts or not self._preferences.keys:
+            return
+        actions = [(str(n + 1), partial(self.show_window, p)) for n, p in enumerate(PRESETS)]
+        actions += [(key, partial(self.show_plane, name)) for name, key in VIEW_KEYS.items()]
+        for key, action in actions:
+            shortcut = QShortcut(QKeySequence(key), window)
+            shortcut.activated.connect(action)
+            shortcut.setEnabled(self._watched is not None)
+            self._shortcuts.append(shortcut)
+
+    def detach(self) -> None:
+        """Let go of the viewer; called when the panel is closed."""
+        viewer = self._viewer
+        for callbacks, callback in (
+            (viewer.mouse_drag_callbacks, drag_window),
+            (viewer.mouse_move_callbacks, self._on_move),
+        ):
+            if callback in callbacks:
+                callbacks.remove(callback)
+        self._watch(None)
+        viewer.layers.selection.events.active.disconnect(self.refresh)
+        viewer.dims.events.disconnect(self._on_dims)
+        if self._letters is not None:
+            self._letters.remove()
+            self._letters = None
+        for shortcut in self._shortcuts:
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts.clear()
+
+
+def _weak_callback(owner: ViewBar, name: str) -> Any:
+    """Return a napari mouse callback that does not keep `owner` alive."""
+    method = weakref.WeakMethod(getattr(owner, name))
+
+    def callback(viewer: Any, event: Any) -> None:
+        bound = method()
+        if bound is not None:
+            bound(viewer, event)
+
+    return callback

@@ -1,0 +1,1 @@
+"""DICOM: headers, frames, pixels, series and stacks."""

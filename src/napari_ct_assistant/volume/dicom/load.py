@@ -1,0 +1,202 @@
+"""Carry out a plan: read, straighten and stack the slices into one volume."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.volume.ct_volume import AIR, CTVolume
+from napari_ct_assistant.volume.dicom.frames import Frame
+from napari_ct_assistant.volume.dicom.pixels import SliceReader
+from napari_ct_assistant.volume.dicom.stack import Stack
+from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.geometry import ToIPL, axis_codes, is_usable
+from napari_ct_assistant.volume.hounsfield import Doubts
+
+Progress = Callable[[int, int], None]
+
+
+def load_stack(
+    stack: Stack, series: str, where: Path, progress: Progress | None = None
+) -> CTVolume:
+    """Read every slice of a plan.
+
+    Slices are read by several threads straight into the finished int16 array; each
+    thread holds at most one slice more.
+
+    Parameters
+    ----------
+    stack
+        The plan.
+    series
+        Series description.
+    where
+        File or folder to name in errors.
+    progress
+        Called in the calling thread with (slices done, slices in all).
+    """
+    if not is_usable(stack.affine):
+        raise CTReadError(where, "its slice positions are impossible; export it again")
+    turn = ToIPL(stack.affine, stack.shape)
+    hu = np.empty(turn.shape, dtype=np.int16)
+    stored = turn.stored_view(hu)
+    doubts = Doubts()
+
+    reader = SliceReader()
+
+    def read(k: int) -> None:
+        limits = _read_straight(reader, stack, k, stored[k])
+        doubts.add(stored[k], limits)
+
+    if stack.places is None:
+        _in_threads(read, len(stack.frames), progress)
+    else:
+        _read_between(reader, stack, stored, doubts, progress)
+    rescale = {(frame.slope, frame.intercept) for frame in stack.frames}
+    warnings = [
+        *stack.warnings,
+        *_rescale_warnings(stack.frames),
+        *doubts.warnings(_spell(rescale)),
+    ]
+    # Written column, row, slice as DICOM and ITK do.
+    codes = axis_codes(stack.affine[:, [2, 1, 0, 3]])
+    return CTVolume(hu, turn.affine, series, tuple(warnings), codes)
+
+
+def _in_threads(work: Callable[[int], None], count: int, progress: Progress | None) -> None:
+    """Do `count` pieces of work; report from the calling thread; stop at the first error."""
+    workers = min(8, (os.cpu_count() or 1) + 1, count)
+    if workers < 2:
+        for k in range(count):
+            work(k)
+            if progress is not None:
+                progress(k + 1, count)
+        return
+    # A few slices to a task: handing over costs as much as reading a small one.
+    size = max(1, min(8, count // (workers * 4)))
+    done = 0
+
+    def several(start: int) -> int:
+        stop = min(start + size, count)
+        for k in range(start, stop):
+            work(k)
+        return stop - start
+
+    with ThreadPoolExecutor(workers) as pool:
+        pending: set[Future[int]] = {pool.submit(several, k) for k in range(0, count, size)}
+        try:
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    done += future.result()
+                    if progress is not None:
+                        progress(done, count)
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _read_straight(
+    reader: SliceReader, stack: Stack, k: int, out: NDArray[np.int16]
+) -> tuple[int, int]:
+    """Read slice `k` of the file list onto the canvas `out`, shifted to where it belongs.
+
+    Returns its lowest and highest HU.
+    """
+    frame = stack.frames[k]
+    if stack.shifts is None:
+        return reader.read(frame, out)
+    plane = np.empty((frame.file.rows, frame.file.columns), dtype=np.int16)
+    limits = reader.read(frame, plane)
+    rows, columns = (float(shift) for shift in stack.shifts[k])
+    if out.shape[1] == plane.shape[1]:
+        _shift(plane, rows, out)
+    else:
+        wide = np.empty((plane.shape[0], out.shape[1]), dtype=np.int16)
+        _shift(plane.T, columns, wide.T)
+        _shift(wide, rows, out)
+    return limits
+
+
+def _shift(plane: NDArray[np.int16], shift: float, canvas: NDArray[np.int16]) -> None:
+    """Write rows [n, m], moved down by `shift` >= 0 rows, onto a canvas of air [l, m].
+
+    A fraction of a row is a linear blend of two rows; beyond the outermost is air.
+    """
+    n = len(plane)
+    whole = int(np.floor(shift + 1e-6))
+    part = shift - whole
+    canvas[...] = AIR
+    if part < 1e-3:
+        canvas[whole : whole + n] = plane
+        return
+    # Some rows at a time keeps the temporary small.
+    for start in range(1, n, 64):
+        stop = min(start + 64, n)
+        blend = np.multiply(plane[start - 1 : stop - 1], part, dtype=np.float32)
+        blend += np.multiply(plane[start:stop], 1 - part, dtype=np.float32)
+        canvas[whole + start : whole + stop] = np.rint(blend, out=blend)
+    canvas[whole] = np.rint(plane[0] * (1 - part) + AIR * part)
+    if whole + n < len(canvas):
+        canvas[whole + n] = np.rint(plane[-1] * part + AIR * (1 - part))
+
+
+def _read_between(
+    reader: SliceReader,
+    stack: Stack,
+    stored: NDArray[np.int16],
+    doubts: Doubts,
+    progress: Progress | None,
+) -> None:
+    """Read an uneven stack in order, blending two neighbours into each finished slice."""
+    if stack.places is None:
+        raise ValueError("an even stack has nothing to blend")
+    shape = stored.shape[1:]
+    held: dict[int, NDArray[np.int16]] = {}
+    for out, place in zip(stored, stack.places, strict=True):
+        low = int(place)
+        part = float(place) - low
+        wanted = (low,) if part == 0 else (low, low + 1)
+        for k in [k for k in held if k not in wanted]:
+            del held[k]
+        for k in wanted:
+            if k not in held:
+                held[k] = np.empty(shape, dtype=np.int16)
+                _read_straight(reader, stack, k, held[k])
+                if progress is not None:
+                    progress(k + 1, len(stack.frames))
+        if part == 0:
+            out[...] = held[low]
+        else:
+            blend = np.multiply(held[low], 1 - part, dtype=np.float32)
+            blend += np.multiply(held[low + 1], part, dtype=np.float32)
+            out[...] = np.rint(blend, out=blend)
+        doubts.add(out, (int(out.min()), int(out.max())))
+
+
+def _spell(rescale: set[tuple[float | None, float | None]]) -> str:
+    if len(rescale) > 1:
+        return f"{len(rescale)} different rescales"
+    slope, intercept = next(iter(rescale))
+    return f"slope {1.0 if slope is None else slope:g}, intercept {intercept or 0:g}"
+
+
+def _rescale_warnings(frames: tuple[Frame, ...]) -> list[str]:
+    """Return doubts that the headers themselves raise."""
+    found = []
+    bare = sum(frame.slope is None and frame.intercept is None for frame in frames)
+    if bare:
+        found.append(
+            f"{bare} of {len(frames)} slices have no RescaleSlope and RescaleIntercept: "
+            "stored values were taken as HU"
+        )
+    units = sorted({f.unit for f in frames if f.unit not in ("", "HU", "HOUNSFIELD")})
+    if units:
+        shown = ", ".join(unit[:16] for unit in units[:3] if unit.isprintable())
+        found.append(f"RescaleType is {shown!r}, not HU: values may not be Hounsfield units")
+    return found

@@ -1,0 +1,158 @@
+"""The journal's file: kept, found again, deleted for good, shared, and never in the way."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from napari_ct_assistant.assistant.journal.store import (
+    KEPT,
+    Journal,
+    JournalError,
+    JournalWriter,
+)
+
+SCAN, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "new" / "journal.sqlite")
+
+
+def test_what_was_saved_last_is_loaded(journal: Journal) -> None:
+    assert journal.load(SCAN) is None
+    assert journal.pages() == []
+    journal.save(SCAN, {"question": "one"})
+    journal.save(SCAN, {"question": "twö"})
+    journal.save(OTHER, {"question": "three"})
+    page = Journal(journal.path).load(SCAN)
+    assert page is not None
+    assert page.body == {"question": "twö"}
+    assert page.text == "Not sent:\ntwö"
+    assert [page.scan for page in journal.pages()] == [OTHER, SCAN]
+
+
+def test_two_windows_on_one_scan_do_not_overwrite_each_other(journal: Journal) -> None:
+    other = Journal(journal.path)
+    journal.save(SCAN, {"question": "first window"})
+    other.save(SCAN, {"question": "second window"})
+    with sqlite3.connect(journal.path) as base:
+        assert base.execute("SELECT count(*) FROM pages").fetchone() == (2,)
+    base.close()
+    page = journal.load(SCAN)
+    assert page is not None
+    assert page.body["question"] == "second window"
+    for _ in range(KEPT + 2):
+        Journal(journal.path).save(SCAN, {"question": "later"})
+    with sqlite3.connect(journal.path) as base:
+        assert base.execute("SELECT count(*) FROM pages").fetchone() == (KEPT,)
+    base.close()
+
+
+def test_deleted_text_is_not_left_in_the_file(journal: Journal) -> None:
+    journal.save(SCAN, {"question": "a secret sentence " * 500})
+    journal.save(OTHER, {"question": "kept"})
+    assert journal.delete(SCAN) == 1
+    assert journal.delete(SCAN) == 0
+    for file in journal.path.parent.iterdir():
+        assert b"a secret sentence" not in file.read_bytes(), file.name
+    assert journal.load(OTHER) is not None
+    assert journal.delete() == 1
+    assert journal.pages() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_only_the_user_can_read_it(journal: Journal) -> None:
+    journal.save(SCAN, {})
+    assert journal.path.stat().st_mode & 0o077 == 0
+    assert journal.path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_damaged_file_is_kept_and_a_new_one_begun(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.path.parent.mkdir()
+    journal.path.write_bytes(b"no database" * 1000)
+    journal.save(SCAN, {"question": "new"})
+    assert journal.load(SCAN) is not None
+    (aside,) = journal.path.parent.glob("journal.broken-*")
+    assert aside.read_bytes().startswith(b"no database")
+    assert "damaged" in caplog.text
+
+
+def test_a_newer_file_is_left_alone(journal: Journal) -> None:
+    journal.save(SCAN, {})
+    journal.close()
+    with sqlite3.connect(journal.path) as base:
+        base.execute("PRAGMA user_version = 7")
+    base.close()
+    with pytest.raises(JournalError, match=r"newer version \(format 7\)"):
+        journal.load(SCAN)
+
+
+def test_a_folder_in_its_place_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite").mkdir()
+    with pytest.raises(JournalError, match=r"journal\.sqlite cannot be used"):
+        Journal(tmp_path / "journal.sqlite").save(SCAN, {})
+
+
+def test_the_writer_keeps_the_order_and_skips_what_is_overtaken(journal: Journal) -> None:
+    writer = JournalWriter(journal)
+    saved: list[object] = []
+    keep = journal.save
+    hold = threading.Event()
+    writer.call(lambda: hold.wait(10) and None)
+
+    def counted(scan: str, body: dict[str, object]) -> None:
+        saved.append(body["n"])
+        keep(scan, body)
+
+    journal.save = counted  # type: ignore[method-assign]
+    for n in range(100):
+        writer.save(SCAN, {"n": n})
+    seen: list[object] = []
+    writer.call(lambda: seen.append(journal.load(SCAN)))
+    hold.set()
+    assert writer.flush()
+    assert saved[-1] == 99
+    assert len(saved) <= 2
+    assert seen[0].body == {"n": 99}  # type: ignore[attr-defined]
+
+
+def test_the_writer_tells_of_trouble_once_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.mkdir()
+    told: list[str] = []
+    writer = JournalWriter(Journal(path), told.append)
+    for n in range(3):
+        writer.save(SCAN, {"n": n})
+        assert writer.flush()
+    assert len(told) == 1
+    assert "cannot be used" in told[0]
+    path.rmdir()
+    writer.save(SCAN, {"n": 9})
+    assert writer.flush()
+    page = writer.journal.load(SCAN)
+    assert page is not None
+    assert page.body == {"n": 9}
+
+
+def test_what_was_asked_before_the_program_ends_is_written(tmp_path: Path) -> None:
+    import subprocess
+
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from napari_ct_assistant.assistant.journal.store import Journal, JournalWriter\n"
+        "JournalWriter(Journal(Path(sys.argv[1]))).save('a', {'question': 'last words'})"
+    )
+    path = tmp_path / "journal.sqlite"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=60)
+    page = Journal(path).load("a")
+    assert page is not None
+    assert page.body == {"question": "last words"}

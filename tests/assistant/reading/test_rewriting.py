@@ -1,0 +1,64 @@
+"""What the reader is told about an explained or a shortened passage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from napari_ct_assistant.assistant.reading.rewriting import MAX_CHARACTERS, doubts, prompt
+from napari_ct_assistant.report_text.questions import IMPRESSION_QUESTION
+from tests.assistant.report.report_samples import INFO
+
+TAUGHT = replace(INFO, skills=("explain", "shorten"))
+LONG = "There is a nodule with a diameter of 15 mm in the left upper lobe; no effusion is seen."
+
+
+def test_prompts_hold_the_passage() -> None:
+    assert prompt("shorten", " A  nodule. ").endswith(": A nodule.")
+    for text in ("  ", "x" * (MAX_CHARACTERS["explain"] + 1)):
+        with pytest.raises(ValueError, match="select"):
+            prompt("explain", text)
+
+
+def test_a_model_that_was_not_taught_is_called_so() -> None:
+    assert doubts("explain", "Cardiomegaly.", "A large heart.", INFO) == [
+        "demo was not taught to explain text: this may have no meaning."
+    ]
+    assert doubts("explain", "Cardiomegaly.", "A large heart.", TAUGHT) == []
+
+
+def test_a_good_shortening_raises_no_doubt() -> None:
+    short = "15 mm nodule, left upper lobe; no effusion."
+    assert doubts("shorten", LONG, short, TAUGHT) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("Nodule of 15 mm, right upper lobe, no effusion.", "does not say: right"),
+        ("Nodule of 15 mm, upper lobe, no effusion.", "leaves out: left"),
+        ("Nodule of 51 mm, left upper lobe, no effusion.", "leaves out: 15"),
+        ("Nodule of 15 mm, left upper lobe, effusion.", "leaves out: a negation"),
+        ("15 mm nodule, left upper lobe, no effusion, pneumothorax.", "does not say: pneumothorax"),
+        (LONG + " And more.", "not shorter"),
+        ("", "wrote nothing"),
+    ],
+)
+def test_what_was_lost_or_made_up_is_named(after: str, said: str) -> None:
+    found = doubts("shorten", LONG, after, TAUGHT)
+    assert any(said in line for line in found), found
+
+
+def test_an_impression_may_leave_out_but_not_make_up() -> None:
+    findings = "A small nodule is in the left upper lobe. No effusion. The heart is normal."
+    taught = replace(INFO, skills=("impression",))
+    assert prompt("impression", findings) == IMPRESSION_QUESTION.replace("{findings}", findings)
+    assert doubts("impression", findings, "Small nodule in the left upper lobe.", taught) == []
+    (said,) = doubts("impression", findings, "Nodule in the right upper lobe.", taught)
+    assert said == "The findings do not say: right."
+    assert "not taught to sum up findings" in doubts("impression", findings, "Nodule.", INFO)[0]
+    with pytest.raises(ValueError, match="no findings to sum up"):
+        prompt("impression", " ")
+    with pytest.raises(ValueError, match="6001 characters, the model takes 6000"):
+        prompt("impression", "x" * 6001)

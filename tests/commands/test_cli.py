@@ -1,0 +1,282 @@
+"""The command line on scans: what it tells, what it writes, what it says to bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_ct_assistant import CTReadError, __version__
+from napari_ct_assistant.cli import app
+from napari_ct_assistant.commands import window
+from napari_ct_assistant.commands.system_libraries import (
+    SystemLibrary,
+    describe,
+    missing_libraries,
+)
+from napari_ct_assistant.report_text.findings import FINDINGS
+
+run = CliRunner().invoke
+PATH_VERBS = {
+    "info": [],
+    "view": [],
+    "report": [],
+    "ask": ["Is there a pleural effusion?"],
+    "screen": [],
+    "demo": ["--terminal"],
+}
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a phantom that the command line wrote, with one finding."""
+    out = tmp_path_factory.mktemp("phantom") / "p.nii.gz"
+    done = run(
+        app,
+        [
+            "phantom",
+            str(out),
+            "--seed",
+            "7",
+            "--finding",
+            "pleural effusion",
+            "--resolution",
+            "model",
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def test_help_and_version() -> None:
+    shown = run(app, ["--help"])
+    assert shown.exit_code == 0
+    for verb in (*PATH_VERBS, "phantom", "models", "prepare", "instructions", "train", "audit"):
+        assert f"\n  {verb} " in shown.stdout
+    assert run(app, ["--version"]).stdout == f"ct-assistant {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "verb", [*PATH_VERBS, "phantom", "models", "prepare", "instructions", "train", "audit"]
+)
+def test_every_verb_has_help(verb: str) -> None:
+    shown = run(app, [verb, "--help"])
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("Usage:")
+
+
+def test_both_ways_to_start() -> None:
+    for module in ("napari_ct_assistant", "napari_ct_assistant.cli"):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == f"ct-assistant {__version__}\n"
+
+
+def test_phantom_writes_the_truth_beside_it(phantom: Path) -> None:
+    truth = json.loads((phantom.parent / "p.json").read_text(encoding="utf-8"))
+    assert truth["seed"] == 7
+    assert list(truth["labels"]) == list(FINDINGS)
+    assert [name for name, label in truth["labels"].items() if label] == ["Pleural effusion"]
+    assert "effusion" in truth["report"].lower()
+    assert {"question", "answer", "kind"} <= set(truth["questions"][0])
+    assert nib.load(phantom).shape
+
+
+def test_phantom_prints_its_truth_as_json(tmp_path: Path) -> None:
+    done = run(
+        app, ["phantom", str(tmp_path / "h.nii"), "--healthy", "--resolution", "model", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    assert not any(json.loads(done.stdout)["labels"].values())
+    assert (tmp_path / "h.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["p.nii.gz", "--finding", "hangnail"], "no finding is called 'hangnail'"),
+        (["p.png"], "p.png: a phantom is written as NIfTI"),
+        (["absent/p.nii.gz"], "no such folder"),
+        (["p.nii.gz", "--healthy", "--finding", "Emphysema"], "contradict"),
+    ],
+)
+def test_phantom_refuses(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(app, ["phantom", *arguments])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_info_json_equals_nibabel(phantom: Path) -> None:
+    done = run(app, ["info", str(phantom), "--json"])
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert set(facts) >= {
+        "shape",
+        "spacing_mm",
+        "affine_ras",
+        "hu_min",
+        "hu_max",
+        "orientation",
+        "series",
+        "warnings",
+    }
+    stored = nib.load(phantom)
+    voxels = np.asarray(stored.dataobj)
+    assert sorted(facts["shape"]) == sorted(stored.shape)
+    assert sorted(facts["spacing_mm"]) == pytest.approx(sorted(stored.header.get_zooms()))
+    assert (facts["hu_min"], facts["hu_max"]) == (voxels.min(), voxels.max())
+    assert facts["orientation"] == "".join(nib.aff2axcodes(stored.affine))
+    # The same corner voxels lie at the same place, whatever the order of the axes.
+    corners = {(i, p, s) for i in (0, 1) for p in (0, 1) for s in (0, 1)}
+
+    def box(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        far = [np.array(corner) * (np.array(shape) - 1) for corner in corners]
+        return np.sort([(affine @ [*point, 1])[:3] for point in far], axis=0)
+
+    np.testing.assert_allclose(
+        box(np.array(facts["affine_ras"]), facts["shape"]),
+        box(stored.affine, stored.shape),
+        atol=1e-3,
+    )
+
+
+def test_info_in_words(phantom: Path) -> None:
+    shown = run(app, ["info", str(phantom)]).stdout
+    assert "spacing" in shown
+    assert "HU" in shown
+
+
+def test_info_on_a_real_dicom_series(shared_data: Path) -> None:
+    done = run(app, ["info", str(shared_data / "chest_lidc_0314"), "--json"])
+    facts = json.loads(done.stdout)
+    assert facts["shape"] == [275, 512, 512]
+    assert facts["spacing_mm"] == pytest.approx([1.0, 0.781, 0.781], abs=1e-3)
+
+
+def make_empty_folder(folder: Path) -> Path:
+    return folder
+
+
+def make_missing(folder: Path) -> Path:
+    return folder / "absent.nii.gz"
+
+
+def make_text(folder: Path) -> Path:
+    (folder / "notes.txt").write_text("not a scan", encoding="utf-8")
+    return folder / "notes.txt"
+
+
+def make_flat(folder: Path) -> Path:
+    nib.save(nib.Nifti1Image(np.zeros((16, 16), np.int16), np.eye(4)), folder / "flat.nii.gz")
+    return folder / "flat.nii.gz"
+
+
+def make_truncated(folder: Path) -> Path:
+    whole = folder / "whole.nii"
+    nib.save(nib.Nifti1Image(np.zeros((16, 16, 16), np.int16), np.eye(4)), whole)
+    cut = folder / "cut.nii"
+    cut.write_bytes(whole.read_bytes()[:1000])
+    return cut
+
+
+@pytest.mark.parametrize(
+    "make", [make_empty_folder, make_missing, make_text, make_flat, make_truncated]
+)
+def test_bad_scans_get_one_line(make: object, tmp_path: Path) -> None:
+    path = make(tmp_path)  # type: ignore[operator]
+    done = run(app, ["info", str(path), "--json"])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert str(path) in done.stderr
+
+
+@pytest.mark.parametrize("verb", PATH_VERBS)
+def test_every_verb_refuses_a_missing_scan(verb: str, tmp_path: Path) -> None:
+    """In a process of its own, as a user meets it: no traceback, and before any model is loaded."""
+    path = tmp_path / "absent"
+    # A name that Qt accepts, so that `view` comes as far as the scan where no display is.
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_ct_assistant", verb, str(path), *PATH_VERBS[verb]],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"error: {path}")
+
+
+def test_faults_of_ours_keep_their_traceback(
+    phantom: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only documented errors are turned into a line."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("napari_ct_assistant.volume.open_ct", broken)
+    done = run(app, ["info", str(phantom)])
+    assert isinstance(done.exception, ValueError)
+    assert not isinstance(done.exception, CTReadError)
+
+
+def test_ctrl_c_before_anything_is_drafted(phantom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_ct_assistant.volume.open_ct", interrupted)
+    done = run(app, ["report", str(phantom)])
+    assert done.exit_code == 130
+    assert done.stderr.splitlines()[-1] == "stopped"
+
+
+def test_window_problem_names_the_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert "neither DISPLAY nor WAYLAND_DISPLAY is set" in str(window.window_problem())
+
+
+def test_window_problem_survives_a_dead_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qt aborts its process on a display that does not answer; ours must live."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux has displays by number")
+    monkeypatch.setenv("DISPLAY", ":9876")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
+    assert "Qt does not start" in str(window.window_problem())
+
+
+def test_the_window_of_the_tests_opens() -> None:
+    """In CI a window must open: were it not so, the tests of the viewer would say nothing."""
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("CI")):
+        pytest.skip("no display: install xvfb, or set DISPLAY")
+    assert window.window_problem() is None
+
+
+def test_missing_libraries_are_named() -> None:
+    absent = SystemLibrary("libabsent.so.9", "libabsent9")
+    assert not absent.present()
+    assert describe([absent]) == (
+        "missing system libraries: libabsent.so.9; on Debian: apt-get install libabsent9"
+    )
+    if os.environ.get("CI"):
+        assert missing_libraries(tests=True) == []

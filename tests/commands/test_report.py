@@ -1,0 +1,99 @@
+"""`report --out` and `journal` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pydicom
+import pytest
+from typer.testing import CliRunner
+
+from napari_ct_assistant.assistant.journal.store import Journal
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.template import find_template
+from napari_ct_assistant.cli import app
+from napari_ct_assistant.volume import CTVolume, write_nifti
+from tests.assistant.report.report_samples import sample_draft
+from tests.tiny_model import NOTICE
+
+run = CliRunner().invoke
+
+
+@pytest.fixture
+def scan(small_volume: CTVolume, tmp_path: Path) -> str:
+    path = tmp_path / "scan.nii.gz"
+    write_nifti(small_volume, path)
+    return str(path)
+
+
+def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder: Path) -> None:
+    endings = ("docx", "pdf", "txt", "json", "dcm")
+    files = [tmp_path / f"a.{ending}" for ending in endings]
+    options = [word for file in files for word in ("--out", str(file))]
+    done = run(app, ["report", scan, "--model", str(tiny_model_folder), "--json", *options])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["sentences"]
+    text = " ".join(files[2].read_text(encoding="utf-8").split())
+    assert "Draft, machine-written, model tiny-model trained on nothing." in text
+    assert NOTICE in text
+    assert json.loads(files[3].read_text(encoding="utf-8"))["status"] == "preliminary"
+    assert pydicom.dcmread(files[4]).VerificationFlag == "UNVERIFIED"
+    assert all(file.stat().st_size > 500 for file in files)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--out", "a.odt"], "a.odt: a report is written to a file ending in .docx"),
+        (["--out", "none/a.txt"], "its folder none does not exist"),
+        (["--out", "a.pdf", "--with-identifiers"], "a.pdf: takes no identifiers"),
+        (["--with-identifiers"], "needs --out"),
+        (["--template", "Ours"], "no template 'Ours'; there are"),
+        (["--template", "ours.yaml"], "ours.yaml: cannot be read"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_model_runs(
+    scan: str, options: list[str], said: str
+) -> None:
+    done = run(app, ["report", scan, *options])
+    assert done.exit_code == 1, done.exception
+    assert said in done.stderr
+    assert "loading the model" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_journal_list_show_delete() -> None:
+    assert run(app, ["journal", "list"]).stdout == "the journal is empty\n"
+    report = ReportDocument.from_draft(sample_draft(), find_template(), weights_sha256="")
+    journal = Journal()
+    journal.save("ab" * 32, {"report": report.to_json(), "transcript": []})
+    journal.save("cd" * 32, {"transcript": [{"title": "You", "text": "Is it big?"}]})
+    journal.close()
+    listed = run(app, ["journal", "list"]).stdout.splitlines()
+    assert [line[:16] for line in listed] == ["cd" * 8, "ab" * 8]
+    assert "0 messages, a report" in listed[1]
+    assert len(json.loads(run(app, ["journal", "list", "--json"]).stdout)["scans"]) == 2
+    shown = run(app, ["journal", "show", "ab"]).stdout
+    assert "Severe cardiomegaly." in shown
+    assert "Not signed off by a reader." in shown
+    assert run(app, ["journal", "show", "cd"]).stdout == "You\nIs it big?\n"
+    done = run(app, ["journal", "delete", "abab"])
+    assert done.stdout == "deleted the journal of 1 scan\n"
+    assert run(app, ["journal", "delete", "--all"]).stdout == "deleted the journal of 1 scan\n"
+    assert run(app, ["journal", "list"]).stdout == "the journal is empty\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["delete"], "give the hash of one scan, or --all"),
+        (["delete", "ab", "--all"], "give the hash of one scan, or --all"),
+        (["delete", "zz"], "no scan begins with 'zz'"),
+        (["show", "zz"], "no scan begins with 'zz'"),
+    ],
+)
+def test_journal_refusals(words: list[str], said: str) -> None:
+    done = run(app, ["journal", *words])
+    assert done.exit_code == 1
+    assert said in done.stderr

@@ -1,0 +1,93 @@
+"""`train` and `audit`: what they refuse, and how figures are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from napari_ct_assistant.cli import app
+from napari_ct_assistant.commands.terminal import print_json
+from napari_ct_assistant.commands.training import in_words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+run = CliRunner().invoke
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "mae", "absent.yaml"], "absent.yaml: no such recipe; bundled are"),
+        (["train", "mae"], "mae: no such recipe"),
+        (["train", "align", "demo/mae"], "is a recipe of stage mae, not align"),
+        (["train", "mae", "demo/mae", "training.samples=none"], "training.samples"),
+        (["train", "mae", "demo/mae", "colour=red"], "colour"),
+        (["train", "demo", "colour=red"], "colour"),
+        (["audit", "demo", "--seeds", "4:2"], "--seeds 4:2: write A:B"),
+        (["audit", "demo", "--seeds", "all"], "--seeds all: write A:B"),
+        (["audit", "nobody/nothing"], "nobody/nothing"),
+    ],
+)
+def test_bad_input_gets_one_line(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(app, arguments)
+    assert done.exit_code == 1, done.exception
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert said in last
+    assert not list(tmp_path.iterdir()), "something was written before the recipe was checked"
+
+
+def test_a_recipe_names_its_line(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("stage: mae\noutput: out\ntraining:\n  samples: -1\n  learning_rate: 1e-3\n")
+    done = run(app, ["train", "mae", str(recipe)])
+    assert done.exit_code == 1
+    assert "mine.yaml line 4" in done.stderr
+
+
+OWN = ("napari_ct_assistant.training.run", "napari_ct_assistant.training.config")
+
+
+def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(OWN)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    done = run(app, ["train", "mae", "demo/mae"])
+    assert done.exit_code == 1, done.exception
+    assert "pip install 'napari-ct-assistant[train]'" in done.stderr
+
+
+def test_figures_in_words() -> None:
+    figures = {
+        "seeds": [0, 100],
+        "screen": [{"name": "Nodule", "auroc": 0.75}, {"name": "Effusion", "auroc": 1.0}],
+        "places": {"side": {"right": 0.5}},
+        "nothing": {},
+    }
+    assert in_words(figures) == (
+        "seeds: 0 to 100\n"
+        "screen:\n"
+        "  name      auroc\n"
+        "  Nodule    0.750\n"
+        "  Effusion  1.000\n"
+        "places:\n"
+        "  side:\n"
+        "    right: 0.500\n"
+        "nothing: none"
+    )
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"auroc": float("nan"), "rows": [{"low": float("inf"), "high": 1.5}]})
+    assert json.loads(capsys.readouterr().out) == {
+        "auroc": None,
+        "rows": [{"low": None, "high": 1.5}],
+    }

@@ -1,0 +1,94 @@
+"""A wrong recipe fails before any data is read, in one line that quotes file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_ct_assistant.training.chain import DEMO_CHAIN
+from napari_ct_assistant.training.config.recipe import RECIPES, STAGES, RecipeError, load_recipe
+from napari_ct_assistant.training.run import run_stage
+
+GOOD = """\
+stage: mae
+output: out
+encoder: {preset: demo}
+training:
+  samples: 4
+  learning_rate: 1.0e-3
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (GOOD + "  learning_rat: 1\n", 7, "training.learning_rat: Extra inputs"),
+        (GOOD.replace("samples: 4", "samples: many"), 5, "training.samples: .*got 'many'"),
+        (GOOD.replace("samples: 4", "samples: 0"), 5, "training.samples: .*got 0"),
+        (GOOD.replace("stage: mae", "stage: dream"), 1, "stage: .*'mae', 'ground'"),
+        (GOOD.replace("{preset: demo}", "{}"), 3, "encoder: .*exactly one of preset and start"),
+        (GOOD.replace("encoder: {preset: demo}\n", ""), 1, "stage mae needs `encoder`"),
+        (
+            GOOD.replace("  learning_rate: 1.0e-3\n", ""),
+            4,
+            "training.learning_rate: Field required",
+        ),
+    ],
+)
+def test_errors_name_line_and_key(tmp_path: Path, text: str, line: int, message: str) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=message) as error:
+        load_recipe(file)
+    assert str(error.value).startswith(f"{file} line {line}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_broken_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("stage: [mae\n")
+    with pytest.raises(RecipeError, match=r"line 2: not valid YAML"):
+        load_recipe(file)
+
+
+def test_unknown_recipe_lists_the_bundled_ones() -> None:
+    with pytest.raises(RecipeError, match="no such recipe; bundled are demo/align, "):
+        load_recipe("demo/dream")
+
+
+def test_overrides(tmp_path: Path) -> None:
+    recipe = load_recipe("demo/mae", [f"root={tmp_path}", "training.learning_rate=2e-4"])
+    assert recipe.training.learning_rate == pytest.approx(2e-4)
+    assert recipe.folder == tmp_path / "1-mae"
+    with pytest.raises(RecipeError, match="write key=value"):
+        load_recipe("demo/mae", ["training.samples"])
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.rglob("*.yaml")), ids=lambda p: p.stem)
+def test_every_bundled_recipe_is_valid(file: Path) -> None:
+    assert load_recipe(file).stage in STAGES
+
+
+def test_a_recipe_of_another_stage_is_refused() -> None:
+    with pytest.raises(RecipeError, match="is a recipe of stage mae, not align"):
+        run_stage("align", "demo/mae")
+
+
+def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"training\.sample:"):
+        run_stage("demo", f"root={tmp_path}", ["training.sample=3"])
+    assert not list(tmp_path.iterdir())
+    assert [load_recipe(name).stage for name in DEMO_CHAIN] == [
+        "mae",
+        "ground",
+        "ground",
+        "ground",
+        "language",
+        "language",
+        "maps",
+        "language",
+        "align",
+        "instruct",
+        "instruct",
+    ]

@@ -1,0 +1,70 @@
+"""The figures of evidence: on made-up observations, and once over phantoms."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from napari_ct_assistant.assistant import load_assistant
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.training.evaluation.audit.evidence import (
+    Claim,
+    Placed,
+    audit_evidence,
+    distance_mm,
+    figures,
+)
+
+BOX = ((0.0, 0.0, 0.0), (10.0, 20.0, 30.0))
+
+
+def test_distance_to_a_box() -> None:
+    assert distance_mm((5, 5, 5), BOX) == 0
+    assert distance_mm((-4, 25, 5), BOX) == 5
+    assert distance_mm((5, 5, 54), BOX) == 24
+
+
+def test_figures_of_known_observations() -> None:
+    names = FINDINGS[:2]
+    claims = [
+        Claim(phantom, name, true, True, 2.0 + phantom if true else -1.0)
+        for phantom in range(4)
+        for name in names
+        for true in (True, False)
+    ]
+    # One true statement that the image does not support.
+    claims.append(Claim(9, names[0], True, True, -3.0))
+    placed = [
+        Placed("keys and values", names[0], True, (5, 5, 5), BOX),
+        Placed("keys and values", names[0], True, (5, 5, 50), BOX),
+        Placed("keys and values", names[0], True, (500, 5, 5), BOX),
+        Placed("keys and values", names[0], False, None, BOX),
+    ]
+    found = figures(claims, placed, {"report": [1.0, 3.0, 2.0]}, 0, 4)
+    ours, judged = found["place"][:2]
+    assert (ours["statements"], ours["inside"], ours["within_24_mm"]) == (4, 0.25, 0.5)
+    assert (judged["statements"], judged["inside"]) == (3, pytest.approx(1 / 3))
+    usual = next(row for row in found["place"] if row["method"] == "finding's usual place")
+    assert usual["inside"] == 1
+    stated = found["support"][0]
+    assert stated["auroc"] == pytest.approx(64 / 72)
+    assert stated["true_marked"] == pytest.approx(1 / 9)
+    assert stated["wrong_marked"] == 1
+    assert math.isnan(found["support"][2]["auroc"])
+    assert found["seconds"]["report"] == 2
+
+
+def test_an_audit_of_the_tiny_model_runs(tiny_model_folder: Path) -> None:
+    assistant = load_assistant(tiny_model_folder, device="cpu")
+    found = audit_evidence(
+        assistant,
+        first_seed=200,
+        count=1,
+        methods=("encoder gradient", "attention rollout", "occlusion"),
+    )
+    assert found["support"][0]["true"] + found["support"][0]["wrong"] == len(FINDINGS)
+    methods = [row["method"] for row in found["place"]]
+    assert {"keys and values", "encoder gradient", "attention rollout", "occlusion"} <= {*methods}
+    assert all(0 <= row["inside"] <= 1 for row in found["place"] if row["statements"])

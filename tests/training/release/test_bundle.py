@@ -1,0 +1,85 @@
+"""What a bundled model claims, and from which probability on: chosen on phantoms set apart."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.training.release import bundle
+from napari_ct_assistant.training.release.bundle import (
+    code_commit,
+    find_thresholds,
+    find_untaught,
+    stage_seconds,
+)
+
+
+def screen(separation: float, count: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and probabilities [count, 18] whose logits differ by `separation`."""
+    rng = np.random.default_rng(0)
+    truth = rng.random((count, len(FINDINGS))) < 0.25
+    logits = rng.normal(0, 1, truth.shape) + separation * truth
+    return truth, 1 / (1 + np.exp(-logits))
+
+
+def test_a_finding_is_claimed_only_where_its_auroc_is_surely_high() -> None:
+    assert find_untaught(*screen(4.0)) == []
+    # An AUROC of 0.76 on average: above the limit by luck where it is.
+    assert len(find_untaught(*screen(1.0))) >= 16
+    assert find_untaught(*screen(0.0)) == list(FINDINGS)
+
+
+def test_a_finding_that_no_phantom_shows_is_not_claimed() -> None:
+    truth, probability = screen(4.0)
+    truth[:, 3] = False
+    assert find_untaught(truth, probability) == [FINDINGS[3]]
+    assert FINDINGS[3] not in find_thresholds(truth, probability)
+
+
+def test_the_threshold_parts_scans_with_a_finding_from_others() -> None:
+    truth, probability = screen(8.0)
+    for number, (name, cut) in enumerate(find_thresholds(truth, probability).items()):
+        assert name == FINDINGS[number]
+        said = probability[:, number] > cut
+        assert (said == truth[:, number]).mean() > 0.97
+
+
+def test_stages_are_told_in_their_order(tmp_path: Path) -> None:
+    for number, name in ((2, "2-ground"), (10, "10-instruct"), (1, "1-mae")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "done").write_text(f"{number}00 s\n")
+    (tmp_path / "phantoms").mkdir()
+    assert list(stage_seconds(tmp_path).items()) == [
+        ("1-mae", 100),
+        ("2-ground", 200),
+        ("10-instruct", 1000),
+    ]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_code_s_commit_is_told_with_its_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code.py"
+    monkeypatch.setattr(bundle, "__file__", str(code))
+    assert code_commit() is None, "no repository"
+
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), *who, *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    git("init", "-q")
+    code.write_text("1\n")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    assert code_commit() == git("rev-parse", "HEAD")
+    code.write_text("2\n")
+    assert code_commit() == git("rev-parse", "HEAD") + " with changes"

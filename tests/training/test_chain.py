@@ -1,0 +1,51 @@
+"""The whole chain of the demonstration model at a toy's length, both branches at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_ct_assistant.model import VolumeLanguageModel
+from napari_ct_assistant.training.chain import DEMO_CHAIN
+from napari_ct_assistant.training.config.recipe import load_recipe
+from napari_ct_assistant.training.release import bundle
+from napari_ct_assistant.training.run import run_stage
+
+SHORT = [
+    "data.first_seed=1000000",
+    "data.count=3",
+    "ground.operating_points=1",
+    "language.texts=40",
+    "training.samples=2",
+    "training.batch_size=1",
+    "training.log_steps=1",
+]
+
+
+def test_the_chain_makes_a_model_and_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made: list[Any] = []
+    # What it does with the last stage's folder takes minutes; it has its own tests.
+    monkeypatch.setattr(
+        bundle, "bundle", lambda recipe, store, data, **_: made.append((recipe, data))
+    )
+    run_stage("demo", f"root={tmp_path}", SHORT)
+    folders = [tmp_path / load_recipe(name).output for name in DEMO_CHAIN]
+    assert all((folder / "done").exists() for folder in folders)
+    assert [(recipe.folder, data) for recipe, data in made] == [
+        (folders[-1], "phantoms 1000000:1000003")
+    ]
+    model = VolumeLanguageModel.from_pretrained(folders[-1])
+    assert model.config.vision_config.concept_owners, "the encoder of the other branch is in it"
+    asked = json.loads((folders[-1] / "processor_config.json").read_text())["report_questions"]
+    assert list(asked) == ["Findings", "Impression"]
+    capfd.readouterr()
+    (folders[-1] / "done").unlink()
+    run_stage("demo", f"root={tmp_path}", SHORT)
+    said = capfd.readouterr().out
+    assert said.count("finished before, kept") == len(DEMO_CHAIN) - 1
+    assert "11-instruct-again: finished in" in said

@@ -1,0 +1,201 @@
+"""Suggestions, choices, regions, and messages that are asked anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QGuiApplication
+
+from napari_ct_assistant.viewer.chat.choices_dialog import ChoicesDialog
+from napari_ct_assistant.viewer.chat.links import linked, parse_href, part_of_href
+from napari_ct_assistant.viewer.chat.suggestions import REGION, about_region, named, suggest
+from napari_ct_assistant.viewer.scan.layers import add_volume
+from napari_ct_assistant.viewer.scan.samples import in_background
+from napari_ct_assistant.viewer.session.history import REPORT_REQUEST, Dialogue
+from napari_ct_assistant.viewer.session.model_session import Job
+from napari_ct_assistant.viewer.texts import MEASURED, REGION_UNUSED, STANDS_ALONE
+from napari_ct_assistant.volume import CTVolume
+from tests.viewer.conftest import box_volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+Maker = Callable[..., Any]
+
+
+def test_findings_that_a_text_says_are_there() -> None:
+    text = "There is a small pleural effusion. No lung nodule is seen. Mild emphysema."
+    assert named(text) == ["Pleural effusion", "Emphysema"]
+
+
+def test_suggestions_follow_what_was_said() -> None:
+    ideas = suggest("There is a small left pleural effusion.", untaught=("Lung nodule",))
+    assert ideas[:2] == ["Where is the pleural effusion?", "How large is the pleural effusion?"]
+    assert len(ideas) == 4
+    again = suggest("There is a left pleural effusion.", asked=["Where is the  pleural effusion?"])
+    assert "Where is the pleural effusion?" not in again
+    everything = [suggest(asked=suggest(), untaught=("Medical material",))]
+    assert not any("medical material" in idea for ideas in everything for idea in ideas)
+    assert suggest(region=True)[0] == REGION
+    assert about_region(REGION)
+    assert not about_region("Is there a pleural effusion?")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("see slice 12", 12), ("(im 7)", 7), ("Im. 7 shows", 7), ("image #15", 15), ("IMG 3", 3)],
+)
+def test_slice_references_become_links(text: str, number: int) -> None:
+    markdown = linked(text, 20)
+    assert f"](slice:{number})" in markdown
+
+
+def test_what_is_no_slice_of_this_scan_stays_text() -> None:
+    assert "](" not in linked("slice 84, the image shows 12 nodules, claim 3", 20)
+    assert part_of_href("slice:84?ras=1.0,2.0,3.0#4") == 4
+    assert part_of_href("slice:84") is None
+    place = parse_href("slice:84?ras=1.0,2.0,3.0#4")
+    assert place is not None
+    assert place.ras == (1.0, 2.0, 3.0)
+
+
+def test_the_dialogue_of_a_scan() -> None:
+    volume, other = box_volume(), box_volume()
+    talk = Dialogue()
+    first = Job("ask", volume, "m", question="A?")
+    talk.add(Job("report", volume, "m"), "All well.")
+    talk.add(first, "Yes.")
+    talk.add(Job("ask", volume, "m", question="B?"), "No.")
+    talk.add(Job("ask", other, "m", question="C?"), "Maybe.")
+    history = talk.history(volume, "m")
+    assert history == ((REPORT_REQUEST, "All well."), ("A?", "Yes."), ("B?", "No."))
+    assert talk.history(volume, "another model") == ()
+    talk.cut(first)
+    assert talk.history(volume, "m") == ((REPORT_REQUEST, "All well."),)
+    talk.forget(volume)
+    assert talk.history(volume, "m") == ()
+    assert talk.history(other, "m") == (("C?", "Maybe."),)
+
+
+def test_the_choices_form(qtbot: QtBot) -> None:
+    dialog = ChoicesDialog()
+    qtbot.addWidget(dialog)
+    assert not dialog.ask_button.isEnabled()
+    dialog.question.setText("Which side?")
+    dialog.choices[0].setText("left")
+    assert not dialog.ask_button.isEnabled()
+    dialog.choices[2].setText(" right ")
+    with qtbot.waitSignal(dialog.asked) as asked:
+        dialog.ask_button.click()
+    assert asked.args == ["Which side?", ("left", "right")]
+
+
+def wait_idle(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
+
+
+def test_a_conversation(
+    make_panel: Maker, ct: CTVolume, tiny_model_folder: Path, qtbot: QtBot
+) -> None:
+    panel: CTAssistantPanel = make_panel()
+    viewer = panel._viewer
+    add_volume(viewer, ct)
+    panel.models.set_model(str(tiny_model_folder))
+    chips = panel.chat.chips
+
+    # A chip sends its question.
+    assert len(chips.buttons) == 4
+    question = chips.buttons[0].text()
+    chips.buttons[0].click()
+    assert not chips.isEnabled()
+    wait_idle(panel, qtbot)
+    asked, answer = panel.transcript.messages[-2:]
+    assert asked.plain_text() == question
+    assert "tokens" in answer.foot
+    assert "first text after" in answer.foot
+    assert STANDS_ALONE not in answer.foot
+    assert question not in [button.text() for button in chips.buttons]
+
+    # A follow-up: the tiny model was taught single questions, and the foot says so.
+    panel.ask("And where?")
+    wait_idle(panel, qtbot)
+    assert STANDS_ALONE in panel.transcript.messages[-1].foot
+    job = panel.transcript.messages[-1].job
+    assert [q for q, _ in job.history] == [question]
+
+    # Copy one message; write it again; edit its question.
+    panel.transcript.messages[-1].head.copy_button.click()
+    assert QGuiApplication.clipboard().text() == panel.transcript.messages[-1].plain_text()
+    count = len(panel.transcript.messages)
+    panel.transcript.messages[-1].head.again_button.click()
+    wait_idle(panel, qtbot)
+    assert len(panel.transcript.messages) == count + 1
+    assert "sampled again" in panel.transcript.messages[-1].title
+    panel.transcript.messages[-3].head.edit_button.click()
+    assert panel.ask_row.box.toPlainText() == "And where?"
+    assert [q for q, _ in panel.conversation.dialogue.history(ct, str(tiny_model_folder))] == [
+        question
+    ]
+    panel.ask_row.box.clear()
+
+    # Multiple choice: the probabilities stand beside the choices.
+    panel.chat.open_choices("Which side?", ("left", "right"))
+    assert panel.chat._dialog is not None
+    panel.chat._dialog.ask_button.click()
+    assert not panel.chat._dialog.isVisible()
+    wait_idle(panel, qtbot)
+    assert "left" in panel.transcript.messages[-2].plain_text()
+    assert panel.transcript.messages[-1].plain_text().count("%") == 2
+
+    # A region: what was measured stands there as measured.
+    layer = panel.scans.layer
+    corners = [
+        layer.data_to_world((3, p, left)) for p, left in ((6, 6), (6, 13), (11, 13), (11, 6))
+    ]
+    shapes = viewer.add_shapes([np.array(corners)], shape_type="rectangle", units=("mm",) * 3)
+    shapes.selected_data = {0}
+    panel.chat.refresh()
+    assert chips.buttons[0].text() == REGION
+    chips.buttons[0].click()
+    wait_idle(panel, qtbot)
+    note, answer = panel.transcript.messages[-2:]
+    assert note.title == MEASURED
+    assert "mean 700 HU" in note.plain_text()
+    assert "slice" in note.plain_text()
+    assert REGION_UNUSED in answer.foot
+
+
+def test_a_sample_is_drawn_while_the_window_lives(qtbot: QtBot) -> None:
+    """What napari calls from its menu: on the Qt thread, inside the event loop."""
+    import time
+
+    beats: list[int] = []
+    beat = QTimer()
+    beat.setInterval(5)
+    beat.timeout.connect(lambda: beats.append(1))
+    made: list[Any] = []
+
+    def from_menu() -> None:
+        made.append(in_background(lambda: time.sleep(0.5) or "phantom", "Drawing"))
+
+    beat.start()
+    QTimer.singleShot(0, from_menu)
+    qtbot.waitUntil(lambda: bool(made), timeout=10_000)
+    assert made == ["phantom"]
+    assert len(beats) >= 10
+    # From a script, before the event loop runs, it is a plain call.
+    assert in_background(lambda: 3, "Drawing") == 3
+    with pytest.raises(ValueError, match="unknown finding"):
+        in_background(lambda: _raise(ValueError("unknown finding")), "Drawing")
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -1,0 +1,98 @@
+"""Which paths the plugin takes, how fast it says so, and what it gives."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_ct_assistant.viewer.scan.layers import volume_of
+from napari_ct_assistant.viewer.scan.readers import get_reader, scan_name
+from napari_ct_assistant.volume import CTReadError, CTVolume, write_nifti
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def nifti(tmp_path: Path, ct: CTVolume) -> Path:
+    path = tmp_path / "scan.nii.gz"
+    write_nifti(ct, path)
+    return path
+
+
+def test_nifti_becomes_the_layer_of_the_same_volume(nifti: Path, ct: CTVolume) -> None:
+    reader = get_reader(str(nifti))
+    assert reader is not None
+    ((data, kwargs, kind),) = reader(str(nifti))
+    assert kind == "image"
+    np.testing.assert_array_equal(data, ct.hu)
+    np.testing.assert_allclose(kwargs["scale"], ct.spacing)
+
+
+def test_napari_opens_it_with_the_plugin(
+    nifti: Path, ct: CTVolume, make_napari_viewer: Callable[..., Any]
+) -> None:
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open(nifti, plugin="napari-ct-assistant")
+    volume = volume_of(layer)
+    assert volume is not None
+    np.testing.assert_array_equal(volume.hu, ct.hu)
+
+
+def test_dicom_of_each_shape(shared_data: Path) -> None:
+    folder = shared_data / "abdomen_ts" / "example_ct_dicom"
+    files = sorted(str(path) for path in folder.iterdir() if path.is_file())
+    whole = get_reader(str(folder))
+    assert whole is not None
+    ((data, _, _),) = whole(str(folder))
+    many = get_reader(files)
+    assert many is not None
+    layers = many(files)
+    assert len(layers) == 1
+    np.testing.assert_array_equal(layers[0][0], data)
+
+
+def test_extensionless_dicom_is_known_by_its_mark(tmp_path: Path) -> None:
+    dicom = tmp_path / "1.2.840.113619.2.5"
+    dicom.write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 64)
+    assert get_reader(str(dicom)) is not None
+    assert get_reader(str(tmp_path)) is not None
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "cells.tif", "no_ending"])
+def test_other_files_are_declined(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"x" * 400)
+    assert get_reader(str(path)) is None
+    assert get_reader(str(tmp_path)) is None
+    assert get_reader(str(tmp_path / "absent")) is None
+
+
+def test_a_large_folder_of_something_else_is_declined_at_once(tmp_path: Path) -> None:
+    """napari asks about every folder that anybody opens."""
+    for number in range(3000):
+        (tmp_path / f"{number}.tif").write_bytes(b"x" * 140)
+    start = time.perf_counter()
+    assert get_reader(str(tmp_path)) is None
+    seconds = time.perf_counter() - start
+    print(f"declining a folder of 3000 files took {1000 * seconds:.1f} ms")
+    assert seconds < 0.5
+
+
+def test_what_cannot_be_read_ends_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.nii"
+    path.write_bytes(b"not a nifti")
+    reader = get_reader(str(path))
+    assert reader is not None
+    with pytest.raises(CTReadError, match=r"broken\.nii"):
+        reader(str(path))
+
+
+def test_layer_names() -> None:
+    assert scan_name(Path("a/scan.nii.gz"), "") == "scan"
+    assert scan_name(Path("a/folder.1"), "") == "folder.1"
+    assert scan_name(Path("a/scan.nii"), "Chest 1 mm") == "Chest 1 mm"

@@ -1,0 +1,128 @@
+"""What of a recipe can only be judged by the network it asks for: sizes, names, prompt.
+
+The network is made without weights (torch's meta device), so this takes a moment at any size.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, get_type_hints
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from pydantic import TypeAdapter, ValidationError
+
+from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.mae import MaskedAutoencoder3D
+from napari_ct_assistant.model.perceivers import PERCEIVERS
+from napari_ct_assistant.model.processor import check_prompt
+from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training.config.encoders import PRESETS
+from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
+
+CHAT = "chat"  # as a prompt: the language model's own chat template
+
+
+class WrongValueError(ValueError):
+    """A value that the network cannot have; `keys` is where it stands in the recipe."""
+
+    def __init__(self, keys: tuple[str, ...], message: str):
+        super().__init__(message)
+        self.keys = keys
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse a recipe whose network cannot be built, before any data is read.
+
+    Raises
+    ------
+    WrongValueError
+    """
+    _check_choices(recipe)
+    config = _check_encoder(recipe)
+    if config is None:
+        return
+    if recipe.stage == "mae":
+        try:
+            with torch.device("meta"):
+                MaskedAutoencoder3D(VisionTransformer3D(config), **recipe.mae.model_dump())
+        except ValueError as error:
+            raise WrongValueError(
+                ("mae", _named(error, recipe.mae.model_dump())), str(error)
+            ) from None
+    if recipe.joins:
+        perceiver = recipe.perceiver
+        if perceiver.concepts_only and not config.num_concepts:
+            raise WrongValueError(
+                ("perceiver", "concepts_only"), "the encoder names no patch-level findings"
+            )
+        try:
+            with torch.device("meta"):
+                PERCEIVERS[perceiver.kind](
+                    config.output_size, 8, config.grid, perceiver.kernel, perceiver.bias
+                )
+        except ValueError as error:
+            raise WrongValueError(("perceiver", "kernel"), str(error)) from None
+
+
+def _check_choices(recipe: Recipe) -> None:
+    if recipe.train_encoder and recipe.stage not in ("align", "instruct"):
+        raise WrongValueError(
+            ("train_encoder",), f"stage {recipe.stage} has no such choice, only align and instruct"
+        )
+    masked = isinstance(recipe.data, PhantomData) or recipe.data.masks is not None
+    if recipe.stage in ("ground", "maps") and not masked:
+        raise WrongValueError(
+            ("data",), f"stage {recipe.stage} learns from masks; add data.masks (docs/datasets.md)"
+        )
+    if recipe.perceiver.kind not in PERCEIVERS:
+        raise WrongValueError(
+            ("perceiver", "kind"),
+            f"{recipe.perceiver.kind!r} is none of {', '.join(PERCEIVERS)}",
+        )
+    if recipe.prompt != CHAT:
+        try:
+            check_prompt(recipe.prompt)
+        except ValueError as error:
+            raise WrongValueError(("prompt",), str(error)) from None
+
+
+def _check_encoder(recipe: Recipe) -> VisionConfig3D | None:
+    """Return the encoder's sizes where the recipe alone decides them."""
+    choice = recipe.encoder
+    if choice is None or choice.preset is None:
+        if choice is not None and choice.changes:
+            raise WrongValueError(
+                ("encoder", "changes"), "an encoder that starts from weights keeps its sizes"
+            )
+        return None
+    hints = _setting_types()
+    for key, value in choice.changes.items():
+        if key not in hints:
+            raise WrongValueError(("encoder", "changes", key), "the encoder has no such setting")
+        try:
+            TypeAdapter(hints[key]).validate_python(value)
+        except ValidationError as error:
+            message = f"{error.errors()[0]['msg']} (got {value!r})"
+            raise WrongValueError(("encoder", "changes", key), message) from None
+    preset = PRESETS[choice.preset]().to_dict()
+    try:
+        config = VisionConfig3D(**(preset | choice.changes))
+        with torch.device("meta"):
+            VisionTransformer3D(config)
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        text = " ".join(str(error).split())
+        raise WrongValueError(("encoder", "changes", _named(error, choice.changes)), text) from None
+    return config
+
+
+def _setting_types() -> dict[str, Any]:
+    """Return the type of each of the encoder's own settings."""
+    own = type("Own", (), {"__annotations__": VisionConfig3D.__annotations__})
+    return get_type_hints(own, vars(sys.modules[VisionConfig3D.__module__]))
+
+
+def _named(error: Exception, settings: dict[str, object]) -> str:
+    """Return which of some settings an error is about: the first that it names."""
+    text = str(error)
+    return min((k for k in settings if k in text), key=text.index, default="")

@@ -1,0 +1,43 @@
+"""The encoder that a recipe names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+from napari_ct_assistant.model.presets import demo_vision, e3d_gpt_vision, vit3d_llama3_vision
+from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training.config.recipe import Recipe, RecipeError
+
+PRESETS: dict[str, Callable[[], VisionConfig3D]] = {
+    "demo": demo_vision,
+    "e3d_gpt": e3d_gpt_vision,
+    "vit3d_llama3": vit3d_llama3_vision,
+}
+
+
+def encoder_config(recipe: Recipe) -> VisionConfig3D:
+    """Return the sizes of the encoder that a recipe names, or that its model has."""
+    choice = recipe.encoder
+    if choice is None:
+        assert recipe.model is not None  # noqa: S101  checked with the recipe
+        config = VolumeLanguageConfig.from_pretrained(recipe.path(recipe.model))
+        vision: VisionConfig3D = config.vision_config
+        return vision
+    if choice.start is not None:
+        return VisionConfig3D.from_pretrained(recipe.path(choice.start))
+    assert choice.preset is not None  # noqa: S101
+    settings = PRESETS[choice.preset]().to_dict() | choice.changes
+    try:
+        return VisionConfig3D(**settings)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"encoder: {error}") from None
+
+
+def build_encoder(recipe: Recipe) -> VisionTransformer3D:
+    """Return the encoder of an earlier stage, or one of a preset's sizes with fresh weights."""
+    choice = recipe.encoder
+    assert choice is not None  # noqa: S101  checked with the recipe
+    if choice.start is not None:
+        return VisionTransformer3D.from_pretrained(recipe.path(choice.start))
+    return VisionTransformer3D(encoder_config(recipe))

@@ -1,0 +1,1 @@
+"""Training data: stores of prepared volumes, data sets, masks, caches."""

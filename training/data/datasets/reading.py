@@ -1,0 +1,94 @@
+"""From what a recipe says about its data to records and to a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.data.datasets.amos_mm import read_amos_mm
+from napari_ct_assistant.training.data.datasets.bimcv_r import read_bimcv_r
+from napari_ct_assistant.training.data.datasets.ct_rate import read_ct_rate
+from napari_ct_assistant.training.data.datasets.files import Skips
+from napari_ct_assistant.training.data.datasets.m3d import read_m3d_cap, read_m3d_vqa
+from napari_ct_assistant.training.data.datasets.preparing import Box
+from napari_ct_assistant.training.data.datasets.record import ScanRecord
+from napari_ct_assistant.training.data.datasets.specs import (
+    AmosMmData,
+    BimcvRData,
+    CtRateData,
+    M3dCapData,
+    M3dVqaData,
+    ScanData,
+    SeveralData,
+    TableData,
+)
+from napari_ct_assistant.training.data.datasets.table import read_table
+from napari_ct_assistant.training.data.masks.find import with_masks
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.training.data.datasets.store import DatasetStore
+
+
+def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanRecord], Skips]:
+    """Return the scans that a recipe's `data` names, and what of them could not be read.
+
+    Raises
+    ------
+    RecipeError
+        If a file of the data set is not there or not of the known form, or a sample cannot
+        be read and the recipe does not say `unreadable: skip`.
+    """
+    if isinstance(data, SeveralData):
+        skips = skips or Skips(
+            "skip" if all(p.unreadable == "skip" for p in data.parts) else "error"
+        )
+        records = [record for part in data.parts for record in read_records(part, skips)[0]]
+        return records, skips
+    skips = skips or Skips(data.unreadable)
+    records = _read(data, skips)
+    if data.masks is not None:
+        records = with_masks(records, data.masks, skips)
+    if not records:
+        first = next((f"; the first: {n}: {r}" for n, r in skips.found.items()), "")
+        raise RecipeError(f"data.kind {data.kind}: no scan could be read{first}")
+    if data.questions:
+        # Imported here: most recipes have no such files.
+        from napari_ct_assistant.training.instructions.rows import add_questions
+
+        records = add_questions(records, data.questions)
+    return records[: data.limit], skips
+
+
+def _read(data: ScanData, skips: Skips) -> list[ScanRecord]:
+    match data:
+        case TableData():
+            return read_table(data)
+        case CtRateData():
+            return read_ct_rate(data, skips)
+        case BimcvRData():
+            return read_bimcv_r(data, skips)
+        case AmosMmData():
+            return read_amos_mm(data, skips)
+        case M3dCapData():
+            return read_m3d_cap(data, skips)
+        case M3dVqaData():
+            return read_m3d_vqa(data, skips)
+    raise RecipeError(f"data.kind {data.kind}: is read part by part")
+
+
+def box_of(data: ScanData, size: Sequence[int], patch: Sequence[int]) -> Box:
+    """Return the box that a recipe's data is brought to, for an encoder of this size."""
+    return Box(tuple(size), tuple(patch), data.preparation, data.spacing)
+
+
+def open_dataset(
+    data: ScanData, folder: Path, size: Sequence[int], patch: Sequence[int]
+) -> DatasetStore:
+    """Return the store of a recipe's data; nothing is prepared yet."""
+    # Imported here: a store makes training samples and brings torch, records need none.
+    from napari_ct_assistant.training.data.datasets.store import DatasetStore
+
+    records, skips = read_records(data)
+    return DatasetStore(folder, records, box_of(data, size, patch), skips)

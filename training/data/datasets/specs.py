@@ -1,0 +1,142 @@
+"""What a recipe says about its data: `data: {kind: ct_rate, root: ..., split: train}`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from napari_ct_assistant.training.data.masks.specs import MaskData
+
+Split = Literal["train", "validation", "test", "all"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Scans(_Strict):
+    """What every data set of real scans has.
+
+    store: where prepared volumes go; unreadable: what a sample that cannot be read is;
+    preparation: "spacing" resamples and crops centrally (E3D-GPT), "minmax" scales by the
+    volume's own range and stretches it (M3D, ViT3D-LLaMA3); spacing: mm (D, H, W);
+    questions: JSONL files that `ct-assistant instructions` wrote; limit: only the first so many;
+    masks: what stage `ground` learns from.
+    """
+
+    store: Path = Path("volumes")
+    split: Split = "train"
+    unreadable: Literal["error", "skip"] = "error"
+    preparation: Literal["spacing", "minmax"] = "spacing"
+    spacing: tuple[float, float, float] = (3.0, 1.5, 1.5)
+    questions: tuple[Path, ...] = ()
+    limit: int | None = Field(None, ge=1)
+    masks: MaskData | None = None
+
+
+class TableData(_Scans):
+    """A CSV with the columns `image` and `report`; paths are relative to the CSV.
+
+    Optional columns: `patient`, `split`, any of the 18 findings (0 or 1), and `masks` (a file or
+    folder; needed where `masks` names no folder). Where there is no `split` column, `held_out`
+    of the patients are test. reports: false reads images alone.
+    """
+
+    kind: Literal["table"]
+    table: Path
+    split: Split = "all"
+    held_out: float = Field(0.1, gt=0, lt=1)
+    reports: bool = True
+
+
+class CtRateData(_Scans):
+    """CT-RATE. version: "fixed" are the v2 files, already HU; "original" the v1 files."""
+
+    kind: Literal["ct_rate"]
+    root: Path
+    version: Literal["fixed", "original"] = "fixed"
+    reconstructions: Literal["all", "first"] = "all"
+    vqa: bool = True
+
+
+class BimcvRData(_Scans):
+    """BIMCV-R; it has no split of its own: `held_out` of the patients are test (E3D-GPT)."""
+
+    kind: Literal["bimcv_r"]
+    root: Path
+    held_out: float = Field(0.1, gt=0, lt=1)
+
+
+class AmosMmData(_Scans):
+    """AMOS-MM: reports by region and multiple-choice questions."""
+
+    kind: Literal["amos_mm"]
+    root: Path
+    vqa: bool = True
+
+
+class M3dCapData(_Scans):
+    """M3D-Cap as its script writes it (.npy); with `vqa`, the rows of M3D-VQA's CSV as well."""
+
+    kind: Literal["m3d_cap"]
+    root: Path
+    preparation: Literal["minmax"] = "minmax"
+    masks: None = None
+    vqa: Path | None = None
+
+
+class M3dVqaData(_Scans):
+    """M3D-VQA alone: the images that its CSV names, without captions."""
+
+    kind: Literal["m3d_vqa"]
+    root: Path
+    table: Path
+    preparation: Literal["minmax"] = "minmax"
+    masks: None = None
+
+
+OneDataset = Annotated[
+    TableData | CtRateData | BimcvRData | AmosMmData | M3dCapData | M3dVqaData,
+    Field(discriminator="kind"),
+]
+
+
+class SeveralData(_Strict):
+    """Several data sets as one, prepared alike into one store."""
+
+    kind: Literal["several"]
+    parts: tuple[OneDataset, ...] = Field(min_length=1)
+    store: Path = Path("volumes")
+
+    @model_validator(mode="after")
+    def _alike(self) -> SeveralData:
+        ways = {(part.preparation, part.spacing) for part in self.parts}
+        if len(ways) > 1:
+            shown = ", ".join(f"{way} {spacing}" for way, spacing in sorted(ways))
+            raise ValueError(f"the parts are prepared differently: {shown}")
+        taught = {tuple(part.masks.concepts) if part.masks else () for part in self.parts}
+        if len(taught) > 1:
+            shown = " and ".join(", ".join(names) or "none" for names in sorted(taught))
+            raise ValueError(f"the parts' masks are of different concepts: {shown}")
+        return self
+
+    @property
+    def masks(self) -> MaskData | None:
+        """The masks of the first part, whose concepts all parts have."""
+        return self.parts[0].masks
+
+    @property
+    def preparation(self) -> Literal["spacing", "minmax"]:
+        """What all parts are prepared by."""
+        return self.parts[0].preparation
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Mm (D, H, W) of all parts."""
+        return self.parts[0].spacing
+
+
+ScanData = TableData | CtRateData | BimcvRData | AmosMmData | M3dCapData | M3dVqaData | SeveralData
+KINDS = ("table", "ct_rate", "bimcv_r", "amos_mm", "m3d_cap", "m3d_vqa", "several")

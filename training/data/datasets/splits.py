@@ -1,0 +1,41 @@
+"""Which patients are held out: never decided scan by scan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.data.datasets.record import ScanRecord
+
+
+def is_held_out(patient: str, share: float) -> bool:
+    """Tell whether a patient belongs to the held-out share.
+
+    A matter of the patient's hash alone: the same on every machine and in every order, and no
+    patient changes sides when others come or go.
+    """
+    digest = hashlib.sha256(f"held out {patient}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def keep_split(records: Iterable[ScanRecord], split: str, held_out: float) -> list[ScanRecord]:
+    """Return the records of a split; patients without one of their own are split by hash.
+
+    Raises
+    ------
+    RecipeError
+        If the split is neither the data set's own nor one that the hash makes.
+    """
+    parted = [
+        r if r.split else replace(r, split="test" if is_held_out(r.patient, held_out) else "train")
+        for r in records
+    ]
+    if split == "all":
+        return parted
+    known = sorted({r.split for r in parted})
+    kept = [r for r in parted if r.split == split]
+    if not kept:
+        raise RecipeError(f"data.split {split}: no scan is in it; there are {', '.join(known)}")
+    return kept

@@ -1,0 +1,275 @@
+"""Scans of any data set as training volumes: prepared once, in parallel, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.training.config.recipe import Conversation, RecipeError
+from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept
+from napari_ct_assistant.training.data.datasets.files import Skips
+from napari_ct_assistant.training.data.datasets.manifest import Manifest
+from napari_ct_assistant.training.data.datasets.preparing import (
+    Box,
+    Prepared,
+    Wanted,
+    attempt,
+    source_stamp,
+)
+from napari_ct_assistant.training.data.datasets.record import ScanRecord
+from napari_ct_assistant.training.data.datasets.turns import record_turns
+from napari_ct_assistant.training.data.masks.files import mask_stamp
+from napari_ct_assistant.training.data.volume_files import read_labels, read_volume, voxel_digest
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.sequences.conversation import Turn
+from napari_ct_assistant.volume import CTReadError
+
+
+class DatasetStore(VolumeStore):
+    """Scans of one or several data sets.
+
+    Parameters
+    ----------
+    folder : Path
+        Where prepared volumes, patch labels and their manifests go. Several recipes may share
+        it: a volume is known by its scan and box, labels by their concepts too.
+    records : sequence of ScanRecord
+        All with masks of the same concepts, or all without.
+    box : Box
+    skips : Skips, optional
+        What becomes of scans that cannot be read; by default the first is an error.
+    """
+
+    def __init__(
+        self, folder: Path, records: Sequence[ScanRecord], box: Box, skips: Skips | None = None
+    ):
+        super().__init__(folder)
+        self.records = list(records)
+        self.box = box
+        self.skips = skips or Skips()
+        self.manifest = Manifest(folder)
+        self.label_manifest = Manifest(folder, "labels")
+        self._keys = [box.key(record) for record in self.records]
+        taught = {_taught(record) for record in self.records}
+        if len(taught) > 1:
+            shown = " and ".join(", ".join(names) or "none" for names in sorted(taught))
+            raise RecipeError(f"data.masks: scans with masks of different concepts: {shown}")
+        self._taught = taught.pop() if taught else ()
+        names = {}
+        for record, key in zip(self.records, self._keys, strict=True):
+            if key in names:
+                raise RecipeError(f"{record.dataset} {record.name}: listed twice")
+            names[key] = record.name
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def key(self) -> str:
+        """A digest of the scans and the box."""
+        return f"scans {hashlib.sha256(''.join(self._keys).encode()).hexdigest()[:16]}"
+
+    def volume_file(self, index: int) -> Path:
+        """Return where a prepared scan lies."""
+        return self.manifest.path(self._keys[index])
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """The 18 findings, then what else the masks show."""
+        others = [name for name in self._taught if name not in FINDINGS]
+        return (*FINDING_CONCEPTS, *(Concept(name) for name in others))
+
+    @property
+    def annotated(self) -> NDArray[np.bool_]:
+        """For which concepts there are masks: a finding without is unknown, not absent."""
+        return np.array([concept.name in self._taught for concept in self.concepts])
+
+    def patch_labels(self, index: int) -> NDArray[np.uint8]:
+        """Return uint8 [concepts, d, h, w]: what lies in which patch; zeros where not annotated.
+
+        Raises
+        ------
+        ValueError
+            If the recipe names no masks.
+        """
+        record = self.records[index]
+        if not self._taught:
+            raise ValueError(
+                f"{record.dataset} {record.name}: no masks; add data.masks with concepts to the "
+                "recipe (docs/datasets.md)"
+            )
+        stored = read_labels(self._labels_file(index))
+        names = [concept.name for concept in self.concepts]
+        labels = np.zeros((len(names), *stored.shape[1:]), np.uint8)
+        labels[[names.index(name) for name in self._taught]] = stored
+        return labels
+
+    def scan_digests(self) -> list[str]:
+        """Return the digest of each prepared scan's voxels as they were before preparation."""
+        return [str(self.manifest.rows[key]["scan"]) for key in self._keys]
+
+    def fill(self, workers: int | None = None) -> Iterator[int]:
+        """Prepare what is missing; yields the number of volumes that stand after each one.
+
+        Parameters
+        ----------
+        workers : int, optional
+            Processes; by default as many as there are cores.
+
+        Raises
+        ------
+        CTReadError
+            At a scan that cannot be read, unless the recipe says `unreadable: skip`; then it
+            is left out of the store and listed in `skipped.csv`.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.manifest.reload()
+        self.label_manifest.reload()
+        wanted = {i: w for i in range(len(self)) if (w := self._wanted(i)) != Wanted()}
+        done, lost = len(self) - len(wanted), []
+        if done:
+            yield done
+        for index, made in self._prepare(wanted, workers or os.cpu_count() or 1):
+            if isinstance(made, CTReadError):
+                if self.skips.unreadable == "error":
+                    raise made
+                record = self.records[index]
+                of_mask = record.masks and made.path.is_relative_to(record.masks.path)
+                reason = str(made) if of_mask else made.problem
+                self.skips.add(f"{record.dataset} {record.name}", reason)
+                lost.append(index)
+                continue
+            if made.volume is not None:
+                self.manifest.add(self._keys[index], made.volume)
+            if made.labels is not None:
+                self.label_manifest.add(self.box.labels_key(self.records[index]), made.labels)
+            done += 1
+            yield done
+        self._leave_out(lost)
+        self._refuse_unseen()
+
+    def verify(self) -> Iterator[tuple[int, str]]:
+        """Read every prepared volume again; yields (index, what is wrong, "" if nothing is).
+
+        What is wrong is forgotten, so that `fill` prepares it anew.
+        """
+        for index, key in enumerate(self._keys):
+            problem = self._problem(index)
+            if problem and key in self.manifest.rows:
+                self.manifest.add(key, {"bytes": -1, "seconds": 0.0, "forgotten": problem})
+            yield index, problem
+
+    @property
+    def skipped(self) -> str:
+        """How many scans were left out and where they are listed; "" for none."""
+        count = len(self.skips.found)
+        return f"skipped {count} scan(s), listed in {self.folder / 'skipped.csv'}" if count else ""
+
+    def name(self, index: int) -> str:
+        """Name a scan in an error."""
+        return f"{self.records[index].dataset} {self.records[index].name}"
+
+    def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
+        """Draw the questions and answers of one training sample."""
+        return record_turns(self.records[index], settings, rng)
+
+    def tags(self, index: int) -> list[str]:
+        """Return the names of the labelled findings that a scan shows, in lower case."""
+        labels = self.records[index].labels
+        return [name.lower() for name, value in labels.items() if value]
+
+    def _prepare(
+        self, wanted: Mapping[int, Wanted], workers: int
+    ) -> Iterator[tuple[int, Prepared | CTReadError]]:
+        for files in wanted.values():
+            for file in filter(None, (files.volume, files.labels)):
+                file.parent.mkdir(parents=True, exist_ok=True)
+        # A process takes a second to start: not for a handful of scans.
+        if min(workers, len(wanted) // 2) < 2:
+            for index, files in wanted.items():
+                yield index, attempt(self.records[index], self.box, files)
+            return
+        waiting = iter(wanted.items())
+        # Spawned, not forked: the parent may hold torch's threads.
+        pool = ProcessPoolExecutor(min(workers, len(wanted)), mp_context=get_context("spawn"))
+        try:
+            running: dict[Future[Any], int] = {}
+            while True:
+                # A short queue: an error at one scan must not wait for a million others.
+                for index, files in islice(waiting, 2 * workers - len(running)):
+                    running[pool.submit(attempt, self.records[index], self.box, files)] = index
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _labels_file(self, index: int) -> Path:
+        return self.label_manifest.path(self.box.labels_key(self.records[index]))
+
+    def _wanted(self, index: int) -> Wanted:
+        """Tell what of a scan is missing, or was made of masks that have changed since."""
+        volume = None if self.manifest.stands(self._keys[index]) else self.volume_file(index)
+        masks = self.records[index].masks
+        if masks is None:
+            return Wanted(volume)
+        key = self.box.labels_key(self.records[index])
+        stamp = mask_stamp(masks)
+        stands = self.label_manifest.stands(key) and (
+            # Masks may be deleted once they are prepared, like scans.
+            not stamp or stamp == self.label_manifest.rows[key]["stamp"]
+        )
+        return Wanted(volume, None if stands else self._labels_file(index))
+
+    def _refuse_unseen(self) -> None:
+        """Refuse a concept that no scan shows: a wrong label would be learned as never there."""
+        rows = self.label_manifest.rows
+        counts = [rows[self.box.labels_key(r)]["patches"] for r in self.records if r.masks]
+        shown = np.sum(counts, axis=0) if counts else np.ones(0)
+        for name, patches in zip(self._taught, shown, strict=True):
+            if not patches:
+                raise RecipeError(
+                    f"data.masks.concepts: {name}: in none of {len(self)} scan(s); check its "
+                    "label, file or category, or leave it out"
+                )
+
+    def _leave_out(self, lost: Sequence[int]) -> None:
+        """Drop scans that cannot be read, and list all that were skipped."""
+        gone = set(lost)
+        self.records = [r for i, r in enumerate(self.records) if i not in gone]
+        self._keys = [k for i, k in enumerate(self._keys) if i not in gone]
+        if self.skips.found:
+            self.skips.write(self.folder / "skipped.csv")
+        if not self.records:
+            reason = next(iter(self.skips.found.items()), ("", "no scans"))
+            raise RecipeError(f"no scan could be read; the first: {': '.join(reason)}")
+
+    def _problem(self, index: int) -> str:
+        key, record = self._keys[index], self.records[index]
+        if not self.manifest.stands(key):
+            return "not prepared"
+        row = self.manifest.rows[key]
+        try:
+            if voxel_digest(read_volume(self.manifest.path(key))) != row["content"]:
+                return "its voxels are not those that were prepared"
+        except (RuntimeError, ValueError, OSError):
+            return "its file is damaged"
+        if record.image.exists() and list(source_stamp(record.image)) != row["source"]:
+            return "its source has changed since"
+        return ""
+
+
+def _taught(record: ScanRecord) -> tuple[str, ...]:
+    """Return the names of what a scan's masks show, () without masks."""
+    return tuple(name for name, _, _ in record.masks.parts) if record.masks else ()

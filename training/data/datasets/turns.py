@@ -1,0 +1,73 @@
+"""What is asked about a scan of a data set: its report, its questions, its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from napari_ct_assistant.report_text.questions import FINDING_QUESTION
+from napari_ct_assistant.training.config.recipe import Conversation, RecipeError
+from napari_ct_assistant.training.data.datasets.record import WHOLE, Question, ScanRecord
+from napari_ct_assistant.training.sequences import conversation
+from napari_ct_assistant.training.sequences.conversation import Turn, choose_turns
+
+# ViT3D-LLaMA3's prompt; one sample is one region of one scan.
+REGION_QUESTION = (
+    "please provide a detailed caption outlining the findings in {region} of this image."
+)
+
+
+def disease_questions(labels: Mapping[str, int]) -> list[Question]:
+    """Ask for each labelled finding as E3D-GPT's disease diagnosis does."""
+    return [
+        Question(
+            FINDING_QUESTION.format(finding=name.lower()),
+            "Yes." if value else "No.",
+            "yes_no",
+            finding=name,
+        )
+        for name, value in labels.items()
+    ]
+
+
+def report_turns(reports: Mapping[str, str], settings: Conversation) -> list[Turn]:
+    """Ask for the whole report, or for each region that has one."""
+    turns: list[Turn] = []
+    for name, text in reports.items():
+        if name == WHOLE:
+            turns += conversation.report_turns(text, (text,), settings)
+        else:
+            turns.append(Turn(REGION_QUESTION.format(region=name), text))
+    return turns
+
+
+def record_turns(
+    record: ScanRecord, settings: Conversation, rng: np.random.Generator
+) -> list[Turn]:
+    """Draw the turns of one training sample: packed, reports first; else one at random.
+
+    Raises
+    ------
+    RecipeError
+        If the scan has neither report nor question for what the recipe asks.
+    """
+    turns = report_turns(record.reports, settings) if settings.report else []
+    # Someone's own yes/no question about a finding stands for the template's.
+    asked = {q.finding for q in record.questions if q.kind == "yes_no" and q.finding}
+    labels = {name: value for name, value in record.labels.items() if name not in asked}
+    flat = [
+        Question(q.as_asked, q.as_answered, "free", finding=q.finding)
+        if q.kind == "multiple_choice"
+        else q
+        for q in (*record.questions, *disease_questions(labels))
+    ]
+    if settings.questions and flat:
+        whole = settings.model_copy(update={"report": False, "packed": True})
+        turns += choose_turns("", flat, whole, rng)
+    if not turns:
+        raise RecipeError(
+            f"{record.dataset} {record.name}: neither report nor question; set "
+            "conversation.report, conversation.questions or data.questions"
+        )
+    return turns if settings.packed else [turns[int(rng.integers(len(turns)))]]

@@ -1,0 +1,1 @@
+"""Segmentation masks of a data set: found, read, and turned into patch labels."""

@@ -1,0 +1,60 @@
+"""True maps in the form of an encoder's tokens, and what an encoder would not have seen in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.grounded.concept_maps import with_places
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.training.config.recipe import Maps
+
+
+def map_tokens(patch_labels: NDArray[np.uint8], config: VisionConfig3D) -> Tensor:
+    """Return what an encoder that sees everything would give: no features, certain findings.
+
+    patch_labels: [concepts, d, h, w], 0 or 1 -> float32 [d*h*w, output_size]
+    """
+    patch_labels = patch_labels[: config.num_concepts]
+    labels = torch.from_numpy(patch_labels.astype(np.float32)).flatten(1).T
+    labels = with_places(labels, config.concept_pairs, config.grid)
+    features = torch.zeros(len(labels), config.hidden_size)
+    return torch.cat([features, config.concept_scale * labels], dim=1)
+
+
+def with_mistakes(
+    tokens: Tensor, config: VisionConfig3D, mistakes: Maps, rng: np.random.Generator
+) -> Tensor:
+    """Hide some of the findings, and blur the details and places of others.
+
+    What the map does not tell, the text still does: so a report's impression is learned from
+    its own findings, and no detail is trusted that is no louder than its alternatives.
+
+    Parameters
+    ----------
+    tokens : Tensor [N, output_size]
+        What `map_tokens` gives.
+    config : VisionConfig3D
+    mistakes : Maps
+    rng : numpy Generator
+
+    Returns
+    -------
+    Tensor [N, output_size], new.
+    """
+    tokens = tokens.clone()
+    maps = tokens[:, config.hidden_size :]  # a view
+    for finding in range(min(len(FINDINGS), config.num_concepts)):
+        hidden, unclear = rng.random(2) < (mistakes.hidden, mistakes.unclear)
+        told = [c for c, o in enumerate(config.concept_owners) if o == finding and c != finding]
+        first = config.num_concepts
+        told += [first + n for n, (of, _) in enumerate(config.concept_pairs) if of == finding]
+        if hidden:
+            maps[:, [finding, *told]] = 0.0
+        elif unclear and told:
+            loudness = torch.from_numpy(rng.random(len(told)).astype(np.float32))
+            maps[:, told] = maps[:, finding, None] * loudness
+    return tokens

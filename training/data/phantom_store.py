@@ -1,0 +1,145 @@
+"""Phantoms as training volumes: rendered once, with their patch labels.
+
+Texts are drawn from the seed again each time, which costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ct_assistant.phantoms import (
+    draw_truth,
+    make_phantom,
+    make_questions,
+    write_excerpt,
+    write_report,
+)
+from napari_ct_assistant.training import distributed as processes
+from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.data.concepts import Concept
+from napari_ct_assistant.training.data.phantom_concepts import (
+    CONCEPT_PAIRS,
+    CONCEPTS,
+    described,
+    detail_maps,
+    place_maps,
+)
+from napari_ct_assistant.training.data.volume_files import read_labels, write_labels, write_volume
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.sequences.conversation import Turn, choose_turns
+
+# Seeds that training texts are drawn from; audits use seeds below a million.
+FIRST_TEXT, TEXTS = 10_000_000, 90_000_000
+
+
+class PhantomStore(VolumeStore):
+    """`count` phantoms from `first_seed` on, at model resolution.
+
+    Parameters
+    ----------
+    folder : Path
+    first_seed, count : int
+    """
+
+    def __init__(self, folder: Path, first_seed: int, count: int):
+        super().__init__(folder)
+        self.seeds = range(first_seed, first_seed + count)
+        self._places: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def key(self) -> str:
+        """The seeds."""
+        return f"phantoms {self.seeds.start}:{self.seeds.stop}"
+
+    def volume_file(self, index: int) -> Path:
+        """Return where a phantom lies."""
+        return self.folder / f"{self.seeds[index]}.b2nd"
+
+    def fill(self, workers: int | None = None) -> Iterator[int]:
+        """Render what is missing; yields the number of phantoms that stand after each one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        missing = [seed for seed in self.seeds if not _labels_file(self.folder, seed).exists()]
+        done = len(self) - len(missing)
+        if not missing:
+            return
+        # Spawned, not forked: the parent may hold torch's threads.
+        with ProcessPoolExecutor(
+            workers or os.cpu_count() or 1,
+            mp_context=get_context("spawn"),
+            initializer=processes.use_threads,
+            initargs=(1,),
+        ) as pool:
+            for _ in pool.map(_render, [self.folder] * len(missing), missing, chunksize=4):
+                done += 1
+                yield done
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """Findings, their degrees and kinds, lobes and sides."""
+        return CONCEPTS
+
+    @property
+    def concept_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Each finding with the lobes or sides that reports place it in."""
+        return CONCEPT_PAIRS
+
+    def patch_labels(self, index: int) -> NDArray[np.uint8]:
+        """Return uint8 [concepts, d, h, w]: what lies in which patch."""
+        seed = self.seeds[index]
+        findings = read_labels(_labels_file(self.folder, seed))
+        if seed not in self._places:  # 19 kB each
+            self._places[seed] = place_maps(seed)
+        return np.concatenate([findings, detail_maps(seed, findings), self._places[seed]])
+
+    def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
+        """Draw questions, answers and report of a phantom; needs no rendered volume.
+
+        Each time in other words: those of another seed.
+        """
+        findings = draw_truth(self.seeds[index]).findings
+        drawn = rng.integers(FIRST_TEXT, FIRST_TEXT + TEXTS, 1 + settings.impressions)
+        words, *others = (int(seed) for seed in drawn)
+        # Where one turn of all will be asked, the impressions need not be different ones.
+        others = others if settings.packed else others[:1]
+        reports = [_report(other, settings, rng) for other in others]
+        return choose_turns(
+            write_report(words, findings),
+            make_questions(words, findings),
+            settings,
+            rng,
+            others=reports if settings.packed else reports * settings.impressions,
+        )
+
+    def tags(self, index: int) -> list[str]:
+        """Return the names of a phantom's findings, their degrees, kinds and places."""
+        findings = draw_truth(self.seeds[index]).findings
+        names = [finding.name.lower() for finding in findings]
+        return names + [words for finding in findings for words in described(finding)]
+
+
+def _report(seed: int, settings: Conversation, rng: np.random.Generator) -> str:
+    truth = draw_truth(seed)
+    if rng.random() < settings.excerpts:
+        return write_excerpt(seed, truth.findings, rng, settings.most_findings)
+    return truth.report
+
+
+def _labels_file(folder: Path, seed: int) -> Path:
+    return folder / f"{seed}.npz"
+
+
+def _render(folder: Path, seed: int) -> None:
+    """Render one phantom; the labels file is written last and marks it complete."""
+    phantom = make_phantom(seed)
+    write_volume(folder / f"{seed}.b2nd", phantom.volume.hu)
+    write_labels(_labels_file(folder, seed), phantom.patch_labels())

@@ -1,0 +1,109 @@
+"""Volumes encoded once by a frozen encoder: stages `align` and `instruct` never render twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training import distributed as processes
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.data.volumes import to_pixel_values
+
+
+class TokenCache:
+    """Encoder tokens of a store's volumes, float16 [count, N, output_size] on disk.
+
+    Parameters
+    ----------
+    folder : Path
+    encoder : VisionTransformer3D
+        Decides the shape; encodes what is missing.
+    store : VolumeStore
+    """
+
+    def __init__(self, folder: Path, encoder: VisionTransformer3D, store: VolumeStore):
+        self.encoder = encoder
+        self.store = store
+        self.folder = folder
+        d, h, w = encoder.config.grid
+        shape = (len(store), d * h * w, encoder.config.output_size)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "tokens.npy"
+        self.progress = folder / "progress.json"
+        key = {"shape": list(shape), "store": store.key, "encoder": _digest(encoder)}
+        known = json.loads(self.progress.read_text()) if self.progress.exists() else {}
+        fresh = {name: known.get(name) for name in key} != key or not file.exists()
+        self.state: dict[str, Any] = {**key, "done": 0} if fresh else known
+        if fresh:
+            # Before the tokens are wiped: what another encoder finished says nothing of these.
+            self.progress.write_text(json.dumps(self.state))
+        self.tokens = np.lib.format.open_memmap(
+            file, mode="w+" if fresh else "r+", dtype=np.float16, shape=shape
+        )
+
+    def fill(self) -> None:
+        """Encode what is missing; an interrupted run goes on where it was.
+
+        On CPU one process a core does so, each on one thread: faster than one process with
+        as many threads, and not stalled by a busy core.
+        """
+        self.encoder.eval()
+        missing = range(self.state["done"], len(self.store))
+        workers = 0 if self.encoder.device.type != "cpu" else os.cpu_count() or 1
+        if workers < 2 or len(missing) < 8:
+            for index in missing:
+                self._keep(index, _encode(self.encoder, self.store, index))
+            return
+        with ProcessPoolExecutor(
+            workers,
+            mp_context=get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(self.encoder, self.store),
+        ) as pool:
+            for index, tokens in zip(missing, pool.map(_encode_in_worker, missing), strict=True):
+                self._keep(index, tokens)
+
+    def _keep(self, index: int, tokens: NDArray[np.float16]) -> None:
+        self.tokens[index] = tokens
+        self.state["done"] = index + 1
+        if index % 50 == 49 or index + 1 == len(self.store):
+            self.progress.write_text(json.dumps(self.state))
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Return tokens [N, output_size], float32."""
+        return torch.from_numpy(self.tokens[index].astype(np.float32))
+
+
+def _encode(encoder: VisionTransformer3D, store: VolumeStore, index: int) -> NDArray[np.float16]:
+    pixel_values = to_pixel_values(store.volume(index))[None].to(encoder.device)
+    with torch.inference_mode():
+        tokens = encoder(pixel_values)[0]
+    return tokens.float().cpu().numpy().astype(np.float16)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(encoder: VisionTransformer3D, store: VolumeStore) -> None:
+    processes.use_threads(1)
+    _worker.update(encoder=encoder.eval(), store=store)
+
+
+def _encode_in_worker(index: int) -> NDArray[np.float16]:
+    return _encode(_worker["encoder"], _worker["store"], index)
+
+
+def _digest(encoder: VisionTransformer3D) -> str:
+    """Tell encoders apart by a few sums; a changed encoder must not meet old tokens."""
+    sums = [f"{p.double().sum().item():.6f}" for p in encoder.parameters()]
+    return "/".join(sums[:: max(1, len(sums) // 8)])

@@ -1,0 +1,1 @@
+"""From questions and answers about a scan to training sequences."""

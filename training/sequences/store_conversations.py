@@ -1,0 +1,82 @@
+"""What can be asked about a store's scans, with cached encoder tokens or as text alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.training.config.recipe import Conversation, Maps
+from napari_ct_assistant.training.data.concepts import detail_words
+from napari_ct_assistant.training.data.oracle_maps import map_tokens, with_mistakes
+from napari_ct_assistant.training.data.token_cache import TokenCache
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.data.volumes import to_pixel_values
+from napari_ct_assistant.training.sequences.conversation import Turn
+
+
+class StoreConversations:
+    """Questions and reports of a store's scans.
+
+    Parameters
+    ----------
+    store : VolumeStore
+    settings : Conversation
+    cache : TokenCache, optional
+        The encoder's tokens of each scan.
+    text_only : bool
+        Without a cache: leave the scan out instead of giving its voxels.
+    maps_for : VisionConfig3D, optional
+        Give the true map of findings in the form of this encoder's tokens (stage `maps`).
+    mistakes : Maps, optional
+        How often such a map hides something.
+    """
+
+    def __init__(
+        self,
+        store: VolumeStore,
+        settings: Conversation,
+        cache: TokenCache | None = None,
+        *,
+        text_only: bool = False,
+        maps_for: VisionConfig3D | None = None,
+        mistakes: Maps | None = None,
+    ):
+        self.store = store
+        self.settings = settings
+        self.cache = cache
+        self.text_only = text_only
+        self.maps_for = maps_for
+        self.mistakes = mistakes
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def turns(self, index: int, rng: np.random.Generator, progress: float) -> list[Turn]:
+        """Draw the turns of one training sample; `progress` is the share of them before it."""
+        return self.store.turns(index, self.settings.at(progress), rng)
+
+    def tags(self, index: int) -> list[str]:
+        """Return the names of what a scan shows."""
+        return self.store.tags(index)
+
+    def name(self, index: int) -> str:
+        """Name a scan in an error."""
+        return self.store.name(index)
+
+    def detail_words(self) -> frozenset[str]:
+        """Return the words that tell one degree, kind or place from another."""
+        return detail_words(self.store.concepts)
+
+    def inputs(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return `vision_tokens` [N, C], `pixel_values` [1, D, H, W], or nothing."""
+        if self.cache is not None:
+            return {"vision_tokens": self.cache[index]}
+        if self.maps_for is not None:
+            tokens = map_tokens(self.store.patch_labels(index), self.maps_for)
+            if self.mistakes is not None:
+                tokens = with_mistakes(tokens, self.maps_for, self.mistakes, rng)
+            return {"vision_tokens": tokens}
+        if self.text_only:
+            return {}
+        return {"pixel_values": to_pixel_values(self.store.volume(index))}

@@ -1,0 +1,35 @@
+"""Stage `maps`: the language model learns to read findings and their places from true maps.
+
+Not in the papers; for a language model without pre-training. Where the encoder's tokens will
+stand, each patch says with certainty what lies in it: findings, their degrees, the lobe.
+Reading and locating are so learned without the encoder's mistakes, and without rendering or
+encoding anything; stage `align` then puts the real encoder in.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
+from napari_ct_assistant.training.stages.align import assemble
+from napari_ct_assistant.training.stages.instruct import save_model, train_on
+from napari_ct_assistant.training.stages.trainer import finish
+
+
+def run(recipe: Recipe, store: VolumeStore) -> None:
+    """Train perceiver and language model on true maps and write the model."""
+    torch.manual_seed(recipe.seed)
+    model, processor = assemble(recipe, store)
+    model.requires_grad_(True)
+    model.vision_tower.requires_grad_(False)
+    source = StoreConversations(
+        store,
+        recipe.conversation,
+        maps_for=model.config.vision_config,
+        mistakes=recipe.maps,
+    )
+    trainer = train_on(source, recipe, model, processor)
+    save_model(recipe, model, processor, trainer)
+    finish(recipe, trainer)
