@@ -30,9 +30,10 @@ def put_in_cache(cache: Path, repo: str, config: dict[str, str]) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty Hugging Face cache that the command looks into."""
+    """Return an empty Hugging Face cache; this machine has no other models."""
     for module in ("huggingface_hub.constants", "huggingface_hub.utils._cache_manager"):
         monkeypatch.setattr(f"{module}.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False)
+    monkeypatch.setenv("CT_ASSISTANT_MODELS", str(tmp_path / "models"))
     return tmp_path / "hub"
 
 

@@ -68,7 +68,7 @@ def idle(picker: ModelPicker, qtbot: QtBot) -> None:
 def test_size_first_then_cancel_then_the_rest(
     picker: ModelPicker, hub: Hub, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.assistant.hub_server.PIECE", 8192)
+    monkeypatch.setattr("tests.assistant.models.hub_server.PIECE", 8192)
     bar = picker.hub
     assert bar.isHidden()
     type_name(picker, qtbot, REPO)

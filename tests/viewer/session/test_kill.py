@@ -42,7 +42,7 @@ def zygote() -> Iterator[subprocess.Popen[str]]:
     """Start the process that forks the readers."""
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.viewer.kill_victim"],
+        [sys.executable, "-m", "tests.viewer.session.kill_victim"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
