@@ -74,12 +74,12 @@ def make_panel(
 def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
     """Return a model box with a real room behind it."""
     from napari_ct_assistant.viewer.models.picker import ModelPicker
-    from napari_ct_assistant.viewer.session.jobs import Jobs
-    from napari_ct_assistant.viewer.session.model_session import ReadingRoom
+    from napari_ct_assistant.viewer.session.jobs import JobRunner
+    from napari_ct_assistant.viewer.session.model_session import ModelSession
 
     picker = ModelPicker()
     qtbot.addWidget(picker)
-    picker.join(Jobs(ReadingRoom(), picker))
+    picker.join(JobRunner(ModelSession(), picker))
     picker.show()
     yield picker
     pool = QThreadPool.globalInstance()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_ct_assistant.assistant import Assistant, load_assistant
-from napari_ct_assistant.assistant.reading.ood import Familiarity, summary
+from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector, summary
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.phantoms import make_phantom
@@ -53,7 +53,9 @@ def bundle(recipe: Recipe, store: VolumeStore, data: str, seed: int) -> Path:
     target = recipe.root / "model"
     cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
     scans = np.linspace(0, len(store) - 1, min(len(store), 600)).astype(int)
-    Familiarity.fit(torch.stack([summary(cache[int(i)]) for i in scans])).save(_made(target))
+    OutOfDistributionDetector.fit(torch.stack([summary(cache[int(i)]) for i in scans])).save(
+        _made(target)
+    )
     model.generation_config.update(
         do_sample=False, max_new_tokens=processor.max_new_tokens, use_cache=True
     )

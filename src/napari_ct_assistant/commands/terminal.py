@@ -211,13 +211,13 @@ def load_model(model: str, options: LoadOptions) -> Assistant:
     """Return the model called `model`, loaded as asked."""
     note(f"loading the model {model}")
     from napari_ct_assistant.assistant import load_assistant
-    from napari_ct_assistant.assistant.models.options import NoRoomError
+    from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError
 
     if options.device is not None:
         _check_device(options.device)
     try:
         return load_assistant(model, **options.arguments())
-    except NoRoomError as error:
+    except NotEnoughMemoryError as error:
         raise fail(error.words("command line")) from error
 
 

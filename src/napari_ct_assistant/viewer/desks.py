@@ -8,8 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
-from napari_ct_assistant.viewer.chat.controller import ChatDesk
-from napari_ct_assistant.viewer.evidence.controller import EvidenceDesk
+from napari_ct_assistant.viewer.chat.controller import ChatController
+from napari_ct_assistant.viewer.evidence.controller import EvidenceController
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
 
 
-def join(panel: CTAssistantPanel, viewer: Viewer) -> tuple[EvidenceDesk, ChatDesk]:
+def join(panel: CTAssistantPanel, viewer: Viewer) -> tuple[EvidenceController, ChatController]:
     """Make both desks for `panel` and connect them."""
-    evidence = EvidenceDesk(viewer, panel.scans, panel)
-    chat = ChatDesk(viewer, panel.scans, panel.conversation, panel.ask_row.box, panel.ask, panel)
+    evidence = EvidenceController(viewer, panel.scans, panel)
+    chat = ChatController(
+        viewer, panel.scans, panel.conversation, panel.ask_row.box, panel.ask, panel
+    )
     panel.transcript.linkClicked.connect(evidence.follow)
     panel.transcript.againAsked.connect(chat.again)
     panel.transcript.editAsked.connect(chat.edit)

@@ -21,15 +21,15 @@ from napari_ct_assistant.viewer.desks import join
 from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
 from napari_ct_assistant.viewer.models.picker import ModelPicker
 from napari_ct_assistant.viewer.preferences import load_preferences
-from napari_ct_assistant.viewer.report.controller import ReportDesk
+from napari_ct_assistant.viewer.report.controller import ReportController
 from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
 from napari_ct_assistant.viewer.session.conversation import Conversation
 from napari_ct_assistant.viewer.session.model_session import (
     Job,
     Kind,
+    ModelSession,
     Outcome,
-    ReadingRoom,
     load_real,
 )
 from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
@@ -71,9 +71,9 @@ class CTAssistantPanel(QWidget):
         self.transcript_row = TranscriptRow()
         self.ask_row = AskRow()
         self.status = StatusLine()
-        self.conversation = Conversation(ReadingRoom(load), self.transcript, self)
+        self.conversation = Conversation(ModelSession(load), self.transcript, self)
         self.models.join(self.conversation.jobs)
-        self.desk = ReportDesk(
+        self.desk = ReportController(
             self.scans,
             self.conversation,
             self.transcript,

@@ -62,7 +62,7 @@ def is_usable(affine: Affine) -> bool:
     return bool(abs(np.linalg.det(unit)) > 1e-2)
 
 
-class ToIPL:
+class IPLReorder:
     """The transpose and flips that bring an array to axes (I, P, L), without resampling.
 
     Index 0 then grows towards the patient's feet (Inferior), index 1 towards the

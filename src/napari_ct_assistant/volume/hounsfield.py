@@ -64,7 +64,7 @@ def to_hu(
     return int(out.min()), int(out.max())
 
 
-class Doubts:
+class HuCheck:
     """Collects per-slice statistics and tells whether a volume's values can be HU.
 
     `add` may be called from any thread: lists append atomically.

@@ -17,12 +17,12 @@ from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import (
     Affine,
-    ToIPL,
+    IPLReorder,
     axis_codes,
     is_usable,
     shear_degrees,
 )
-from napari_ct_assistant.volume.hounsfield import Doubts, to_hu
+from napari_ct_assistant.volume.hounsfield import HuCheck, to_hu
 
 Progress = Callable[[int, int], None]
 
@@ -130,11 +130,11 @@ def _read(path: Path, file: IO[bytes], limit: int, progress: Progress | None) ->
             path, f"cut off: {shape} voxels of {dtype.name} need {needed} bytes; copy it again"
         )
     affine = _affine(path, header, warnings)
-    turn = ToIPL(affine, shape)
+    turn = IPLReorder(affine, shape)
     hu = np.empty(turn.shape, dtype=np.int16)
     stored = turn.stored_view(hu)
     _skip(file, int(offset) - len(start))
-    doubts = Doubts()
+    doubts = HuCheck()
     buffer = bytearray(shape[0] * shape[1] * dtype.itemsize)
     for k in range(shape[2]):
         _fill(path, file, buffer)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_ct_assistant.assistant.reading.ood import Familiarity, summary
+from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector, summary
 
 
 def scans(count: int, shift: float = 0.0, seed: int = 0) -> torch.Tensor:
@@ -18,9 +18,9 @@ def scans(count: int, shift: float = 0.0, seed: int = 0) -> torch.Tensor:
 
 
 def test_distance_grows_with_unlikeness(tmp_path: Path) -> None:
-    fitted = Familiarity.fit(torch.stack([summary(t) for t in scans(200)]))
+    fitted = OutOfDistributionDetector.fit(torch.stack([summary(t) for t in scans(200)]))
     fitted.save(tmp_path)
-    loaded = Familiarity.load(tmp_path)
+    loaded = OutOfDistributionDetector.load(tmp_path)
     assert loaded is not None
     alike = [loaded.distance(t) for t in scans(20, seed=1)]
     unlike = [loaded.distance(t) for t in scans(20, shift=3.0, seed=2)]
@@ -32,4 +32,4 @@ def test_distance_grows_with_unlikeness(tmp_path: Path) -> None:
 
 
 def test_a_model_without_it_says_nothing(tmp_path: Path) -> None:
-    assert Familiarity.load(tmp_path) is None
+    assert OutOfDistributionDetector.load(tmp_path) is None

@@ -18,7 +18,7 @@ from napari_ct_assistant.assistant.models.options import LoadOptions
 from napari_ct_assistant.viewer.models.box import BROWSE, DETAIL, NAME
 from napari_ct_assistant.viewer.models.picker import ModelPicker
 from napari_ct_assistant.viewer.scan.layers import add_volume
-from napari_ct_assistant.viewer.session.model_session import ReadingRoom
+from napari_ct_assistant.viewer.session.model_session import ModelSession
 from tests.assistant.models.hub_server import use_cache
 from tests.tiny_model import save_tiny_model, tiny_vision
 
@@ -145,7 +145,7 @@ def test_a_broken_folder_leaves_no_model(picker: ModelPicker, qtbot: QtBot, tmp_
 
 
 def test_loading_twice_keeps_one_model(tiny_model_folder: Path) -> None:
-    room, name = ReadingRoom(), str(tiny_model_folder)
+    room, name = ModelSession(), str(tiny_model_folder)
     room.load(name)
     first = room._assistant
     assert first is not None

@@ -69,13 +69,13 @@ def read_and_type(folder: Path) -> None:
     from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
     from napari_ct_assistant.viewer.report.tab import ReportTab
     from napari_ct_assistant.viewer.session.conversation import Conversation
-    from napari_ct_assistant.viewer.session.model_session import Job, ReadingRoom
+    from napari_ct_assistant.viewer.session.model_session import Job, ModelSession
 
     app = QApplication([])
     log = (folder / "witness").open("a", buffering=1)
     volume = scan()
     tab, transcript, box = ReportTab(), Transcript(), QuestionBox()
-    talk = Conversation(ReadingRoom(Scripted(log)), transcript)
+    talk = Conversation(ModelSession(Scripted(log)), transcript)
     keeper = JournalKeeper(tab, transcript, box, talk.jobs)
     tab.show_scan(volume)
     keeper.show_scan(volume)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Statement = tuple[list[int], list[int]]  # ids of a question, ids of what is said to it
 
 
-class Tracer:
+class Attributor:
     """Traces what a model said about one scan.
 
     Parameters
@@ -193,7 +193,7 @@ def fill_cache(model: Any, prefix: list[int], image: Tensor) -> DynamicCache:
     return cache
 
 
-def next_chances(
+def next_token_probabilities(
     model: Any, cache: DynamicCache, rows: Sequence[list[int]], among: Sequence[int]
 ) -> Tensor:
     """Return the chance of some tokens, renormalised over them, after each row. [rows, among]."""

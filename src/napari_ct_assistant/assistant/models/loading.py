@@ -20,11 +20,16 @@ from transformers.utils import logging as transformers_logging
 from napari_ct_assistant.assistant.models.download import pinned_snapshot
 from napari_ct_assistant.assistant.models.installed import imported_snapshot
 from napari_ct_assistant.assistant.models.memory import check_room, free_bytes
-from napari_ct_assistant.assistant.models.options import DTYPES, LoadOptions, NoRoomError, Way
+from napari_ct_assistant.assistant.models.options import (
+    DTYPES,
+    LoadOptions,
+    NotEnoughMemoryError,
+    Remedy,
+)
 from napari_ct_assistant.assistant.models.quantization import Quantize, quantization_config
 from napari_ct_assistant.assistant.models.sizes import QUESTION_TOKENS
 from napari_ct_assistant.assistant.reading.generation import GenerationSettings
-from napari_ct_assistant.assistant.reading.ood import Familiarity
+from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
 from napari_ct_assistant.assistant.reading.reading import Reading
 from napari_ct_assistant.assistant.reading.results import ModelInfo, ModelLoadError
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
@@ -43,7 +48,7 @@ class Assistant:
     model, processor
         As `load_assistant` loads them.
     info : ModelInfo
-    familiarity : Familiarity, optional
+    familiarity : OutOfDistributionDetector, optional
         What the training scans looked like to the encoder.
     settings : GenerationSettings, optional
     """
@@ -54,7 +59,7 @@ class Assistant:
         processor: VolumeLanguageProcessor,
         info: ModelInfo,
         *,
-        familiarity: Familiarity | None = None,
+        familiarity: OutOfDistributionDetector | None = None,
         settings: GenerationSettings | None = None,
     ):
         self.model: VolumeLanguageModel | None = model.eval()
@@ -156,10 +161,10 @@ def load_assistant(
         # The frames that the error came through hold what was loaded so far.
         traceback.clear_frames(error.__traceback__)
         free_memory()
-        ways = [Way("quantize", "8bit")] if quantize is None else []
+        ways = [Remedy("quantize", "8bit")] if quantize is None else []
         if device_map is None and place.type == "cuda":
-            ways.append(Way("device_map", "auto"))
-        raise NoRoomError(
+            ways.append(Remedy("device_map", "auto"))
+        raise NotEnoughMemoryError(
             f"{name}: does not fit in the memory of {place.type}; close other programs",
             tuple(ways),
         ) from error
@@ -187,7 +192,11 @@ def load_assistant(
         skills=tuple(config.skills),
     )
     return Assistant(
-        network, processor, info, familiarity=Familiarity.load(folder), settings=settings
+        network,
+        processor,
+        info,
+        familiarity=OutOfDistributionDetector.load(folder),
+        settings=settings,
     )
 
 

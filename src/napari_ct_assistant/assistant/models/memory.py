@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import psutil
 import torch
 
-from napari_ct_assistant.assistant.models.options import NoRoomError, Way
+from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError, Remedy
 from napari_ct_assistant.assistant.models.sizes import QUANTIZED, Need, count
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.folder import TensorHeader
@@ -74,7 +74,7 @@ def check_room(
 
     Raises
     ------
-    NoRoomError
+    NotEnoughMemoryError
         With what it needs, what is free, and the ways that fit.
     """
     free = free_bytes(device)
@@ -88,23 +88,23 @@ def check_room(
         return
     kind = quantize or str(dtype).removeprefix("torch.")
     half = estimate(headers, config, torch.bfloat16, tokens=tokens).total
-    ways: list[Way] = []
+    ways: list[Remedy] = []
     if quantize is None:
         if dtype == torch.float32 and half <= free:
-            ways.append(Way("dtype", "bfloat16", half))
+            ways.append(Remedy("dtype", "bfloat16", half))
         for smaller in QUANTIZED:
             size = estimate(headers, config, torch.bfloat16, quantize=smaller, tokens=tokens).total
             if size <= free:
-                ways.append(Way("quantize", smaller, size))
+                ways.append(Remedy("quantize", smaller, size))
                 break
     if device.type == "cuda" and not offload:
         if half <= free + computer:
             kept = ", which keeps a part in the computer's memory (slow)"
-            ways.append(Way("device_map", "auto", remark=kept))
+            ways.append(Remedy("device_map", "auto", remark=kept))
         whole = estimate(headers, config, torch.float32, tokens=tokens).total
         if whole <= computer:
-            ways.append(Way("device", "cpu", whole))
-    raise NoRoomError(
+            ways.append(Remedy("device", "cpu", whole))
+    raise NotEnoughMemoryError(
         f"{name}: needs about {need / 1e9:.1f} GB in {kind} on {device.type}, "
         f"{free / 1e9:.1f} GB are free; close other programs or use a smaller model",
         tuple(ways),

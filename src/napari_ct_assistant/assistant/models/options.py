@@ -58,7 +58,7 @@ BEST: Final = LoadOptions()
 
 
 @dataclass(frozen=True)
-class Way:
+class Remedy:
     """One option that would make a model fit: `field` of `LoadOptions` set to `value`."""
 
     field: str
@@ -81,23 +81,23 @@ class Way:
         return options.changed(**{self.field: self.value})
 
 
-class NoRoomError(ModelLoadError):
+class NotEnoughMemoryError(ModelLoadError):
     """A model that does not fit into memory.
 
     Attributes
     ----------
-    ways : tuple of Way
+    ways : tuple of Remedy
         What would make it fit.
     line : str
         What it needs and what is free, without the ways.
     """
 
-    def __init__(self, line: str, ways: tuple[Way, ...] = (), form: str = "python") -> None:
+    def __init__(self, line: str, ways: tuple[Remedy, ...] = (), form: str = "python") -> None:
         self.line, self.ways = line, ways
         super().__init__(self.words(form))
 
     def words(self, form: str) -> str:
-        """Return the whole line; see `Way.words`."""
+        """Return the whole line; see `Remedy.words`."""
         ways = " or ".join(way.words(form) for way in self.ways)
         verb = "choose under Options" if form == "panel" else "load it with"
         return f"{self.line}, or {verb} {ways}" if ways else self.line

@@ -24,7 +24,7 @@ def summary(tokens: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class OutOfDistributionDetector:
     """Mean [F] and whitening [F, F] of the training scans, and the farthest of them."""
 
     mean: Tensor
@@ -32,7 +32,7 @@ class Familiarity:
     limit: float
 
     @classmethod
-    def fit(cls, summaries: Tensor) -> Familiarity:
+    def fit(cls, summaries: Tensor) -> OutOfDistributionDetector:
         """Measure the training scans. summaries: [scans, F]."""
         summaries = summaries.double()
         mean = summaries.mean(0)
@@ -56,7 +56,7 @@ class Familiarity:
         save_file(tensors | {"limit": torch.tensor([self.limit])}, folder / FILE)
 
     @classmethod
-    def load(cls, folder: Path) -> Familiarity | None:
+    def load(cls, folder: Path) -> OutOfDistributionDetector | None:
         """Read from a model's folder; None where the model does not bring it."""
         if not (folder / FILE).is_file():
             return None

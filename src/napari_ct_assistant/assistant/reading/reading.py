@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from napari_ct_assistant.assistant.evidence.attribution import (
-    Tracer,
+    Attributor,
     fill_cache,
-    next_chances,
+    next_token_probabilities,
 )
 from napari_ct_assistant.assistant.evidence.heat_map import Evidence, HeatMap
 from napari_ct_assistant.assistant.evidence.impression import drawn_from
@@ -107,7 +107,7 @@ class Reading:
         model = self._model()
         self.image_tokens = image
         self._cache = fill_cache(model, self._prefix, image)
-        self._tracer = Tracer(self.assistant, self._prefix, self._cache, self.grid, self.volume)
+        self._tracer = Attributor(self.assistant, self._prefix, self._cache, self.grid, self.volume)
 
     # ---- what a reader asks for
 
@@ -274,7 +274,7 @@ class Reading:
                     break
                 batch = rows[begin : begin + SCREEN_BATCH]
                 seen, blind = (
-                    next_chances(model, cache, batch, [yes, no])[:, 0].tolist()
+                    next_token_probabilities(model, cache, batch, [yes, no])[:, 0].tolist()
                     for cache in (self._cache, self._tracer.blind_cache())
                 )
                 for name, probability, baseline in zip(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.session.model_session import Job, Outcome
 
 
-class ChatDesk(QObject):
+class ChatController(QObject):
     """Owns the suggested questions and the multiple-choice form.
 
     Parameters

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
 
-class EvidenceDesk(QObject):
+class EvidenceController(QObject):
     """Shows where in the scan a sentence comes from.
 
     Signals

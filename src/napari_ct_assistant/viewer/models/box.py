@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ct_assistant.viewer.models.survey import ON_THE_HUB, SECTIONS, Survey, look_around
+from napari_ct_assistant.viewer.models.survey import ON_THE_HUB, SECTIONS, ModelSurvey, look_around
 
 NAME: Final = int(Qt.ItemDataRole.UserRole)  # what the box shows once the row is chosen
 DETAIL: Final = NAME + 1
@@ -120,7 +120,7 @@ class ModelBox(QComboBox):
         self.opened.emit()
         super().showPopup()
 
-    def fill(self, survey: Survey) -> None:
+    def fill(self, survey: ModelSurvey) -> None:
         """Write the list: a heading for each place that models come from, then its models."""
         self.blockSignals(True)
         self._rows.clear()
@@ -141,7 +141,7 @@ class ModelBox(QComboBox):
         self.setCurrentIndex(-1)
         self.blockSignals(False)
 
-    def refresh(self, survey: Survey) -> None:
+    def refresh(self, survey: ModelSurvey) -> None:
         """Write needs and free memory into a list that may be open."""
         for row in range(self._rows.rowCount()):
             item = self._rows.item(row)

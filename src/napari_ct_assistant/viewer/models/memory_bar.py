@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
-from napari_ct_assistant.assistant.models.options import NoRoomError, Way
+from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError, Remedy
 
 MOST_WAYS = 4
 WORDS = {
@@ -19,12 +19,12 @@ WORDS = {
 }
 
 
-class RoomBar(QWidget):
+class MemoryBar(QWidget):
     """A line and some buttons; hidden while there is nothing to say.
 
     Signals
     -------
-    chosen : Way
+    chosen : Remedy
         What the reader wants to try instead.
     """
 
@@ -36,7 +36,7 @@ class RoomBar(QWidget):
         self.text.setObjectName("notice")
         self.text.setWordWrap(True)
         self.text.setAccessibleName("Problem with the model")
-        self._ways: tuple[Way, ...] = ()
+        self._ways: tuple[Remedy, ...] = ()
         self.buttons = [QPushButton() for _ in range(MOST_WAYS)]
         row = QFlowLayout()
         row.setContentsMargins(0, 0, 0, 0)
@@ -54,12 +54,12 @@ class RoomBar(QWidget):
 
     def show_error(self, error: Exception, line: str) -> None:
         """Show why a model was not loaded; for one that does not fit, the ways that would."""
-        self._ways = error.ways[:MOST_WAYS] if isinstance(error, NoRoomError) else ()
-        self.text.setText(error.line + "." if isinstance(error, NoRoomError) else line)
+        self._ways = error.ways[:MOST_WAYS] if isinstance(error, NotEnoughMemoryError) else ()
+        self.text.setText(error.line + "." if isinstance(error, NotEnoughMemoryError) else line)
         for button in self.buttons:
             button.hide()
         for button, way in zip(self.buttons, self._ways, strict=False):
-            button.setText(way_words(way))
+            button.setText(remedy_text(way))
             button.show()
         self.show()
 
@@ -69,7 +69,7 @@ class RoomBar(QWidget):
         self.chosen.emit(way)
 
 
-def way_words(way: Way) -> str:
+def remedy_text(way: Remedy) -> str:
     """Return the words of a way's button."""
     value = {"cpu": "the CPU", "8bit": "8-bit", "4bit": "4-bit"}.get(way.value, way.value)
     size = "" if way.bytes is None else f" ({way.bytes / 1e9:.1f} GB)"

@@ -11,19 +11,19 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxL
 from superqt import QElidingLabel
 
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
-from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, Way
+from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, Remedy
 from napari_ct_assistant.viewer.models.box import ModelBox
 from napari_ct_assistant.viewer.models.hub_bar import HubBar
 from napari_ct_assistant.viewer.models.load_menu import LoadMenu
-from napari_ct_assistant.viewer.models.memory_bar import RoomBar
-from napari_ct_assistant.viewer.models.survey import Survey, could_be_on_the_hub, look_closely
+from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
+from napari_ct_assistant.viewer.models.survey import ModelSurvey, could_be_on_the_hub, look_closely
 from napari_ct_assistant.viewer.session.jobs import Background, one_line
 from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, TIPS
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.installed import InstalledModel
-    from napari_ct_assistant.viewer.session.jobs import Jobs
-    from napari_ct_assistant.viewer.session.model_session import Job, Outcome, ReadingRoom
+    from napari_ct_assistant.viewer.session.jobs import JobRunner
+    from napari_ct_assistant.viewer.session.model_session import Job, ModelSession, Outcome
 
 
 class ModelPicker(QWidget):
@@ -49,7 +49,7 @@ class ModelPicker(QWidget):
         self.facts.setObjectName("quiet")
         self.facts.setAccessibleName("About the model")
         self.hub = HubBar()
-        self.problem = RoomBar()
+        self.problem = MemoryBar()
         self.notice = QLabel()
         self.notice.setObjectName("notice")
         self.notice.setWordWrap(True)
@@ -64,8 +64,8 @@ class ModelPicker(QWidget):
         layout.addLayout(row)
         for widget in (self.facts, self.hub, self.problem, self.notice):
             layout.addWidget(widget)
-        self._room: ReadingRoom | None = None
-        self._survey = Survey(list(bundled_models()))
+        self._room: ModelSession | None = None
+        self._survey = ModelSurvey(list(bundled_models()))
         self._where = ""  # the device of the loaded model
         self._working = self._reading = self._again = False
         self._loads = Background(self)
@@ -80,7 +80,7 @@ class ModelPicker(QWidget):
         self.hub.arrived.connect(self._on_arrived)
         self.problem.chosen.connect(self._on_way)
 
-    def join(self, jobs: Jobs) -> None:
+    def join(self, jobs: JobRunner) -> None:
         """Use the room in which the jobs run, and follow them."""
         self._room = jobs.room
         jobs.began.connect(self._on_began)
@@ -104,7 +104,7 @@ class ModelPicker(QWidget):
         self.problem.hide()
         known = self._survey.find(model)
         if known is None and could_be_on_the_hub(model):
-            self._survey = Survey(self._all_models(), self._survey.place, self._survey.options)
+            self._survey = ModelSurvey(self._all_models(), self._survey.place, self._survey.options)
             known = self._survey.find(model)
         if known is None and could_be_on_the_hub(model):
             self.hub.offer(model)
@@ -141,7 +141,7 @@ class ModelPicker(QWidget):
             finished=self._on_looked,
         )
 
-    def _on_survey(self, survey: Survey) -> None:
+    def _on_survey(self, survey: ModelSurvey) -> None:
         self._survey = survey
         self.box.refresh(survey)
         self._show()
@@ -215,7 +215,7 @@ class ModelPicker(QWidget):
         self._show()
         self.look()
 
-    def _on_way(self, way: Way) -> None:
+    def _on_way(self, way: Remedy) -> None:
         self.menu.set_options(way.apply(self.options))
         self.load_or_unload()
 

@@ -29,7 +29,7 @@ ON_THE_HUB = "On the Hugging Face hub"
 
 
 @dataclass(frozen=True)
-class Survey:
+class ModelSurvey:
     """The models that can be chosen.
 
     Attributes
@@ -84,12 +84,12 @@ class Survey:
         return needed is None or free is None or needed <= free
 
 
-def look_around() -> Survey:
+def look_around() -> ModelSurvey:
     """List the models of this machine: some milliseconds."""
-    return Survey(installed_models())
+    return ModelSurvey(installed_models())
 
 
-def look_closely(options: LoadOptions) -> Survey:
+def look_closely(options: LoadOptions) -> ModelSurvey:
     """List the models and ask torch for the device and its free memory; for a worker thread."""
     from napari_ct_assistant.assistant.models.loading import place_for
 
@@ -100,7 +100,7 @@ def look_closely(options: LoadOptions) -> Survey:
         place = place_for(options)
     except ModelLoadError:  # the load itself will say so
         place = None
-    return Survey(models, place, options)
+    return ModelSurvey(models, place, options)
 
 
 def could_be_on_the_hub(name: str) -> bool:

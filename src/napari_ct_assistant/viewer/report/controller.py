@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
 
-class ReportDesk(QObject):
+class ReportController(QObject):
     """Owns the report tab and the journal.
 
     Signals

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
     from napari_ct_assistant.viewer.chat.transcript import Transcript
     from napari_ct_assistant.viewer.report.tab import ReportTab
-    from napari_ct_assistant.viewer.session.jobs import Jobs
+    from napari_ct_assistant.viewer.session.jobs import JobRunner
     from napari_ct_assistant.viewer.session.model_session import Job
     from napari_ct_assistant.volume import CTVolume
 
@@ -52,7 +52,7 @@ class JournalKeeper(QObject):
         report: ReportTab,
         transcript: Transcript,
         question: QuestionBox,
-        jobs: Jobs,
+        jobs: JobRunner,
         journal: Journal | None = None,
         parent: QObject | None = None,
     ) -> None:

@@ -11,8 +11,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ct_assistant.viewer.chat.links import answer_markdown, escaped, linked, report_markdown
 from napari_ct_assistant.viewer.session.history import Dialogue
-from napari_ct_assistant.viewer.session.jobs import Jobs
-from napari_ct_assistant.viewer.session.model_session import Job, Outcome, ReadingRoom
+from napari_ct_assistant.viewer.session.jobs import JobRunner
+from napari_ct_assistant.viewer.session.model_session import Job, ModelSession, Outcome
 from napari_ct_assistant.viewer.session.status_line import footnote
 from napari_ct_assistant.viewer.texts import MEASURED
 
@@ -27,7 +27,7 @@ class Conversation(QObject):
 
     Parameters
     ----------
-    room : ReadingRoom
+    room : ModelSession
     transcript : Transcript
     parent : QObject, optional
 
@@ -48,10 +48,10 @@ class Conversation(QObject):
     refused = Signal(object)
 
     def __init__(
-        self, room: ReadingRoom, transcript: Transcript, parent: QObject | None = None
+        self, room: ModelSession, transcript: Transcript, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
-        self.jobs = Jobs(room, self)
+        self.jobs = JobRunner(room, self)
         self._transcript = transcript
         self.dialogue = Dialogue()
         self._message: Message | None = None

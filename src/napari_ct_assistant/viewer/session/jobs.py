@@ -10,7 +10,12 @@ from typing import Any
 from napari.qt.threading import FunctionWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ct_assistant.viewer.session.model_session import Job, Outcome, ReadingRoom, StoppedError
+from napari_ct_assistant.viewer.session.model_session import (
+    Job,
+    ModelSession,
+    Outcome,
+    StoppedError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +93,8 @@ class Background(QObject):
             finished()
 
 
-class Jobs(QObject):
-    """Runs jobs of a `ReadingRoom` one at a time and reports them through signals.
+class JobRunner(QObject):
+    """Runs jobs of a `ModelSession` one at a time and reports them through signals.
 
     Signals
     -------
@@ -115,7 +120,7 @@ class Jobs(QObject):
     failed = Signal(object, str)
     ended = Signal(object)
 
-    def __init__(self, room: ReadingRoom, parent: QObject | None = None) -> None:
+    def __init__(self, room: ModelSession, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.room = room
         self._job: Job | None = None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, NoRoomError
+from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, NotEnoughMemoryError
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import (
@@ -87,7 +87,7 @@ class Outcome:
         return (tokens - 1) / self.text_s if tokens > 1 and self.text_s > 0 else None
 
 
-class ReadingRoom:
+class ModelSession:
     """Holds the model and its readings; every method may be called from any thread.
 
     Parameters
@@ -103,7 +103,7 @@ class ReadingRoom:
         self._loaded: tuple[str, LoadOptions] | None = None
         self._assistant: Assistant | None = None
         # Why the last load came to nothing, where it was for want of memory.
-        self.refused: NoRoomError | None = None
+        self.refused: NotEnoughMemoryError | None = None
         # Keyed by the volume's identity; the reading itself keeps the volume alive.
         self._readings: OrderedDict[int, Reading] = OrderedDict()
 
@@ -189,10 +189,10 @@ class ReadingRoom:
             self.refused = None
             try:
                 self._assistant = self._load(model, **wanted)
-            except NoRoomError as error:
+            except NotEnoughMemoryError as error:
                 # Copies: the error itself keeps the frames that it came through.
-                self.refused = NoRoomError(error.line, error.ways, "panel")
-                raise NoRoomError(error.line, error.ways, "panel") from None
+                self.refused = NotEnoughMemoryError(error.line, error.ways, "panel")
+                raise NotEnoughMemoryError(error.line, error.ways, "panel") from None
             self._loaded = (model, options)
         return self._assistant
 

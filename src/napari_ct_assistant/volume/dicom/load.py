@@ -15,8 +15,8 @@ from napari_ct_assistant.volume.dicom.frames import Frame
 from napari_ct_assistant.volume.dicom.pixels import SliceReader
 from napari_ct_assistant.volume.dicom.stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
-from napari_ct_assistant.volume.geometry import ToIPL, axis_codes, is_usable
-from napari_ct_assistant.volume.hounsfield import Doubts
+from napari_ct_assistant.volume.geometry import IPLReorder, axis_codes, is_usable
+from napari_ct_assistant.volume.hounsfield import HuCheck
 
 Progress = Callable[[int, int], None]
 
@@ -42,10 +42,10 @@ def load_stack(
     """
     if not is_usable(stack.affine):
         raise CTReadError(where, "its slice positions are impossible; export it again")
-    turn = ToIPL(stack.affine, stack.shape)
+    turn = IPLReorder(stack.affine, stack.shape)
     hu = np.empty(turn.shape, dtype=np.int16)
     stored = turn.stored_view(hu)
-    doubts = Doubts()
+    doubts = HuCheck()
 
     reader = SliceReader()
 
@@ -150,7 +150,7 @@ def _read_between(
     reader: SliceReader,
     stack: Stack,
     stored: NDArray[np.int16],
-    doubts: Doubts,
+    doubts: HuCheck,
     progress: Progress | None,
 ) -> None:
     """Read an uneven stack in order, blending two neighbours into each finished slice."""
