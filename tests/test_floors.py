@@ -29,6 +29,7 @@ BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6"}
 # From the lowest floor up: a floor imports from itself and any below.
 # Beside each: the libraries that it may not import.
 LADDER = {
+    "support": WINDOWS | NETWORKS | {"typer"},
     "volume": WINDOWS | NETWORKS | {"typer"},
     "report_text": WINDOWS | NETWORKS | {"typer"},
     "phantoms": WINDOWS | NETWORKS | {"typer"},
@@ -132,6 +133,7 @@ def test_no_unsafe_loading(module: str) -> None:
         ".training",
         ".phantoms",
         ".report_text",
+        ".support",
         ".viewer",
         ".volume",
     ],
@@ -148,5 +150,5 @@ def test_importing_brings_no_torch(module: str) -> None:
     assert not loaded & {"accelerate", "peft", "tokenizers", "torch", "transformers"}
     if not module.startswith(".viewer"):
         assert not loaded & (WINDOWS | BINDINGS)
-    if module in {"", ".cli", ".report_text"}:
+    if module in {"", ".cli", ".report_text", ".support"}:
         assert not loaded & {"nibabel", "numpy", "pydicom", "scipy"}

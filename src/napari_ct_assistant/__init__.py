@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Assistant, Reading, ReportDraft, load_assistant
+    from napari_ct_assistant.support.errors import CTAssistantError
     from napari_ct_assistant.volume import CTReadError, CTVolume, list_series, open_ct
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Assistant",
+    "CTAssistantError",
     "CTReadError",
     "CTVolume",
     "Reading",
@@ -37,6 +39,7 @@ _HOME = {
     "Reading": "assistant",
     "ReportDraft": "assistant",
     "load_assistant": "assistant",
+    "CTAssistantError": "support.errors",
     "CTReadError": "volume",
     "CTVolume": "volume",
     "list_series": "volume",

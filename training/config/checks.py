@@ -17,13 +17,14 @@ from napari_ct_assistant.model.mae import MaskedAutoencoder3D
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import check_prompt
 from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training.config.encoders import PRESETS
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 
 CHAT = "chat"  # as a prompt: the language model's own chat template
 
 
-class WrongValueError(ValueError):
+class WrongValueError(CTAssistantError, ValueError):
     """A value that the network cannot have; `keys` is where it stands in the recipe."""
 
     def __init__(self, keys: tuple[str, ...], message: str):

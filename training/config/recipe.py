@@ -12,13 +12,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training.data.datasets.specs import KINDS, ScanData
 
 STAGES = ("mae", "ground", "language", "maps", "align", "instruct")
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 
-class RecipeError(ValueError):
+class RecipeError(CTAssistantError, ValueError):
     """A recipe that cannot be run: one line with file, line and what is wrong."""
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training.config.recipe import RecipeError
 
 
@@ -23,7 +24,7 @@ class EndpointError(RecipeError):
     """An endpoint that cannot be used: one line, no key and no report in it."""
 
 
-class MalformedAnswerError(ValueError):
+class MalformedAnswerError(CTAssistantError, ValueError):
     """An answer that is not of the asked form; asking again may help."""
 
 

@@ -21,6 +21,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.recipe import Recipe, RecipeError
 from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW
@@ -29,7 +30,7 @@ from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW
 STEPS_TO_AGREE = 10
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(CTAssistantError, RuntimeError):
     """The loss became NaN or infinite; the last checkpoint is still good."""
 
 

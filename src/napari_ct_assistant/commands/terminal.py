@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from napari_ct_assistant.support.errors import CTAssistantError
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -79,17 +81,6 @@ DeviceMap = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-# Each error with which a floor answers input it cannot use. They are looked up by
-# name in the modules already imported: one that is not cannot have raised.
-_DOCUMENTED_ERRORS: Final = (
-    ("napari_ct_assistant.volume", "CTReadError"),
-    ("napari_ct_assistant.assistant", "ModelLoadError"),
-    ("napari_ct_assistant.training.config.recipe", "RecipeError"),
-    ("napari_ct_assistant.assistant.export", "ExportError"),
-    ("napari_ct_assistant.assistant.report.template", "TemplateError"),
-)
-_OUT_OF_MEMORY: Final = ("torch", "OutOfMemoryError")
-
 INTERRUPTED: Final = 130  # what a shell reports for a program ended by Ctrl-C
 
 
@@ -131,23 +122,23 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         note("stopped")
         raise typer.Exit(INTERRUPTED) from None
+    except CTAssistantError as error:
+        raise fail(str(error)) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise fail(f"{where}{error.strerror or error}") from error
     except Exception as error:
-        if isinstance(error, _loaded(*_OUT_OF_MEMORY)):
+        if _out_of_device_memory(error):
             raise fail(
                 "the device is out of memory; close other programs or use --device cpu"
             ) from error
-        if any(isinstance(error, _loaded(*home)) for home in _DOCUMENTED_ERRORS):
-            raise fail(str(error)) from error
         raise
 
 
-def _loaded(module: str, name: str) -> type[BaseException] | tuple[()]:
-    """Return exception `name` of `module` if that is imported, else what matches nothing."""
-    found: type[BaseException] | tuple[()] = getattr(sys.modules.get(module), name, ())
-    return found
+def _out_of_device_memory(error: Exception) -> bool:
+    """Return whether `error` is torch's; it cannot be where torch has not been imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from napari_ct_assistant.support.errors import CTAssistantError
 
-class ModelLoadError(ValueError):
+
+class ModelLoadError(CTAssistantError, ValueError):
     """A model that cannot be loaded: one line with the model and what to do."""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from napari_ct_assistant.support.errors import CTAssistantError
 
-class CTReadError(ValueError):
+
+class CTReadError(CTAssistantError, ValueError):
     """A path that is not a readable CT volume.
 
     The message is one line: it names the file (or folder), says what is wrong

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from napari_ct_assistant.support.errors import CTAssistantError
 
-class ExportError(ValueError):
+
+class ExportError(CTAssistantError, ValueError):
     """A report cannot be written; one line that says what to do."""

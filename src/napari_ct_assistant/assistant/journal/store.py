@@ -23,6 +23,8 @@ from typing import Any, Final
 
 from platformdirs import user_data_path
 
+from napari_ct_assistant.support.errors import CTAssistantError
+
 logger = logging.getLogger(__name__)
 
 FOLDER_VARIABLE: Final = "CT_ASSISTANT_DATA"
@@ -42,7 +44,7 @@ CREATE TABLE IF NOT EXISTS pages (
 """
 
 
-class JournalError(OSError):
+class JournalError(CTAssistantError, OSError):
     """The journal cannot be read or written."""
 
 

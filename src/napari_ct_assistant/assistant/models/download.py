@@ -35,6 +35,7 @@ from napari_ct_assistant.assistant.models.hub_cache import REF, is_repo, repo_ho
 from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot as pinned_snapshot
 from napari_ct_assistant.assistant.models.installed import MODEL_TYPE
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.errors import CTAssistantError
 
 # No pickles, no code. Files in folders of the repository are other formats and examples.
 WANTED: Final = (
@@ -51,7 +52,7 @@ CHUNK: Final = 1 << 20
 Progress = Callable[[int, int], None]
 
 
-class DownloadCancelled(Exception):  # noqa: N818  not an error
+class DownloadCancelled(CTAssistantError):  # noqa: N818  not an error
     """The download was stopped; what is whole stays in the cache, and nothing of it loads."""
 
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from platformdirs import user_config_path
 
+from napari_ct_assistant.support.errors import CTAssistantError
+
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.results import Sentence
     from napari_ct_assistant.volume import CTVolume
@@ -32,7 +34,7 @@ _FACTS: Final = ("slices", "thickness", "voxel")
 _ALIASES: Final = {"report": "findings", "": "findings", "conclusion": "impression"}
 
 
-class TemplateError(ValueError):
+class TemplateError(CTAssistantError, ValueError):
     """A template cannot be used; says the file and the line."""
 
 

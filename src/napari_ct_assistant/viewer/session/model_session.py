@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, NotEnoughMemoryError
+from napari_ct_assistant.support.errors import CTAssistantError
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import (
@@ -46,7 +47,7 @@ def sampled() -> GenerationSettings:
     return GenerationSettings(temperature=0.7, top_p=0.9)
 
 
-class StoppedError(Exception):
+class StoppedError(CTAssistantError):
     """The reader pressed Stop before the model had written anything."""
 
 

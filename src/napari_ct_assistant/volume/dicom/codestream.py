@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.errors import CTAssistantError
+
 RLE = "1.2.840.10008.1.2.5"
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
 _JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
@@ -17,7 +19,7 @@ _JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 20
 _MAX_TILES = 4096
 
 
-class CodestreamError(Exception):
+class CodestreamError(CTAssistantError):
     """Compressed pixels that cannot be decoded; the message says what to do."""
 
 

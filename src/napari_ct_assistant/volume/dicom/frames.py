@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.volume.dicom.header import FRAME_GROUPS, SHARED_GROUPS, Header
 from napari_ct_assistant.volume.errors import CTReadError
 
@@ -72,7 +73,7 @@ class Frame:
     unit: str
 
 
-class NotASliceError(Exception):
+class NotASliceError(CTAssistantError):
     """A healthy DICOM file that is not part of a CT volume; says what it is."""
 
 

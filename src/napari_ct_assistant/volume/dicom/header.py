@@ -13,6 +13,8 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_ct_assistant.support.errors import CTAssistantError
+
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -87,7 +89,7 @@ _FIRST_READ = 1 << 15
 _MAX_ATTRIBUTE = 1 << 16
 
 
-class BrokenDicomError(Exception):
+class BrokenDicomError(CTAssistantError):
     """The bytes are not a DICOM data set, or stop within it."""
 
 

@@ -1,0 +1,33 @@
+"""The base of every error that this package raises on purpose.
+
+The tree, with what each error stands for (standard bases in brackets)::
+
+    CTAssistantError
+    ├── CTReadError [ValueError]            a path that is not a readable CT volume
+    ├── BrokenDicomError                    bytes that are not a whole DICOM data set
+    ├── CodestreamError                     compressed pixels that cannot be decoded
+    ├── NotASliceError                      a healthy DICOM file that is not part of a CT volume
+    ├── ModelLoadError [ValueError]         a model that cannot be loaded
+    │   └── NotEnoughMemoryError            a model that does not fit into memory
+    ├── DownloadCancelled                   a download that the user stopped
+    ├── StoppedError                        a job stopped before the model wrote anything
+    ├── ExportError [ValueError]            a report that cannot be written to a file
+    ├── TemplateError [ValueError]          a report template that cannot be used
+    ├── JournalError [OSError]              a journal that cannot be read or written
+    ├── RecipeError [ValueError]            a training recipe that cannot be run
+    │   ├── EndpointError                   a chat endpoint that cannot be used
+    │   └── LeakError                       held-out data that was trained on
+    ├── WrongValueError [ValueError]        a recipe value that the network cannot have
+    ├── MalformedAnswerError [ValueError]   an endpoint's answer in the wrong form
+    └── NonFiniteLossError [RuntimeError]   a loss that became NaN or infinite
+
+Each message is one line that names what is at fault and says what to do, so the
+command line prints it as it stands. The errors live beside the code that raises
+them; only the base is here, where every floor can import it.
+"""
+
+from __future__ import annotations
+
+
+class CTAssistantError(Exception):
+    """Base of every error that this package raises on purpose."""
