@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
 from napari_ct_assistant.report_text.yes_no import yes_or_no
-from napari_ct_assistant.training.evaluation.answers import AnswerLog, Examiner
-from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap
-from napari_ct_assistant.training.evaluation.figures import (
+from napari_ct_assistant.training.evaluation.examiner import AnswerLog, Examiner
+from napari_ct_assistant.training.evaluation.metric_values import (
     ALL_YES,
     CONSTANT,
     GAIN,
@@ -28,7 +27,8 @@ from napari_ct_assistant.training.evaluation.figures import (
     identical_figures,
     places,
 )
-from napari_ct_assistant.training.evaluation.text_metrics import PERCENT
+from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
+from napari_ct_assistant.training.evaluation.metrics.text_metrics import PERCENT
 
 Array = NDArray[np.float64]
 

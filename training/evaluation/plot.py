@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ct_assistant.training.evaluation.figures import Figure
+from napari_ct_assistant.training.evaluation.metric_values import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,19 +9,19 @@ from typing import Any
 
 from napari_ct_assistant.assistant import Assistant
 from napari_ct_assistant.training.data.leaks import guard_cases
-from napari_ct_assistant.training.evaluation.answers import TASKS, AnswerLog, Examiner
 from napari_ct_assistant.training.evaluation.cases import CaseList, patients_of
 from napari_ct_assistant.training.evaluation.diagnosis import diagnosis_figures, diagnosis_items
-from napari_ct_assistant.training.evaluation.figures import (
+from napari_ct_assistant.training.evaluation.examiner import TASKS, AnswerLog, Examiner
+from napari_ct_assistant.training.evaluation.metric_values import (
     Figure,
     choice_figures,
     question_items,
     report_items,
     text_figures,
 )
-from napari_ct_assistant.training.evaluation.output import write_tables
+from napari_ct_assistant.training.evaluation.metrics.text_metrics import TextMetric, text_metrics
 from napari_ct_assistant.training.evaluation.plot import draw
-from napari_ct_assistant.training.evaluation.text_metrics import TextMetric, text_metrics
+from napari_ct_assistant.training.evaluation.tables import write_tables
 
 
 def evaluate(

@@ -26,7 +26,7 @@ from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.seeds import SELECTION_SEEDS
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.evaluation.audit.metrics import auroc_of, interval
+from napari_ct_assistant.training.evaluation.metrics.classification import auroc_of, interval
 from napari_ct_assistant.training.stages.calibration import operating_point
 
 CLAIMED_AUROC = 0.75

@@ -85,9 +85,9 @@ def evaluate(
         tasks = tuple(task or _TASKS)
         if wrong := [name for name in tasks if name not in _TASKS]:
             raise fail(f"--task {wrong[0]}: choose from {', '.join(_TASKS)}")
+        from napari_ct_assistant.training.evaluation.metrics.text_metrics import text_metrics
         from napari_ct_assistant.training.evaluation.run import evaluate as run
         from napari_ct_assistant.training.evaluation.sources import open_cases
-        from napari_ct_assistant.training.evaluation.text_metrics import text_metrics
 
         cases = open_cases(dataset, split=split, limit=limit)
         note(f"{cases.name}: {len(cases.cases)} scans")
@@ -96,7 +96,7 @@ def evaluate(
             assistant.settings = replace(assistant.settings, max_new_tokens=max_new_tokens)
         metrics = text_metrics(bertscore, device=assistant.device)
         if green is not None:
-            from napari_ct_assistant.training.evaluation.green import green_metric
+            from napari_ct_assistant.training.evaluation.metrics.green import green_metric
 
             metrics.append(green_metric(green, out))
         with _counting("answers") as show:
@@ -159,9 +159,9 @@ def compare(
     """
     with one_line_errors(), evaluation_extra():
         from napari_ct_assistant.model.perceivers import PERCEIVERS
-        from napari_ct_assistant.training.evaluation import compare as comparison
+        from napari_ct_assistant.training.evaluation import compare_perceivers as comparison
+        from napari_ct_assistant.training.evaluation.metrics.text_metrics import text_metrics
         from napari_ct_assistant.training.evaluation.sources import open_cases
-        from napari_ct_assistant.training.evaluation.text_metrics import text_metrics
 
         kinds = tuple(perceiver or PERCEIVERS)
         tasks = tuple(task or comparison.TASKS)

@@ -45,7 +45,7 @@ def evidence(
     """
     with one_line_errors(), training_extra():
         first, end = _seed_range(seeds)
-        from napari_ct_assistant.training.evaluation.audit.evidence import audit_evidence
+        from napari_ct_assistant.training.evaluation.audit.evidence_audit import audit_evidence
         from napari_ct_assistant.training.evaluation.audit.evidence_methods import METHODS
 
         for name in method or ():

@@ -64,7 +64,7 @@ def audit(
     """
     with one_line_errors(), training_extra():
         first, end = _seed_range(seeds)
-        from napari_ct_assistant.training.evaluation.audit.phantoms import audit as run_audit
+        from napari_ct_assistant.training.evaluation.audit.phantom_audit import audit as run_audit
 
         assistant = load_model(model, load_options(device))
         found = run_audit(

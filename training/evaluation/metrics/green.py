@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.training.config.recipe import RecipeError
-from napari_ct_assistant.training.evaluation.text_metrics import PERCENT, TextMetric
+from napari_ct_assistant.training.evaluation.metrics.text_metrics import PERCENT, TextMetric
 
 BATCH = 32  # pairs between two writes
 

@@ -22,8 +22,8 @@ from napari_ct_assistant.phantoms import Phantom, make_phantom, parse_report
 from napari_ct_assistant.phantoms.questions import phrase
 from napari_ct_assistant.phantoms.truth import BoxMm, draw_attributes
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.evaluation.audit import metrics
 from napari_ct_assistant.training.evaluation.audit.evidence_methods import METHODS
+from napari_ct_assistant.training.evaluation.metrics import classification as metrics
 
 Point = tuple[float, float, float]
 AROUND_MM = 24.0  # a patch of the demonstration model

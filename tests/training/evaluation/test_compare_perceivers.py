@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
-from napari_ct_assistant.training.evaluation.compare_table import tabulate
+from napari_ct_assistant.training.evaluation.perceiver_table import tabulate
 from napari_ct_assistant.volume import CTVolume
 from tests.tiny_model import save_tiny_model
 

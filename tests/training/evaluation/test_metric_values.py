@@ -15,15 +15,21 @@ from sklearn.metrics import (
 )
 
 from napari_ct_assistant.report_text.yes_no import chosen_letter, yes_or_no
-from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap, weighted_auroc
-from napari_ct_assistant.training.evaluation.constant import commonest_for_each, most_central
 from napari_ct_assistant.training.evaluation.diagnosis import (
     FROM_COUNTS,
     confusion,
     diagnosis_figures,
     rates,
 )
-from napari_ct_assistant.training.evaluation.figures import Item, choice_figures, text_figures
+from napari_ct_assistant.training.evaluation.metric_values import Item, choice_figures, text_figures
+from napari_ct_assistant.training.evaluation.metrics.baselines import (
+    commonest_for_each,
+    most_central,
+)
+from napari_ct_assistant.training.evaluation.metrics.bootstrap import (
+    PatientBootstrap,
+    weighted_auroc,
+)
 
 
 def test_a_draw_takes_whole_patients() -> None:

@@ -13,9 +13,9 @@ import torch
 
 from napari_ct_assistant.phantoms import draw_truth
 from napari_ct_assistant.training.config.recipe import RecipeError
-from napari_ct_assistant.training.evaluation import text_metrics as module
-from napari_ct_assistant.training.evaluation.green import green_metric
-from napari_ct_assistant.training.evaluation.text_metrics import TextMetric, text_metrics
+from napari_ct_assistant.training.evaluation.metrics import text_metrics as module
+from napari_ct_assistant.training.evaluation.metrics.green import green_metric
+from napari_ct_assistant.training.evaluation.metrics.text_metrics import TextMetric, text_metrics
 
 REFERENCE = "the lungs are clear"
 

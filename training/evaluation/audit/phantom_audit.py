@@ -33,7 +33,7 @@ from napari_ct_assistant.phantoms import (
 from napari_ct_assistant.phantoms.truth import GRADES, NODULE_SIZES, SIZES
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training import distributed as processes
-from napari_ct_assistant.training.evaluation.audit import metrics
+from napari_ct_assistant.training.evaluation.metrics import classification as metrics
 
 SIZE_ORDER = (NODULE_SIZES, SIZES, GRADES)
 ASKED = ("where", "how_large", "multiple_choice")

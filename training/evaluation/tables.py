@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from napari_ct_assistant.training.evaluation.figures import Figure
+from napari_ct_assistant.training.evaluation.metric_values import Figure
 
 ORDER = ("model", "model - shuffled", "shuffled", "blind", "most common", "all yes", "chance")
 TITLES = {

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from napari_ct_assistant.phantoms import draw_truth
-from napari_ct_assistant.training.evaluation.audit.phantoms import _about, _accuracy, _usual_answers
+from napari_ct_assistant.training.evaluation.audit.phantom_audit import (
+    _about,
+    _accuracy,
+    _usual_answers,
+)
 
 
 def test_answers_beside_the_commonest_here_and_the_usual_elsewhere() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap
+from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
 
 Array = NDArray[np.float64]
 

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.report_text.yes_no import chosen_letter, same_text, yes_or_no
-from napari_ct_assistant.training.evaluation.answers import BLIND, REPORT, AnswerLog, Examiner, Key
-from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap
 from napari_ct_assistant.training.evaluation.cases import CHOICE, YES_NO, Asked
-from napari_ct_assistant.training.evaluation.constant import commonest_for_each, most_central
-from napari_ct_assistant.training.evaluation.text_metrics import PERCENT, TextMetric
+from napari_ct_assistant.training.evaluation.examiner import BLIND, REPORT, AnswerLog, Examiner, Key
+from napari_ct_assistant.training.evaluation.metrics.baselines import (
+    commonest_for_each,
+    most_central,
+)
+from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
+from napari_ct_assistant.training.evaluation.metrics.text_metrics import PERCENT, TextMetric
 
 Array = NDArray[np.float64]
 

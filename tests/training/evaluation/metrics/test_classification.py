@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_ct_assistant.training.evaluation.audit import metrics
+from napari_ct_assistant.training.evaluation.metrics import classification as metrics
 
 
 def test_auroc_and_rates() -> None:

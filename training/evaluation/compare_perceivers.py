@@ -21,23 +21,23 @@ from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.yes_no import chosen_letter, yes_or_no
 from napari_ct_assistant.training.config.recipe import Recipe, RecipeError, load_recipe
-from napari_ct_assistant.training.evaluation.answers import AnswerLog, Examiner
-from napari_ct_assistant.training.evaluation.bootstrap import PatientBootstrap
 from napari_ct_assistant.training.evaluation.cases import CaseList
-from napari_ct_assistant.training.evaluation.compare_table import Cell, tabulate, write
 from napari_ct_assistant.training.evaluation.diagnosis import (
     FROM_COUNTS,
     confusion,
     diagnosis_items,
     rates,
 )
-from napari_ct_assistant.training.evaluation.figures import MODEL, Item, question_items
-from napari_ct_assistant.training.evaluation.run import evaluate
-from napari_ct_assistant.training.evaluation.text_metrics import (
+from napari_ct_assistant.training.evaluation.examiner import AnswerLog, Examiner
+from napari_ct_assistant.training.evaluation.metric_values import MODEL, Item, question_items
+from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
+from napari_ct_assistant.training.evaluation.metrics.text_metrics import (
     PERCENT,
     TextMetric,
     text_metrics,
 )
+from napari_ct_assistant.training.evaluation.perceiver_table import Cell, tabulate, write
+from napari_ct_assistant.training.evaluation.run import evaluate
 from napari_ct_assistant.training.run import run_stage
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ import pytest
 
 from napari_ct_assistant.assistant import load_assistant
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.evaluation.audit.evidence import (
+from napari_ct_assistant.training.evaluation.audit.evidence_audit import (
     Claim,
     Placed,
     audit_evidence,

@@ -1,0 +1,1 @@
+"""Figures and what they are compared with, shared by every evaluation."""
