@@ -14,6 +14,7 @@ The tree, with what each error stands for (standard bases in brackets)::
     ├── ExportError [ValueError]            a report that cannot be written to a file
     ├── TemplateError [ValueError]          a report template that cannot be used
     ├── JournalError [OSError]              a journal that cannot be read or written
+    ├── BrokenLogError [ValueError]         a broken line within a log of JSON lines
     ├── RecipeError [ValueError]            a training recipe that cannot be run
     │   ├── EndpointError                   a chat endpoint that cannot be used
     │   └── LeakError                       held-out data that was trained on

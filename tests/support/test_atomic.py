@@ -1,0 +1,50 @@
+"""A file is replaced whole or stays as it was."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from napari_ct_assistant.support import atomic
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    atomic.write_text(path, "old")
+    atomic.write_text(path, "new\nè")
+    assert path.read_bytes() == "new\nè".encode()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with atomic.replacing(path) as part:
+            assert part.parent == path.parent
+            assert part.suffix == ".npz"
+            part.write_text("ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic.replacing(tmp_path / "a.txt"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_it_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    atomic.write_bytes(tmp_path / "ours", b"")
+    usual, ours = ((tmp_path / name).stat().st_mode for name in ("usual", "ours"))
+    assert stat.S_IMODE(ours) == stat.S_IMODE(usual)
