@@ -75,9 +75,9 @@ def benchmark_mae(size: str, repeat: int) -> None:
     )
     ours = MaskedAutoencoder3D(
         VisionTransformer3D(config),
-        decoder_width=d_width,
+        decoder_embed_dim=d_width,
         decoder_depth=d_depth,
-        decoder_heads=d_heads,
+        decoder_num_heads=d_heads,
     )
     x = torch.rand(1, 1, *image)
     steps = {"MaskedAutoencoder3D": _step(ours, lambda: ours(x)["loss"])}

@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_ct_assistant import load_assistant
-from napari_ct_assistant.model.configuration import FORMAT_VERSION, VolumeLanguageConfig
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import check_hashes, write_hashes
+from napari_ct_assistant.model.format import FORMAT_VERSION
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from tests.tiny_model import save_tiny_model, tiny_model
 

@@ -23,9 +23,9 @@ def mae(**changes: object) -> MaskedAutoencoder3D:
     torch.manual_seed(0)
     return MaskedAutoencoder3D(
         VisionTransformer3D(tiny_vision(**changes)),
-        decoder_width=24,
+        decoder_embed_dim=24,
         decoder_depth=1,
-        decoder_heads=2,
+        decoder_num_heads=2,
     ).eval()
 
 

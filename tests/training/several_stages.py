@@ -20,7 +20,7 @@ SAMPLES = 6
 def run_all(toy: Toy, output: Path, batch_size: int) -> None:
     """Run four stages on the toy data, each into its own folder."""
     stages = {
-        "mae": [toy.encoder, "mae={decoder_width: 24, decoder_depth: 1, decoder_heads: 2}"],
+        "mae": [toy.encoder, "mae={decoder_embed_dim: 24, decoder_depth: 1, decoder_num_heads: 2}"],
         "align": toy.align,
         "instruct": [*toy.instruct, "lora={r: 2, alpha: 4, dropout: 0}", "train_encoder=true"],
     }

@@ -45,7 +45,7 @@ def test_e3d_gpt_from_masked_autoencoder_to_report(
         tmp_path,
         data,
         toy.encoder,
-        "mae={decoder_width: 24, decoder_depth: 1, decoder_heads: 2}",
+        "mae={decoder_embed_dim: 24, decoder_depth: 1, decoder_num_heads: 2}",
     )
     assert "mae: finished in" in printed
     train("align", "e3d_gpt/align", tmp_path, toy.data(), f"model={llm}")

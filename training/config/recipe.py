@@ -56,9 +56,9 @@ class Encoder(_Strict):
 class Mae(_Strict):
     """Arguments of `MaskedAutoencoder3D`."""
 
-    decoder_width: int = Field(512, ge=6)
+    decoder_embed_dim: int = Field(512, ge=6)
     decoder_depth: int = Field(8, ge=1)
-    decoder_heads: int = Field(16, ge=1)
+    decoder_num_heads: int = Field(16, ge=1)
     mask_ratio: float = Field(0.75, gt=0, lt=1)
     norm_pix_loss: bool = True
 

@@ -62,7 +62,7 @@ def bundle(recipe: Recipe, store: VolumeStore, data: str, seed: int) -> Path:
     model.half().save_pretrained(target)
     processor.save_pretrained(target)
     truth, probability = screen_selection(target)
-    model.config.untaught_findings = find_untaught(truth, probability)
+    model.config.unreliable_findings = find_untaught(truth, probability)
     model.config.finding_thresholds = find_thresholds(truth, probability)
     model.config.save_pretrained(target)
     facts = {

@@ -96,7 +96,7 @@ def card_facts(folder: Path) -> dict[str, Any]:
         "minutes": sum(training["seconds"].values()) / 60,
         # Where they were not made by that command in one go.
         "note": f"{training['note']}\n\n" if "note" in training else "",
-        "untaught": config["untaught_findings"],
+        "untaught": config["unreliable_findings"],
         "selection": f"{SELECTION_SEEDS.start}:{SELECTION_SEEDS.stop}",
     }
 

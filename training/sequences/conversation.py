@@ -30,11 +30,11 @@ from napari_ct_assistant.training.data.order import shuffled_index
 
 @dataclass(frozen=True)
 class Turn:
-    """One question with its answer; `alone`, it says all that is needed and no scan is seen."""
+    """One question with its answer; `text_only`, it says all that is needed and no scan is seen."""
 
     question: str
     answer: str
-    alone: bool = False
+    text_only: bool = False
 
 
 class ConversationSource(Protocol):
@@ -84,7 +84,7 @@ def report_turns(
         if rng is not None and settings.shuffled and rng.random() < settings.shuffled:
             findings = _reordered(findings, rng)
         question = IMPRESSION_QUESTION.replace("{findings}", findings)
-        turns.append(Turn(question, parts["Impression"], alone=True))
+        turns.append(Turn(question, parts["Impression"], text_only=True))
     return turns
 
 
@@ -163,7 +163,7 @@ class ConversationDataset(Dataset[dict[str, Any]]):
         prefix = self.processor.prefix_ids()
         if not inputs:
             tags = [self.processor.text_ids(f" {tag}") for tag in self.source.tags(index)]
-            blank = self.processor.visual_token_id
+            blank = self.processor.image_token_id
             if self.settings.scatter:
                 prefix = scatter_tags(prefix, blank, tags, rng)
             else:
@@ -212,13 +212,13 @@ def pack_sequence(
     `segments` (0 for the prefix, -1 where no turn is to see it; then the turn's number, below -1
     where it stands alone among others) and `loss_weights`.
     """
-    unseen = not settings.packed and turns[0].alone
+    unseen = not settings.packed and turns[0].text_only
     ids, labels = list(prefix), [-100] * len(prefix)
     positions, segments = list(range(len(prefix))), [-1 if unseen else 0] * len(prefix)
-    opening = processor.opening_ids() if any(turn.alone for turn in turns) else []
+    opening = processor.opening_ids() if any(turn.text_only for turn in turns) else []
     weights = [0.0] * len(prefix)
     for number, turn in enumerate(turns, start=1):
-        question = (opening if turn.alone else []) + processor.question_ids(turn.question)
+        question = (opening if turn.text_only else []) + processor.question_ids(turn.question)
         answer = processor.answer_ids(turn.answer)
         room = settings.max_length - (len(ids) if settings.packed else len(prefix))
         if len(question) + len(answer) > room:
@@ -232,9 +232,9 @@ def pack_sequence(
         labels += [-100] * len(question) + answer
         weights += [0.0] * len(question)
         weights += [weight * (settings.detail_weight if i in decisive else 1) for i in answer]
-        first, length = 0 if turn.alone else len(prefix), len(question) + len(answer)
+        first, length = 0 if turn.text_only else len(prefix), len(question) + len(answer)
         positions += range(first, first + length)
-        segments += [-1 - number if turn.alone and settings.packed else number] * length
+        segments += [-1 - number if turn.text_only and settings.packed else number] * length
     return {
         "input_ids": torch.tensor(ids),
         "labels": torch.tensor(labels),

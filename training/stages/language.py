@@ -57,7 +57,7 @@ def run(recipe: Recipe) -> None:
         )
         model = AutoModelForCausalLM.from_config(config.text_config)
     processor = VolumeLanguageProcessor(
-        tokenizer, prompt=recipe.prompt, answer_prefix=recipe.answer_prefix, visual_token=IMAGE
+        tokenizer, prompt=recipe.prompt, answer_prefix=recipe.answer_prefix, image_token=IMAGE
     )
     trainer = train_on(source, recipe, model, processor)
     if processes.is_main():

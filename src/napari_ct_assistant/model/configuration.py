@@ -16,9 +16,9 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-Size3D = list[int] | tuple[int, ...]
+from napari_ct_assistant.model.format import FORMAT_VERSION, upgraded
 
-FORMAT_VERSION = 1  # of the model folder, see docs/model-folder.md
+Size3D = list[int] | tuple[int, ...]
 
 
 def grid_of(image_size: Size3D, patch_size: Size3D) -> tuple[int, int, int]:
@@ -180,7 +180,7 @@ class VolumeLanguageConfig(PreTrainedConfig):
         the question's first token is lost, and models trained so have never seen it otherwise.
     trained_on, notice : str
         What the weights have seen, and the sentence that goes with everything they say.
-    untaught_findings : list of str
+    unreliable_findings : list of str
         Findings that the model was measured not to recognise: it does not judge them.
     finding_thresholds : dict of str to float
         Probability in the screen from which a finding counts as present; 0.5 where not given.
@@ -210,7 +210,7 @@ class VolumeLanguageConfig(PreTrainedConfig):
     tie_word_embeddings: bool = False
     trained_on: str = ""
     notice: str = ""
-    untaught_findings: list[str] | tuple[str, ...] = ()
+    unreliable_findings: list[str] | tuple[str, ...] = ()
     finding_thresholds: dict[str, float] = field(default_factory=dict)
     skills: list[str] | tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
@@ -223,6 +223,11 @@ class VolumeLanguageConfig(PreTrainedConfig):
             self.tie_word_embeddings = True
         if self.perceiver_concepts_only and not self.vision_config.num_concepts:
             raise ValueError("perceiver_concepts_only: the encoder has no concepts")
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Build from a `config.json`, also from one of an older format."""
+        return super().from_dict(upgraded(config_dict), **kwargs)
 
     @property
     def hidden_size(self) -> int:

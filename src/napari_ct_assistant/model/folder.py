@@ -17,8 +17,9 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from napari_ct_assistant.model.configuration import FORMAT_VERSION, VolumeLanguageConfig
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.format import FORMAT_VERSION
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 
 HASHES: Final = "SHA256SUMS"

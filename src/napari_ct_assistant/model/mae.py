@@ -19,7 +19,7 @@ class MaskedAutoencoder3D(nn.Module):
     Parameters
     ----------
     encoder : VisionTransformer3D
-    decoder_width, decoder_depth, decoder_heads : int
+    decoder_embed_dim, decoder_depth, decoder_num_heads : int
         Not stated by E3D-GPT; the MAE code's 512, 8, 16.
     mask_ratio : float
         E3D-GPT: 0.75.
@@ -31,18 +31,19 @@ class MaskedAutoencoder3D(nn.Module):
         self,
         encoder: VisionTransformer3D,
         *,
-        decoder_width: int = 512,
+        decoder_embed_dim: int = 512,
         decoder_depth: int = 8,
-        decoder_heads: int = 16,
+        decoder_num_heads: int = 16,
         mask_ratio: float = 0.75,
         norm_pix_loss: bool = True,
     ):
         super().__init__()
         if not 0 < mask_ratio < 1:
             raise ValueError(f"mask_ratio must lie between 0 and 1, got {mask_ratio}")
-        if decoder_width % decoder_heads:
+        if decoder_embed_dim % decoder_num_heads:
             raise ValueError(
-                f"decoder_heads ({decoder_heads}) must divide decoder_width ({decoder_width})"
+                f"decoder_num_heads ({decoder_num_heads}) must divide "
+                f"decoder_embed_dim ({decoder_embed_dim})"
             )
         config = encoder.config
         self.encoder = encoder
@@ -50,17 +51,17 @@ class MaskedAutoencoder3D(nn.Module):
         self.norm_pix_loss = norm_pix_loss
         self.patch_size = tuple(config.patch_size)
         voxels = config.patch_size[0] * config.patch_size[1] * config.patch_size[2]
-        self.decoder_embed = nn.Linear(config.hidden_size, decoder_width)
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_width))
+        self.decoder_embed = nn.Linear(config.hidden_size, decoder_embed_dim)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_embed_dim))
         self.register_buffer(
-            "decoder_position", sincos_3d(config.grid, decoder_width)[None], persistent=False
+            "decoder_position", sincos_3d(config.grid, decoder_embed_dim)[None], persistent=False
         )
         self.decoder_blocks = nn.ModuleList(
-            Block(decoder_width, decoder_heads, eps=config.layer_norm_eps)
+            Block(decoder_embed_dim, decoder_num_heads, eps=config.layer_norm_eps)
             for _ in range(decoder_depth)
         )
-        self.decoder_norm = nn.LayerNorm(decoder_width, eps=config.layer_norm_eps)
-        self.decoder_pred = nn.Linear(decoder_width, voxels * config.in_channels)
+        self.decoder_norm = nn.LayerNorm(decoder_embed_dim, eps=config.layer_norm_eps)
+        self.decoder_pred = nn.Linear(decoder_embed_dim, voxels * config.in_channels)
         nn.init.normal_(self.mask_token, std=0.02)
 
     @property

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from napari_ct_assistant.model.configuration import Size3D, grid_of
+from napari_ct_assistant.model.format import upgraded
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION, REPORT_QUESTION
 from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare, prepare_minmax
 
@@ -26,7 +27,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
         The language model's own.
     size, patch : (D, H, W)
         Voxels of the model's input box, and of one patch.
-    num_visual_tokens : int
+    num_image_tokens : int
         Image tokens of one volume (`VolumeLanguageModel.num_image_tokens`).
     preparation : "spacing" or "minmax"
         "spacing" resamples to `spacing` and crops or pads centrally (E3D-GPT). "minmax" scales
@@ -82,13 +83,13 @@ class VolumeLanguageProcessor(ProcessorMixin):
         # Not keyword-only: `from_pretrained` drops keyword-only arguments of a saved processor.
         size: Size3D = (112, 224, 224),
         patch: Size3D = (8, 16, 16),
-        num_visual_tokens: int = 343,
+        num_image_tokens: int = 343,
         preparation: Literal["spacing", "minmax"] = "spacing",
         spacing: Sequence[float] = (3.0, 1.5, 1.5),
         hu_range: Sequence[float] = (-1000.0, 1000.0),
         value_range: Sequence[float] = (0.0, 1.0),
         antialias: bool = False,
-        visual_token: str = "<image>",  # noqa: S107  a word of the vocabulary
+        image_token: str = "<image>",  # noqa: S107  a word of the vocabulary
         prompt: str = "USER: {image}\n{question} ASSISTANT:",
         answer_prefix: str = " ",
         report_questions: Mapping[str, str] | None = None,
@@ -111,13 +112,13 @@ class VolumeLanguageProcessor(ProcessorMixin):
             )
         self.size = tuple(size)
         self.patch = tuple(patch)
-        self.num_visual_tokens = num_visual_tokens
+        self.num_image_tokens = num_image_tokens
         self.preparation = preparation
         self.spacing = tuple(float(s) for s in spacing)
         self.hu_range = _pair(hu_range)
         self.value_range = _pair(value_range)
         self.antialias = antialias
-        self.visual_token = visual_token
+        self.image_token = image_token
         self.prompt = prompt
         self.answer_prefix = answer_prefix
         self.report_questions = dict(report_questions or {"report": REPORT_QUESTION})
@@ -135,6 +136,11 @@ class VolumeLanguageProcessor(ProcessorMixin):
         self.follow_up = follow_up
         self.region_form = region_form
         super().__init__(tokenizer)
+
+    @classmethod
+    def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Build from a `processor_config.json`, also from one of an older format."""
+        return super().from_args_and_dict(args, upgraded(processor_dict), **kwargs)
 
     # ---- the scan
 
@@ -164,9 +170,9 @@ class VolumeLanguageProcessor(ProcessorMixin):
     # ---- the text
 
     @property
-    def visual_token_id(self) -> int:
+    def image_token_id(self) -> int:
         """The id that stands for each image token."""
-        return int(self.tokenizer.convert_tokens_to_ids(self.visual_token))
+        return int(self.tokenizer.convert_tokens_to_ids(self.image_token))
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
@@ -192,7 +198,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
 
     def _whole_ids(self, text: str) -> list[int]:
         """Ids of the image words and what follows them, as one text (M3D)."""
-        return list(self.tokenizer(self.visual_token * self.num_visual_tokens + text)["input_ids"])
+        return list(self.tokenizer(self.image_token * self.num_image_tokens + text)["input_ids"])
 
     def text_ids(self, text: str) -> list[int]:
         """Ids of a text alone, without BOS or EOS."""
@@ -203,7 +209,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
 
         Some tokenizers start a text with BOS and some do not; we do what this one does.
         """
-        image = [self.visual_token_id] * self.num_visual_tokens
+        image = [self.image_token_id] * self.num_image_tokens
         if self.image_splice == "positional":
             return self._whole_ids("a")[:1] + image
         before = self.prompt.split("{image}")[0]
@@ -214,14 +220,14 @@ class VolumeLanguageProcessor(ProcessorMixin):
 
     def opening_ids(self) -> list[int]:
         """Ids of `prefix_ids` without the image: what a question without a scan starts with."""
-        return [i for i in self.prefix_ids() if i != self.visual_token_id]
+        return [i for i in self.prefix_ids() if i != self.image_token_id]
 
     def question_ids(self, question: str) -> list[int]:
         """Ids of a question as they follow `prefix_ids`."""
         text = self._prompt_for(question)
         if self.image_splice == "positional":
-            return self._whole_ids(text)[1 + self.num_visual_tokens :]
-        return self._ids_after(self.visual_token, text)
+            return self._whole_ids(text)[1 + self.num_image_tokens :]
+        return self._ids_after(self.image_token, text)
 
     def answer_ids(self, answer: str) -> list[int]:
         """Ids of an answer as they follow `question_ids`, ended by EOS."""

@@ -169,7 +169,7 @@ def test_a_closed_assistant_says_so(tiny_model_folder: Path, small_volume: CTVol
 def test_what_the_model_cannot_judge_is_said(tmp_path: Path, small_volume: CTVolume) -> None:
     from tests.tiny_model import save_tiny_model
 
-    folder = save_tiny_model(tmp_path / "m", untaught_findings=["Lung nodule"])
+    folder = save_tiny_model(tmp_path / "m", unreliable_findings=["Lung nodule"])
     reading = load_assistant(folder, device="cpu").read(small_volume)
     assert [row.name for row in reading.screen() if not row.judged] == ["Lung nodule"]
     assert any("not to recognise lung nodule" in w for w in reading.ask(QUESTION).warnings)
@@ -189,7 +189,7 @@ def test_an_impression_is_asked_for_with_the_findings_that_were_written(
     assert findings == REPORT
     asked = f"Sum up: {findings}"
     assert assistant.processor.report_question("Impression", draft.sections) == asked
-    alone = reading.ask(asked, alone=True)
+    alone = reading.ask(asked, text_only=True)
     assert draft.sections["Impression"] == alone.text
     assert alone.heat is None
     assert alone.support is None

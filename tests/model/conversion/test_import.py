@@ -72,7 +72,7 @@ def test_logits_and_words_are_the_references(
     assert sorted(done.skipped) == sorted(segmentation_tensors())
     model = VolumeLanguageModel.from_pretrained(tmp_path / "ours").eval()
     processor = VolumeLanguageProcessor.from_pretrained(tmp_path / "ours")
-    n = processor.num_visual_tokens
+    n = processor.num_image_tokens
     assert n == model.num_image_tokens
     torch.manual_seed(1)
     pixels = torch.rand(1, how.get("channels", 1), *image)
@@ -140,7 +140,7 @@ def test_the_processor_is_m3ds(tmp_path: Path) -> None:
     processor = VolumeLanguageProcessor.from_pretrained(tmp_path / "ours")
     assert processor.preparation == "minmax"
     assert tuple(processor.size) == (8, 32, 32)
-    n = processor.num_visual_tokens
+    n = processor.num_image_tokens
     caption = processor.report_questions["report"]
     assert (
         processor.question_ids(caption)
@@ -463,7 +463,7 @@ def test_a_tokenizer_of_sentencepiece(tmp_path: Path, settings: dict[str, Any]) 
     folder = write_release(tmp_path / "released", reference.checkpoint(), config, slow)
     import_model(folder, tmp_path / "ours")
     processor = VolumeLanguageProcessor.from_pretrained(tmp_path / "ours")
-    assert processor.prefix_ids() == [1] + [100] * processor.num_visual_tokens
+    assert processor.prefix_ids() == [1] + [100] * processor.num_image_tokens
 
     def encode(text: str) -> list[int]:
         if settings.get("legacy") is not False:

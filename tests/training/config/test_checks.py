@@ -20,8 +20,8 @@ encoder:
     patch_size: [8, 16, 16]
     num_attention_heads: 12
 mae:
-  decoder_width: 512
-  decoder_heads: 16
+  decoder_embed_dim: 512
+  decoder_num_heads: 16
 training:
   samples: 4
   learning_rate: 1.0e-3
@@ -55,8 +55,20 @@ training: {samples: 4, learning_rate: 1.0e-3}
         (MAE, "num_attention_heads: 12", "num_attention_heads: 7", 8, r"\(7\) must divide"),
         (MAE, "num_attention_heads: 12", "num_attention_heads: many", 8, "num_attention_heads"),
         (MAE, "num_attention_heads: 12", "heads: 12", 8, "heads: the encoder has no such setting"),
-        (MAE, "decoder_heads: 16", "decoder_heads: 10", 11, r"\(10\) must divide decoder_width"),
-        (MAE, "decoder_heads: 16", "decoder_heads: [16]", 11, "mae.decoder_heads: .*integer"),
+        (
+            MAE,
+            "decoder_num_heads: 16",
+            "decoder_num_heads: 10",
+            11,
+            r"\(10\) must divide decoder_embed_dim",
+        ),
+        (
+            MAE,
+            "decoder_num_heads: 16",
+            "decoder_num_heads: [16]",
+            11,
+            "mae.decoder_num_heads: .*integer",
+        ),
         (MAE, "training:\n", "train_encoder: true\ntraining:\n", 12, "stage mae has no such"),
         (MAE, "samples: 4", "sample: 4", 12, "training.samples: Field required"),
         (ALIGN, "convolution", "telepathy", 7, "'telepathy' is none of convolution, "),

@@ -72,9 +72,9 @@ def test_excerpts_grow_from_one_finding_to_whole_reports() -> None:
 def test_where_one_turn_is_asked_all_kinds_of_turn_are() -> None:
     settings = Conversation(questions=2, impressions=3, packed=False)
     turns = [STORE.turns(0, settings, np.random.default_rng(draw))[0] for draw in range(60)]
-    summed = sum(turn.alone for turn in turns)
+    summed = sum(turn.text_only for turn in turns)
     assert 20 < summed < 40, "three of six"
-    assert len({turn.question for turn in turns if turn.alone}) == summed
+    assert len({turn.question for turn in turns if turn.text_only}) == summed
 
 
 def test_tags_name_findings_with_degrees_and_places() -> None:

@@ -119,7 +119,7 @@ def test_an_impression_is_that_of_the_findings_it_is_given() -> None:
     two = Conversation(impressions=1)
     assert report_turns(report, [other], two) == [
         Turn("Describe the findings of this chest CT.", "A nodule. No effusion."),
-        Turn("Sum up these findings as an impression: An effusion.", "Effusion.", alone=True),
+        Turn("Sum up these findings as an impression: An effusion.", "Effusion.", text_only=True),
     ]
     assert report_turns(report, [other], Conversation()) == [
         Turn("Write the radiology report of this chest CT.", report)
@@ -153,9 +153,9 @@ def test_shuffled_findings_are_summed_up_as_the_same() -> None:
 @pytest.mark.parametrize("settings", [PACKED, SINGLE], ids=["packed", "single"])
 def test_a_turn_that_stands_alone_is_text_alone(settings: Conversation) -> None:
     model, processor = tiny_model()
-    image_id = processor.visual_token_id
+    image_id = processor.image_token_id
     opening = [i for i in processor.prefix_ids() if i != image_id]
-    alone = Turn("Sum up: a nodule.", "Nodule.", alone=True)
+    alone = Turn("Sum up: a nodule.", "Nodule.", text_only=True)
     turns = [Turn("What is there?", "A nodule."), alone] if settings.packed else [alone]
     sequence = pack_sequence(processor.prefix_ids(), turns, processor, settings)
     batch = Collator(0, packed=settings.packed)([sequence])

@@ -48,11 +48,11 @@ def test_prompt_splice_and_loss(joined: tuple[str, Joined], tmp_path: Path) -> N
     # The ids are those that the tokenizer makes of the whole text, BOS as it does.
     assert ids.count(image) == n == 8
     assert ids.count(1) == (1 if family.adds_bos else 0)
-    text = processor.prompt.replace("{image}", processor.visual_token * n)
+    text = processor.prompt.replace("{image}", processor.image_token * n)
     text = text.replace("{question}", "Is there a nodule?")
     assert processor.tokenizer(text)["input_ids"] == ids
     if family.template:
-        turn = [{"role": "user", "content": f"{processor.visual_token * n}\nIs there a nodule?"}]
+        turn = [{"role": "user", "content": f"{processor.image_token * n}\nIs there a nodule?"}]
         chat = processor.tokenizer.apply_chat_template(
             turn, add_generation_prompt=True, return_dict=True
         )

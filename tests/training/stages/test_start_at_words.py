@@ -21,7 +21,7 @@ def test_a_certain_patch_says_its_concept(concepts_only: bool) -> None:
     tokens[0, 0, 24 + 1] = 2.0  # probability 1, times the scale
     embeddings = model.get_input_embeddings().weight
     word = embeddings[processor.text_ids(f" {FINDINGS[1].lower()}")].mean(0)
-    blank = embeddings[processor.visual_token_id]
+    blank = embeddings[processor.image_token_id]
     with torch.no_grad():
         image = model.get_image_features(vision_tokens=tokens)[0]
         torch.testing.assert_close(image[0], word + blank)

@@ -20,7 +20,7 @@ from tests.training.toy import Toy, losses
 
 # Each stage, with what draws random numbers in it: masks, dropout of LoRA, order of scans.
 STAGES = {
-    "mae": ["mae.decoder_width=24", "mae.decoder_depth=1", "mae.decoder_heads=2"],
+    "mae": ["mae.decoder_embed_dim=24", "mae.decoder_depth=1", "mae.decoder_num_heads=2"],
     "ground": [],
     "align": [],
     "instruct": ["lora={r: 2, alpha: 4, dropout: 0.3}", "training.schedule=exponential"],

@@ -56,7 +56,7 @@ class Attributor:
     ):
         self._assistant = assistant
         self._prefix = prefix
-        image_id = assistant.processor.visual_token_id
+        image_id = assistant.processor.image_token_id
         self._is_image = torch.tensor([i == image_id for i in prefix])
         if self._is_image.sum() > self._model.num_image_tokens:
             self._is_image[0] = False  # M3D without BOS: one image word more than image tokens

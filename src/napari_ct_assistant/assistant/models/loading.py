@@ -152,7 +152,7 @@ def load_assistant(
             precision,
             quantize=quantize,
             offload=device_map is not None,
-            tokens=processor.num_visual_tokens + QUESTION_TOKENS + processor.max_new_tokens,
+            tokens=processor.num_image_tokens + QUESTION_TOKENS + processor.max_new_tokens,
         )
         network = _network(folder, config, precision, place, how)
     except ModelLoadError:
@@ -187,7 +187,7 @@ def load_assistant(
         trained_on=config.trained_on,
         notice=config.notice,
         findings=FINDINGS,
-        untaught=tuple(config.untaught_findings),
+        untaught=tuple(config.unreliable_findings),
         files=tuple(sorted(folder.glob(WEIGHTS))),
         skills=tuple(config.skills),
     )

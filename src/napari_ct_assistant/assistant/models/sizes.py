@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from napari_ct_assistant.model.format import upgraded
+
 # Bytes of one value of a linear layer: the value, and its block's scale.
 QUANTIZED: Final = {"8bit": 1.05, "4bit": 0.57}
 QUESTION_TOKENS: Final = 64
@@ -100,8 +102,10 @@ def count_folder(folder: Path) -> tuple[Counts, int] | None:
             header.pop("__metadata__", None)
             shapes |= {key: tuple(entry["shape"]) for key, entry in header.items()}
         counts = count(shapes, config["text_config"])
-        settings = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
-        tokens = settings["num_visual_tokens"] + QUESTION_TOKENS + settings["max_new_tokens"]
+        settings = upgraded(
+            json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
+        )
+        tokens = settings["num_image_tokens"] + QUESTION_TOKENS + settings["max_new_tokens"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return (counts, int(tokens)) if shapes else None

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-FILE = "familiarity.safetensors"
+from napari_ct_assistant.model.format import file_in
+
+FILE = "ood.safetensors"
 QUANTILE = 0.999
 
 
@@ -58,7 +60,8 @@ class OutOfDistributionDetector:
     @classmethod
     def load(cls, folder: Path) -> OutOfDistributionDetector | None:
         """Read from a model's folder; None where the model does not bring it."""
-        if not (folder / FILE).is_file():
+        file = file_in(folder, FILE)
+        if file is None:
             return None
-        tensors = load_file(folder / FILE)
+        tensors = load_file(file)
         return cls(tensors["mean"], tensors["whitening"], float(tensors["limit"]))

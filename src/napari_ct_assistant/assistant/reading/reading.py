@@ -148,7 +148,7 @@ class Reading:
                 on_text(f"{name}: " if not sections else f"\n\n{name}: ")
             question = processor.report_question(name, sections)
             ids = processor.question_ids(question)
-            said = self._generate(ids, on_text, cancel, settings, alone=question != asked)
+            said = self._generate(ids, on_text, cancel, settings, text_only=question != asked)
             first = first or said.seconds_first_token
             tokens += len(said.ids)
             stopped |= said.stopped
@@ -198,7 +198,7 @@ class Reading:
         history: Sequence[tuple[str, str]] = (),
         choices: Sequence[str] = (),
         region: str = "",
-        alone: bool = False,
+        text_only: bool = False,
     ) -> Answer:
         """Answer a question about the scan.
 
@@ -215,7 +215,7 @@ class Reading:
         region
             A sentence about a region of the scan. Used where the model was made for it
             (`processor.region_form`).
-        alone
+        text_only
             The question quotes all that is needed: the model does not see the scan.
         """
         question = " ".join(question.split())
@@ -227,9 +227,9 @@ class Reading:
             asked = processor.region_form.format(question=asked, region=region)
         start = time.perf_counter()
         ids, turns = self._dialogue(history, asked)
-        said = self._generate(ids, on_text, cancel, settings, alone=alone)
+        said = self._generate(ids, on_text, cancel, settings, text_only=text_only)
         found = Evidence()
-        if evidence and said.ids and not said.stopped and not alone:
+        if evidence and said.ids and not said.stopped and not text_only:
             with self._busy:
                 found = self._tracer.trace(ids, said.ids, [(0, len(said.ids))])[0]
         return Answer(
@@ -333,11 +333,11 @@ class Reading:
         cancel: threading.Event | None,
         settings: GenerationSettings | None,
         *,
-        alone: bool = False,
+        text_only: bool = False,
     ) -> Said:
         model, processor = self._model(), self.assistant.processor
         settings = settings or self.assistant.settings
-        prefix = processor.opening_ids() if alone else self._prefix
+        prefix = processor.opening_ids() if text_only else self._prefix
         ids = torch.tensor([prefix + question], device=model.device)
         streamer = CallbackStreamer(processor.tokenizer, on_text)
         with self._busy:
@@ -345,7 +345,7 @@ class Reading:
                 out = model.generate(
                     input_ids=ids,
                     attention_mask=torch.ones_like(ids),
-                    past_key_values=None if alone else self._cache,
+                    past_key_values=None if text_only else self._cache,
                     streamer=streamer,
                     stopping_criteria=stopping(cancel),
                     pad_token_id=processor.tokenizer.pad_token_id,

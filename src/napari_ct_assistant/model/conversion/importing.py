@@ -15,10 +15,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from napari_ct_assistant.model.configuration import (
-    FORMAT_VERSION,
-    VolumeLanguageConfig,
-)
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.conversion import lora, m3d
 from napari_ct_assistant.model.conversion.model_card import write_card
 from napari_ct_assistant.model.conversion.sources import (
@@ -43,6 +40,7 @@ from napari_ct_assistant.model.folder import (
     read_json,
     refuse_code,
 )
+from napari_ct_assistant.model.format import FORMAT_VERSION
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.model.vit import VisionTransformer3D
 

@@ -155,7 +155,7 @@ class ModelSession:
                 history=job.history,
                 choices=job.choices,
                 region=job.region,
-                alone=job.kind == "rewrite",  # made of the text that it quotes
+                text_only=job.kind == "rewrite",  # made of the text that it quotes
             )
         else:
             outcome.result = reading.screen(cancel=job.cancel)
