@@ -122,7 +122,7 @@ def benchmark_vlm(repeat: int) -> None:
     from transformers import AutoModelForCausalLM, LlamaConfig
 
     from napari_ct_assistant.training.config.recipe import Lora
-    from napari_ct_assistant.training.stages.instruct import add_lora
+    from napari_ct_assistant.training.stages.lora import add_lora
 
     text = LlamaConfig(
         vocab_size=8192,

@@ -6,14 +6,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
 
 from napari_ct_assistant.training import distributed as processes
-from napari_ct_assistant.training.config.recipe import load_recipe
-from napari_ct_assistant.training.run import fill_store, open_store, run_recipe
-
-if TYPE_CHECKING:
-    from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.config.load import load_recipe
+from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.data.stores import fill_store, open_store
+from napari_ct_assistant.training.release.bundle import bundle
+from napari_ct_assistant.training.run import run_recipe
 
 # What the encoder and what the language model learn, neither of which needs the other.
 BRANCHES = (
@@ -41,7 +40,7 @@ def run_chain(overrides: Sequence[str]) -> None:
         If a recipe is wrong, before anything is done. What a branch finished is kept when the
         other fails.
     """
-    recipes = {name: load_recipe(name, list(overrides)) for name in DEMO_CHAIN}
+    recipes = {name: load_recipe(name, overrides) for name in DEMO_CHAIN}
     # Stage maps sees the labels of all phantoms that any stage sees.
     widest = recipes["demo/maps"]
     branches = [[recipes[name] for name in branch] for branch in BRANCHES]
@@ -55,8 +54,6 @@ def run_chain(overrides: Sequence[str]) -> None:
     else:
         _run_all(apart)
     _run_all([recipes[name] for name in TOGETHER])
-    from napari_ct_assistant.training.release.bundle import bundle
-
     last = recipes[TOGETHER[-1]]
     bundle(last, open_store(last), data=open_store(widest).key, seed=recipes[DEMO_CHAIN[0]].seed)
 

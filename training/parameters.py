@@ -23,8 +23,10 @@ from napari_ct_assistant.model.presets import e3d_gpt, vit3d_llama3
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.config.encoders import PRESETS as ENCODERS
 from napari_ct_assistant.training.config.encoders import encoder_config
-from napari_ct_assistant.training.config.recipe import Lora, Mae, Recipe, RecipeError, load_recipe
-from napari_ct_assistant.training.stages.instruct import add_lora
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.load import load_recipe
+from napari_ct_assistant.training.config.recipe import Lora, Mae, Recipe
+from napari_ct_assistant.training.stages.lora import add_lora
 
 PAPER_LORA = Lora()  # r 16, all linear layers: both papers'
 

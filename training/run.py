@@ -1,57 +1,91 @@
-"""Run a stage of a recipe."""
+"""Run one stage of a recipe."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_ct_assistant.training import distributed as processes
-from napari_ct_assistant.training.config.recipe import PhantomData, Recipe, RecipeError, load_recipe
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.load import load_recipe
+from napari_ct_assistant.training.config.recipe import Recipe
 
-if TYPE_CHECKING:
-    from napari_ct_assistant.training.data.volume_store import VolumeStore
 
-
-def run_stage(stage: str, recipe: Path | str, overrides: list[str] | None = None) -> int:
-    """Run one stage; stage "demo" runs the whole chain of the demonstration model.
-
-    What a stage finished is kept: run again, the chain goes on where it was interrupted.
+def run_stage(stage: str, recipe: Path | str, overrides: Sequence[str] = ()) -> None:
+    """Load a recipe and run it.
 
     Parameters
     ----------
     stage
-        mae, ground, language, maps, align, instruct, or demo.
+        mae, ground, language, maps, align or instruct: the stage that the recipe must be of.
     recipe
-        A YAML file or the name of a bundled recipe; ignored for demo.
+        A YAML file or the name of a bundled recipe.
     overrides
-        `key=value`; for demo they apply to every stage (root, data.count, ...).
-
-    Returns
-    -------
-    int
-        0.
+        `key=value`, which replace the recipe's values.
 
     Raises
     ------
     RecipeError
         If the recipe is wrong, or is of another stage, before any data is read.
     """
-    overrides = list(overrides or [])
-    if stage == "demo":
-        if "=" in str(recipe):
-            overrides.insert(0, str(recipe))
-        from napari_ct_assistant.training.chain import run_chain
-
-        run_chain(overrides)
-        return 0
     one = load_recipe(recipe, overrides)
     if one.stage != stage:
         raise RecipeError(f"{recipe}: is a recipe of stage {one.stage}, not {stage}")
     run_recipe(one)
-    return 0
+
+
+def run_recipe(recipe: Recipe) -> None:
+    """Run a recipe's stage, unless it is finished."""
+    done = recipe.folder / "done"
+    if done.exists():
+        print(f"{recipe.output}: finished before, kept", flush=True)
+        return
+    _check_predecessors(recipe)
+    _check_machine(recipe)
+    processes.barrier()  # before rank 0 writes what the others look for
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    _run(recipe)
+    processes.barrier()
+    if processes.is_main():
+        seconds = round(time.monotonic() - start)
+        done.write_text(f"{seconds} s\n")
+        print(f"{recipe.output}: finished in {seconds} s", flush=True)
+    processes.barrier()
+
+
+def _run(recipe: Recipe) -> None:
+    # Imported here: a recipe that is refused does not wait for the Trainer's libraries.
+    from napari_ct_assistant.training.data.leaks import RecipeLeaks
+    from napari_ct_assistant.training.data.stores import fill_store, open_store
+    from napari_ct_assistant.training.stages import (
+        align,
+        ground,
+        instruct,
+        language,
+        mae,
+        oracle_maps,
+    )
+
+    if recipe.stage == "language":  # text alone
+        language.run(recipe)
+        return
+    store = open_store(recipe)
+    leaks = RecipeLeaks(recipe, store)
+    leaks.check_patients()
+    fill_store(store)
+    leaks.check_scans()
+    stages = {
+        "mae": mae,
+        "ground": ground,
+        "maps": oracle_maps,
+        "align": align,
+        "instruct": instruct,
+    }
+    stages[recipe.stage].run(recipe, store)
 
 
 def _check_predecessors(recipe: Recipe) -> None:
@@ -91,63 +125,3 @@ def _check_machine(recipe: Recipe) -> None:
         raise RecipeError(
             "training.tensorboard: pip install 'napari-ct-assistant[tensorboard]', or leave it out"
         )
-
-
-def open_store(recipe: Recipe) -> VolumeStore:
-    """Return the volumes that a recipe trains on."""
-    data = recipe.data
-    folder = recipe.path(data.store)
-    if isinstance(data, PhantomData):
-        from napari_ct_assistant.training.data.phantom_store import PhantomStore
-
-        return PhantomStore(folder, data.first_seed, data.count)
-    from napari_ct_assistant.training.config.encoders import encoder_config
-    from napari_ct_assistant.training.data.datasets.reading import open_dataset
-
-    config = encoder_config(recipe)
-    return open_dataset(data, folder, config.image_size, config.patch_size)
-
-
-def fill_store(store: VolumeStore) -> None:
-    """Make the volumes that are missing, and tell how far it is."""
-    with processes.main_first():
-        for number in store.fill():
-            if processes.is_main() and (number % 100 == 0 or number == len(store)):
-                print(f"volumes: {number} of {len(store)}", flush=True)
-    if store.skipped and processes.is_main():
-        print(store.skipped, flush=True)
-
-
-def run_recipe(recipe: Recipe) -> None:
-    """Run a recipe's stage, unless it is finished."""
-    done = recipe.folder / "done"
-    if done.exists():
-        print(f"{recipe.output}: finished before, kept", flush=True)
-        return
-    _check_predecessors(recipe)
-    _check_machine(recipe)
-    processes.barrier()  # before rank 0 writes what the others look for
-    recipe.folder.mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
-    if recipe.stage == "language":
-        from napari_ct_assistant.training.stages import language
-
-        language.run(recipe)
-    else:
-        from napari_ct_assistant.training.data.leaks import RecipeLeaks
-        from napari_ct_assistant.training.stages import align, ground, instruct, mae
-        from napari_ct_assistant.training.stages import oracle_maps as maps
-
-        store = open_store(recipe)
-        leaks = RecipeLeaks(recipe, store)
-        leaks.check_patients()
-        fill_store(store)
-        leaks.check_scans()
-        stages = {"mae": mae, "ground": ground, "maps": maps, "align": align, "instruct": instruct}
-        stages[recipe.stage].run(recipe, store)
-    processes.barrier()
-    if processes.is_main():
-        seconds = round(time.monotonic() - start)
-        done.write_text(f"{seconds} s\n")
-        print(f"{recipe.output}: finished in {seconds} s", flush=True)
-    processes.barrier()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.training.config.recipe import load_recipe
+from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.stages import ground
 from tests.training.balls import Balls
 from tests.training.toy import Toy

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from napari_ct_assistant.model import VolumeLanguageModel
+from napari_ct_assistant.training import chain
 from napari_ct_assistant.training.chain import DEMO_CHAIN
-from napari_ct_assistant.training.config.recipe import load_recipe
-from napari_ct_assistant.training.release import bundle
-from napari_ct_assistant.training.run import run_stage
+from napari_ct_assistant.training.config.load import load_recipe
 
 SHORT = [
     "data.first_seed=1000000",
@@ -31,9 +30,9 @@ def test_the_chain_makes_a_model_and_goes_on_where_it_was(
     made: list[Any] = []
     # What it does with the last stage's folder takes minutes; it has its own tests.
     monkeypatch.setattr(
-        bundle, "bundle", lambda recipe, store, data, **_: made.append((recipe, data))
+        chain, "bundle", lambda recipe, store, data, **_: made.append((recipe, data))
     )
-    run_stage("demo", f"root={tmp_path}", SHORT)
+    chain.run_chain([f"root={tmp_path}", *SHORT])
     folders = [tmp_path / load_recipe(name).output for name in DEMO_CHAIN]
     assert all((folder / "done").exists() for folder in folders)
     assert [(recipe.folder, data) for recipe, data in made] == [
@@ -45,7 +44,7 @@ def test_the_chain_makes_a_model_and_goes_on_where_it_was(
     assert list(asked) == ["Findings", "Impression"]
     capfd.readouterr()
     (folders[-1] / "done").unlink()
-    run_stage("demo", f"root={tmp_path}", SHORT)
+    chain.run_chain([f"root={tmp_path}", *SHORT])
     said = capfd.readouterr().out
     assert said.count("finished before, kept") == len(DEMO_CHAIN) - 1
     assert "11-instruct-again: finished in" in said

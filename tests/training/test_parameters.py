@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
-from napari_ct_assistant.training.config.recipe import Lora, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Lora
 from napari_ct_assistant.training.parameters import count
-from napari_ct_assistant.training.stages.instruct import add_lora
+from napari_ct_assistant.training.stages.lora import add_lora
 from tests.tiny_model import tiny_model
 
 run = CliRunner().invoke

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
 from napari_ct_assistant.model.presets import demo_vision, e3d_gpt_vision, vit3d_llama3_vision
 from napari_ct_assistant.model.vit import VisionTransformer3D
-from napari_ct_assistant.training.config.recipe import Recipe, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Recipe
 
 PRESETS: dict[str, Callable[[], VisionConfig3D]] = {
     "demo": demo_vision,

@@ -1,26 +1,16 @@
-"""Recipes: YAML files that say what a stage trains, on what, and how long.
-
-A recipe is checked whole before any data is read. An error names the file and the line.
-"""
+"""What a recipe may contain: the keys of the YAML files, with their types and defaults."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.support.errors import CTAssistantError
-from napari_ct_assistant.training.data.datasets.specs import KINDS, ScanData
+from napari_ct_assistant.training.data.datasets.specs import ScanData
 
-STAGES = ("mae", "ground", "language", "maps", "align", "instruct")
-RECIPES = Path(__file__).parents[1] / "recipes"
-
-
-class RecipeError(CTAssistantError, ValueError):
-    """A recipe that cannot be run: one line with file, line and what is wrong."""
+Stage = Literal["mae", "ground", "language", "maps", "align", "instruct"]
 
 
 class _Strict(BaseModel):
@@ -189,7 +179,7 @@ class Training(_Strict):
 class Recipe(_Strict):
     """One stage."""
 
-    stage: Literal["mae", "ground", "language", "maps", "align", "instruct"]
+    stage: Stage
     seed: int = 0
     root: Path = Path("runs")
     output: Path
@@ -243,95 +233,3 @@ class Recipe(_Strict):
     def folder(self) -> Path:
         """Where the stage writes."""
         return self.path(self.output)
-
-
-def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
-    """Find the line (1-based) of a key path in a composed YAML document."""
-    line = 1
-    for key in keys:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for name, value in node.value:
-            if name.value == str(key):
-                line, node = name.start_mark.line + 1, value
-                break
-    return line
-
-
-def load_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
-    """Read and check a recipe.
-
-    Parameters
-    ----------
-    path
-        A YAML file, or the name of a bundled recipe such as "demo/mae".
-    overrides
-        `key=value` with dots, e.g. `training.learning_rate=1e-4`.
-
-    Raises
-    ------
-    RecipeError
-        One line: file, line, key, what is wrong.
-    """
-    file = Path(path)
-    if not file.exists():
-        bundled = RECIPES / f"{path}.yaml"
-        if not bundled.exists():
-            names = sorted(
-                str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.rglob("*.yaml")
-            )
-            raise RecipeError(f"{path}: no such recipe; bundled are {', '.join(names)}")
-        file = bundled
-    text = file.read_text(encoding="utf-8")
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{file}{where}: not valid YAML ({error.__class__.__name__})") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"{file}: a recipe is a mapping of keys, found {type(values).__name__}")
-    for item in overrides or []:
-        _override(values, item)
-    from napari_ct_assistant.training.config.checks import WrongValueError, check
-
-    try:
-        recipe = Recipe.model_validate(values)
-        check(recipe)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        # pydantic names the kind of data that it tried between `data` and the key.
-        loc = first["loc"]
-        keys = tuple(
-            k
-            for before, k in zip((None, *loc), loc, strict=False)
-            if not (k in ("phantoms", *KINDS) and (before == "data" or isinstance(before, int)))
-        )
-        found = first["input"] if first["type"] not in ("missing", "value_error") else None
-        shown = f" (got {found!r})" if found is not None else ""
-        message = f"{first['msg']}{shown}"
-    except WrongValueError as error:
-        keys, message = tuple(filter(None, error.keys)), str(error)
-    else:
-        return recipe
-    name = ".".join(map(str, keys)) or "recipe"
-    for item in overrides or []:
-        key = item.partition("=")[0]
-        if name == key or name.startswith(f"{key}."):
-            raise RecipeError(f"override {item}: {name}: {message}")
-    line = _line_of(tree, keys)
-    quoted = f" [{text.splitlines()[line - 1].strip()}]" if keys else ""
-    raise RecipeError(f"{file} line {line}: {name}: {message}{quoted}")
-
-
-def _override(values: dict[str, Any], item: str) -> None:
-    key, found, text = item.partition("=")
-    if not found or not key:
-        raise RecipeError(f"override {item!r}: write key=value, e.g. training.samples=100")
-    *parents, last = key.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"override {item!r}: {parent} is not a group of keys")
-    values[last] = yaml.safe_load(text)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_ct_assistant.training import distributed as processes
-from napari_ct_assistant.training.config.recipe import Recipe, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.datasets.reading import open_dataset
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.volume_files import voxel_digest

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import read_rows
 from napari_ct_assistant.training.data.datasets.preparing import read_scan
 from napari_ct_assistant.training.data.datasets.record import (

@@ -20,7 +20,9 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.yes_no import chosen_letter, yes_or_no
-from napari_ct_assistant.training.config.recipe import Recipe, RecipeError, load_recipe
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.load import load_recipe
+from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.evaluation.cases import CaseList
 from napari_ct_assistant.training.evaluation.diagnosis import (
     FROM_COUNTS,

@@ -17,7 +17,7 @@ import torch
 
 from napari_ct_assistant.assistant import Assistant, Reading
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.evaluation.cases import CHOICE, Asked, Case, CaseList
 from napari_ct_assistant.volume import CTReadError
 

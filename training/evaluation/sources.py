@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from napari_ct_assistant.training.config.recipe import RecipeError, load_recipe
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.data.datasets.specs import KINDS, ScanData
 from napari_ct_assistant.training.evaluation.cases import (
     CaseList,
@@ -73,7 +74,7 @@ def _open(text: str, split: str | None) -> CaseList:
 
 
 def _of_recipe(path: str, split: str | None) -> CaseList:
-    recipe = load_recipe(path, [f"data.split={split}"] if split else None)
+    recipe = load_recipe(path, [f"data.split={split}"] if split else [])
     data = recipe.data
     if data.kind == "phantoms":
         return phantom_cases(data.first_seed, data.first_seed + data.count)

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from napari_ct_assistant.support.errors import CTAssistantError
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 
 
 class EndpointError(RecipeError):

@@ -22,7 +22,8 @@ from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.encoders import build_encoder
-from napari_ct_assistant.training.config.recipe import Ground, Recipe, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Ground, Recipe
 from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept, owners_of
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.data.volumes import CropDataset, VolumeDataset

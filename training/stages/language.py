@@ -21,10 +21,11 @@ from napari_ct_assistant.model.presets import demo
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.phantoms import draw_truth
 from napari_ct_assistant.training import distributed as processes
-from napari_ct_assistant.training.config.recipe import PhantomData, Recipe, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.phantom_store import PhantomStore
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
-from napari_ct_assistant.training.stages.instruct import save_model, train_on
+from napari_ct_assistant.training.stages.conversations import save_model, train_on
 from napari_ct_assistant.training.stages.tokenizer import IMAGE, train_tokenizer
 from napari_ct_assistant.training.stages.trainer import finish
 

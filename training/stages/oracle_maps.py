@@ -13,8 +13,8 @@ import torch
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
-from napari_ct_assistant.training.stages.align import assemble
-from napari_ct_assistant.training.stages.instruct import save_model, train_on
+from napari_ct_assistant.training.stages.assemble import assemble
+from napari_ct_assistant.training.stages.conversations import save_model, train_on
 from napari_ct_assistant.training.stages.trainer import finish
 
 

@@ -23,7 +23,8 @@ from transformers.trainer_utils import get_last_checkpoint
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training import distributed as processes
-from napari_ct_assistant.training.config.recipe import Recipe, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW
 
 # Between two looks at the clock that several processes have to agree on.

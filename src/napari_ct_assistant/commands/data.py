@@ -51,8 +51,8 @@ def prepare(
     Interrupted, the same command goes on where it was.
     """
     with one_line_errors(), training_extra():
-        from napari_ct_assistant.training.config.recipe import load_recipe
-        from napari_ct_assistant.training.run import open_store
+        from napari_ct_assistant.training.config.load import load_recipe
+        from napari_ct_assistant.training.data.stores import open_store
 
         store = open_store(load_recipe(recipe, list(overrides or ())))
         found = _fill(store, workers)
@@ -158,7 +158,8 @@ def instructions(
     command goes on where it was.
     """
     with one_line_errors(), training_extra():
-        from napari_ct_assistant.training.config.recipe import PhantomData, load_recipe
+        from napari_ct_assistant.training.config.load import load_recipe
+        from napari_ct_assistant.training.config.recipe import PhantomData
         from napari_ct_assistant.training.data.datasets.reading import read_records
 
         if (endpoint is None) != (model is None):

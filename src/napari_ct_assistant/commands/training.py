@@ -39,9 +39,14 @@ def train(
     `train demo` runs every stage of the bundled demonstration model.
     """
     with one_line_errors(), training_extra():
-        from napari_ct_assistant.training.run import run_stage
+        if stage == "demo":
+            from napari_ct_assistant.training.chain import run_chain
 
-        raise typer.Exit(run_stage(stage, recipe or stage, list(overrides or ())))
+            run_chain([*([] if recipe is None else [recipe]), *(overrides or ())])
+        else:
+            from napari_ct_assistant.training.run import run_stage
+
+            run_stage(stage, recipe or stage, overrides or ())
 
 
 def audit(

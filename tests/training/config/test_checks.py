@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.training.config.recipe import RecipeError, load_recipe
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.load import load_recipe
 
 MAE = """\
 stage: mae

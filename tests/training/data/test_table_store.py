@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_ct_assistant.training.config.recipe import Conversation, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Conversation
 from napari_ct_assistant.training.data.table_store import TableStore
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.volume import CTReadError, CTVolume, write_nifti

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.yes_no import chosen_letter
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.record import Question, ScanRecord
 from napari_ct_assistant.training.evaluation.cases import (
     listed_choices,

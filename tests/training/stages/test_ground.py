@@ -13,7 +13,7 @@ from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.recipe import Ground
 from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.data.volumes import CropDataset
-from napari_ct_assistant.training.stages.align import merged_patches
+from napari_ct_assistant.training.stages.concept_words import merged_patches
 from napari_ct_assistant.training.stages.ground import (
     GroundingModel,
     patch_loss,

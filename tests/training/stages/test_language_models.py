@@ -11,11 +11,13 @@ from napari_ct_assistant import load_assistant
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
-from napari_ct_assistant.training.config.recipe import Conversation, Lora, RecipeError, load_recipe
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.load import load_recipe
+from napari_ct_assistant.training.config.recipe import Conversation, Lora
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
-from napari_ct_assistant.training.stages.align import assemble
-from napari_ct_assistant.training.stages.instruct import add_lora
+from napari_ct_assistant.training.stages.assemble import assemble
+from napari_ct_assistant.training.stages.lora import add_lora
 from napari_ct_assistant.volume import CTVolume
 from tests.training.stages.language_models import FAMILIES, tokenizer_of, write_language_model
 from tests.training.toy import Toy, losses

@@ -11,7 +11,7 @@ import torch
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.model import VisionTransformer3D, VolumeLanguageModel
 from napari_ct_assistant.phantoms import make_phantom
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.run import run_stage
 
 SMALL_ENCODER = "{preset: demo, changes: {hidden_size: 24, num_hidden_layers: 1, stem: linear}}"

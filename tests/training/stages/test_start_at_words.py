@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import RecipeError
-from napari_ct_assistant.training.stages.align import start_at_words
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.stages.concept_words import start_at_words
 from tests.tiny_model import tiny_model, tiny_vision
 
 VISION = tiny_vision(num_concepts=3, concept_names=FINDINGS[:3], concept_scale=2.0)

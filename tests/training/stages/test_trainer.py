@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from napari_ct_assistant.model import VolumeLanguageModel
-from napari_ct_assistant.training.config.recipe import Conversation, load_recipe
+from napari_ct_assistant.training.config.load import load_recipe
+from napari_ct_assistant.training.config.recipe import Conversation
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
 from napari_ct_assistant.training.stages import ground, instruct

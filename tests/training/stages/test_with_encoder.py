@@ -9,8 +9,8 @@ import torch
 
 from napari_ct_assistant.model import VisionTransformer3D
 from napari_ct_assistant.model.configuration import VisionConfig3D
-from napari_ct_assistant.training.config.recipe import RecipeError
-from napari_ct_assistant.training.stages.align import with_encoder
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.stages.assemble import with_encoder
 from tests.tiny_model import tiny_model
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ct_assistant.report_text.finding_terms import REGIONS
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import Skips, find, read_json
 from napari_ct_assistant.training.data.datasets.record import (
     Question,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import (
     Skips,
     find,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 
 
 @dataclass

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import Skips, find, read_json, read_rows
 from napari_ct_assistant.training.data.datasets.record import (
     WHOLE,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.amos_mm import read_amos_mm
 from napari_ct_assistant.training.data.datasets.bimcv_r import read_bimcv_r
 from napari_ct_assistant.training.data.datasets.ct_rate import read_ct_rate

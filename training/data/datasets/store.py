@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import Conversation, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Conversation
 from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.data.datasets.files import Skips
 from napari_ct_assistant.training.data.datasets.manifest import Manifest

@@ -7,7 +7,7 @@ Optional columns are `patient` (without it, each image counts as a patient of it
 from __future__ import annotations
 
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import read_rows
 from napari_ct_assistant.training.data.datasets.record import (
     WHOLE,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
-from napari_ct_assistant.training.config.recipe import Conversation, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Conversation
 from napari_ct_assistant.training.data.datasets.record import WHOLE, Question, ScanRecord
 from napari_ct_assistant.training.sequences import conversation
 from napari_ct_assistant.training.sequences.conversation import Turn, choose_turns

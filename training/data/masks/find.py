@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import Skips, read_json
 from napari_ct_assistant.training.data.datasets.record import ScanMasks, ScanRecord
 from napari_ct_assistant.training.data.masks.specs import MaskData

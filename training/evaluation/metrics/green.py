@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.evaluation.metrics.text_metrics import PERCENT, TextMetric
 
 BATCH = 32  # pairs between two writes

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import Skips, iterate_json_array
 from napari_ct_assistant.training.data.datasets.preparing import Box, place, read_scan
 from napari_ct_assistant.training.data.datasets.reading import read_records

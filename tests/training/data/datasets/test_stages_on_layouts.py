@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model import VolumeLanguageModel
-from napari_ct_assistant.training.config.recipe import RecipeError, load_recipe
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.data.leaks import FILE, LeakError, Seen
 from napari_ct_assistant.training.run import run_stage
 from tests.tiny_model import tiny_model

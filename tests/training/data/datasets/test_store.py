@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_ct_assistant.training.config.recipe import Conversation, RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import Conversation
 from napari_ct_assistant.training.data.datasets.files import Skips
 from napari_ct_assistant.training.data.datasets.preparing import Box
 from napari_ct_assistant.training.data.datasets.reading import open_dataset, read_records

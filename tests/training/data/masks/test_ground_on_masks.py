@@ -12,7 +12,8 @@ import torch
 
 from napari_ct_assistant.model import VisionTransformer3D
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import RecipeError, load_recipe
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.run import run_stage
 from tests.training.data.datasets import layouts
 from tests.training.data.datasets.test_stages_on_layouts import ENCODER, recipe_for

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from napari_ct_assistant.phantoms import make_phantom
 from napari_ct_assistant.phantoms.phantom import COVER, Phantom
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.preparing import Box
 from napari_ct_assistant.training.data.datasets.reading import read_records
 from napari_ct_assistant.training.data.datasets.specs import CtRateData, SeveralData, TableData

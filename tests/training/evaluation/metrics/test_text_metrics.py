@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from napari_ct_assistant.phantoms import draw_truth
-from napari_ct_assistant.training.config.recipe import RecipeError
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.evaluation.metrics import text_metrics as module
 from napari_ct_assistant.training.evaluation.metrics.green import green_metric
 from napari_ct_assistant.training.evaluation.metrics.text_metrics import TextMetric, text_metrics

@@ -1,0 +1,30 @@
+"""The store of volumes that a recipe trains on, and filling it."""
+
+from __future__ import annotations
+
+from napari_ct_assistant.training import distributed as processes
+from napari_ct_assistant.training.config.encoders import encoder_config
+from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
+from napari_ct_assistant.training.data.datasets.reading import open_dataset
+from napari_ct_assistant.training.data.phantom_store import PhantomStore
+from napari_ct_assistant.training.data.volume_store import VolumeStore
+
+
+def open_store(recipe: Recipe) -> VolumeStore:
+    """Return the volumes that a recipe trains on."""
+    data = recipe.data
+    folder = recipe.path(data.store)
+    if isinstance(data, PhantomData):
+        return PhantomStore(folder, data.first_seed, data.count)
+    config = encoder_config(recipe)
+    return open_dataset(data, folder, config.image_size, config.patch_size)
+
+
+def fill_store(store: VolumeStore) -> None:
+    """Make the volumes that are missing, and tell how far it is."""
+    with processes.main_first():
+        for number in store.fill():
+            if processes.is_main() and (number % 100 == 0 or number == len(store)):
+                print(f"volumes: {number} of {len(store)}", flush=True)
+    if store.skipped and processes.is_main():
+        print(store.skipped, flush=True)
