@@ -72,10 +72,10 @@ def make_panel(
 
 @pytest.fixture
 def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
-    """Return a model box with a real room behind it."""
+    """Return a model box with a real model session behind it."""
     from napari_ct_assistant.viewer.models.picker import ModelPicker
-    from napari_ct_assistant.viewer.session.jobs import JobRunner
     from napari_ct_assistant.viewer.session.model_session import ModelSession
+    from napari_ct_assistant.viewer.session.runner import JobRunner
 
     picker = ModelPicker()
     qtbot.addWidget(picker)

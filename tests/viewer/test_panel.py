@@ -163,7 +163,7 @@ def test_closing_the_scan_stops_its_job(slow_panel: CTAssistantPanel, qtbot: QtB
     wait_idle(panel, qtbot)
     assert panel.scans.layer is None
     assert not panel.actions_row.draft_button.isEnabled()
-    assert not panel.conversation.jobs.room._readings
+    assert not panel.conversation.jobs.session._readings
     assert last_text(panel)
     panel.draft_report()
     assert panel.status.label.text() == NO_SCAN
@@ -319,7 +319,7 @@ def test_the_next_scan_is_drafted_as_soon_as_it_is_there(
     panel = make_panel()
     panel.models.set_model(str(tiny_model_folder))
     panel.draft_next_scan()
-    with qtbot.waitSignal(panel.conversation.answered, timeout=MODEL_SECONDS):
+    with qtbot.waitSignal(panel.conversation.finished, timeout=MODEL_SECONDS):
         panel.scans.open(path)
     wait_idle(panel, qtbot)
     assert panel.transcript.messages[-1].title.startswith("Report")

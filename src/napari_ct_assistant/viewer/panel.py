@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import napari
 from qtpy.QtCore import QEvent, Qt
@@ -18,6 +18,7 @@ from napari_ct_assistant.viewer.chat.actions import (
 )
 from napari_ct_assistant.viewer.chat.transcript import Transcript
 from napari_ct_assistant.viewer.desks import join
+from napari_ct_assistant.viewer.evidence.controller import evidence_summary
 from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
 from napari_ct_assistant.viewer.models.picker import ModelPicker
 from napari_ct_assistant.viewer.preferences import load_preferences
@@ -25,18 +26,27 @@ from napari_ct_assistant.viewer.report.controller import ReportController
 from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
 from napari_ct_assistant.viewer.session.conversation import Conversation
-from napari_ct_assistant.viewer.session.model_session import (
+from napari_ct_assistant.viewer.session.jobs import (
+    AskJob,
+    EvidenceJob,
+    EvidenceResult,
     Job,
-    Kind,
-    ModelSession,
-    Outcome,
-    load_real,
+    JobResult,
+    ReportJob,
+    RewriteJob,
+    ScreenJob,
+    ScreenResult,
 )
+from napari_ct_assistant.viewer.session.model_session import ModelSession, load_real
 from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
 from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, WELCOME
 from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, warning_colour
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.reading.rewriting import Rewriting
+    from napari_ct_assistant.volume import CTVolume
 
 
 class CTAssistantPanel(QWidget):
@@ -131,10 +141,10 @@ class CTAssistantPanel(QWidget):
         self.transcript_row.cleared.connect(self.transcript.clear)
         talk.busy.connect(self._on_busy)
         talk.stage.connect(self.status.say)
-        talk.answered.connect(self._on_answered)
+        talk.finished.connect(self._on_finished)
         talk.refused.connect(self._on_refused)
-        talk.findings.connect(self._on_findings)
-        self.desk.asked.connect(lambda question: self._start("rewrite", question))
+        talk.screened.connect(self._on_screened)
+        self.desk.asked.connect(self.rewrite)
         self.desk.told.connect(self.status.say)
         self.desk.tab.followed.connect(self.evidence.follow_in_report)
         for keys, action in (
@@ -190,25 +200,45 @@ class CTAssistantPanel(QWidget):
 
     def draft_report(self) -> None:
         """Draft the report of the chosen scan."""
-        self._start("report")
+        volume = self._volume_to_read()
+        if volume is not None:
+            self.tabs.setCurrentWidget(self.transcript)
+            self._start(ReportJob(volume, self.models.model, options=self.models.options))
 
     def screen(self) -> None:
         """Screen the chosen scan for the 18 findings."""
-        self._start("screen")
+        volume = self._volume_to_read()
+        if volume is not None:
+            self._start(ScreenJob(volume, self.models.model, options=self.models.options))
 
     def show_finding(self, finding: str) -> None:
         """Show where in the chosen scan a finding comes from."""
-        self._start("evidence", finding)
+        volume, models = self._volume_to_read(), self.models
+        if volume is not None:
+            self._start(EvidenceJob(volume, models.model, finding, options=models.options))
+
+    def rewrite(self, task: Rewriting, prompt: str) -> None:
+        """Have a passage of the report explained, shortened or summed up."""
+        volume, models = self._volume_to_read(), self.models
+        if volume is not None:
+            self._start(RewriteJob(volume, models.model, task, prompt, options=models.options))
 
     def ask(self, question: str, choices: tuple[str, ...] = ()) -> bool:
         """Ask `question` about the chosen scan; the box keeps it until it is accepted."""
         if not question:
             self.status.say(NO_QUESTION)
             return False
-        started = self._start("ask", question, choices)
-        if started and self.ask_row.box.toPlainText().strip() == question:
+        volume, models = self._volume_to_read(), self.models
+        if volume is None:
+            return False
+        region = self.chat.region_for(question)
+        self.tabs.setCurrentWidget(self.transcript)
+        self._start(
+            AskJob(volume, models.model, question, choices, options=models.options, region=region)
+        )
+        if self.ask_row.box.toPlainText().strip() == question:
             self.ask_row.box.taken()
-        return started
+        return True
 
     def copy(self) -> None:
         """Copy the transcript as text, with the notice that belongs to the model."""
@@ -220,21 +250,19 @@ class CTAssistantPanel(QWidget):
         """Draft the report of the next scan that is opened, as soon as it is there."""
         self._draft_next = True
 
-    def _start(self, kind: Kind, question: str = "", choices: tuple[str, ...] = ()) -> bool:
-        volume, layer = self.scans.volume, self.scans.layer
-        if volume is None or layer is None:
+    def _volume_to_read(self) -> CTVolume | None:
+        """Return the chosen scan, or say why no job can start now and return None."""
+        volume = self.scans.volume
+        if volume is None:
             self.status.say(NO_SCAN)
-            return False
-        if self.conversation.jobs.busy:
+        elif self.conversation.jobs.busy:
             self.status.say(BUSY)
-            return False
-        region = self.chat.region_for(question) if kind == "ask" else ""
-        job = Job(
-            kind, volume, self.models.model, self.models.options, question, (), choices, region
-        )
-        if kind in ("ask", "report"):
-            self.tabs.setCurrentWidget(self.transcript)
-        return self.conversation.start(job, layer.name)
+            return None
+        return volume
+
+    def _start(self, job: Job) -> None:
+        layer = self.scans.layer
+        self.conversation.start(job, "" if layer is None else layer.name)
 
     def _ask_about(self, finding: str) -> None:
         self.ask(finding_question(finding))
@@ -271,16 +299,17 @@ class CTAssistantPanel(QWidget):
             busy=self.conversation.jobs.busy, scan=self.scans.volume is not None
         )
 
-    def _on_answered(self, job: Job, outcome: Outcome) -> None:
-        self.models.show_notice(outcome.info.notice)
-        self.status.say(self.evidence.words(job, outcome) or summary(outcome), busy=False)
+    def _on_finished(self, result: JobResult) -> None:
+        self.models.show_notice(result.record.info.notice)
+        text = evidence_summary(result) if isinstance(result, EvidenceResult) else summary(result)
+        self.status.say(text, busy=False)
 
-    def _on_findings(self, findings: Any) -> None:
-        self.findings.show_findings(findings)
+    def _on_screened(self, result: ScreenResult) -> None:
+        self.findings.show_findings(result.findings)
         self.tabs.setCurrentWidget(self.findings)
 
     def _on_refused(self, job: Job) -> None:
-        if job.kind == "ask":
+        if isinstance(job, AskJob):
             self.ask_row.box.give_back(job.question)
 
     def _wear_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event

@@ -10,13 +10,14 @@ import pytest
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
 
+from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from napari_ct_assistant.viewer.chat.choices_dialog import ChoicesDialog
 from napari_ct_assistant.viewer.chat.links import linked, parse_href, part_of_href
 from napari_ct_assistant.viewer.chat.suggestions import REGION, about_region, named, suggest
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.viewer.scan.samples import in_background
-from napari_ct_assistant.viewer.session.history import REPORT_REQUEST, Dialogue
-from napari_ct_assistant.viewer.session.model_session import Job
+from napari_ct_assistant.viewer.session.history import Dialogue
+from napari_ct_assistant.viewer.session.jobs import AskJob, ReportJob
 from napari_ct_assistant.viewer.texts import MEASURED, REGION_UNUSED, STANDS_ALONE
 from napari_ct_assistant.volume import CTVolume
 from tests.viewer.conftest import box_volume
@@ -70,16 +71,16 @@ def test_what_is_no_slice_of_this_scan_stays_text() -> None:
 def test_the_dialogue_of_a_scan() -> None:
     volume, other = box_volume(), box_volume()
     talk = Dialogue()
-    first = Job("ask", volume, "m", question="A?")
-    talk.add(Job("report", volume, "m"), "All well.")
+    first = AskJob(volume, "m", "A?")
+    talk.add(ReportJob(volume, "m"), "All well.")
     talk.add(first, "Yes.")
-    talk.add(Job("ask", volume, "m", question="B?"), "No.")
-    talk.add(Job("ask", other, "m", question="C?"), "Maybe.")
+    talk.add(AskJob(volume, "m", "B?"), "No.")
+    talk.add(AskJob(other, "m", "C?"), "Maybe.")
     history = talk.history(volume, "m")
-    assert history == ((REPORT_REQUEST, "All well."), ("A?", "Yes."), ("B?", "No."))
+    assert history == ((REPORT_QUESTION, "All well."), ("A?", "Yes."), ("B?", "No."))
     assert talk.history(volume, "another model") == ()
     talk.cut(first)
-    assert talk.history(volume, "m") == ((REPORT_REQUEST, "All well."),)
+    assert talk.history(volume, "m") == ((REPORT_QUESTION, "All well."),)
     talk.forget(volume)
     assert talk.history(volume, "m") == ()
     assert talk.history(other, "m") == (("C?", "Maybe."),)

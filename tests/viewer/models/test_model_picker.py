@@ -137,26 +137,26 @@ def test_a_broken_folder_leaves_no_model(picker: ModelPicker, qtbot: QtBot, tmp_
     picker.set_model(str(folder))
     qtbot.mouseClick(picker.load_button, LEFT)
     idle(picker, qtbot)
-    assert picker._room is not None
-    assert picker._room.loaded is None
+    assert picker._session is not None
+    assert picker._session.loaded is None
     assert "is damaged" in picker.problem.text.text()
     picker.set_model("demo")
     assert picker.problem.isHidden()
 
 
 def test_loading_twice_keeps_one_model(tiny_model_folder: Path) -> None:
-    room, name = ModelSession(), str(tiny_model_folder)
-    room.load(name)
-    first = room._assistant
+    session, name = ModelSession(), str(tiny_model_folder)
+    session.load(name)
+    first = session._assistant
     assert first is not None
-    room.load(name)
-    assert room._assistant is first
-    room.load(name, LoadOptions(dtype="bfloat16"))
+    session.load(name)
+    assert session._assistant is first
+    session.load(name, LoadOptions(dtype="bfloat16"))
     assert first.model is None  # freed before the other one was loaded
-    assert room.loaded == (name, LoadOptions(dtype="bfloat16"))
+    assert session.loaded == (name, LoadOptions(dtype="bfloat16"))
     with pytest.raises(ValueError, match="not a folder"):
-        room.load("/no/such/model")
-    assert room.loaded is None
+        session.load("/no/such/model")
+    assert session.loaded is None
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_memory_comes_back_after_a_swap(
     def free() -> int:
         qtbot.mouseClick(picker.load_button, LEFT)
         qtbot.waitUntil(lambda: not (picker.busy or picker._looking), timeout=LONG)
-        assert jobs.room.loaded is None
+        assert jobs.session.loaded is None
         return resident()
 
     first, second = map(str, large_models)

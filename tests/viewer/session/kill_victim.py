@@ -69,7 +69,8 @@ def read_and_type(folder: Path) -> None:
     from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
     from napari_ct_assistant.viewer.report.tab import ReportTab
     from napari_ct_assistant.viewer.session.conversation import Conversation
-    from napari_ct_assistant.viewer.session.model_session import Job, ModelSession
+    from napari_ct_assistant.viewer.session.jobs import ReportJob
+    from napari_ct_assistant.viewer.session.model_session import ModelSession
 
     app = QApplication([])
     log = (folder / "witness").open("a", buffering=1)
@@ -98,7 +99,7 @@ def read_and_type(folder: Path) -> None:
         log.write(f"streamed {time.time()} {shown}\n")
 
     talk.jobs.text.connect(came)
-    talk.start(Job("report", volume, "scripted"), "scan")
+    talk.start(ReportJob(volume, "scripted"), "scan")
     keys = QTimer()
     keys.timeout.connect(key)
     keys.start(int(KEY_SECONDS * 1000))

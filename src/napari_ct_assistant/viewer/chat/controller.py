@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
     from napari_ct_assistant.viewer.session.conversation import Conversation
-    from napari_ct_assistant.viewer.session.model_session import Job, Outcome
+    from napari_ct_assistant.viewer.session.jobs import AskResult, JobResult, ReportResult
 
 
 class ChatController(QObject):
@@ -56,7 +56,9 @@ class ChatController(QObject):
         self._said: tuple[str, tuple[str, ...]] = ("", ())
         self.chips.chosen.connect(lambda question: ask(question, ()))
         talk.busy.connect(self._on_busy)
+        talk.drafted.connect(self._on_drafted)
         talk.answered.connect(self._on_answered)
+        talk.finished.connect(self._on_finished)
         scans.chosen.connect(lambda _layer: self._on_scan())
         viewer.layers.selection.events.active.connect(self._on_layer)
 
@@ -108,14 +110,17 @@ class ChatController(QObject):
 
     # -- suggestions
 
-    def _on_answered(self, job: Job, outcome: Outcome) -> None:
-        result: Any = outcome.result
-        if job.kind in ("report", "ask"):
-            said = result.text
-            if job.kind == "ask" and said.lower().startswith("yes"):
-                # "Yes." alone names nothing; what was asked does.
-                said = f"{said} {job.question}"
-            self._said = (said, outcome.info.untaught)
+    def _on_drafted(self, result: ReportResult) -> None:
+        self._said = (result.draft.text, result.record.info.untaught)
+
+    def _on_answered(self, result: AskResult) -> None:
+        said = result.answer.text
+        if said.lower().startswith("yes"):
+            # "Yes." alone names no finding; the question does.
+            said = f"{said} {result.job.question}"
+        self._said = (said, result.record.info.untaught)
+
+    def _on_finished(self, _result: JobResult) -> None:
         self.refresh()
 
     def _on_scan(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_ct_assistant.assistant import ReportDraft, Sentence
-    from napari_ct_assistant.assistant.evidence.heat_map import Evidence, HeatMap
+    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
     from napari_ct_assistant.viewer.chat.message import Message
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
-    from napari_ct_assistant.viewer.session.model_session import Job, Outcome
+    from napari_ct_assistant.viewer.session.jobs import EvidenceResult, ReportResult
     from napari_ct_assistant.volume import CTVolume
 
 
@@ -46,13 +46,9 @@ class EvidenceController(QObject):
         scans.closed.connect(self.forget)
         scans.chosen.connect(lambda _layer: self._on_scan())
 
-    def take(self, job: Job, outcome: Outcome) -> None:
-        """Remember a draft's heat maps; show those that were asked for."""
-        result: Any = outcome.result
-        if job.kind == "report":
-            self.remember(job.volume, result)
-        elif job.kind == "evidence":
-            self._show_finding(job.volume, job.question, result)
+    def take_draft(self, result: ReportResult) -> None:
+        """Keep the heat maps of a new draft."""
+        self.remember(result.job.volume, result.draft)
 
     def remember(self, volume: CTVolume, draft: ReportDraft) -> None:
         """Keep a draft's heat maps, so that its sentences can be shown wherever they stand."""
@@ -98,21 +94,14 @@ class EvidenceController(QObject):
         self.bar.tell(about, shown=True)
         return True
 
-    def _show_finding(self, volume: CTVolume, finding: str, found: Evidence) -> None:
+    def show_finding(self, result: EvidenceResult) -> None:
+        """Show where in the scan a finding comes from."""
+        volume, finding, found = result.job.volume, result.job.finding, result.evidence
         layer = self._scans.layer_of(volume)
         if layer is None:
             self.told.emit(SCAN_CLOSED)
         elif self.show(volume, found.heat, finding) and found.slice is not None:
             go_to(self._viewer, layer, Place(found.slice, found.ras))
-
-    def words(self, job: Job, outcome: Outcome) -> str:
-        """Say in one line what came of a finding's evidence; "" for any other job."""
-        if job.kind != "evidence":
-            return ""
-        found: Any = outcome.result
-        if found.slice is None:
-            return NO_HEAT.format(about=job.question)
-        return HEAT_OF.format(about=job.question, slice=found.slice, support=found.support or 0.0)
 
     def toggle(self) -> None:
         """Show the heat map or hide it (a key)."""
@@ -132,3 +121,11 @@ class EvidenceController(QObject):
         if self._shown is not None and self._scans.volume is not self._shown:
             self.layer.set_visible(False)
             self.bar.tell(self.bar.label.text(), shown=False)
+
+
+def evidence_summary(result: EvidenceResult) -> str:
+    """Return in one line where a finding's evidence is."""
+    finding, found = result.job.finding, result.evidence
+    if found.slice is None:
+        return NO_HEAT.format(about=finding)
+    return HEAT_OF.format(about=finding, slice=found.slice, support=found.support or 0.0)

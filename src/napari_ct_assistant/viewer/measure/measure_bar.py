@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxL
 
 from napari_ct_assistant.viewer.measure.measuring import Measurements, length_mm
 from napari_ct_assistant.viewer.measure.regions import LENGTHS, Region, selected_region
-from napari_ct_assistant.viewer.session.jobs import Background
+from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import TIPS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.models.hub_fetch import Fetch, explain
-from napari_ct_assistant.viewer.session.jobs import Background, one_line
+from napari_ct_assistant.viewer.session.background import Background, one_line
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.download import DownloadPlan

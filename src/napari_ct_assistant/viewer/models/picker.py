@@ -17,13 +17,14 @@ from napari_ct_assistant.viewer.models.hub_bar import HubBar
 from napari_ct_assistant.viewer.models.load_menu import LoadMenu
 from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
 from napari_ct_assistant.viewer.models.survey import ModelSurvey, could_be_on_the_hub, look_closely
-from napari_ct_assistant.viewer.session.jobs import Background, one_line
+from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, TIPS
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.installed import InstalledModel
-    from napari_ct_assistant.viewer.session.jobs import JobRunner
-    from napari_ct_assistant.viewer.session.model_session import Job, ModelSession, Outcome
+    from napari_ct_assistant.viewer.session.jobs import Job, JobResult
+    from napari_ct_assistant.viewer.session.model_session import ModelSession
+    from napari_ct_assistant.viewer.session.runner import JobRunner
 
 
 class ModelPicker(QWidget):
@@ -64,7 +65,7 @@ class ModelPicker(QWidget):
         layout.addLayout(row)
         for widget in (self.facts, self.hub, self.problem, self.notice):
             layout.addWidget(widget)
-        self._room: ModelSession | None = None
+        self._session: ModelSession | None = None
         self._survey = ModelSurvey(list(bundled_models()))
         self._where = ""  # the device of the loaded model
         self._working = self._reading = self._again = False
@@ -81,8 +82,8 @@ class ModelPicker(QWidget):
         self.problem.chosen.connect(self._on_way)
 
     def join(self, jobs: JobRunner) -> None:
-        """Use the room in which the jobs run, and follow them."""
-        self._room = jobs.room
+        """Use the model session of `jobs`, and follow its jobs."""
+        self._session = jobs.session
         jobs.began.connect(self._on_began)
         jobs.done.connect(self._on_done)
         jobs.ended.connect(self._on_ended)
@@ -167,19 +168,19 @@ class ModelPicker(QWidget):
     @property
     def is_loaded(self) -> bool:
         """Whether the chosen model is loaded as chosen."""
-        return self._room is not None and self._room.loaded == (self.model, self.options)
+        return self._session is not None and self._session.loaded == (self.model, self.options)
 
     def load_or_unload(self) -> None:
         """Free the chosen model if it is loaded, else load it in place of the one that is."""
-        if self._room is None or self._working or self._reading:
+        if self._session is None or self._working or self._reading:
             return
         self._working = True
         self.problem.hide()
-        room, model, options = self._room, self.model, self.options
+        session, model, options = self._session, self.model, self.options
         unload = self.is_loaded
         self._show("Freeing its memory…" if unload else f"Loading {Path(model).name}…")
         self._loads.run(
-            room.close if unload else partial(room.load, model, options),
+            session.close if unload else partial(session.load, model, options),
             returned=self._on_loaded,
             errored=self._on_refused,
             finished=self._on_worked,
@@ -231,13 +232,13 @@ class ModelPicker(QWidget):
         self.problem.hide()
         self._show()
 
-    def _on_done(self, _job: Job, outcome: Outcome) -> None:
-        self._where = outcome.device
+    def _on_done(self, result: JobResult) -> None:
+        self._where = result.record.device
         self._remember()
 
     def _on_ended(self, _job: Job) -> None:
         self._reading = False
-        refused = None if self._room is None else self._room.refused
+        refused = None if self._session is None else self._session.refused
         if refused is not None:
             self.problem.show_error(refused, one_line(refused))
         self._show()
@@ -252,7 +253,7 @@ class ModelPicker(QWidget):
             if loaded:
                 parts.insert(0, f"Loaded on {self._where}" if self._where else "Loaded")
             elif not self._survey.fits(known):
-                beside = self._room is not None and self._room.loaded is not None
+                beside = self._session is not None and self._session.loaded is not None
                 parts.insert(0, "Does not fit" + " beside the loaded model" * beside)
             words = "  ·  ".join(parts)
         elif not words and not self.hub.isVisibleTo(self):

@@ -10,18 +10,18 @@ from napari_ct_assistant.viewer.report.dialogs import ForgetDialog, SignDialog
 from napari_ct_assistant.viewer.report.export import Exporter
 from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
 from napari_ct_assistant.viewer.report.tab import ReportTab
+from napari_ct_assistant.viewer.session.jobs import RewriteJob
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QTabWidget
 
-    from napari_ct_assistant.assistant.reading.rewriting import Rewriting
     from napari_ct_assistant.viewer.chat.actions import TranscriptRow
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
     from napari_ct_assistant.viewer.chat.transcript import Transcript
     from napari_ct_assistant.viewer.preferences import Preferences
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
     from napari_ct_assistant.viewer.session.conversation import Conversation
-    from napari_ct_assistant.viewer.session.model_session import Job
+    from napari_ct_assistant.viewer.session.jobs import Job
     from napari_ct_assistant.volume import CTVolume
 
 
@@ -30,13 +30,13 @@ class ReportController(QObject):
 
     Signals
     -------
-    asked : str
-        A question for the model about a passage of the report.
+    asked : str, str
+        A passage of the report is to be rewritten: the task, and the prompt for the model.
     told : str
         One line for the reader.
     """
 
-    asked = Signal(str)
+    asked = Signal(str, str)
     told = Signal(str)
 
     def __init__(
@@ -60,14 +60,14 @@ class ReportController(QObject):
             transcript_row.cleared.connect(self.keeper.changed_all)
             QCoreApplication.instance().aboutToQuit.connect(self.keeper.flush)
         self.tab.tools.forget_button.setVisible(self.keeper is not None)
-        self._passage_wanted: Rewriting = "explain"
         scans.chosen.connect(self._on_scan)
         scans.closed.connect(self._on_closed)
-        talk.answered.connect(self.tab.take)
+        talk.drafted.connect(self.tab.take_result)
+        talk.rewritten.connect(self.tab.passage.finish)
         talk.jobs.began.connect(self._on_began)
         talk.jobs.text.connect(self._on_text)
         talk.jobs.ended.connect(self._on_ended)
-        self.tab.passage.asked.connect(self._on_asked)
+        self.tab.passage.asked.connect(self.asked)
         self.tab.told.connect(self.told)
         self.exporter.told.connect(self.told)
         self.tab.tools.export_button.clicked.connect(self.exporter.ask)
@@ -128,20 +128,16 @@ class ReportController(QObject):
 
     # -- a passage for the model
 
-    def _on_asked(self, kind: Rewriting, question: str) -> None:
-        self._passage_wanted = kind
-        self.asked.emit(question)
-
     def _on_began(self, job: Job) -> None:
-        if job.kind == "rewrite":
-            self.tab.passage.begin(self._passage_wanted, self.tab.editor)
+        if isinstance(job, RewriteJob):
+            self.tab.passage.begin(job.task, self.tab.editor)
 
     def _on_text(self, text: str) -> None:
-        if self._talk.jobs.job is not None and self._talk.jobs.job.kind == "rewrite":
+        if isinstance(self._talk.jobs.job, RewriteJob):
             self.tab.passage.append(text)
 
     def _on_ended(self, job: Job) -> None:
-        if job.kind == "rewrite":
+        if isinstance(job, RewriteJob):
             self.tab.passage.end()
 
     # -- dialogs

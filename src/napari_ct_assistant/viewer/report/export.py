@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from napari_ct_assistant.assistant.export import FORMATS, export_report, read_identifiers
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.report.tools import row
-from napari_ct_assistant.viewer.session.jobs import Background, one_line
+from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import IDENTIFIERS
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
     from napari_ct_assistant.viewer.chat.transcript import Transcript
     from napari_ct_assistant.viewer.report.tab import ReportTab
-    from napari_ct_assistant.viewer.session.jobs import JobRunner
-    from napari_ct_assistant.viewer.session.model_session import Job
+    from napari_ct_assistant.viewer.session.jobs import Job
+    from napari_ct_assistant.viewer.session.runner import JobRunner
     from napari_ct_assistant.volume import CTVolume
 
 BEAT_MS = 250

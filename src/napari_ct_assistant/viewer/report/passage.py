@@ -17,7 +17,7 @@ from napari_ct_assistant.viewer.texts import TIPS
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.editor import ReportEditor
     from napari_ct_assistant.viewer.report.text import ReportText
-    from napari_ct_assistant.viewer.session.model_session import Outcome
+    from napari_ct_assistant.viewer.session.jobs import RewriteResult
 
 
 class Passage(QFrame):
@@ -134,11 +134,11 @@ class Passage(QFrame):
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(text)
 
-    def finish(self, outcome: Outcome) -> None:
+    def finish(self, result: RewriteResult) -> None:
         """Show the whole text, and what the reader has to know about it."""
-        text = str(getattr(outcome.result, "text", "")).strip()
+        text = result.answer.text.strip()
         self.body.setPlainText(text)
-        found = doubts(self.kind, self._source, text, outcome.info)
+        found = doubts(self.kind, self._source, text, result.record.info)
         self.doubts.setText("\n".join(found))
         self.doubts.setVisible(bool(found))
         self.replace_button.setEnabled(bool(text))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QKeySequence
@@ -21,12 +21,12 @@ from napari_ct_assistant.viewer.report.editor import ReportEditor
 from napari_ct_assistant.viewer.report.passage import Passage
 from napari_ct_assistant.viewer.report.text import ReportText
 from napari_ct_assistant.viewer.report.tools import NewDraftRow, ReportTools, SentenceRow
-from napari_ct_assistant.viewer.session.jobs import Background
+from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import ModelInfo, ReportDraft
-    from napari_ct_assistant.viewer.session.model_session import Job, Outcome
+    from napari_ct_assistant.viewer.session.jobs import ReportResult
     from napari_ct_assistant.volume import CTVolume
 
 FOLLOW_MS = 60
@@ -202,14 +202,10 @@ class ReportTab(QWidget):
 
     # -- drafts
 
-    def take(self, job: Job, outcome: Outcome) -> None:
-        """Take what came of a job, if it is for the report."""
-        result: Any = outcome.result
-        if job.kind == "report":
-            self.take_draft(job.volume, result)
-            self._hash(outcome.info)
-        elif job.kind == "rewrite":
-            self.passage.finish(outcome)
+    def take_result(self, result: ReportResult) -> None:
+        """Take a new draft from the model."""
+        self.take_draft(result.job.volume, result.draft)
+        self._hash(result.record.info)
 
     def take_draft(self, volume: CTVolume, draft: ReportDraft) -> None:
         """Show a new draft; what the reader has done stays until they decide otherwise."""

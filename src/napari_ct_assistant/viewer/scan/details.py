@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBox
 
 from napari_ct_assistant.viewer.scan.layers import is_oblique
 from napari_ct_assistant.viewer.scan.warning_banner import OBLIQUE
-from napari_ct_assistant.viewer.session.jobs import Background
+from napari_ct_assistant.viewer.session.background import Background
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume

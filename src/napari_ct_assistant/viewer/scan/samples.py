@@ -36,7 +36,7 @@ def in_background(function: Callable[[], Any], what: str) -> Any:
         return function()
     from napari.utils import progress
 
-    from napari_ct_assistant.viewer.session.jobs import Background
+    from napari_ct_assistant.viewer.session.background import Background
 
     loop, background = QEventLoop(), Background()
     made: list[Any] = []

@@ -15,7 +15,7 @@ from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of
 from napari_ct_assistant.viewer.scan.readers import scan_name
 from napari_ct_assistant.viewer.scan.series_dialog import choose_series
 from napari_ct_assistant.viewer.scan.units import Units
-from napari_ct_assistant.viewer.session.jobs import BEAT_MS, Background, one_line
+from napari_ct_assistant.viewer.session.background import UPDATE_MS, Background, one_line
 from napari_ct_assistant.viewer.texts import TIPS
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class ScanPicker(QWidget):
         self.box.currentIndexChanged.connect(self._on_box)
         self._background = Background(self)
         self._timer = QTimer(self)
-        self._timer.setInterval(BEAT_MS)
+        self._timer.setInterval(UPDATE_MS)
         self._timer.timeout.connect(self._tell_progress)
 
     @property

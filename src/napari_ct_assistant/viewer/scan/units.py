@@ -8,7 +8,7 @@ import pint
 from pint.registry import LazyRegistry
 from qtpy.QtCore import QObject
 
-from napari_ct_assistant.viewer.session.jobs import Background
+from napari_ct_assistant.viewer.session.background import Background
 
 logger = logging.getLogger(__name__)
 

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
 from napari_ct_assistant.viewer.chat.links import answer_markdown, escaped, linked, report_markdown
 from napari_ct_assistant.viewer.session.history import Dialogue
-from napari_ct_assistant.viewer.session.jobs import JobRunner
-from napari_ct_assistant.viewer.session.model_session import Job, ModelSession, Outcome
+from napari_ct_assistant.viewer.session.jobs import (
+    AskJob,
+    AskResult,
+    EvidenceResult,
+    Job,
+    JobResult,
+    ReportJob,
+    ReportResult,
+    RewriteResult,
+    ScreenResult,
+    TurnJob,
+)
+from napari_ct_assistant.viewer.session.model_session import ModelSession
+from napari_ct_assistant.viewer.session.runner import JobRunner
 from napari_ct_assistant.viewer.session.status_line import footnote
 from napari_ct_assistant.viewer.texts import MEASURED
 
 if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
     from napari_ct_assistant.viewer.chat.message import Message
     from napari_ct_assistant.viewer.chat.transcript import Transcript
     from napari_ct_assistant.volume import CTVolume
@@ -27,7 +41,7 @@ class Conversation(QObject):
 
     Parameters
     ----------
-    room : ModelSession
+    session : ModelSession
     transcript : Transcript
     parent : QObject, optional
 
@@ -35,23 +49,33 @@ class Conversation(QObject):
     -------
     busy : bool
     stage : str
-    answered : Job, Outcome
-    findings : list of FindingProbability
+    drafted : ReportResult
+    answered : AskResult
+    screened : ScreenResult
+    rewritten : RewriteResult
+    located : EvidenceResult
+        One signal for each kind of result.
+    finished : JobResult
+        After each of those.
     refused : Job
         The job came to nothing (failed, or stopped before any text): its question goes back.
     """
 
     busy = Signal(bool)
     stage = Signal(str)
-    answered = Signal(object, object)
-    findings = Signal(object)
+    drafted = Signal(object)
+    answered = Signal(object)
+    screened = Signal(object)
+    rewritten = Signal(object)
+    located = Signal(object)
+    finished = Signal(object)
     refused = Signal(object)
 
     def __init__(
-        self, room: ModelSession, transcript: Transcript, parent: QObject | None = None
+        self, session: ModelSession, transcript: Transcript, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
-        self.jobs = JobRunner(room, self)
+        self.jobs = JobRunner(session, self)
         self._transcript = transcript
         self.dialogue = Dialogue()
         self._message: Message | None = None
@@ -70,18 +94,18 @@ class Conversation(QObject):
         """Start `job` about the scan named `scan`; False when one is already running."""
         if self.jobs.busy:
             return False
-        if job.kind == "ask" and not job.sample:
+        if isinstance(job, AskJob) and not job.sample:
             job = replace(job, history=self.dialogue.history(job.volume, job.model))
             self._write_question(job)
         self._job = job
-        if job.kind not in ("screen", "rewrite", "evidence"):
-            title = f"Report  ·  {scan}" if job.kind == "report" else job.model
+        if isinstance(job, TurnJob):
+            title = f"Report  ·  {scan}" if isinstance(job, ReportJob) else job.model
             title += "  ·  sampled again" if job.sample else ""
             self._message = self._transcript.add("model", title, source=job.volume)
             self._message.job = job
         return self.jobs.start(job)
 
-    def _write_question(self, job: Job) -> None:
+    def _write_question(self, job: AskJob) -> None:
         """Write what is asked, and what was measured in the region that it is about."""
         text = escaped(job.question)
         for number, choice in enumerate(job.choices):
@@ -119,7 +143,7 @@ class Conversation(QObject):
         self._warned = {(scan, model) for scan, model in self._warned if scan != id(volume)}
         if self._job is not None and self._job.volume is volume:
             self.jobs.stop()
-        self.jobs.room.forget(volume)
+        self.jobs.session.forget(volume)
 
     def say(self, text: str, title: str = "") -> None:
         """Write a note of the panel's own; `text` is plain text."""
@@ -134,33 +158,49 @@ class Conversation(QObject):
         if self._message is not None:
             self._message.append(text)
 
-    def _on_done(self, job: Job, outcome: Outcome) -> None:
-        key = (id(job.volume), job.model)
-        if outcome.warnings and key not in self._warned:
+    def _on_done(self, result: JobResult) -> None:
+        self._write_warnings(result)
+        match result:
+            case ReportResult(job=job, draft=draft):
+                text = report_markdown(draft, job.volume.shape[0])
+                heat = [(h, s.text) for h, s in zip(draft.heat, draft.sentences, strict=False)]
+                self._finish_turn(result, text, heat)
+                self.dialogue.add(job, draft.text)
+                self.drafted.emit(result)
+            case AskResult(job=job, answer=answer):
+                text = answer_markdown(answer, job.volume.shape[0])
+                self._finish_turn(result, text, [(answer.heat, answer.text)])
+                self.dialogue.add(job, answer.text)
+                self.answered.emit(result)
+            case ScreenResult():
+                self.screened.emit(result)
+            case RewriteResult():
+                self.rewritten.emit(result)
+            case EvidenceResult():
+                self.located.emit(result)
+        self.finished.emit(result)
+
+    def _write_warnings(self, result: JobResult) -> None:
+        """Write the model's warnings about a scan, once for each scan and model."""
+        key = (id(result.job.volume), result.job.model)
+        if result.record.warnings and key not in self._warned:
             self._warned.add(key)
-            text = "\n\n".join(escaped(warning) for warning in outcome.warnings)
+            text = "\n\n".join(escaped(warning) for warning in result.record.warnings)
             self._transcript.add("note", "Note", text, before=self._message)
-        result: Any = outcome.result
-        slices = job.volume.shape[0]
-        if self._message is not None:
-            message = self._message
-            write = report_markdown if job.kind == "report" else answer_markdown
-            message.finish(write(result, slices) or "*(no text)*")
-            message.heat = (
-                tuple(
-                    (heat, sentence.text)
-                    for heat, sentence in zip(result.heat, result.sentences, strict=False)
-                )
-                if job.kind == "report"
-                else ((result.heat, result.text),)
-            )
-            message.set_foot(footnote(job, outcome))
-            if job.kind in ("ask", "report"):
-                message.head.offer(again=True)
-                self.dialogue.add(job, result.text)
-        if job.kind == "screen":
-            self.findings.emit(result)
-        self.answered.emit(job, outcome)
+
+    def _finish_turn(
+        self,
+        result: ReportResult | AskResult,
+        markdown: str,
+        heat: Sequence[tuple[HeatMap | None, str]],
+    ) -> None:
+        """Replace the text that grew while the model wrote by its final form."""
+        message = self._message
+        if message is not None:
+            message.finish(markdown or "*(no text)*")
+            message.heat = heat
+            message.set_foot(footnote(result))
+            message.head.offer(again=True)
 
     def _on_stopped(self, job: Job) -> None:
         if self._message is not None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.viewer.session.model_session import Job
+    from napari_ct_assistant.viewer.session.jobs import TurnJob
     from napari_ct_assistant.volume import CTVolume
 
 # More than any context window of today's models holds beside an image.
 MOST_TURNS: Final = 20
-REPORT_REQUEST: Final = "Write the radiology report of this chest CT."
 
 History = tuple[tuple[str, str], ...]
 
@@ -20,22 +19,19 @@ class Dialogue:
 
     def __init__(self) -> None:
         # (scan, model) -> what was asked and answered.
-        self._turns: dict[tuple[int, str], list[tuple[Job, str]]] = {}
+        self._turns: dict[tuple[int, str], list[tuple[TurnJob, str]]] = {}
 
     def history(self, volume: CTVolume, model: str) -> History:
         """Return the questions and answers so far."""
-        turns = self._turns.get((id(volume), model), [])
-        return tuple(
-            (job.question if job.kind == "ask" else REPORT_REQUEST, said) for job, said in turns
-        )
+        return tuple((job.request, said) for job, said in self._turns.get((id(volume), model), []))
 
-    def add(self, job: Job, said: str) -> None:
+    def add(self, job: TurnJob, said: str) -> None:
         """Remember what came of a question or a report."""
         turns = self._turns.setdefault((id(job.volume), job.model), [])
         turns.append((job, said))
         del turns[:-MOST_TURNS]
 
-    def cut(self, job: Job) -> None:
+    def cut(self, job: TurnJob) -> None:
         """Leave out a turn that is asked anew, and what came after it."""
         turns = self._turns.get((id(job.volume), job.model), [])
         same = (n for n, (one, _) in enumerate(turns) if _turn(one) == _turn(job))
@@ -45,7 +41,7 @@ class Dialogue:
     def asked(self, volume: CTVolume) -> list[str]:
         """Return every question about a scan."""
         return [
-            job.question
+            job.request
             for (scan, _), turns in self._turns.items()
             if scan == id(volume)
             for job, _ in turns
@@ -56,6 +52,6 @@ class Dialogue:
         self._turns = {key: turns for key, turns in self._turns.items() if key[0] != id(volume)}
 
 
-def _turn(job: Job) -> tuple[str, str, History]:
+def _turn(job: TurnJob) -> tuple[type, str, History]:
     """Return what tells a turn from others, also when it was asked again."""
-    return job.kind, job.question, job.history
+    return type(job), job.request, job.history

@@ -1,203 +1,310 @@
-"""Work off the Qt thread: one background call at a time, text brought back in a steady beat."""
+"""What the panel can ask of a model: one class for each kind of job, and one for its result.
+
+A job names its scan and its model, says in `stage` what is being done while it runs, and runs
+itself on a `Reading`. Nothing here knows Qt: `ModelSession.run` calls it in a worker thread.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections import deque
+import threading
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
-from napari.qt.threading import FunctionWorker, create_worker
-from qtpy.QtCore import QObject, QTimer, Signal
+from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
+from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 
-from napari_ct_assistant.viewer.session.model_session import (
-    Job,
-    ModelSession,
-    Outcome,
-    StoppedError,
-)
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant import (
+        Answer,
+        FindingProbability,
+        GenerationSettings,
+        ModelInfo,
+        Reading,
+        ReportDraft,
+    )
+    from napari_ct_assistant.assistant.evidence.heat_map import Evidence
+    from napari_ct_assistant.assistant.reading.rewriting import Rewriting
+    from napari_ct_assistant.volume import CTVolume
 
-logger = logging.getLogger(__name__)
-
-# Often enough to read as flowing text, rare enough to leave the event loop free.
-BEAT_MS = 40
+TextCallback = Callable[[str], None]
 
 
-class BackgroundCall(FunctionWorker):
-    """A napari worker whose `quit` (napari calls it when the window closes) also runs `on_quit`.
+@dataclass
+class RunRecord:
+    """Which model ran a job, on which device, and how fast its text came.
 
-    Library warnings raised in the thread go to the log instead of the screen.
+    Attributes
+    ----------
+    info : ModelInfo
+    device : str
+        Empty where the model does not name one.
+    warnings : tuple of str
+        What the reader must know about this model on this scan.
+    first_text_s : float or None
+        Seconds from the start of the job to the first text; None while there is none.
+    text_s : float
+        Seconds from the first to the last piece of text.
     """
 
-    on_quit: Callable[[], None] | None = None
+    info: ModelInfo
+    device: str = ""
+    warnings: tuple[str, ...] = ()
+    first_text_s: float | None = None
+    text_s: float = 0.0
 
-    def quit(self) -> None:
-        """Ask the call to end early."""
-        if self.on_quit is not None:
-            self.on_quit()
-        super().quit()
+    def timed(self, on_text: TextCallback) -> TextCallback:
+        """Start the clock; return a callback that notes when text comes and passes it on."""
+        began = time.perf_counter()
 
-    def _relay_warning(self, show_warn_args: tuple[Any, ...]) -> None:
-        logger.info("%s", show_warn_args[0])
+        def timed_text(text: str) -> None:
+            now = time.perf_counter() - began
+            if self.first_text_s is None:
+                self.first_text_s = now
+            self.text_s = now - self.first_text_s
+            on_text(text)
 
-
-class Background(QObject):
-    """Runs one call at a time in napari's thread pool; callbacks run on the Qt thread.
-
-    Its slots are a QObject's, so that a call that outlives its widget reports to nobody.
-    """
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._returned: Callable[[Any], None] | None = None
-        self._errored: Callable[[Exception], None] | None = None
-        self._finished: Callable[[], None] | None = None
-
-    def run(
-        self,
-        function: Callable[[], Any],
-        *,
-        returned: Callable[[Any], None],
-        errored: Callable[[Exception], None],
-        finished: Callable[[], None],
-        on_quit: Callable[[], None] | None = None,
-    ) -> None:
-        """Run `function`; then `returned` or `errored`, and `finished` in any case."""
-        self._returned, self._errored, self._finished = returned, errored, finished
-
-        def call() -> tuple[Any, Exception | None]:
-            # An exception travels as a value: napari 0.9's own slot for `errored` raises.
-            try:
-                return function(), None
-            except Exception as error:  # noqa: BLE001 - `errored` shows it
-                return None, error
-
-        worker: BackgroundCall = create_worker(
-            call, _start_thread=False, _worker_class=BackgroundCall
-        )
-        worker.on_quit = on_quit
-        worker.returned.connect(self._deliver)
-        worker.finished.connect(self._finish)
-        worker.start()
-
-    def _deliver(self, outcome: tuple[Any, Exception | None]) -> None:
-        value, error = outcome
-        if error is None and self._returned is not None:
-            self._returned(value)
-        elif error is not None and self._errored is not None:
-            self._errored(error)
-
-    def _finish(self) -> None:
-        finished, self._finished = self._finished, None
-        if finished is not None:
-            finished()
+        return timed_text
 
 
-class JobRunner(QObject):
-    """Runs jobs of a `ModelSession` one at a time and reports them through signals.
+@dataclass(frozen=True, eq=False)
+class Job(ABC):
+    """One request to a model about one scan.
 
-    Signals
-    -------
-    began : Job
+    Attributes
+    ----------
+    volume : CTVolume
+    model : str
+        Bundled name, folder or hub id.
+    options : LoadOptions
+        How the model is loaded.
+    cancel : threading.Event
+        Set it to stop the job; the text written so far is kept.
     stage : str
-        What is being done now.
-    text : str
-        New text since the last beat.
-    done : Job, Outcome
-    stopped : Job
-        Stopped before any text was written.
-    failed : Job, str
-        One line saying what went wrong.
-    ended : Job
-        Always last, after `done`, `stopped` or `failed`.
+        What is being done while the job runs, for the status line.
     """
 
-    began = Signal(object)
-    stage = Signal(str)
-    text = Signal(str)
-    done = Signal(object, object)
-    stopped = Signal(object)
-    failed = Signal(object, str)
-    ended = Signal(object)
+    stage: ClassVar[str]
 
-    def __init__(self, room: ModelSession, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.room = room
-        self._job: Job | None = None
-        self._pieces: deque[str] = deque()
-        self._stages: deque[str] = deque()
-        self._background = Background(self)
-        self._timer = QTimer(self)
-        self._timer.setInterval(BEAT_MS)
-        self._timer.timeout.connect(self._beat)
+    volume: CTVolume
+    model: str
+    _: KW_ONLY
+    options: LoadOptions = BEST
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @abstractmethod
+    def run(self, reading: Reading, record: RunRecord, on_text: TextCallback) -> JobResult:
+        """Do the job in the calling thread; `on_text` gets the text piece by piece."""
+
+
+@dataclass(frozen=True, eq=False)
+class TurnJob(Job):
+    """A job that becomes a turn of the conversation, and that can be run again.
+
+    Attributes
+    ----------
+    history : tuple of (str, str)
+        Earlier questions and answers, oldest first; a report is drafted without them.
+    sample : bool
+        Draw the words at random instead of taking the likeliest: what "Again" does.
+    """
+
+    _: KW_ONLY
+    history: tuple[tuple[str, str], ...] = ()
+    sample: bool = False
 
     @property
-    def busy(self) -> bool:
-        """Whether a job is running."""
-        return self._job is not None
+    @abstractmethod
+    def request(self) -> str:
+        """What the model is asked, as later turns quote it."""
 
     @property
-    def job(self) -> Job | None:
-        """The job that is running."""
-        return self._job
+    def settings(self) -> GenerationSettings | None:
+        """The model's own settings (None), or ones under which a second text can differ."""
+        if not self.sample:
+            return None
+        from napari_ct_assistant.assistant import GenerationSettings
 
-    def start(self, job: Job) -> bool:
-        """Start `job`; False when another one is still running."""
-        if self._job is not None:
-            return False
-        self._job = job
-        self._pieces.clear()
-        self._stages.clear()
-        room, pieces, stages = self.room, self._pieces, self._stages
-        self.began.emit(job)
-        self._timer.start()
-        self._background.run(
-            # Closes over the queues, not over this widget: a closed panel is not kept alive.
-            lambda: room.run(job, stages.append, pieces.append),
-            returned=self._on_returned,
-            errored=self._on_errored,
-            finished=self._on_finished,
-            on_quit=job.cancel.set,
+        return GenerationSettings(temperature=0.7, top_p=0.9)
+
+
+@dataclass(frozen=True, eq=False)
+class ReportJob(TurnJob):
+    """Draft the report."""
+
+    stage = "Drafting the report"
+
+    @property
+    def request(self) -> str:
+        """The request for a report."""
+        return REPORT_QUESTION
+
+    def run(self, reading: Reading, record: RunRecord, on_text: TextCallback) -> ReportResult:
+        """Draft the report."""
+        draft = reading.draft_report(
+            on_text=record.timed(on_text), cancel=self.cancel, settings=self.settings
         )
-        return True
-
-    def stop(self) -> None:
-        """Ask the running job to stop; what it wrote so far still arrives through `done`."""
-        if self._job is not None:
-            self._job.cancel.set()
-            self.stage.emit("Stopping")
-
-    def _beat(self) -> None:
-        """Bring what the worker said since the last beat."""
-        while self._stages:
-            self.stage.emit(self._stages.popleft())
-        if self._pieces:
-            pieces = [self._pieces.popleft() for _ in range(len(self._pieces))]
-            self.text.emit("".join(pieces))
-
-    def _on_returned(self, outcome: Outcome) -> None:
-        self._beat()
-        self.done.emit(self._job, outcome)
-
-    def _on_errored(self, error: Exception) -> None:
-        self._beat()
-        if isinstance(error, StoppedError):
-            self.stopped.emit(self._job)
-            return
-        expected = isinstance(error, (ValueError, OSError))
-        if not expected:
-            logger.error("the model failed", exc_info=error)
-        self.failed.emit(self._job, one_line(error))
-
-    def _on_finished(self) -> None:
-        self._timer.stop()
-        job, self._job = self._job, None
-        self.ended.emit(job)
+        return ReportResult(record, self, draft)
 
 
-def one_line(error: BaseException) -> str:
-    """Return an error as one line of plain text."""
-    text = " ".join(str(error).split())
-    if isinstance(error, ValueError | OSError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+@dataclass(frozen=True, eq=False)
+class AskJob(TurnJob):
+    """Answer a question.
+
+    Attributes
+    ----------
+    question : str
+    choices : tuple of str
+        The choices of a multiple-choice question.
+    region : str
+        A sentence about the region that the reader has drawn; empty without one.
+    """
+
+    stage = "Answering"
+
+    question: str
+    choices: tuple[str, ...] = ()
+    _: KW_ONLY
+    region: str = ""
+
+    @property
+    def request(self) -> str:
+        """The question."""
+        return self.question
+
+    def run(self, reading: Reading, record: RunRecord, on_text: TextCallback) -> AskResult:
+        """Answer the question."""
+        answer = reading.ask(
+            self.question,
+            on_text=record.timed(on_text),
+            cancel=self.cancel,
+            settings=self.settings,
+            history=self.history,
+            choices=self.choices,
+            region=self.region,
+        )
+        return AskResult(record, self, answer)
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenJob(Job):
+    """Give a probability to each finding that the model can be screened for."""
+
+    stage = "Screening"
+
+    def run(self, reading: Reading, record: RunRecord, _on_text: TextCallback) -> ScreenResult:
+        """Screen the scan; there is no text."""
+        return ScreenResult(record, self, tuple(reading.screen(cancel=self.cancel)))
+
+
+@dataclass(frozen=True, eq=False)
+class RewriteJob(Job):
+    """Explain or shorten a passage of the report, or sum up its findings.
+
+    Attributes
+    ----------
+    task : {"explain", "shorten", "impression"}
+    prompt : str
+        The whole request, which quotes the passage (see `assistant.reading.rewriting.prompt`).
+    """
+
+    stage = "Rewriting the passage"
+
+    task: Rewriting
+    prompt: str
+
+    def run(self, reading: Reading, record: RunRecord, on_text: TextCallback) -> RewriteResult:
+        """Rewrite the passage, without the scan: the prompt quotes all that is needed."""
+        answer = reading.ask(
+            self.prompt, on_text=record.timed(on_text), cancel=self.cancel, text_only=True
+        )
+        return RewriteResult(record, self, answer)
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceJob(Job):
+    """Find where in the scan the probability of a finding comes from."""
+
+    stage = "Finding the evidence"
+
+    finding: str
+
+    def run(self, reading: Reading, record: RunRecord, _on_text: TextCallback) -> EvidenceResult:
+        """Find the evidence; there is no text."""
+        return EvidenceResult(record, self, reading.finding_evidence(self.finding))
+
+
+@dataclass(frozen=True, eq=False)
+class JobResult:
+    """What came of a job. Each kind of job has a result of its own, with its job in it."""
+
+    record: RunRecord
+    job: Job
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens that the model wrote."""
+        return 0
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens a second after the first, over the time that text was coming."""
+        seconds = self.record.text_s
+        return (self.tokens - 1) / seconds if self.tokens > 1 and seconds > 0 else None
+
+
+@dataclass(frozen=True, eq=False)
+class ReportResult(JobResult):
+    """A drafted report."""
+
+    job: ReportJob
+    draft: ReportDraft
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens of the draft."""
+        return self.draft.tokens
+
+
+@dataclass(frozen=True, eq=False)
+class AskResult(JobResult):
+    """The answer to a question."""
+
+    job: AskJob
+    answer: Answer
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens of the answer."""
+        return self.answer.tokens
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenResult(JobResult):
+    """The probabilities of the findings."""
+
+    job: ScreenJob
+    findings: tuple[FindingProbability, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RewriteResult(JobResult):
+    """A passage, rewritten."""
+
+    job: RewriteJob
+    answer: Answer
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens of the new passage."""
+        return self.answer.tokens
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceResult(JobResult):
+    """Where a finding comes from."""
+
+    job: EvidenceJob
+    evidence: Evidence

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import QElapsedTimer, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 from superqt import QElidingLabel
 
-from napari_ct_assistant.viewer.session.model_session import Job, Outcome
+from napari_ct_assistant.viewer.session.jobs import AskResult, JobResult, ReportResult
 from napari_ct_assistant.viewer.texts import REGION_UNUSED, REGION_USED, STANDS_ALONE, WITH_HISTORY
 
 
@@ -58,31 +56,32 @@ class StatusLine(QWidget):
             self.label.setToolTip(text)
 
 
-def footnote(job: Job, outcome: Outcome) -> str:
+def footnote(result: ReportResult | AskResult) -> str:
     """Return the quiet line under what the model wrote: speed, and what it could not use."""
-    result: Any = outcome.result
     parts = [f"{result.tokens} tokens"] if result.tokens else []
-    if outcome.first_text_s is not None:
-        parts.append(f"first text after {outcome.first_text_s:.2f} s")
-    if outcome.tokens_per_second is not None:
-        parts.append(f"{outcome.tokens_per_second:.0f} tokens/s")
-    turns = getattr(result, "history_turns", 0)
-    if turns:
-        parts.append(WITH_HISTORY.format(turns=turns))
-    elif job.history:
-        parts.append(STANDS_ALONE)
-    if job.region:
-        parts.append(REGION_USED if result.region_used else REGION_UNUSED)
+    parts += _speed(result)
+    if isinstance(result, AskResult):
+        if result.answer.history_turns:
+            parts.append(WITH_HISTORY.format(turns=result.answer.history_turns))
+        elif result.job.history:
+            parts.append(STANDS_ALONE)
+        if result.job.region:
+            parts.append(REGION_USED if result.answer.region_used else REGION_UNUSED)
     return "  ·  ".join(parts)
 
 
-def summary(outcome: Outcome) -> str:
+def summary(result: JobResult) -> str:
     """Return model, device, time to the first text and speed as one line."""
-    parts = [outcome.info.name]
-    if outcome.device:
-        parts.append(outcome.device)
-    if outcome.first_text_s is not None:
-        parts.append(f"first text after {outcome.first_text_s:.2f} s")
-    if outcome.tokens_per_second is not None:
-        parts.append(f"{outcome.tokens_per_second:.0f} tokens/s")
-    return "  ·  ".join(parts)
+    parts = [result.record.info.name]
+    if result.record.device:
+        parts.append(result.record.device)
+    return "  ·  ".join(parts + _speed(result))
+
+
+def _speed(result: JobResult) -> list[str]:
+    parts = []
+    if result.record.first_text_s is not None:
+        parts.append(f"first text after {result.record.first_text_s:.2f} s")
+    if result.tokens_per_second is not None:
+        parts.append(f"{result.tokens_per_second:.0f} tokens/s")
+    return parts
