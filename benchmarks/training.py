@@ -121,7 +121,7 @@ def benchmark_vlm(repeat: int) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    from napari_ct_assistant.training.config.recipe import Lora
+    from napari_ct_assistant.training.config.recipe import LoraSettings
     from napari_ct_assistant.training.stages.lora import add_lora
 
     text = LlamaConfig(
@@ -140,7 +140,7 @@ def benchmark_vlm(repeat: int) -> None:
     )
     base = AutoModelForCausalLM.from_config(text)
     base.load_state_dict(whole.language_model.state_dict())
-    lora = Lora(r=16, alpha=32, dropout=0.0)
+    lora = LoraSettings(r=16, alpha=32, dropout=0.0)
     n, length = whole.num_image_tokens, 128
     words = torch.randint(3, 8000, (1, length))
     features = torch.randn(1, 2744, vision.output_size)

@@ -12,7 +12,7 @@ from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLangua
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
 from napari_ct_assistant.training.stages.tokenizer import IMAGE, train_tokenizer
 
@@ -85,7 +85,7 @@ def _learn_by_heart(model: VolumeLanguageModel, processor: VolumeLanguageProcess
     model.vision_tower.requires_grad_(False)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=1e-2)
-    settings = Conversation(packed=True, max_length=2000)
+    settings = ConversationSettings(packed=True, max_length=2000)
     turns = [Turn(q, a) for q, a in TURNS.items()]
     batch = Collator(0, packed=True)(
         [pack_sequence(processor.prefix_ids(), turns, processor, settings)]

@@ -17,7 +17,7 @@ from napari_ct_assistant.training.run import run_recipe
 # What the encoder and what the language model learn, neither of which needs the other.
 BRANCHES = (
     ("demo/mae", "demo/ground_crops", "demo/ground_details", "demo/ground"),
-    ("demo/language", "demo/language_scattered", "demo/maps", "demo/language_summing"),
+    ("demo/language", "demo/language_scattered", "demo/oracle_maps", "demo/language_summing"),
 )
 TOGETHER = ("demo/align", "demo/instruct", "demo/instruct_again")
 DEMO_CHAIN = (*BRANCHES[0], *BRANCHES[1], *TOGETHER)
@@ -42,7 +42,7 @@ def run_chain(overrides: Sequence[str]) -> None:
     """
     recipes = {name: load_recipe(name, overrides) for name in DEMO_CHAIN}
     # Stage maps sees the labels of all phantoms that any stage sees.
-    widest = recipes["demo/maps"]
+    widest = recipes["demo/oracle_maps"]
     branches = [[recipes[name] for name in branch] for branch in BRANCHES]
     apart = [recipe for branch in branches for recipe in branch]
     threads = _threads_a_branch()

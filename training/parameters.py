@@ -25,10 +25,10 @@ from napari_ct_assistant.training.config.encoders import PRESETS as ENCODERS
 from napari_ct_assistant.training.config.encoders import encoder_config
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
-from napari_ct_assistant.training.config.recipe import Lora, Mae, Recipe
+from napari_ct_assistant.training.config.recipe import LoraSettings, MaeSettings, Recipe
 from napari_ct_assistant.training.stages.lora import add_lora
 
-PAPER_LORA = Lora()  # r 16, all linear layers: both papers'
+PAPER_LORA = LoraSettings()  # r 16, all linear layers: both papers'
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def count_preset(name: str, perceiver: str | None = None) -> list[Count]:
     """Count a published architecture: one of `PRESETS`."""
     if name == "e3d_gpt":
         config = e3d_gpt()
-        mae = Mae()
+        mae = MaeSettings()
     else:
         text = llama_3_8b() if name == "vit3d_llama3" else llama_2_7b()
         config = vit3d_llama3(text, image_token_id=text.vocab_size)
@@ -158,8 +158,8 @@ def text_config(name: str, folder: Path) -> PreTrainedConfig:
 def count_network(
     config: VolumeLanguageConfig,
     *,
-    lora: Lora | None = None,
-    mae: Mae | None = None,
+    lora: LoraSettings | None = None,
+    mae: MaeSettings | None = None,
     encoder_learns: bool = False,
     whole_language_model: bool = False,
     trains: bool = True,

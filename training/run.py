@@ -81,7 +81,7 @@ def _run(recipe: Recipe) -> None:
     stages = {
         "mae": mae,
         "ground": ground,
-        "maps": oracle_maps,
+        "oracle_maps": oracle_maps,
         "align": align,
         "instruct": instruct,
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.conversation import Turn
 
@@ -32,7 +32,9 @@ class Balls(VolumeStore):
         """Do nothing: volumes are drawn when they are read."""
         yield len(self)
 
-    def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
+    def turns(
+        self, index: int, settings: ConversationSettings, rng: np.random.Generator
+    ) -> list[Turn]:
         """Return no questions."""
         return []
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.config.recipe import Lora
+from napari_ct_assistant.training.config.recipe import LoraSettings
 from napari_ct_assistant.training.parameters import count
 from napari_ct_assistant.training.stages.lora import add_lora
 from tests.tiny_model import tiny_model
@@ -91,12 +91,14 @@ def test_recipes_without_their_predecessors() -> None:
 def test_counts_are_those_of_a_real_model() -> None:
     model, _ = tiny_model()
     real = sum(p.numel() for p in model.parameters())
-    adapted = add_lora(model, Lora(r=2))
+    adapted = add_lora(model, LoraSettings(r=2))
     with_adapters = sum(p.numel() for n, p in adapted.named_parameters() if ".lora_" in n)
     from napari_ct_assistant.training.parameters import count_network
 
     meta, _ = tiny_model()
-    found = {line.part: line.parameters for line in count_network(meta.config, lora=Lora(r=2))}
+    found = {
+        line.part: line.parameters for line in count_network(meta.config, lora=LoraSettings(r=2))
+    }
     assert found["whole network"] == real
     assert found["LoRA"] == with_adapters
 

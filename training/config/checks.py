@@ -72,7 +72,7 @@ def _check_choices(recipe: Recipe) -> None:
             ("train_encoder",), f"stage {recipe.stage} has no such choice, only align and instruct"
         )
     masked = isinstance(recipe.data, PhantomData) or recipe.data.masks is not None
-    if recipe.stage in ("ground", "maps") and not masked:
+    if recipe.stage in ("ground", "oracle_maps") and not masked:
         raise WrongValueError(
             ("data",), f"stage {recipe.stage} learns from masks; add data.masks (docs/datasets.md)"
         )

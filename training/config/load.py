@@ -16,6 +16,9 @@ from napari_ct_assistant.training.data.datasets.specs import KINDS
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
+# Recipes of earlier versions: keys and stages that have another name now.
+RENAMED = {"maps": "oracle_maps", "decoder_width": "decoder_embed_dim"}
+
 
 def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
     """Find the line (1-based) of a key path in a composed YAML document."""
@@ -81,6 +84,9 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         found = first["input"] if first["type"] not in ("missing", "value_error") else None
         shown = f" (got {found!r})" if found is not None else ""
         message = f"{first['msg']}{shown}"
+        old = keys[-1] if first["type"] == "extra_forbidden" else first["input"]
+        if keys and isinstance(old, str) and old in RENAMED:
+            message = f"{old} is called {RENAMED[old]} now"
     except WrongValueError as error:
         keys, message = tuple(filter(None, error.keys)), str(error)
     else:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.data.datasets.specs import ScanData
 
-Stage = Literal["mae", "ground", "language", "maps", "align", "instruct"]
+Stage = Literal["mae", "ground", "language", "oracle_maps", "align", "instruct"]
 
 
 class _Strict(BaseModel):
@@ -26,7 +26,7 @@ class PhantomData(_Strict):
     store: Path = Path("phantoms")
 
 
-class Encoder(_Strict):
+class EncoderSettings(_Strict):
     """Where the encoder comes from: a preset's sizes drawn afresh, or an earlier stage.
 
     `start` is also what `ct-assistant models import` makes of M3D-CLIP.
@@ -37,13 +37,13 @@ class Encoder(_Strict):
     changes: dict[str, Any] = {}
 
     @model_validator(mode="after")
-    def _one_source(self) -> Encoder:
+    def _one_source(self) -> EncoderSettings:
         if (self.preset is None) == (self.start is None):
             raise ValueError("give exactly one of preset and start")
         return self
 
 
-class Mae(_Strict):
+class MaeSettings(_Strict):
     """Arguments of `MaskedAutoencoder3D`."""
 
     decoder_embed_dim: int = Field(512, ge=6)
@@ -53,7 +53,7 @@ class Mae(_Strict):
     norm_pix_loss: bool = True
 
 
-class Ground(_Strict):
+class GroundSettings(_Strict):
     """Patch-level supervision: on crops of `crop`^3 patches, or on whole volumes."""
 
     crop: int | None = Field(None, ge=3)
@@ -73,7 +73,7 @@ class Ground(_Strict):
     operating_points: int = Field(0, ge=0)
 
 
-class Perceiver(_Strict):
+class PerceiverSettings(_Strict):
     """From the encoder's tokens to image tokens; E3D-GPT: convolution with k = 2."""
 
     kind: str = "convolution"
@@ -86,7 +86,7 @@ class Perceiver(_Strict):
     concepts_only: bool = False
 
 
-class Language(_Strict):
+class LanguageSettings(_Strict):
     """The language model: a Hugging Face folder or id, or the small one of the demo."""
 
     model: str = "demo"
@@ -96,14 +96,14 @@ class Language(_Strict):
     start: Path | None = None
 
 
-class Maps(_Strict):
-    """What a true map leaves out, as an encoder would (stage `maps`), finding by finding."""
+class OracleMapSettings(_Strict):
+    """What a true map leaves out, as an encoder would (stage `oracle_maps`), finding by finding."""
 
     hidden: float = Field(0.0, ge=0, lt=1)  # the finding itself
     unclear: float = Field(0.0, ge=0, lt=1)  # its degree, kind and place
 
 
-class Lora(_Strict):
+class LoraSettings(_Strict):
     """LoRA on the language model; E3D-GPT: r 16, alpha 32, dropout 0.1."""
 
     r: int = Field(16, ge=1)
@@ -113,7 +113,7 @@ class Lora(_Strict):
     target: Literal["all-linear", "attention"] = "all-linear"
 
 
-class Conversation(_Strict):
+class ConversationSettings(_Strict):
     """What of a scan's questions goes into one training sequence."""
 
     questions: int = Field(16, ge=0)
@@ -146,7 +146,7 @@ class Conversation(_Strict):
     # Text alone: scatter what a scan shows among as many blanks as it has image tokens.
     scatter: bool = False
 
-    def at(self, progress: float) -> Conversation:
+    def at(self, progress: float) -> ConversationSettings:
         """Return what holds at a share of the run, 0 at its start."""
         if progress >= self.growing:
             return self
@@ -154,7 +154,7 @@ class Conversation(_Strict):
         return self.model_copy(update={"excerpts": 1.0, "most_findings": grown})
 
 
-class Training(_Strict):
+class TrainingSettings(_Strict):
     """What goes to the transformers Trainer."""
 
     samples: int = Field(..., ge=1)
@@ -186,31 +186,31 @@ class Recipe(_Strict):
     data: PhantomData | ScanData = Field(PhantomData(), discriminator="kind")
     # What this training must not have seen: no patient and no scan of these may be in `data`.
     held_out: tuple[Annotated[ScanData, Field(discriminator="kind")], ...] = ()
-    encoder: Encoder | None = None
+    encoder: EncoderSettings | None = None
     # Stage align: the language model. Stage instruct: what align wrote; or, with `encoder`, a
     # language model, to which a fresh perceiver is joined.
     model: Path | None = None
     # Stages align and instruct: the encoder learns too (ViT3D-LLaMA3); its tokens are not cached.
     train_encoder: bool = False
-    mae: Mae = Mae()
-    ground: Ground = Ground()
-    perceiver: Perceiver = Perceiver()
-    language: Language = Language()
-    maps: Maps = Maps()
+    mae: MaeSettings = MaeSettings()
+    ground: GroundSettings = GroundSettings()
+    perceiver: PerceiverSettings = PerceiverSettings()
+    language: LanguageSettings = LanguageSettings()
+    oracle_maps: OracleMapSettings = OracleMapSettings()
     # Vicuna's; E3D-GPT states none. "chat" is the chat template of the language model.
     prompt: str = "USER: {image}\n{question} ASSISTANT:"
     answer_prefix: str = " "
     trained_on: str = ""
     notice: str = ""
-    lora: Lora | None = None
-    conversation: Conversation = Conversation()
-    training: Training
+    lora: LoraSettings | None = None
+    conversation: ConversationSettings = ConversationSettings()
+    training: TrainingSettings
 
     @model_validator(mode="after")
     def _needs(self) -> Recipe:
         if self.stage in ("mae", "ground") and self.encoder is None:
             raise ValueError(f"stage {self.stage} needs `encoder`")
-        if self.stage in ("maps", "align") and (self.encoder is None or self.model is None):
+        if self.stage in ("oracle_maps", "align") and (self.encoder is None or self.model is None):
             raise ValueError(
                 f"stage {self.stage} needs `encoder` and `model` (the language model's folder)"
             )
@@ -221,7 +221,7 @@ class Recipe(_Strict):
     @property
     def joins(self) -> bool:
         """Whether the stage joins an encoder, a perceiver and a language model."""
-        return self.stage in ("maps", "align") or (
+        return self.stage in ("oracle_maps", "align") or (
             self.stage == "instruct" and self.encoder is not None
         )
 

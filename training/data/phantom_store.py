@@ -22,9 +22,9 @@ from napari_ct_assistant.phantoms import (
     write_report,
 )
 from napari_ct_assistant.training import distributed as processes
-from napari_ct_assistant.training.config.recipe import Conversation
-from napari_ct_assistant.training.data.concepts import Concept
-from napari_ct_assistant.training.data.phantom_concepts import (
+from napari_ct_assistant.training.config.recipe import ConversationSettings
+from napari_ct_assistant.training.data.patch_concepts import Concept
+from napari_ct_assistant.training.data.phantom_patch_labels import (
     CONCEPT_PAIRS,
     CONCEPTS,
     described,
@@ -101,7 +101,9 @@ class PhantomStore(VolumeStore):
             self._places[seed] = place_maps(seed)
         return np.concatenate([findings, detail_maps(seed, findings), self._places[seed]])
 
-    def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
+    def turns(
+        self, index: int, settings: ConversationSettings, rng: np.random.Generator
+    ) -> list[Turn]:
         """Draw questions, answers and report of a phantom; needs no rendered volume.
 
         Each time in other words: those of another seed.
@@ -127,7 +129,7 @@ class PhantomStore(VolumeStore):
         return names + [words for finding in findings for words in described(finding)]
 
 
-def _report(seed: int, settings: Conversation, rng: np.random.Generator) -> str:
+def _report(seed: int, settings: ConversationSettings, rng: np.random.Generator) -> str:
     truth = draw_truth(seed)
     if rng.random() < settings.excerpts:
         return write_excerpt(seed, truth.findings, rng, settings.most_findings)

@@ -14,8 +14,8 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.training.config.recipe import Conversation
-from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept
+from napari_ct_assistant.training.config.recipe import ConversationSettings
+from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.sequences.conversation import Turn
 
 
@@ -48,7 +48,9 @@ class VolumeStore(ABC):
         """Prepare what is missing; yields the number of volumes that stand after each one."""
 
     @abstractmethod
-    def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
+    def turns(
+        self, index: int, settings: ConversationSettings, rng: np.random.Generator
+    ) -> list[Turn]:
         """Draw the questions and answers of one training sample."""
 
     @property

@@ -23,7 +23,7 @@ from napari_ct_assistant.phantoms import make_phantom
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.recipe import Recipe
-from napari_ct_assistant.training.data.seeds import SELECTION_SEEDS
+from napari_ct_assistant.training.data.phantom_seeds import SELECTION_SEEDS
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.evaluation.metrics.classification import auroc_of, interval

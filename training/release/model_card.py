@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from napari_ct_assistant.training.data.seeds import SELECTION_SEEDS
+from napari_ct_assistant.training.data.phantom_seeds import SELECTION_SEEDS
 
 HEAD = """\
 ---
@@ -29,7 +29,7 @@ It is E3D-GPT's architecture at a small size: {parameters:.1f} million parameter
 {width}. Unlike the paper's, its encoder begins with a convolution pyramid and was taught which
 finding, of which degree and in which lobe, lies in which patch (stage `ground`), since so small a
 model sees nothing otherwise; its perceiver passes on that alone; and its language model, which has
-no pre-training, learned to read true maps first (stage `maps`).
+no pre-training, learned to read true maps first (stage `oracle_maps`).
 
 Made by one command (seed {seed}; {data}), whose stages took {minutes:.0f} minutes one after
 another on a machine of two CPU cores:

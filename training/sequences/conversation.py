@@ -24,7 +24,7 @@ from napari_ct_assistant.report_text.questions import (
     REPORT_QUESTION,
 )
 from napari_ct_assistant.report_text.sentences import split_sections, split_sentences
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.order import shuffled_index
 
 
@@ -66,7 +66,7 @@ class ConversationSource(Protocol):
 def report_turns(
     report: str,
     others: Sequence[str],
-    settings: Conversation,
+    settings: ConversationSettings,
     rng: np.random.Generator | None = None,
 ) -> list[Turn]:
     """Ask for a scan's report: in one turn, or as findings and the impression of given findings.
@@ -96,7 +96,7 @@ def _reordered(text: str, rng: np.random.Generator) -> str:
 def choose_turns(
     report: str,
     questions: Sequence[Any],
-    settings: Conversation,
+    settings: ConversationSettings,
     rng: np.random.Generator,
     others: Sequence[str] = (),
 ) -> list[Turn]:
@@ -139,7 +139,7 @@ class ConversationDataset(Dataset[dict[str, Any]]):
         self,
         source: ConversationSource,
         processor: VolumeLanguageProcessor,
-        settings: Conversation,
+        settings: ConversationSettings,
         samples: int,
         seed: int,
     ):
@@ -198,7 +198,7 @@ def pack_sequence(
     prefix: list[int],
     turns: Sequence[Turn],
     processor: VolumeLanguageProcessor,
-    settings: Conversation,
+    settings: ConversationSettings,
     decisive: frozenset[int] = frozenset(),
 ) -> dict[str, Tensor]:
     """Lay a prefix and its turns out in one sequence.

@@ -6,9 +6,9 @@ import numpy as np
 from torch import Tensor
 
 from napari_ct_assistant.model.configuration import VisionConfig3D
-from napari_ct_assistant.training.config.recipe import Conversation, Maps
-from napari_ct_assistant.training.data.concepts import detail_words
-from napari_ct_assistant.training.data.oracle_maps import map_tokens, with_mistakes
+from napari_ct_assistant.training.config.recipe import ConversationSettings, OracleMapSettings
+from napari_ct_assistant.training.data.oracle_tokens import map_tokens, with_mistakes
+from napari_ct_assistant.training.data.patch_concepts import detail_words
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.data.volumes import to_pixel_values
@@ -21,26 +21,26 @@ class StoreConversations:
     Parameters
     ----------
     store : VolumeStore
-    settings : Conversation
+    settings : ConversationSettings
     cache : TokenCache, optional
         The encoder's tokens of each scan.
     text_only : bool
         Without a cache: leave the scan out instead of giving its voxels.
     maps_for : VisionConfig3D, optional
-        Give the true map of findings in the form of this encoder's tokens (stage `maps`).
-    mistakes : Maps, optional
+        Give the true map of findings in the form of this encoder's tokens (stage `oracle_maps`).
+    mistakes : OracleMapSettings, optional
         How often such a map hides something.
     """
 
     def __init__(
         self,
         store: VolumeStore,
-        settings: Conversation,
+        settings: ConversationSettings,
         cache: TokenCache | None = None,
         *,
         text_only: bool = False,
         maps_for: VisionConfig3D | None = None,
-        mistakes: Maps | None = None,
+        mistakes: OracleMapSettings | None = None,
     ):
         self.store = store
         self.settings = settings

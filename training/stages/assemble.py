@@ -28,7 +28,7 @@ def assemble(
 ) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
     """Put an encoder, a fresh perceiver and a causal language model together.
 
-    A `model` that has a perceiver already (stage `maps`) keeps it and gets the encoder. With
+    A `model` that has a perceiver already (stage `oracle_maps`) keeps it and gets the encoder. With
     a `store`, the encoder's patch-level head is one for all that its labels hold.
     """
     encoder = build_encoder(recipe)

@@ -11,7 +11,7 @@ from napari_ct_assistant.model.configuration import VisionConfig3D
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import ConvolutionPerceiver
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.data.oracle_maps import map_tokens
+from napari_ct_assistant.training.data.oracle_tokens import map_tokens
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 
 

@@ -23,8 +23,8 @@ from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.encoders import build_encoder
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.config.recipe import Ground, Recipe
-from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept, owners_of
+from napari_ct_assistant.training.config.recipe import GroundSettings, Recipe
+from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept, owners_of
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.data.volumes import CropDataset, VolumeDataset
 from napari_ct_assistant.training.stages.calibration import calibrate
@@ -37,7 +37,7 @@ class GroundingModel(nn.Module):
     def __init__(
         self,
         encoder: VisionTransformer3D,
-        settings: Ground,
+        settings: GroundSettings,
         concepts: Sequence[Concept] = FINDING_CONCEPTS,
         annotated: NDArray[np.bool_] | None = None,
     ):

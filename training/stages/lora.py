@@ -7,7 +7,7 @@ from torch import nn
 
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.config.recipe import Lora
+from napari_ct_assistant.training.config.recipe import LoraSettings
 
 # The linear layers of attention in the language models of transformers, fused ones included.
 ATTENTION = (
@@ -16,7 +16,7 @@ ATTENTION = (
 )
 
 
-def add_lora(model: VolumeLanguageModel, lora: Lora) -> nn.Module:
+def add_lora(model: VolumeLanguageModel, lora: LoraSettings) -> nn.Module:
     """Freeze the language model and put LoRA into it.
 
     The perceiver stays trainable, and the encoder where it is.

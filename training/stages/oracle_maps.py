@@ -1,4 +1,4 @@
-"""Stage `maps`: the language model learns to read findings and their places from true maps.
+"""Stage `oracle_maps`: the language model learns to read findings and their places from true maps.
 
 Not in the papers; for a language model without pre-training. Where the encoder's tokens will
 stand, each patch says with certainty what lies in it: findings, their degrees, the lobe.
@@ -28,7 +28,7 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
         store,
         recipe.conversation,
         maps_for=model.config.vision_config,
-        mistakes=recipe.maps,
+        mistakes=recipe.oracle_maps,
     )
     trainer = train_on(source, recipe, model, processor)
     save_model(recipe, model, processor, trainer)

@@ -46,6 +46,27 @@ def test_errors_name_line_and_key(tmp_path: Path, text: str, line: int, message:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (GOOD.replace("stage: mae", "stage: maps"), 1, "stage: maps is called oracle_maps now"),
+        (GOOD + "maps: {hidden: 0.1}\n", 7, "maps: maps is called oracle_maps now"),
+        (
+            GOOD + "mae: {decoder_width: 96}\n",
+            7,
+            "mae.decoder_width: decoder_width is called decoder_embed_dim now",
+        ),
+    ],
+)
+def test_a_name_of_earlier_versions_is_told_its_new_one(
+    tmp_path: Path, text: str, line: int, message: str
+) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=f"line {line}: {message}"):
+        load_recipe(file)
+
+
 def test_broken_yaml(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text("stage: [mae\n")
@@ -87,7 +108,7 @@ def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
         "ground",
         "language",
         "language",
-        "maps",
+        "oracle_maps",
         "language",
         "align",
         "instruct",

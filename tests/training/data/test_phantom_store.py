@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from napari_ct_assistant.phantoms import draw_truth, parse_report, write_excerpt
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.phantom_store import PhantomStore
 
 STORE = PhantomStore(Path("unused"), 0, 40)
-TWO_TURNS = Conversation(questions=4, impressions=1)
+TWO_TURNS = ConversationSettings(questions=4, impressions=1)
 
 
 def test_a_phantom_is_described_in_other_words_each_time() -> None:
@@ -38,7 +38,7 @@ def test_an_impression_agrees_with_the_findings_it_is_given_and_not_with_the_pha
 
 def test_an_excerpt_is_summed_up_by_what_it_says() -> None:
     lengths, fewer = set(), 0
-    settings = Conversation(questions=0, impressions=1, excerpts=1.0)
+    settings = ConversationSettings(questions=0, impressions=1, excerpts=1.0)
     for index in range(len(STORE)):
         asked = STORE.turns(index, settings, np.random.default_rng(index))[1]
         given = asked.question.split(": ", 1)[1]
@@ -57,7 +57,7 @@ def test_an_excerpt_is_summed_up_by_what_it_says() -> None:
 
 
 def test_excerpts_grow_from_one_finding_to_whole_reports() -> None:
-    settings = Conversation(questions=0, impressions=1, growing=0.5)
+    settings = ConversationSettings(questions=0, impressions=1, growing=0.5)
     longest = []
     for progress in (0.0, 0.2, 0.49, 0.5):
         now = settings.at(progress)
@@ -70,7 +70,7 @@ def test_excerpts_grow_from_one_finding_to_whole_reports() -> None:
 
 
 def test_where_one_turn_is_asked_all_kinds_of_turn_are() -> None:
-    settings = Conversation(questions=2, impressions=3, packed=False)
+    settings = ConversationSettings(questions=2, impressions=3, packed=False)
     turns = [STORE.turns(0, settings, np.random.default_rng(draw))[0] for draw in range(60)]
     summed = sum(turn.text_only for turn in turns)
     assert 20 < summed < 40, "three of six"

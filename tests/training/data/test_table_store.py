@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.table_store import TableStore
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.volume import CTReadError, CTVolume, write_nifti
@@ -37,7 +37,7 @@ def test_a_scan_is_prepared_once_with_its_hu(tmp_path: Path, table: Path) -> Non
     written = store.volume_file(0).stat().st_mtime_ns
     assert list(store.fill()) == [1]
     assert store.volume_file(0).stat().st_mtime_ns == written
-    turn = store.turns(0, Conversation(), np.random.default_rng(0))[0]
+    turn = store.turns(0, ConversationSettings(), np.random.default_rng(0))[0]
     assert turn.answer == "Findings: A ball, in water."
 
 

@@ -7,12 +7,12 @@ from collections import Counter
 import numpy as np
 
 from napari_ct_assistant.phantoms import DECLINED, draw_truth
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.sequences.conversation import choose_turns
 
 
 def test_yes_no_has_its_share_and_the_other_kinds_take_turns() -> None:
-    settings = Conversation(questions=14, yes_no=0.5, report=False)
+    settings = ConversationSettings(questions=14, yes_no=0.5, report=False)
     seen: Counter[str] = Counter()
     for seed in range(40):
         truth = draw_truth(seed)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_ct_assistant.phantoms import draw_truth
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.sequences.conversation import (
     Collator,
     Turn,
@@ -20,8 +20,8 @@ from napari_ct_assistant.training.sequences.conversation import (
 from napari_ct_assistant.training.stages.trainer import weighted_cross_entropy
 from tests.tiny_model import TURNS, tiny_model
 
-PACKED = Conversation(packed=True, max_length=2000)
-SINGLE = Conversation(packed=False, max_length=2000)
+PACKED = ConversationSettings(packed=True, max_length=2000)
+SINGLE = ConversationSettings(packed=False, max_length=2000)
 
 
 def test_packed_equals_separate() -> None:
@@ -63,7 +63,7 @@ def test_only_answers_are_learned() -> None:
 
 def test_an_answer_counts_as_the_root_of_its_length() -> None:
     _, processor = tiny_model()
-    settings = Conversation(packed=True, max_length=2000, weighting="answer")
+    settings = ConversationSettings(packed=True, max_length=2000, weighting="answer")
     turns = [Turn("Q?", "No."), Turn("Q?", "A much longer answer about many things.")]
     sequence = pack_sequence(processor.prefix_ids(), turns, processor, settings)
     for number, turn in enumerate(turns, start=1):
@@ -73,7 +73,7 @@ def test_an_answer_counts_as_the_root_of_its_length() -> None:
 
 def test_the_words_that_an_answer_turns_on_count_more() -> None:
     _, processor = tiny_model()
-    settings = Conversation(packed=True, max_length=2000, detail_weight=4.0)
+    settings = ConversationSettings(packed=True, max_length=2000, detail_weight=4.0)
     decisive = decisive_ids(processor, {"small", "left"})
     turn = Turn("Where?", "Yes, left (small) nodule, small.")
     sequence = pack_sequence(processor.prefix_ids(), [turn], processor, settings, decisive)
@@ -101,7 +101,7 @@ def test_weighted_loss_with_equal_weights_is_the_plain_one() -> None:
 
 
 def test_turns_are_balanced() -> None:
-    settings = Conversation(questions=12, positives=0.5)
+    settings = ConversationSettings(questions=12, positives=0.5)
     yes = no = 0
     for seed in range(40):
         truth = draw_truth(seed)
@@ -116,12 +116,12 @@ def test_turns_are_balanced() -> None:
 def test_an_impression_is_that_of_the_findings_it_is_given() -> None:
     report = "Findings: A nodule. No effusion. Impression: Nodule."
     other = "Findings: An effusion. Impression: Effusion."
-    two = Conversation(impressions=1)
+    two = ConversationSettings(impressions=1)
     assert report_turns(report, [other], two) == [
         Turn("Describe the findings of this chest CT.", "A nodule. No effusion."),
         Turn("Sum up these findings as an impression: An effusion.", "Effusion.", text_only=True),
     ]
-    assert report_turns(report, [other], Conversation()) == [
+    assert report_turns(report, [other], ConversationSettings()) == [
         Turn("Write the radiology report of this chest CT.", report)
     ]
     # Without an impression to learn, it stays one turn.
@@ -130,7 +130,7 @@ def test_an_impression_is_that_of_the_findings_it_is_given() -> None:
 
 def test_shuffled_findings_are_summed_up_as_the_same() -> None:
     other = "Findings: An effusion. A nodule, large. Scars. Impression: Effusion. Nodule, large."
-    settings = Conversation(impressions=8, shuffled=0.5)
+    settings = ConversationSettings(impressions=8, shuffled=0.5)
     rng = np.random.default_rng(0)
     _, *turns = report_turns(other, [other] * 40, settings, rng)
     asked = "Sum up these findings as an impression: "
@@ -151,7 +151,7 @@ def test_shuffled_findings_are_summed_up_as_the_same() -> None:
 
 
 @pytest.mark.parametrize("settings", [PACKED, SINGLE], ids=["packed", "single"])
-def test_a_turn_that_stands_alone_is_text_alone(settings: Conversation) -> None:
+def test_a_turn_that_stands_alone_is_text_alone(settings: ConversationSettings) -> None:
     model, processor = tiny_model()
     image_id = processor.image_token_id
     opening = [i for i in processor.prefix_ids() if i != image_id]

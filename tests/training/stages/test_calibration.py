@@ -8,7 +8,7 @@ import torch
 from napari_ct_assistant.model import VisionTransformer3D
 from napari_ct_assistant.model.grounded.concept_maps import DetailReadout
 from napari_ct_assistant.model.presets import demo_vision
-from napari_ct_assistant.training.config.recipe import Ground
+from napari_ct_assistant.training.config.recipe import GroundSettings
 from napari_ct_assistant.training.stages.calibration import calibrate, fit_details, operating_point
 from napari_ct_assistant.training.stages.ground import GroundingModel
 from tests.training.bright_patch import SHAPE, OneBrightPatch
@@ -36,7 +36,7 @@ def test_operating_points_change_the_level_but_not_the_order() -> None:
             image_size=SHAPE, hidden_size=24, num_hidden_layers=1, stem="linear", position="none"
         )
     )
-    model = GroundingModel(encoder, Ground())
+    model = GroundingModel(encoder, GroundSettings())
     pixels = torch.full((1, 1, *SHAPE), 0.0)
     pixels[:, :, 8:, :16, :16] = 1.0
     with torch.no_grad():

@@ -10,8 +10,8 @@ import torch
 from napari_ct_assistant.model import VisionTransformer3D
 from napari_ct_assistant.model.presets import demo_vision
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import Ground
-from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept
+from napari_ct_assistant.training.config.recipe import GroundSettings
+from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.data.volumes import CropDataset
 from napari_ct_assistant.training.stages.concept_words import merged_patches
 from napari_ct_assistant.training.stages.ground import (
@@ -72,7 +72,9 @@ def test_a_degree_is_told_from_other_degrees_of_the_same_finding() -> None:
     pixels = torch.rand(1, 1, *SHAPE)
 
     def degree_gradient(contrast: float) -> torch.Tensor:
-        model = GroundingModel(encoder, Ground(contrast_weight=contrast, volume_weight=0), concepts)
+        model = GroundingModel(
+            encoder, GroundSettings(contrast_weight=contrast, volume_weight=0), concepts
+        )
         model.zero_grad()
         with torch.no_grad():
             model.concepts.bias[-1] = 1.0

@@ -13,7 +13,7 @@ from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
-from napari_ct_assistant.training.config.recipe import Conversation, Lora
+from napari_ct_assistant.training.config.recipe import ConversationSettings, LoraSettings
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
 from napari_ct_assistant.training.stages.assemble import assemble
@@ -76,7 +76,7 @@ def test_prompt_splice_and_loss(joined: tuple[str, Joined], tmp_path: Path) -> N
     total = count = 0.0
     for chunk in (turns, turns[:1], turns[1:]):
         packed = chunk is turns
-        settings = Conversation(packed=packed, max_length=400)
+        settings = ConversationSettings(packed=packed, max_length=400)
         sequence = pack_sequence(prefix, chunk, processor, settings)
         assert sequence["labels"][-1] == 2
         made = Collator(0, packed=packed)([sequence])
@@ -111,7 +111,7 @@ def test_lora_finds_every_linear_layer(joined: tuple[str, Joined]) -> None:
     for target, names in {"attention": attention, "all-linear": expected}.items():
         model.requires_grad_(True)
         model.vision_tower.requires_grad_(False)
-        adapted = add_lora(model, Lora(r=2, alpha=4, dropout=0.0, target=target))  # type: ignore[arg-type]
+        adapted = add_lora(model, LoraSettings(r=2, alpha=4, dropout=0.0, target=target))  # type: ignore[arg-type]
         found = {n.split(".lora_A")[0] for n, _ in adapted.named_modules() if ".lora_A." in n}
         assert {n.rsplit(".", 1)[-1] for n in found} == names
         assert all("language_model.model.layers" in n for n in found)

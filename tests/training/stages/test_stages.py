@@ -38,7 +38,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_stage("ground", "demo/ground", [*common, "training.samples=2", "ground.operating_points=1"])
     run_stage("language", "demo/language", [*common, "training.samples=8", "language.texts=40"])
     run_stage("language", "demo/language_scattered", [*common, "training.samples=2"])
-    run_stage("maps", "demo/maps", [*common, "training.samples=4", f"encoder={SMALL_ENCODER}"])
+    run_stage(
+        "oracle_maps",
+        "demo/oracle_maps",
+        [*common, "training.samples=4", f"encoder={SMALL_ENCODER}"],
+    )
     run_stage("language", "demo/language_summing", [*common, "training.samples=8"])
     run_stage("align", "demo/align", [*common, "training.samples=4"])
     return root
@@ -51,7 +55,7 @@ def test_stages_write_their_losses(runs: Path) -> None:
         "3-ground-details",
         "4-ground",
         "6-language-scattered",
-        "7-maps",
+        "7-oracle-maps",
         "8-language-summing",
         "9-align",
     ):
@@ -72,7 +76,7 @@ def test_ground_changes_the_encoder_and_align_does_not(runs: Path) -> None:
 
 
 def test_text_alone_teaches_the_language_model_of_a_whole_model(runs: Path) -> None:
-    before, after = weights(runs / "7-maps"), weights(runs / "8-language-summing")
+    before, after = weights(runs / "7-oracle-maps"), weights(runs / "8-language-summing")
     assert before.keys() == after.keys()
     changed = {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])}
     assert changed == {"language_model"}

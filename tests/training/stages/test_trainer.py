@@ -10,7 +10,7 @@ import torch
 
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.training.config.load import load_recipe
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
 from napari_ct_assistant.training.stages import ground, instruct
@@ -104,7 +104,8 @@ def test_a_step_s_rows_are_dealt_out_by_length() -> None:
     answers = ["No.", "The heart is enlarged.", "Yes.", "There is no nodule in the right lung."]
     _, processor = tiny_model()
     rows = [
-        pack_sequence([1], [Turn("What?", answer)], processor, Conversation()) for answer in answers
+        pack_sequence([1], [Turn("What?", answer)], processor, ConversationSettings())
+        for answer in answers
     ]
     lengths = sorted(len(row["input_ids"]) for row in rows)
     collate = Collator(0, packed=False)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.config.recipe import Conversation
-from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.datasets.files import Skips
 from napari_ct_assistant.training.data.datasets.manifest import Manifest
 from napari_ct_assistant.training.data.datasets.preparing import (
@@ -30,6 +29,7 @@ from napari_ct_assistant.training.data.datasets.preparing import (
 from napari_ct_assistant.training.data.datasets.record import ScanRecord
 from napari_ct_assistant.training.data.datasets.turns import record_turns
 from napari_ct_assistant.training.data.masks.files import mask_stamp
+from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.data.volume_files import read_labels, read_volume, voxel_digest
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.conversation import Turn
@@ -180,7 +180,9 @@ class DatasetStore(VolumeStore):
         """Name a scan in an error."""
         return f"{self.records[index].dataset} {self.records[index].name}"
 
-    def turns(self, index: int, settings: Conversation, rng: np.random.Generator) -> list[Turn]:
+    def turns(
+        self, index: int, settings: ConversationSettings, rng: np.random.Generator
+    ) -> list[Turn]:
         """Draw the questions and answers of one training sample."""
         return record_turns(self.records[index], settings, rng)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.datasets.record import WHOLE, Question, ScanRecord
 from napari_ct_assistant.training.sequences import conversation
 from napari_ct_assistant.training.sequences.conversation import Turn, choose_turns
@@ -32,7 +32,7 @@ def disease_questions(labels: Mapping[str, int]) -> list[Question]:
     ]
 
 
-def report_turns(reports: Mapping[str, str], settings: Conversation) -> list[Turn]:
+def report_turns(reports: Mapping[str, str], settings: ConversationSettings) -> list[Turn]:
     """Ask for the whole report, or for each region that has one."""
     turns: list[Turn] = []
     for name, text in reports.items():
@@ -44,7 +44,7 @@ def report_turns(reports: Mapping[str, str], settings: Conversation) -> list[Tur
 
 
 def record_turns(
-    record: ScanRecord, settings: Conversation, rng: np.random.Generator
+    record: ScanRecord, settings: ConversationSettings, rng: np.random.Generator
 ) -> list[Turn]:
     """Draw the turns of one training sample: packed, reports first; else one at random.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.config.recipe import Conversation
+from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.datasets.files import Skips
 from napari_ct_assistant.training.data.datasets.preparing import Box
 from napari_ct_assistant.training.data.datasets.reading import open_dataset, read_records
@@ -131,7 +131,10 @@ def test_an_unreadable_scan_is_an_error_or_a_listed_skip(tmp_path: Path) -> None
     listed = (tmp_path / "store" / "skipped.csv").read_text()
     assert "2.nii.gz,neither a DICOM nor a NIfTI file" in listed
     # Texts go with their own scan, not with the skipped one's place.
-    turns = [store.turns(i, Conversation(questions=0), np.random.default_rng(0)) for i in range(3)]
+    turns = [
+        store.turns(i, ConversationSettings(questions=0), np.random.default_rng(0))
+        for i in range(3)
+    ]
     assert [t[0].answer for t in turns] == ["Report 0.", "Report 1.", "Report 3."]
     for number in (0, 1, 3):
         (tmp_path / f"{number}.nii.gz").unlink()
@@ -177,7 +180,7 @@ def test_turns_of_regions_choices_and_labels(tmp_path: Path) -> None:
     amos = read_records(AmosMmData(kind="amos_mm", root=layouts.write_amos_mm(tmp_path / "a")))[0]
     rate = read_records(CtRateData(kind="ct_rate", root=layouts.write_ct_rate(tmp_path / "b")))[0]
     store = DatasetStore(tmp_path / "store", [amos[0], rate[0]], BOX)
-    one = Conversation(packed=False, questions=16)
+    one = ConversationSettings(packed=False, questions=16)
     asked: Counter[str] = Counter()
     for seed in range(300):
         (turn,) = store.turns(0, one, np.random.default_rng(seed))
@@ -188,7 +191,7 @@ def test_turns_of_regions_choices_and_labels(tmp_path: Path) -> None:
         "pelvis of this image.",
     }
     assert any(q.startswith("Which organ is enlarged? Choices: A. Liver B. Spleen") for q in asked)
-    packed = store.turns(1, Conversation(questions=12), np.random.default_rng(0))
+    packed = store.turns(1, ConversationSettings(questions=12), np.random.default_rng(0))
     assert packed[0].answer.startswith("Findings: Heart size is normal.")
     signs = {t.question: t.answer for t in packed if "show signs of" in t.question}
     assert signs["Does this image show signs of lung nodule?"] == "Yes."

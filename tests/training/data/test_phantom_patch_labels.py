@@ -8,7 +8,7 @@ import pytest
 from napari_ct_assistant.phantoms import make_phantom
 from napari_ct_assistant.phantoms.truth import LOBES, draw_attributes
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.data.phantom_concepts import (
+from napari_ct_assistant.training.data.phantom_patch_labels import (
     CONCEPT_PAIRS,
     CONCEPTS,
     DETAILS,

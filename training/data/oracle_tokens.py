@@ -10,7 +10,7 @@ from torch import Tensor
 from napari_ct_assistant.model.configuration import VisionConfig3D
 from napari_ct_assistant.model.grounded.concept_maps import with_places
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.config.recipe import Maps
+from napari_ct_assistant.training.config.recipe import OracleMapSettings
 
 
 def map_tokens(patch_labels: NDArray[np.uint8], config: VisionConfig3D) -> Tensor:
@@ -26,7 +26,7 @@ def map_tokens(patch_labels: NDArray[np.uint8], config: VisionConfig3D) -> Tenso
 
 
 def with_mistakes(
-    tokens: Tensor, config: VisionConfig3D, mistakes: Maps, rng: np.random.Generator
+    tokens: Tensor, config: VisionConfig3D, mistakes: OracleMapSettings, rng: np.random.Generator
 ) -> Tensor:
     """Hide some of the findings, and blur the details and places of others.
 
@@ -38,7 +38,7 @@ def with_mistakes(
     tokens : Tensor [N, output_size]
         What `map_tokens` gives.
     config : VisionConfig3D
-    mistakes : Maps
+    mistakes : OracleMapSettings
     rng : numpy Generator
 
     Returns

@@ -12,7 +12,7 @@ from napari_ct_assistant.phantoms.patient import Patient
 from napari_ct_assistant.phantoms.render import GRIDS
 from napari_ct_assistant.phantoms.truth import DEGREES, KINDS, LOBES, FindingTruth, draw_attributes
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.data.concepts import FINDING_CONCEPTS, Concept
+from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 
 SIDES = ("left", "right")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ct_assistant.model.presets import demo_vision
-from napari_ct_assistant.training.config.recipe import Maps
-from napari_ct_assistant.training.data.oracle_maps import map_tokens, with_mistakes
+from napari_ct_assistant.training.config.recipe import OracleMapSettings
+from napari_ct_assistant.training.data.oracle_tokens import map_tokens, with_mistakes
 from tests.training.bright_patch import SHAPE, OneBrightPatch
 
 CONFIG = demo_vision(
@@ -47,12 +47,12 @@ def test_true_maps_have_the_encoders_form() -> None:
 def test_a_hidden_finding_leaves_nothing_and_an_unclear_one_no_detail() -> None:
     tokens = map_tokens(labels(), CONFIG)
     rng = np.random.default_rng(0)
-    whole = with_mistakes(tokens, CONFIG, Maps(), rng)
+    whole = with_mistakes(tokens, CONFIG, OracleMapSettings(), rng)
     assert (whole == tokens).all()
     bright = 4
-    hidden = with_mistakes(tokens, CONFIG, Maps(hidden=0.999), rng)
+    hidden = with_mistakes(tokens, CONFIG, OracleMapSettings(hidden=0.999), rng)
     assert hidden[bright, 24:].nonzero()[:, 0].tolist() == [20], "the place alone is left"
-    unclear = with_mistakes(tokens, CONFIG, Maps(unclear=0.999), rng)
+    unclear = with_mistakes(tokens, CONFIG, OracleMapSettings(unclear=0.999), rng)
     assert unclear[bright, 24] == unclear[bright, 25] == 1, "the findings are there"
     told = unclear[bright, 24 + 18 : 24 + 20]
     assert (told > 0).all(), "either degree"
@@ -63,7 +63,7 @@ def test_a_hidden_finding_leaves_nothing_and_an_unclear_one_no_detail() -> None:
 def test_mistakes_are_drawn_as_often_as_asked() -> None:
     tokens = map_tokens(labels(), CONFIG)
     rng = np.random.default_rng(0)
-    some = Maps(hidden=0.2, unclear=0.5)
+    some = OracleMapSettings(hidden=0.2, unclear=0.5)
     drawn = [with_mistakes(tokens, CONFIG, some, rng)[4, 24:] for _ in range(2000)]
     hidden = np.mean([float(one[0]) == 0 for one in drawn])
     clear = np.mean([float(one[18]) == 1 for one in drawn])
