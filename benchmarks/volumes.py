@@ -32,6 +32,13 @@ from napari_ct_assistant.volume import (
     open_ct,
     prepare,
 )
+from napari_ct_assistant.volume.dicom.header import (
+    FRAME_GROUPS,
+    SHARED_GROUPS,
+    WANTED,
+    read_header,
+)
+from napari_ct_assistant.volume.dicom.series import walk_files
 
 Array = NDArray[Any]
 Times = dict[str, tuple[float, float]]
@@ -53,10 +60,35 @@ def main() -> int:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, median of {options.repeat}\n")
     for line in volume.warnings:
         print(f"warning: {line}")
+    benchmark_headers(options.path, options.repeat)
+    print()
     benchmark_loading(options.path, volume, options.repeat)
     print()
     benchmark_preparation(volume, options.repeat)
     return 0
+
+
+def benchmark_headers(path: Path, repeat: int) -> None:
+    """Read the headers of the series with our parser and with pydicom, one thread each."""
+    import pydicom
+
+    files = [file for file in walk_files(path) if read_header(file) is not None]
+    if not files:
+        print("headers: needs a folder with DICOM files")
+        return
+    wanted = sorted(WANTED | {SHARED_GROUPS, FRAME_GROUPS})
+    ways: dict[str, Callable[[], Any]] = {
+        "read_header": lambda: [read_header(file) for file in files],
+        "pydicom, specific_tags": lambda: [
+            pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=wanted)
+            for file in files
+        ],
+        "pydicom, every tag": lambda: [
+            pydicom.dcmread(file, stop_before_pixels=True, force=True) for file in files
+        ],
+    }
+    times, _ = _race(ways, repeat)
+    _print_times(f"headers of {len(files)} files", times)
 
 
 def benchmark_loading(path: Path, volume: CTVolume, repeat: int) -> None:

@@ -152,3 +152,5 @@ def test_importing_brings_no_torch(module: str) -> None:
         assert not loaded & (WINDOWS | BINDINGS)
     if module in {"", ".cli", ".report_text", ".support"}:
         assert not loaded & {"nibabel", "numpy", "pydicom", "scipy"}
+    if module == ".volume":
+        assert not loaded & {"highdicom", "imagecodecs", "SimpleITK"}

@@ -45,9 +45,12 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--out", "a.odt"], "a.odt: a report is written to a file ending in .docx"),
-        (["--out", "none/a.txt"], "its folder none does not exist"),
-        (["--out", "a.pdf", "--with-identifiers"], "a.pdf: takes no identifiers"),
+        (["--out", "a.odt"], "a.odt: unknown format; the file name must end in .docx"),
+        (["--out", "none/a.txt"], "the folder none does not exist"),
+        (
+            ["--out", "a.pdf", "--with-identifiers"],
+            "a.pdf: this format cannot hold patient",
+        ),
         (["--with-identifiers"], "needs --out"),
         (["--template", "Ours"], "no template 'Ours'; there are"),
         (["--template", "ours.yaml"], "ours.yaml: cannot be read"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skimage.draw import polygon2mask
 
 from napari_ct_assistant.volume import CTVolume, open_ct, region_statistics
-from napari_ct_assistant.volume.regions import polygon_mask, side_of
+from napari_ct_assistant.volume.regions import patient_side, polygon_mask
 
 SPACING = (5.0, 2.0, 2.5)
 
@@ -149,7 +149,7 @@ def test_side_is_counted_from_the_middle_of_the_body() -> None:
     hu[:, 10:40, 50:110] = 40  # the body; its middle is column 80
     hu[:, 50:52, 5:115] = 200  # the table
     volume = scan(hu)
-    assert [side_of(volume, (1, 20, column)) for column in (60, 80, 100)] == [
+    assert [patient_side(volume, (1, 20, column)) for column in (60, 80, 100)] == [
         "right",
         "midline",
         "left",
@@ -158,7 +158,7 @@ def test_side_is_counted_from_the_middle_of_the_body() -> None:
 
 def test_side_of_a_picture_cut_at_its_edge_is_counted_from_the_origin() -> None:
     volume = scan(np.full((4, 60, 48), 40))
-    sides = [side_of(volume, volume.ras_to_index((x, 0, 100))) for x in (30, 3, -30)]
+    sides = [patient_side(volume, volume.ras_to_index((x, 0, 100))) for x in (30, 3, -30)]
     assert sides == ["right", "midline", "left"]
 
 
@@ -167,6 +167,6 @@ def test_the_spine_of_a_real_chest_is_its_midline(shared_data: Path) -> None:
     for slice_ in (100, 150, 200, 250):
         bone = np.argwhere(volume.hu[slice_, 300:420] > 350)
         column = float(np.median(bone[:, 1]))
-        assert side_of(volume, (slice_, 350, column)) == "midline"
-        assert side_of(volume, (slice_, 250, column - 80)) == "right"
-        assert side_of(volume, (slice_, 250, column + 80)) == "left"
+        assert patient_side(volume, (slice_, 350, column)) == "midline"
+        assert patient_side(volume, (slice_, 250, column - 80)) == "right"
+        assert patient_side(volume, (slice_, 250, column + 80)) == "left"

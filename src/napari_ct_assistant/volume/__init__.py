@@ -1,10 +1,10 @@
-"""What was scanned: CT volumes in HU with their geometry, from DICOM and NIfTI.
+"""CT volumes in HU with their geometry, read from DICOM and NIfTI.
 
 >>> from napari_ct_assistant.volume import open_ct
 >>> volume = open_ct("folder/of/slices")  # doctest: +SKIP
 >>> volume.hu.shape, volume.spacing, volume.warnings  # doctest: +SKIP
 
-Nothing here knows Qt, napari or torch.
+This package does not import Qt, napari or torch.
 """
 
 from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX, CTVolume

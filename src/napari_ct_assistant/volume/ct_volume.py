@@ -1,35 +1,39 @@
-"""What was scanned: Hounsfield units with their place in the patient."""
+"""A CT scan: Hounsfield units with their position in the patient."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_ct_assistant.volume.geometry import (
     AXES,
+    LPS_TO_RAS,
     apply_affine,
     axis_codes,
     is_usable,
     voxel_spacing,
 )
 
+if TYPE_CHECKING:
+    import SimpleITK
+
 AIR = -1024
-"""HU of air: what padding, unscanned corners and lower values become."""
+"""HU of air. Padding, unscanned corners and lower values are set to it."""
 
 HU_MAX = 32767
-"""Highest HU that is kept; only metal in an extended scale comes near it."""
+"""Highest HU that int16 holds; higher values are set to it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CTVolume:
     """A CT scan in Hounsfield units, in anatomical axis order.
 
-    It carries no patient name, identifier, date or UID.
+    It contains no patient name, identifier, date or UID.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ class CTVolume:
     series
         The series description, "" if there is none.
     warnings
-        What was wrong with the acquisition or the file, and what was done about it.
+        Problems of the acquisition or the file, and what was done about each.
     orientation
         Axis codes of the stored file, e.g. "LPS" for an ordinary axial DICOM series.
 
@@ -91,13 +95,32 @@ class CTVolume:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha-256, in hex, of shape, voxels and affine: the same scan, the same text."""
+        """SHA-256 of shape, voxels and affine, in hex; equal for equal scans."""
         digest = hashlib.sha256(np.asarray(self.shape, dtype="<i8").tobytes())
         for plane in self.hu:
             digest.update(np.ascontiguousarray(plane, dtype="<i2").data)
-        # + 0.0 makes the two zeros one.
+        # Adding 0.0 turns -0.0 into 0.0.
         digest.update((self.affine + 0.0).astype("<f8").tobytes())
         return digest.hexdigest()
+
+    def to_simpleitk(self) -> SimpleITK.Image:
+        """Return the scan as a SimpleITK image, which has a copy of the voxels.
+
+        The image has SimpleITK's usual axes (x to the left, y to the back, z to the head) and
+        LPS mm. The axes of an oblique or skewed scan go into its direction matrix unchanged.
+        SimpleITK comes with the extra `itk`.
+        """
+        import SimpleITK as sitk  # noqa: N813 - its usual name
+
+        image = sitk.GetImageFromArray(self.hu[::-1])
+        lps = LPS_TO_RAS @ self.affine
+        # (x, y, z) are our axes (L, P, I) with the last one reversed.
+        steps = lps[:3, [2, 1, 0]] * (1, 1, -1)
+        spacing = np.linalg.norm(steps, axis=0)
+        image.SetSpacing(spacing.tolist())
+        image.SetDirection((steps / spacing).ravel().tolist())
+        image.SetOrigin((lps @ (self.shape[0] - 1, 0, 0, 1))[:3].tolist())
+        return image
 
     def index_to_ras(self, ijk: ArrayLike) -> NDArray[np.float64]:
         """Map indices (i, p, l) [..., 3] to RAS mm [..., 3]; whole numbers are voxel centres."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.dicom.load import load_stack
-from napari_ct_assistant.volume.dicom.series import Scan, Series, find_series, walk_files
+from napari_ct_assistant.volume.dicom.series import Series, SeriesSearch, find_series, walk_files
 from napari_ct_assistant.volume.dicom.stack import plan_stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.nifti import count_slices, open_nifti
@@ -180,7 +180,7 @@ def _look_in_file(path: Path) -> _Found:
     return _Found(mine, [], _broken_warnings(scan), prefer=path)
 
 
-def _nothing(path: Path, scan: Scan) -> CTReadError:
+def _nothing(path: Path, scan: SeriesSearch) -> CTReadError:
     """Say why there is no CT at a path."""
     if len(scan.broken) == 1 and not scan.others:
         return scan.broken[0]
@@ -196,7 +196,7 @@ def _nothing(path: Path, scan: Scan) -> CTReadError:
     return CTReadError(path, f"no CT volume here, only {'; '.join(parts)}; give a CT series")
 
 
-def _broken_warnings(scan: Scan) -> list[str]:
+def _broken_warnings(scan: SeriesSearch) -> list[str]:
     if not scan.broken:
         return []
     return [f"{len(scan.broken)} files were passed over, the first: {scan.broken[0]}"]

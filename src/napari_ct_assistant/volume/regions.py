@@ -41,7 +41,7 @@ class RegionStatistics:
     slice
         Axial slice index (axis I) of that voxel.
     side
-        The patient's side on which that voxel lies, see `side_of`.
+        The patient's side on which that voxel lies, see `patient_side`.
     """
 
     voxels: int
@@ -121,7 +121,7 @@ def region_statistics(
         volume_ml=values.size * voxel_mm3 / 1000,
         ras=(x, y, z),
         slice=int(nearest[0]),
-        side=side_of(volume, nearest),
+        side=patient_side(volume, nearest),
     )
 
 
@@ -164,7 +164,7 @@ def polygon_mask(
     return mask, (int(low[0]), int(low[1]))
 
 
-def side_of(volume: CTVolume, index: ArrayLike) -> Side:
+def patient_side(volume: CTVolume, index: ArrayLike) -> Side:
     """Return the patient's side at `index` (i, p, l), against the body in its axial slice.
 
     A patient seldom lies in the scanner's middle, so the side is counted from the

@@ -26,7 +26,7 @@ from napari_ct_assistant.assistant.export import (
     export_report,
     read_identifiers,
 )
-from napari_ct_assistant.assistant.export.dicom_sr import HEADINGS, to_dicom_sr
+from napari_ct_assistant.assistant.export.dicom_sr import section_codes, to_dicom_sr
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import find_template
 from napari_ct_assistant.volume import CTVolume, open_ct
@@ -109,7 +109,7 @@ def test_pdf_in_poppler(draft: ReportDocument, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("肺炎 is seen.", r"'炎' \(U\+708E\)"), ("رئة", "right to left")]
+    ("text", "said"), [("肺炎 is seen.", r"'炎' \(U\+708E\)"), ("رئة", "right-to-left")]
 )
 def test_pdf_refuses_what_it_cannot_show(text: str, said: str, tmp_path: Path) -> None:
     if find_spec("uharfbuzz") is not None and "right" in said:
@@ -206,19 +206,13 @@ def test_dicom_sr(draft: ReportDocument, signed: ReportDocument, tmp_path: Path)
     assert observer.VerifyingOrganization == "Klinik Süd"
 
 
-def test_dicom_codes_are_those_of_the_standard() -> None:
-    from pydicom.sr import codedict
+def test_section_titles_and_items_are_those_of_the_standard() -> None:
+    """Headings are of CID 7001, their sentences of CID 7002 (PS3.16)."""
+    from pydicom.sr.codedict import codes
 
-    codes = codedict.codes
-    for heading, what in HEADINGS.values():
-        for value, scheme, meaning in (heading, what):
-            if scheme == "DCM":
-                known = [
-                    getattr(codes.DCM, name)
-                    for name in codes.DCM.dir()
-                    if getattr(codes.DCM, name).value == value
-                ]
-                assert [code.meaning for code in known] == [meaning]
+    for heading, item in section_codes().values():
+        assert heading in codes.cid7001
+        assert item in codes.cid7002
 
 
 def validated(path: Path) -> None:
@@ -314,16 +308,16 @@ def test_another_patients_folder_is_refused(series: Path, shared_data: Path) -> 
     volume = open_ct(series)
     with pytest.raises(ExportError, match="is the scan of this report"):
         read_identifiers(shared_data / "head_ge_tilted", volume)
-    with pytest.raises(ExportError, match="is no DICOM"):
+    with pytest.raises(ExportError, match="not a DICOM file"):
         read_identifiers(shared_data / "abdomen_ts" / "example_ct.nii.gz", volume)
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a.odt", "ending in .docx, .pdf, .txt, .json, .dcm"),
-        ("report", "ending in"),
-        ("none/a.txt", "folder none does not exist"),
+        ("a.odt", "end in .docx, .pdf, .txt, .json, .dcm"),
+        ("report", "must end in"),
+        ("none/a.txt", "the folder none does not exist"),
     ],
 )
 def test_a_file_that_cannot_be_is_one_line(
@@ -359,12 +353,12 @@ def test_an_old_file_stays_when_the_new_one_fails(draft: ReportDocument, tmp_pat
 def test_a_missing_library_is_one_line_that_names_the_extra(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "sys.modules['fpdf'] = sys.modules['docx'] = None\n"
+        "sys.modules['fpdf'] = sys.modules['docx'] = sys.modules['highdicom'] = None\n"
         "import importlib.util as u\n"
         "real = u.find_spec\n"
         "from napari_ct_assistant.assistant.export import formats\n"
-        "formats.find_spec = lambda n: None if n in ('fpdf', 'docx') else real(n)\n"
-        "for name in ('a.pdf', 'a.docx', 'a.txt'):\n"
+        "formats.find_spec = lambda n: None if n in ('fpdf', 'docx', 'highdicom') else real(n)\n"
+        "for name in ('a.pdf', 'a.docx', 'a.dcm', 'a.txt'):\n"
         "    try: formats.check_path(Path(sys.argv[1], name)); print(name, 'works')\n"
         "    except ValueError as error: print(error)\n"
     )
@@ -374,6 +368,7 @@ def test_a_missing_library_is_one_line_that_names_the_extra(tmp_path: Path) -> N
     assert done.stdout.splitlines() == [
         "a.pdf: needs fpdf2: pip install 'napari-ct-assistant[export]'",
         "a.docx: needs python-docx: pip install 'napari-ct-assistant[export]'",
+        "a.dcm: needs highdicom: pip install 'napari-ct-assistant[export]'",
         "a.txt works",
     ]
 

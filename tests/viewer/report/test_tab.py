@@ -255,7 +255,7 @@ def test_export_from_the_panel(drafted_tab: ReportTab, qtbot: QtBot, tmp_path: P
     assert json.loads((tmp_path / "mine.json").read_text())["status"] == "preliminary"
     exporter.export(report, drafted_tab.volume, tmp_path / "none" / "mine.json")
     qtbot.waitUntil(lambda: not exporter.busy, timeout=60_000)
-    assert told[-1].startswith("Not exported: mine.json: its folder none does not exist")
+    assert told[-1].startswith("Not exported: mine.json: the folder none does not exist")
 
 
 def test_everything_has_a_name_and_a_tip(drafted_tab: ReportTab) -> None:

@@ -430,3 +430,34 @@ def test_no_patient_data_anywhere(tmp_path: Path) -> None:
     info = list_series(tmp_path / "s")
     text = repr(volume) + repr(vars(volume)) + repr(info)
     assert not any(secret in text for secret in (*SECRETS, "1.2.3.4"))
+
+
+@pytest.mark.parametrize("table", ["basic", "extended", "none"])
+def test_frames_are_found_by_any_offset_table(tmp_path: Path, table: str) -> None:
+    """Several fragments a frame and a basic table, an extended table, or one fragment each."""
+    import pydicom
+    from pydicom.encaps import encapsulate, encapsulate_extended
+
+    from tests.volume.samples import ENCODERS
+
+    pixels = np.stack([ramp(k, (40, 40)) for k in range(3)])
+    syntax = "1.2.840.10008.1.2.4.80"
+    path = save(
+        tmp_path / "m.dcm", enhanced(pixels, [(0, 0, 2.0 * k) for k in range(3)]), pixels, syntax
+    )
+    codes = [code + b"\0" * (len(code) % 2) for code in map(ENCODERS[syntax], pixels)]
+    ds = pydicom.dcmread(path)
+    if table == "basic":
+        ds.PixelData = encapsulate(codes, fragments_per_frame=2)
+    elif table == "extended":
+        ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(
+            codes
+        )
+    else:
+        ds.PixelData = encapsulate(codes, has_bot=False)
+    ds["PixelData"].is_undefined_length = True
+    ds.save_as(path)
+    hu = open_ct(path).hu
+    for k in range(3):
+        want = np.maximum(pixels[k] * (k + 1.0) - 1000 - k, -1024)
+        np.testing.assert_array_equal(hu[2 - k], want)

@@ -1,7 +1,7 @@
-"""Exports of a report: DOCX, PDF, plain text, FHIR DiagnosticReport, DICOM SR.
+"""Export a report as DOCX, PDF, plain text, FHIR DiagnosticReport or DICOM SR.
 
-Each carries the report's notice and provenance. No export invents a patient: identifiers are
-written only where they were read from the scan's DICOM files on request (`read_identifiers`).
+Every format contains the report's notice and its provenance. An export names a patient only
+if you ask for it: `read_identifiers` then takes the identifiers from the scan's DICOM files.
 """
 
 from __future__ import annotations

@@ -1,57 +1,59 @@
-"""A report as a DICOM Basic Text SR, laid out after TID 2000 (PS3.16)."""
+"""A report as a DICOM Basic Text SR, laid out after TID 2000 (PS3.16).
+
+Codes are those of pydicom's dictionary of the standard, content items those of highdicom
+(extra `export`). highdicom has no class for the Basic Text SR document itself, so its top
+level is a plain data set.
+"""
 
 from __future__ import annotations
 
 import io
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from napari_ct_assistant import __version__
-from napari_ct_assistant.assistant.export.identifiers import Identifiers, Instance
+from napari_ct_assistant.assistant.export.errors import ExportError
+from napari_ct_assistant.assistant.export.identifiers import Identifiers, ImageReference
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line
 
 if TYPE_CHECKING:
+    from highdicom.sr import (
+        ContainerContentItem,
+        ContentItem,
+        ImageContentItem,
+        TextContentItem,
+    )
     from pydicom.dataset import Dataset
+    from pydicom.sr.coding import Code
 
 BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
-Code = tuple[str, str, str]
+CONTAINS: Final = "CONTAINS"
+CONTEXT: Final = "HAS OBS CONTEXT"
 
-REPORT: Final[Code] = ("18748-4", "LN", "Diagnostic Imaging Report")
-LANGUAGE: Final[Code] = ("121049", "DCM", "Language of Content Item and Descendants")
-ENGLISH: Final[Code] = ("en", "RFC5646", "English")
-OBSERVER: Final[Code] = ("121005", "DCM", "Observer Type")
-PERSON: Final[Code] = ("121006", "DCM", "Person")
-DEVICE: Final[Code] = ("121007", "DCM", "Device")
-PERSON_NAME: Final[Code] = ("121008", "DCM", "Person Observer Name")
-PERSON_ORGANIZATION: Final[Code] = ("121009", "DCM", "Person Observer's Organization Name")
-DEVICE_UID: Final[Code] = ("121012", "DCM", "Device Observer UID")
-DEVICE_NAME: Final[Code] = ("121013", "DCM", "Device Observer Name")
-DEVICE_MODEL: Final[Code] = ("121015", "DCM", "Device Observer Model Name")
-COMMENT: Final[Code] = ("121106", "DCM", "Comment")
-SOURCE: Final[Code] = ("121112", "DCM", "Source of Measurement")
-# Section -> its heading (CID 7001) and the kind of its sentences (CID 7002).
-HEADINGS: Final[dict[str, tuple[Code, Code]]] = {
-    "technique": (
-        ("121064", "DCM", "Current Procedure Descriptions"),
-        ("121065", "DCM", "Procedure Description"),
-    ),
-    "findings": (("121070", "DCM", "Findings"), ("121071", "DCM", "Finding")),
-    "impression": (("121072", "DCM", "Impressions"), ("121073", "DCM", "Impression")),
-    "conclusion": (("121076", "DCM", "Conclusions"), ("121077", "DCM", "Conclusion")),
-    "clinical information": (("121060", "DCM", "History"), ("121060", "DCM", "History")),
-    "history": (("121060", "DCM", "History"), ("121060", "DCM", "History")),
-    "comparison": (
-        ("18834-2", "LN", "Radiology Comparison study"),
-        ("121106", "DCM", "Comment"),
-    ),
-    "recommendation": (
-        ("121074", "DCM", "Recommendations"),
-        ("121075", "DCM", "Recommendation"),
-    ),
-}
-OTHER: Final[tuple[Code, Code]] = (("121111", "DCM", "Summary"), COMMENT)
+
+@cache
+def section_codes() -> dict[str, tuple[Code, Code]]:
+    """Return, for each section of a report, its heading (CID 7001) and its items (CID 7002).
+
+    A section that is not listed is filed under the empty name.
+    """
+    from pydicom.sr.codedict import codes
+
+    heading, item = codes.cid7001, codes.cid7002
+    return {
+        "technique": (heading.CurrentProcedureDescriptions, item.ProcedureDescription),
+        "findings": (heading.Findings, item.Finding),
+        "impression": (heading.Impressions, item.Impression),
+        "conclusion": (heading.Conclusions, item.Conclusion),
+        "clinical information": (heading.ClinicalInformation, item.History),
+        "history": (heading.History, item.History),
+        "comparison": (heading.PreviousFindings, item.PreviousFinding),
+        "recommendation": (heading.Recommendations, item.Recommendation),
+        "": (heading.Summary, item.Summary),
+    }
 
 
 def to_dicom_sr(report: ReportDocument, identifiers: Identifiers | None = None) -> bytes:
@@ -59,10 +61,22 @@ def to_dicom_sr(report: ReportDocument, identifiers: Identifiers | None = None) 
 
     Unsigned it is PARTIAL, UNVERIFIED and PRELIMINARY; signed COMPLETE, VERIFIED and FINAL with
     the signer as verifying observer. With `identifiers` it belongs to the scan's study, and a
-    sentence's slice is a reference to the image; without, patient and study stay empty and the
-    study UID is a new one.
+    sentence's slice is a reference to the image. Without them the patient and study attributes
+    stay empty and the report gets a new study UID.
+
+    Raises
+    ------
+    ExportError
+        If highdicom is not installed.
     """
+    try:
+        from highdicom.sr import ContainerContentItem, ContentSequence
+    except ImportError as error:
+        raise ExportError(
+            "DICOM SR needs highdicom: pip install 'napari-ct-assistant[export]'"
+        ) from error
     from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.sr.codedict import codes
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     now = datetime.now().astimezone()
@@ -86,17 +100,14 @@ def to_dicom_sr(report: ReportDocument, identifiers: Identifiers | None = None) 
     dataset.ContentTime = now.strftime("%H%M%S")
     dataset.PerformedProcedureCodeSequence = []
     _flags(dataset, report)
-    used: dict[str, Instance] = {}
-    dataset.ValueType = "CONTAINER"
-    dataset.ConceptNameCodeSequence = [_code(REPORT)]
-    dataset.ContinuityOfContent = "SEPARATE"
-    template = Dataset()
-    template.MappingResource = "DCMR"
-    template.TemplateIdentifier = "2000"
-    dataset.ContentTemplateSequence = [template]
-    dataset.ContentSequence = _content(report, identifiers, used)
+    cited: dict[str, ImageReference] = {}
+    root = ContainerContentItem(
+        codes.LN.DiagnosticImagingReport, is_content_continuous=False, template_id="2000"
+    )
+    root.ContentSequence = ContentSequence(_content(report, identifiers, cited))
+    dataset.update(root)
     if identifiers is not None and identifiers.instances:
-        images = list(used.values()) or list(identifiers.instances)
+        images = list(cited.values()) or list(identifiers.instances)
         dataset.CurrentRequestedProcedureEvidenceSequence = [_evidence(identifiers, images)]
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -138,98 +149,111 @@ def _flags(dataset: Dataset, report: ReportDocument) -> None:
 
 
 def _content(
-    report: ReportDocument, identifiers: Identifiers | None, used: dict[str, Instance]
-) -> list[Dataset]:
-    language = _item("HAS CONCEPT MOD", "CODE", LANGUAGE)
-    language.ConceptCodeSequence = [_code(ENGLISH)]
-    items = [language, *_observers(report)]
-    items.append(_words("CONTAINS", COMMENT, report.notice))
-    groups: dict[str, list[Dataset]] = {}
+    report: ReportDocument, identifiers: Identifiers | None, cited: dict[str, ImageReference]
+) -> list[ContentItem]:
+    """Return the items below the root; `cited` collects the images that they refer to."""
+    from highdicom.sr import CodeContentItem, ContentSequence
+    from pydicom.sr.codedict import codes
+    from pydicom.sr.coding import Code
+
+    dcm = codes.DCM
+    items: list[ContentItem] = [
+        CodeContentItem(
+            dcm.LanguageOfContentItemAndDescendants,
+            Code("en", "RFC5646", "English"),
+            relationship_type="HAS CONCEPT MOD",
+        ),
+        *_observers(report),
+        _text(dcm.Comment, report.notice, CONTAINS),
+    ]
+    known = section_codes()
+    groups: dict[str, list[ContentItem]] = {}
     for section in report.body():
         kind = section.key.partition("/")[0]
-        _, what = HEADINGS.get(kind, OTHER)
-        said = groups.setdefault(kind, [])
-        label = section.heading if section.level > 1 or kind not in HEADINGS else ""
+        _, concept = known.get(kind, known[""])
+        group = groups.setdefault(kind, [])
+        label = section.heading if section.level > 1 or kind not in known else ""
         for line in section.lines:
-            item = _words("CONTAINS", what, f"{label}: {line.text}" if label else line.text)
+            item = _text(concept, f"{label}: {line.text}" if label else line.text, CONTAINS)
             image = _image_of(report, line, identifiers)
             if image is not None:
-                used[image.sop_instance] = image
-                item.ContentSequence = [_image(image)]
-            said.append(item)
-    for kind, said in groups.items():
-        if said:
-            items.append(_section(HEADINGS.get(kind, OTHER)[0], said))
+                cited[image.sop_instance] = image
+                item.ContentSequence = ContentSequence([_image(image)])
+            group.append(item)
+    for kind, group in groups.items():
+        if group:
+            items.append(_section(known.get(kind, known[""])[0], group))
     rows = "\n".join(f"{name}: {value}" for name, value in report.provenance())
-    items.append(_section(("121111", "DCM", "Summary"), [_words("CONTAINS", COMMENT, rows)]))
+    items.append(_section(known[""][0], [_text(dcm.Comment, rows, CONTAINS)]))
     return items
 
 
-def _observers(report: ReportDocument) -> list[Dataset]:
+def _observers(report: ReportDocument) -> list[ContentItem]:
     """Return who observed: the models as devices, the signer as a person (TID 1002)."""
+    from highdicom.sr import CodeContentItem, PnameContentItem, UIDRefContentItem
+    from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
-    items = []
+    dcm = codes.DCM
+    items: list[ContentItem] = []
     for draft in report.used_drafts:
-        kind = _item("HAS OBS CONTEXT", "CODE", OBSERVER)
-        kind.ConceptCodeSequence = [_code(DEVICE)]
-        uid = _item("HAS OBS CONTEXT", "UIDREF", DEVICE_UID)
         # The same weights are the same device.
         seed = draft.model.get("weights_sha256") or draft.model.get("name") or "model"
-        uid.UID = generate_uid(entropy_srcs=["napari-ct-assistant", seed])
-        name = draft.model.get("name") or "model"
+        uid = generate_uid(entropy_srcs=["napari-ct-assistant", seed])
         items += [
-            kind,
-            uid,
-            _words("HAS OBS CONTEXT", DEVICE_NAME, name),
-            _words("HAS OBS CONTEXT", DEVICE_MODEL, draft.who),
+            CodeContentItem(dcm.ObserverType, dcm.Device, CONTEXT),
+            UIDRefContentItem(dcm.DeviceObserverUID, uid, CONTEXT),
+            _text(dcm.DeviceObserverName, draft.model.get("name") or "model", CONTEXT),
+            _text(dcm.DeviceObserverModelName, draft.who, CONTEXT),
         ]
     signed = report.signed
     if signed:
-        kind = _item("HAS OBS CONTEXT", "CODE", OBSERVER)
-        kind.ConceptCodeSequence = [_code(PERSON)]
-        person = _item("HAS OBS CONTEXT", "PNAME", PERSON_NAME)
-        person.PersonName = _name(signed.name)
-        items += [kind, person]
+        items += [
+            CodeContentItem(dcm.ObserverType, dcm.Person, CONTEXT),
+            PnameContentItem(dcm.PersonObserverName, _name(signed.name), CONTEXT),
+        ]
         if signed.organization:
-            items.append(_words("HAS OBS CONTEXT", PERSON_ORGANIZATION, signed.organization))
+            items.append(_text(dcm.PersonObserverOrganizationName, signed.organization, CONTEXT))
     return items
 
 
 def _image_of(
     report: ReportDocument, line: Line, identifiers: Identifiers | None
-) -> Instance | None:
+) -> ImageReference | None:
     if identifiers is None or line.source is None:
         return None
     ras = report.sources[line.source].sentence.ras
     return None if ras is None else identifiers.image_at(ras)
 
 
-def _section(concept: Code, items: list[Dataset]) -> Dataset:
-    section = _item("CONTAINS", "CONTAINER", concept)
-    section.ContinuityOfContent = "SEPARATE"
-    section.ContentSequence = items
+def _section(concept: Code, items: list[ContentItem]) -> ContainerContentItem:
+    from highdicom.sr import ContainerContentItem, ContentSequence
+
+    section = ContainerContentItem(concept, is_content_continuous=False, relationship_type=CONTAINS)
+    section.ContentSequence = ContentSequence(items)
     return section
 
 
-def _words(relationship: str, concept: Code, text: str) -> Dataset:
-    item = _item(relationship, "TEXT", concept)
-    item.TextValue = "".join(c for c in text if c in "\t\n" or ord(c) >= 32)
-    return item
+def _text(concept: Code, text: str, relationship: str) -> TextContentItem:
+    from highdicom.sr import TextContentItem
+
+    printable = "".join(c for c in text if c in "\t\n" or ord(c) >= 32)
+    return TextContentItem(concept, printable, relationship)
 
 
-def _image(image: Instance) -> Dataset:
-    from pydicom.dataset import Dataset
+def _image(image: ImageReference) -> ImageContentItem:
+    from highdicom.sr import ImageContentItem
+    from pydicom.sr.codedict import codes
 
-    item = Dataset()
-    item.RelationshipType = "INFERRED FROM"
-    item.ValueType = "IMAGE"
-    item.ConceptNameCodeSequence = [_code(SOURCE)]
-    item.ReferencedSOPSequence = [_reference(image)]
-    return item
+    return ImageContentItem(
+        codes.DCM.SourceOfMeasurement,
+        image.sop_class,
+        image.sop_instance,
+        relationship_type="INFERRED FROM",
+    )
 
 
-def _reference(image: Instance) -> Dataset:
+def _reference(image: ImageReference) -> Dataset:
     from pydicom.dataset import Dataset
 
     reference = Dataset()
@@ -238,7 +262,7 @@ def _reference(image: Instance) -> Dataset:
     return reference
 
 
-def _evidence(identifiers: Identifiers, images: list[Instance]) -> Dataset:
+def _evidence(identifiers: Identifiers, images: list[ImageReference]) -> Dataset:
     from pydicom.dataset import Dataset
 
     series = Dataset()
@@ -248,24 +272,6 @@ def _evidence(identifiers: Identifiers, images: list[Instance]) -> Dataset:
     study.StudyInstanceUID = identifiers.study
     study.ReferencedSeriesSequence = [series]
     return study
-
-
-def _item(relationship: str, kind: str, concept: Code) -> Dataset:
-    from pydicom.dataset import Dataset
-
-    item = Dataset()
-    item.RelationshipType = relationship
-    item.ValueType = kind
-    item.ConceptNameCodeSequence = [_code(concept)]
-    return item
-
-
-def _code(code: Code) -> Dataset:
-    from pydicom.dataset import Dataset
-
-    item: Any = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code
-    return item
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What can go wrong in an export."""
+"""The error that an export raises."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from napari_ct_assistant.support.errors import CTAssistantError
 
 
 class ExportError(CTAssistantError, ValueError):
-    """A report cannot be written; one line that says what to do."""
+    """A report cannot be written; the message is one line that says why and what to do."""

@@ -17,11 +17,11 @@ _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-typ
 
 
 def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> bytes:
-    """Return the report as JSON: preliminary until it is signed, then final.
+    """Return the report as JSON, with status preliminary until it is signed and then final.
 
-    Model and signature are a contained Provenance; the whole text is in `text` and, as a file,
-    in `presentedForm`. No patient is named unless `identifiers` are given, and then by
-    reference to the study and by the file's own patient ID.
+    The models and the signature are in a contained Provenance. The full text is in `text` and,
+    as a plain-text attachment, in `presentedForm`. A patient is named only if `identifiers` are
+    given: by a reference to the study and by the patient ID of the DICOM files.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     signed = report.signed
@@ -95,13 +95,13 @@ def _text(text: str) -> str:
 
 
 def _contained(report: ReportDocument, now: str) -> list[dict[str, Any]]:
-    """Return the models as devices, and who made the report as a Provenance of it."""
+    """Return the models as Devices and the authors of the report as its Provenance."""
     devices, agents = [], []
     for number, draft in enumerate(report.used_drafts, 1):
         model = draft.model
         versions = [{"value": f"{name} {version}"} for name, version in draft.versions.items()]
         notes = [
-            f"Trained on {model.get('trained_on') or 'data that it does not name'}.",
+            f"Trained on {model.get('trained_on') or 'unnamed data'}.",
             model.get("notice", ""),
             f"Drafted at {draft.created}.",
             *draft.warnings,
@@ -134,7 +134,7 @@ def _contained(report: ReportDocument, now: str) -> list[dict[str, Any]]:
             }
         )
     if not agents:
-        agents = [{"who": {"display": "the reader, who has not signed it off"}}]
+        agents = [{"who": {"display": "the reader (not signed off)"}}]
     provenance = {
         "resourceType": "Provenance",
         "id": "provenance",

@@ -1,4 +1,4 @@
-"""Which formats there are, and how a file of each comes onto the disk."""
+"""The export formats, and how a report is written to a file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from napari_ct_assistant.assistant.report.document import ReportDocument
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its ending, its name, how it is made, whether it can hold identifiers.
+    """A file format.
 
-    `library` is the module and the package that it needs besides the base.
+    ending: of the file name. name: for menus. make: turns a report into the bytes of the file.
+    identified: whether the format can name a patient and study. library: the module and the
+    package that the format needs beyond the base installation.
     """
 
     ending: str
@@ -42,43 +44,53 @@ FORMATS: Final = (
     Format(".pdf", "PDF", lambda report, _: to_pdf(report), library=("fpdf", "fpdf2")),
     Format(".txt", "Plain text", lambda report, _: to_text(report)),
     Format(".json", "FHIR R4 DiagnosticReport", to_fhir, identified=True),
-    Format(".dcm", "DICOM SR (Basic Text)", to_dicom_sr, identified=True),
+    Format(
+        ".dcm",
+        "DICOM SR (Basic Text)",
+        to_dicom_sr,
+        identified=True,
+        library=("highdicom", "highdicom"),
+    ),
 )
 
 
 def format_of(path: Path) -> Format:
-    """Return the format that a file's ending stands for.
+    """Return the format that belongs to the ending of a file name.
 
     Raises
     ------
     ExportError
-        If it stands for none.
+        If no format has that ending.
     """
     for known in FORMATS:
         if path.name.lower().endswith(known.ending):
             return known
     endings = ", ".join(known.ending for known in FORMATS)
-    raise ExportError(f"{path.name}: a report is written to a file ending in {endings}")
+    raise ExportError(f"{path.name}: unknown format; the file name must end in {endings}")
 
 
 def check_path(path: Path, *, identified: bool = False) -> Format:
-    """Refuse a file that could not be written, before anything is drafted for it.
+    """Check, before a report is drafted, that it can be written to `path`.
 
     Raises
     ------
     ExportError
-        For an unknown ending, a format that takes no identifiers, a missing library or folder.
+        If the ending is unknown, the format cannot hold identifiers, or a library or the
+        folder is missing.
     """
     form = format_of(path)
     if identified and not form.identified:
-        raise ExportError(f"{path.name}: takes no identifiers; use FHIR (.json) or DICOM SR (.dcm)")
+        raise ExportError(
+            f"{path.name}: this format cannot hold patient and study; "
+            "use .json (FHIR) or .dcm (DICOM SR)"
+        )
     if form.library and find_spec(form.library[0]) is None:
         raise ExportError(
             f"{path.name}: needs {form.library[1]}: pip install 'napari-ct-assistant[export]'"
         )
     if not path.absolute().parent.is_dir():
         raise ExportError(
-            f"{path.name}: its folder {path.parent.name} does not exist; make it first"
+            f"{path.name}: the folder {path.parent.name} does not exist; create it first"
         )
     return form
 
@@ -86,9 +98,9 @@ def check_path(path: Path, *, identified: bool = False) -> Format:
 def export_report(
     report: ReportDocument, path: str | Path, *, identifiers: Identifiers | None = None
 ) -> Path:
-    """Write a report in the format of the file's ending, and return the path.
+    """Write a report in the format given by the file ending, and return the path.
 
-    A file of that name is replaced only once the new one is complete.
+    An existing file is replaced only after the new one is complete.
 
     Parameters
     ----------
@@ -101,20 +113,20 @@ def export_report(
     Raises
     ------
     ExportError
-        One line: the ending, a library that is not installed, text that the format cannot hold.
+        If the ending is unknown, a library is not installed, or the format cannot show the text.
     OSError
         If the file cannot be written.
     """
     path = Path(path)
     form = check_path(path, identified=identifiers is not None)
     if not report.body():
-        raise ExportError("the report is empty: there is nothing to export")
+        raise ExportError("the report is empty; write or draft something before you export it")
     data = form.make(report, identifiers)
     handle, name = tempfile.mkstemp(prefix=".report-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        # The usual rights of a new file; a temporary one has stricter ones.
+        # The permissions of an ordinary new file; a temporary file has stricter ones.
         mask = os.umask(0)
         os.umask(mask)
         Path(name).chmod(0o666 & ~mask)

@@ -1,6 +1,6 @@
-"""Patient and study of a scan, read from its DICOM files at the moment of an export.
+"""The patient and study of a scan, read from its DICOM files when a report is exported.
 
-A `CTVolume` holds none of this, and nothing of it is kept: it goes from the files into the
+A `CTVolume` does not contain them and nothing stores them: they go from the files into the
 exported report and nowhere else.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
     from napari_ct_assistant.volume.dicom.series import Series
 
-# What a report shares with its study: DICOM PS3.3 C.7.1.1 and C.7.2.1.
+# The attributes that a report shares with its study (DICOM PS3.3 C.7.1.1 and C.7.2.1).
 PATIENT_AND_STUDY = (
     "PatientName",
     "PatientID",
@@ -37,8 +37,8 @@ PATIENT_AND_STUDY = (
 
 
 @dataclass(frozen=True, repr=False)
-class Instance:
-    """One image of the series: its class, its UID, its place (a point of its plane, RAS mm)."""
+class ImageReference:
+    """One image: its SOP class and instance UID, and a point of its plane in RAS mm."""
 
     sop_class: str
     sop_instance: str
@@ -47,11 +47,14 @@ class Instance:
 
 @dataclass(frozen=True, repr=False)
 class Identifiers:
-    """Whose scan it is, and which images it consists of. It shows nothing of itself."""
+    """Patient, study and images of a scan. Its `repr` shows none of them.
+
+    normal: unit normal of the image planes in RAS, None if the files do not give it.
+    """
 
     values: dict[str, str]
     series: str
-    instances: tuple[Instance, ...] = field(default=())
+    instances: tuple[ImageReference, ...] = field(default=())
     normal: NDArray[np.float64] | None = None
 
     @property
@@ -59,8 +62,8 @@ class Identifiers:
         """The study's UID."""
         return self.values["StudyInstanceUID"]
 
-    def image_at(self, ras: tuple[float, float, float]) -> Instance | None:
-        """Return the image whose plane is nearest to a point in RAS mm, None if none is near."""
+    def image_at(self, ras: tuple[float, float, float]) -> ImageReference | None:
+        """Return the image whose plane is nearest to a point in RAS mm, None if none is close."""
         if self.normal is None:
             return None
         planes = [instance for instance in self.instances if instance.point is not None]
@@ -76,29 +79,33 @@ class Identifiers:
 
 
 def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
-    """Read patient and study of a scan from the DICOM files it was opened from.
+    """Read the patient and study of a scan from the DICOM files it was opened from.
 
-    The files are opened again and compared with `volume`, so that a report never goes to
-    another patient's study.
+    The files are opened again and compared with `volume` voxel by voxel, so that a report is
+    never filed under another patient's study.
 
     Raises
     ------
     ExportError
-        If the path holds no DICOM, or not this scan.
+        If the path contains no DICOM files, or another scan.
     """
     from napari_ct_assistant.volume import CTReadError, open_ct
     from napari_ct_assistant.volume.dicom.series import find_series, walk_files
 
     path = Path(path)
     if path.name.lower().endswith((".nii", ".nii.gz")):
-        raise ExportError(f"{path.name}: is no DICOM; identifiers are read from DICOM files only")
+        raise ExportError(
+            f"{path.name}: not a DICOM file; identifiers can be read from DICOM files only"
+        )
     folder = path if path.is_dir() else path.parent
     try:
         series = find_series(walk_files(folder)).series
     except (CTReadError, OSError) as error:
         raise ExportError(str(error)) from error
     if not series:
-        raise ExportError(f"{path.name}: holds no DICOM series; identifiers are read from DICOM")
+        raise ExportError(
+            f"{path.name}: contains no CT series; identifiers can be read from DICOM files only"
+        )
     likely = sorted(series, key=lambda one: abs(len(one.frames) - volume.shape[0]))
     for one in likely:
         try:
@@ -109,7 +116,7 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
             return _identifiers(one, path)
     raise ExportError(
         f"{path.name}: none of its {len(series)} series is the scan of this report; choose the "
-        "folder that the scan was opened from"
+        "folder that you opened the scan from"
     )
 
 
@@ -119,7 +126,7 @@ def _identifiers(series: Series, path: Path) -> Identifiers:
     tags = [*PATIENT_AND_STUDY, "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
             "ImagePositionPatient", "ImageOrientationPatient", "SpecificCharacterSet"]  # fmt: skip
     values: dict[str, str] = {}
-    instances: dict[str, Instance] = {}
+    instances: dict[str, ImageReference] = {}
     uid = ""
     normal = None
     for file in dict.fromkeys(frame.file.path for frame in series.frames):
@@ -128,9 +135,14 @@ def _identifiers(series: Series, path: Path) -> Identifiers:
         )
         mine = {name: str(header.get(name, "") or "") for name in PATIENT_AND_STUDY}
         if not mine["StudyInstanceUID"]:
-            raise ExportError(f"{path.name}: its files name no study; export without identifiers")
+            raise ExportError(
+                f"{path.name}: its files have no StudyInstanceUID; export without identifiers"
+            )
         if values and any(mine[name] != values[name] for name in ("PatientID", "StudyInstanceUID")):
-            raise ExportError(f"{path.name}: its files are of several patients or studies")
+            raise ExportError(
+                f"{path.name}: its files belong to several patients or studies; "
+                "export without identifiers"
+            )
         values = values or mine
         uid = uid or str(header.get("SeriesInstanceUID", ""))
         point = None
@@ -141,7 +153,7 @@ def _identifiers(series: Series, path: Path) -> Identifiers:
                 [float(value) for value in header.ImageOrientationPatient]
             ).reshape(2, 3)
             normal = np.cross(along, down) * (-1, -1, 1)
-        instance = Instance(
+        instance = ImageReference(
             str(header.get("SOPClassUID", "")) or "1.2.840.10008.5.1.4.1.1.2",
             str(header.get("SOPInstanceUID", "")),
             point,

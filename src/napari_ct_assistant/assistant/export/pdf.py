@@ -1,4 +1,4 @@
-"""A report as a PDF with its fonts inside, through fpdf2."""
+"""A report as a PDF with embedded fonts, written by fpdf2."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MARGIN_MM: Final = 20.0
 
 
 def to_pdf(report: ReportDocument) -> bytes:
-    """Return the report as a PDF: the notice at the foot of every page, provenance at the end.
+    """Return the report as a PDF, with the notice in every footer and the provenance last.
 
     Raises
     ------
     ExportError
-        If the font lacks a character of the text.
+        If the font lacks a character, or right-to-left text needs a library that is absent.
     """
     from fpdf import FPDF
 
@@ -33,8 +33,8 @@ def to_pdf(report: ReportDocument) -> bytes:
         style: Path(str(files("napari_ct_assistant.assistant.export").joinpath("fonts", name)))
         for style, name in _FONTS.items()
     }
-    said = f"{report}{title_of(report)}{report.provenance()}"
-    _check(said, paths[""])
+    text = f"{report}{title_of(report)}{report.provenance()}"
+    _check(text, paths[""])
     notice = report.notice
 
     class Paper(FPDF):
@@ -88,7 +88,7 @@ def to_pdf(report: ReportDocument) -> bytes:
 
 
 def _check(text: str, font: Path) -> None:
-    """Refuse text that would come out as boxes or in the wrong order."""
+    """Refuse text that the PDF would show as empty boxes or in the wrong order."""
     from fontTools.ttLib import TTFont
 
     with TTFont(font, lazy=True) as opened:
@@ -97,10 +97,10 @@ def _check(text: str, font: Path) -> None:
     if missing:
         shown = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise ExportError(f"the PDF's font lacks {shown}{more}; save as .docx or .txt")
+        raise ExportError(f"the PDF font lacks {shown}{more}; save as .docx or .txt")
     joined = next((c for c in text if unicodedata.bidirectional(c) in ("R", "AL")), None)
     if joined is not None and find_spec("uharfbuzz") is None:
         raise ExportError(
-            f"a PDF with writing from right to left ({joined!r}) needs uharfbuzz: "
+            f"a PDF with right-to-left text ({joined!r}) needs uharfbuzz: "
             "pip install uharfbuzz, or save as .docx or .txt"
         )

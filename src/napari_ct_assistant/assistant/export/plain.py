@@ -10,12 +10,12 @@ WIDTH = 96
 
 
 def title_of(report: ReportDocument) -> str:
-    """Return the title of a report's document."""
+    """Return the title of the document: the name of the report's template, if it has one."""
     return f"{report.template} report" if report.template else "Report"
 
 
 def to_text(report: ReportDocument) -> bytes:
-    """Return the report as UTF-8 text, notice first and last, provenance at the end."""
+    """Return the report as UTF-8 text: notice, report, notice again, provenance."""
     notice = textwrap.fill(report.notice, WIDTH)
     body = "\n".join(
         textwrap.fill(line, WIDTH) if line else "" for line in report.text.splitlines()

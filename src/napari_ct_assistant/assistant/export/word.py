@@ -1,4 +1,4 @@
-"""A report as a Word document (Office Open XML), through python-docx."""
+"""A report as a Word document (Office Open XML), written by python-docx."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_ct_assistant.assistant.report.document import ReportDocument
 
 
 def to_docx(report: ReportDocument) -> bytes:
-    """Return the report as a .docx file: the notice on every page, provenance in a table."""
+    """Return the report as a .docx file, with the notice on every page and a provenance table."""
     from docx import Document
     from docx.shared import Pt, RGBColor
 
@@ -56,7 +56,7 @@ def _notice(paragraph: Any, text: str, colour: Any, size: Any) -> None:
 
 
 def _clean(text: str) -> str:
-    """Return `text` without the control characters that XML cannot hold."""
+    """Return `text` without the control characters that XML does not allow."""
     return "".join(
         c for c in text if c in "\t\n" or (ord(c) >= 32 and ord(c) not in (0xFFFE, 0xFFFF))
     )

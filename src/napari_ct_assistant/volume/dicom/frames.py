@@ -26,7 +26,7 @@ _CT_CLASSES = (
 
 
 @dataclass(frozen=True)
-class Instance:
+class DicomFile:
     """What all frames of one file share.
 
     pixels: (offset, length) as in `Header`. padding: lowest and highest stored value
@@ -44,7 +44,7 @@ class Instance:
     bits_stored: int
     signed: bool
     padding: tuple[int, int] | None
-    offset_table: bytes | None
+    offset_table: tuple[bytes, bytes] | None
     uid: bytes
     group: str
     acquisition: int
@@ -52,7 +52,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Frame:
+class DicomFrame:
     """One slice: `index` counts frames within its file.
 
     position: LPS mm of the first pixel's centre. orientation: LPS directions of
@@ -60,7 +60,7 @@ class Frame:
     columns.
     """
 
-    file: Instance
+    file: DicomFile
     index: int
     number: int
     moment: int
@@ -77,7 +77,7 @@ class NotASliceError(CTAssistantError):
     """A healthy DICOM file that is not part of a CT volume; says what it is."""
 
 
-def read_frames(path: Path, header: Header) -> list[Frame]:
+def read_frames(path: Path, header: Header) -> list[DicomFrame]:
     """Return the frames of a CT file.
 
     Raises
@@ -105,10 +105,10 @@ def read_frames(path: Path, header: Header) -> list[Frame]:
     signed = values.whole(0x00280103, 0, low=0, high=1) == 1
     padding = values.stored(0x00280120, signed)
     limit = values.stored(0x00280121, signed)
-    table = header.values.get(0x7FE00001, b"")
+    table = header.values.get(0x7FE00001, b""), header.values.get(0x7FE00002, b"")
     rows = values.whole(0x00280010, None, low=1, high=MAX_SIDE)
     columns = values.whole(0x00280011, None, low=1, high=MAX_SIDE)
-    instance = Instance(
+    instance = DicomFile(
         path=path,
         syntax=header.syntax,
         order=header.order,
@@ -120,7 +120,7 @@ def read_frames(path: Path, header: Header) -> list[Frame]:
         bits_stored=stored,
         signed=signed,
         padding=None if padding is None else _ordered(padding, padding if limit is None else limit),
-        offset_table=table if table and len(table) % 8 == 0 else None,
+        offset_table=table if len(table[0]) == len(table[1]) == 8 * frames else None,
         uid=header.values.get(0x00080018, b""),
         group=_group(header, rows, columns),
         acquisition=values.whole(0x00200012, 0, low=-(2**31), high=2**31),
@@ -174,7 +174,7 @@ def _ordered(a: int, b: int) -> tuple[int, int]:
     return (a, b) if a <= b else (b, a)
 
 
-def _frame(file: Instance, index: int, values: _Values) -> Frame:
+def _frame(file: DicomFile, index: int, values: _Values) -> DicomFrame:
     """Return one frame, every number checked."""
     position = values.numbers(0x00200032, 3, limit=1e5)
     directions = values.numbers(0x00200037, 6, limit=2.0)
@@ -196,7 +196,7 @@ def _frame(file: Instance, index: int, values: _Values) -> Frame:
     intercept = values.numbers(0x00281052, 1, limit=1e7)
     if slope and slope[0] == 0:
         raise CTReadError(file.path, "RescaleSlope is 0, which empties the slice; export it again")
-    return Frame(
+    return DicomFrame(
         file=file,
         index=index,
         number=values.whole(0x00200013, 0, low=-(2**31), high=2**31),

@@ -1,9 +1,11 @@
-"""The few DICOM attributes a CT volume needs, found without parsing the rest.
+"""Read the few DICOM attributes that a CT volume needs, without parsing the rest.
 
-pydicom reads a header in about 0.8 ms, most of it spent on attributes that no
-volume needs; skipping through the tags takes a tenth of that, and a damaged
-file cannot make it allocate, recurse without end or warn. Layouts are those of
-DICOM PS3.5 section 7 (data set) and PS3.10 section 7 (file meta information).
+This second parser beside pydicom is here for speed. On a 275-slice chest it reads all headers
+in 10 ms; `pydicom.dcmread(specific_tags=..., stop_before_pixels=True)` needs 140 ms, while the
+whole series, pixels included, opens in 90 ms (`python -m benchmarks.volumes`, section
+"headers"). It also stays within fixed limits on damaged files: no large allocation, no endless
+recursion, no warning. Layouts follow DICOM PS3.5 section 7 (data set) and PS3.10 section 7
+(file meta information).
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ WANTED = frozenset(
         0x00281053,  # RescaleSlope
         0x00281054,  # RescaleType
         0x7FE00001,  # ExtendedOffsetTable
+        0x7FE00002,  # ExtendedOffsetTableLengths
     }
 )
 # Sequences that are entered: the functional groups of enhanced multi-frame CT.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import AIR, CTVolume
-from napari_ct_assistant.volume.dicom.frames import Frame
+from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.pixels import SliceReader
 from napari_ct_assistant.volume.dicom.stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
@@ -186,7 +186,7 @@ def _spell(rescale: set[tuple[float | None, float | None]]) -> str:
     return f"slope {1.0 if slope is None else slope:g}, intercept {intercept or 0:g}"
 
 
-def _rescale_warnings(frames: tuple[Frame, ...]) -> list[str]:
+def _rescale_warnings(frames: tuple[DicomFrame, ...]) -> list[str]:
     """Return doubts that the headers themselves raise."""
     found = []
     bare = sum(frame.slope is None and frame.intercept is None for frame in frames)

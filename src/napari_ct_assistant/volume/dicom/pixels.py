@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import struct
-from io import FileIO
-from itertools import pairwise
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import AIR
 from napari_ct_assistant.volume.dicom.codestream import CodestreamError, decode
-from napari_ct_assistant.volume.dicom.frames import Frame, Instance
+from napari_ct_assistant.volume.dicom.frames import DicomFile, DicomFrame
 from napari_ct_assistant.volume.dicom.header import (
     BIG_ENDIAN,
     DEFLATED,
@@ -26,24 +25,18 @@ from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.hounsfield import to_hu
 
 _RAW = frozenset({IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN})
-_ITEM = 0xFFFEE000
-_SEQUENCE_END = 0xFFFEE0DD
-
-Fragments = list[list[tuple[int, int]]]
 
 
 class SliceReader:
     """Reads the frames of one series; several threads may share it.
 
-    What several frames of a file need (where their fragments lie, the inflated data
-    set) is kept until the reader is dropped.
+    The inflated data set of a multi-frame file is kept until the reader is dropped.
     """
 
     def __init__(self) -> None:
-        self._fragments: dict[Path, Fragments] = {}
         self._inflated: dict[Path, bytes] = {}
 
-    def read(self, frame: Frame, out: NDArray[np.int16]) -> tuple[int, int]:
+    def read(self, frame: DicomFrame, out: NDArray[np.int16]) -> tuple[int, int]:
         """Read one frame as HU into `out` [rows, columns], any strides.
 
         Pixels that the file declares to be padding, and values below -1024 HU, become
@@ -66,7 +59,7 @@ class SliceReader:
             raise CTReadError(file.path, f"cannot be read ({error.strerror or error})") from error
         return _finish(frame, raw, out)
 
-    def _plain(self, frame: Frame, out: NDArray[np.int16]) -> NDArray[Any]:
+    def _plain(self, frame: DicomFrame, out: NDArray[np.int16]) -> NDArray[Any]:
         """Read uncompressed pixels, straight into `out` where its memory allows."""
         file = frame.file
         if file.bits_allocated not in (8, 16, 32):
@@ -104,7 +97,7 @@ class SliceReader:
             raw = raw.byteswap(inplace=True).view(dtype.newbyteorder())
         return raw
 
-    def _inflate(self, file: Instance, limit: int) -> bytes:
+    def _inflate(self, file: DicomFile, limit: int) -> bytes:
         """Return the inflated file, kept only where it holds more frames."""
         data = self._inflated.get(file.path)
         if data is None:
@@ -116,28 +109,52 @@ class SliceReader:
                 self._inflated[file.path] = data
         return data
 
-    def _encapsulated(self, frame: Frame) -> NDArray[Any]:
+    def _encapsulated(self, frame: DicomFrame) -> NDArray[Any]:
         """Decode one encapsulated frame into an array of its own."""
+        from pydicom.encaps import get_frame
+
         file = frame.file
         if file.bits_allocated not in (8, 16):
             raise _bits_error(file)
-        with file.path.open("rb", buffering=0) as stream:
-            fragments = self._fragments.get(file.path)
-            if fragments is None:
-                fragments = self._fragments[file.path] = _find_fragments(stream, file)
-            data = bytearray()
-            for offset, length in fragments[frame.index]:
-                stream.seek(offset)
-                data += stream.read(length)
-        try:
-            return decode(
-                bytes(data), file.syntax, (file.rows, file.columns), file.bits_allocated // 8
+        if file.pixels[1] is not None:
+            raise CTReadError(
+                file.path, "uncompressed pixels in a compressed syntax; export it again"
             )
+        with _StrictReader(FileIO(file.path)) as stream:
+            stream.seek(file.pixels[0])
+            try:
+                data = get_frame(
+                    stream,
+                    frame.index,
+                    number_of_frames=file.frames,
+                    extended_offsets=file.offset_table,
+                )
+            except (ValueError, IndexError, struct.error, UserWarning) as error:
+                raise CTReadError(
+                    file.path, "the compressed pixel data is damaged or cut off; copy it again"
+                ) from error
+        try:
+            return decode(data, file.syntax, (file.rows, file.columns), file.bits_allocated // 8)
         except CodestreamError as error:
             raise CTReadError(file.path, str(error)) from error
 
 
-def _finish(frame: Frame, raw: NDArray[Any], out: NDArray[np.int16]) -> tuple[int, int]:
+class _StrictReader(BufferedReader):
+    """A file that refuses to return fewer bytes than were asked for.
+
+    pydicom takes a fragment that the end of the file cuts off for a whole one, and some
+    decoders then fill in the rest of the picture.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read exactly `size` bytes."""
+        data = super().read(size)
+        if size is not None and size > len(data):
+            raise ValueError("cut off")
+        return data
+
+
+def _finish(frame: DicomFrame, raw: NDArray[Any], out: NDArray[np.int16]) -> tuple[int, int]:
     """Turn stored values into HU; `raw` may be the memory of `out` itself."""
     file = frame.file
     raw = raw.view(f"{'i' if file.signed else 'u'}{raw.itemsize}")
@@ -160,7 +177,7 @@ def _finish(frame: Frame, raw: NDArray[Any], out: NDArray[np.int16]) -> tuple[in
     return low, high
 
 
-def _bits_error(file: Instance) -> CTReadError:
+def _bits_error(file: DicomFile) -> CTReadError:
     return CTReadError(
         file.path, f"BitsAllocated {file.bits_allocated} is not supported; export it with 16"
     )
@@ -174,66 +191,3 @@ def _fill(stream: FileIO, view: memoryview, path: Path) -> None:
         if not got:
             raise CTReadError(path, "cut off within its pixel data; copy it again")
         done += got
-
-
-def _find_fragments(stream: FileIO, file: Instance) -> Fragments:
-    """Return (offset, length) of the fragments of every frame (PS3.5 annex A.4)."""
-    if file.pixels[1] is not None:
-        raise CTReadError(file.path, "uncompressed pixels in a compressed syntax; export it again")
-    found: list[tuple[int, int]] = []
-    size = stream.seek(0, 2)
-    position = file.pixels[0]
-    while position + 8 <= size:
-        stream.seek(position)
-        group, element, length = struct.unpack("<HHL", stream.read(8))
-        item = group << 16 | element
-        if item == _SEQUENCE_END:
-            break
-        if item != _ITEM:
-            raise CTReadError(file.path, "the compressed pixel data is damaged; copy it again")
-        if position + 8 + length > size:
-            raise CTReadError(file.path, "cut off within its pixel data; copy it again")
-        found.append((position + 8, length))
-        position += 8 + length
-    # The first item is the basic offset table.
-    fragments = found[1:]
-    if len(fragments) < file.frames:
-        raise CTReadError(
-            file.path,
-            f"holds pixel data for {len(fragments)} of {file.frames} frames; copy it again",
-        )
-    if file.frames == 1:
-        return [fragments]
-    if len(fragments) == file.frames:
-        return [[part] for part in fragments]
-    starts = _frame_starts(stream, file, found[0], fragments)
-    return [fragments[a:b] for a, b in pairwise([*starts, len(fragments)])]
-
-
-def _frame_starts(
-    stream: FileIO, file: Instance, table: tuple[int, int], fragments: list[tuple[int, int]]
-) -> list[int]:
-    """Return the first fragment of every frame, where frames have several."""
-    origin = fragments[0][0]
-    where = {offset - origin: k for k, (offset, _) in enumerate(fragments)}
-    offsets: list[int] = []
-    if file.offset_table is not None:
-        offsets = [int(v) for v in np.frombuffer(file.offset_table, "<u8")]
-    elif table[1] == 4 * file.frames:
-        stream.seek(table[0])
-        offsets = [int(v) for v in np.frombuffer(stream.read(table[1]), "<u4")]
-    if offsets:
-        starts = [where.get(offset, -1) for offset in offsets]
-    else:
-        # Without a table, a frame starts where a codestream starts.
-        starts = []
-        for k, (offset, _) in enumerate(fragments):
-            stream.seek(offset)
-            if stream.read(2) in (b"\xff\xd8", b"\xff\x4f"):
-                starts.append(k)
-    rising = all(a < b for a, b in pairwise(starts))
-    if len(starts) != file.frames or -1 in starts or not rising:
-        raise CTReadError(
-            file.path, "its frames cannot be told apart (bad offset table); export it again"
-        )
-    return starts

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ct_assistant.volume.dicom.frames import Frame, NotASliceError, read_frames
+from napari_ct_assistant.volume.dicom.frames import DicomFrame, NotASliceError, read_frames
 from napari_ct_assistant.volume.dicom.header import BrokenDicomError, Header, read_header
 from napari_ct_assistant.volume.dicom.stack import drop_copies, has_duplicates
 from napari_ct_assistant.volume.errors import CTReadError
@@ -29,11 +29,11 @@ class Series:
 
     key: str
     description: str
-    frames: tuple[Frame, ...]
+    frames: tuple[DicomFrame, ...]
 
 
 @dataclass
-class Scan:
+class SeriesSearch:
     """What a search found.
 
     others: what healthy DICOM files that are not CT slices are, with counts.
@@ -67,7 +67,7 @@ def walk_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def find_series(paths: Iterable[Path], *, prefer: Path | None = None) -> Scan:
+def find_series(paths: Iterable[Path], *, prefer: Path | None = None) -> SeriesSearch:
     """Read the headers of files and group the CT slices among them into series.
 
     Parameters
@@ -81,8 +81,8 @@ def find_series(paths: Iterable[Path], *, prefer: Path | None = None) -> Scan:
     -------
     Series sorted by number of slices, most first.
     """
-    scan = Scan([])
-    groups: dict[str, list[Frame]] = {}
+    scan = SeriesSearch([])
+    groups: dict[str, list[DicomFrame]] = {}
     for path, header in _read_headers(paths):
         scan.files += 1
         try:
@@ -132,9 +132,9 @@ def _read_headers(
             yield from zip(batch, pool.map(read, batch), strict=True)
 
 
-def _same_geometry(frames: Sequence[Frame]) -> list[list[Frame]]:
+def _same_geometry(frames: Sequence[DicomFrame]) -> list[list[DicomFrame]]:
     """Split slices by orientation and pixel spacing."""
-    parts: list[list[Frame]] = []
+    parts: list[list[DicomFrame]] = []
     for frame in frames:
         for part in parts:
             first = part[0]
@@ -148,7 +148,7 @@ def _same_geometry(frames: Sequence[Frame]) -> list[list[Frame]]:
     return parts
 
 
-def _moments(frames: list[Frame], prefer: Path | None) -> list[tuple[list[Frame], str]]:
+def _moments(frames: list[DicomFrame], prefer: Path | None) -> list[tuple[list[DicomFrame], str]]:
     """Split a series that scans the same place several times into its passes.
 
     Only where it splits cleanly: by time index or acquisition number into passes of
@@ -158,7 +158,7 @@ def _moments(frames: list[Frame], prefer: Path | None) -> list[tuple[list[Frame]
     unique = drop_copies(frames, prefer)
     if len(unique) > 2 and has_duplicates(unique):
         for name in ("moment", "acquisition"):
-            passes: dict[int, list[Frame]] = {}
+            passes: dict[int, list[DicomFrame]] = {}
             for frame in frames:
                 key = frame.moment if name == "moment" else frame.file.acquisition
                 passes.setdefault(key, []).append(frame)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.volume.dicom.frames import Frame
+from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import LPS_TO_RAS, Affine
 
@@ -45,7 +45,7 @@ class Stack:
     each finished slice in the list of frames (fractional), None for an even stack.
     """
 
-    frames: tuple[Frame, ...]
+    frames: tuple[DicomFrame, ...]
     affine: Affine
     shape: tuple[int, int, int]
     shifts: NDArray[np.float64] | None
@@ -53,7 +53,7 @@ class Stack:
     warnings: tuple[str, ...]
 
 
-def plan_stack(frames: Sequence[Frame], where: Path, *, prefer: Path | None = None) -> Stack:
+def plan_stack(frames: Sequence[DicomFrame], where: Path, *, prefer: Path | None = None) -> Stack:
     """Apply the rules of this module to the slices of one series.
 
     Parameters
@@ -118,21 +118,21 @@ def plan_stack(frames: Sequence[Frame], where: Path, *, prefer: Path | None = No
     )
 
 
-def distances(frames: Sequence[Frame]) -> NDArray[np.float64]:
+def distances(frames: Sequence[DicomFrame]) -> NDArray[np.float64]:
     """Return where each slice lies along the normal of the first, in mm."""
     normal = np.cross(frames[0].orientation[0], frames[0].orientation[1])
     return np.array([frame.position for frame in frames]) @ normal
 
 
-def has_duplicates(frames: Sequence[Frame]) -> bool:
+def has_duplicates(frames: Sequence[DicomFrame]) -> bool:
     """Return whether two different slices lie at one position."""
     along = np.sort(distances(frames))
     return bool((np.diff(along) < _SAME_PLACE_MM).any())
 
 
-def drop_copies(frames: Sequence[Frame], prefer: Path | None) -> list[Frame]:
+def drop_copies(frames: Sequence[DicomFrame], prefer: Path | None) -> list[DicomFrame]:
     """Return the slices without second copies of the same instance."""
-    seen: dict[tuple[bytes, int], Frame] = {}
+    seen: dict[tuple[bytes, int], DicomFrame] = {}
     unnamed = []
     for frame in frames:
         key = (frame.file.uid, frame.index)
@@ -144,8 +144,8 @@ def drop_copies(frames: Sequence[Frame], prefer: Path | None) -> list[Frame]:
 
 
 def _distinct(
-    frames: list[Frame], where: Path, prefer: Path | None, warnings: list[str]
-) -> tuple[list[Frame], NDArray[np.float64]]:
+    frames: list[DicomFrame], where: Path, prefer: Path | None, warnings: list[str]
+) -> tuple[list[DicomFrame], NDArray[np.float64]]:
     """Return slices at distinct positions, sorted along the normal, and where they lie."""
     unique = drop_copies(frames, prefer)
     if len(unique) < len(frames):
@@ -213,7 +213,7 @@ def _even_places(
     return places, count
 
 
-def _note_thickness(frames: Sequence[Frame], step: float, warnings: list[str]) -> None:
+def _note_thickness(frames: Sequence[DicomFrame], step: float, warnings: list[str]) -> None:
     """Warn where slices are much thinner than the way between them."""
     thickness = max((frame.thickness or 0.0) for frame in frames)
     if thickness and step > 1.5 * thickness + _SAME_PLACE_MM:
@@ -240,7 +240,7 @@ def _describe_shift(along: NDArray[np.float64], shift: NDArray[np.float64]) -> s
     )
 
 
-def _affine(corner: NDArray[np.float64], step: NDArray[np.float64], frame: Frame) -> Affine:
+def _affine(corner: NDArray[np.float64], step: NDArray[np.float64], frame: DicomFrame) -> Affine:
     """Return (slice, row, column) -> RAS mm."""
     lps = np.eye(4)
     lps[:3, 0] = step
