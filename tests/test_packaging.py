@@ -187,8 +187,9 @@ def test_every_import_is_declared() -> None:
     train = names_of(PROJECT["optional-dependencies"]["train"])
     # Used where somebody has it: quantization depends on the GPU.
     optional = {"torchao", "bitsandbytes"}
-    # Imported by the format that needs them, which names the extra where they are missing.
-    optional |= names_of(PROJECT["optional-dependencies"]["export"])
+    # Imported by the format that needs them; its error names the extra where they are missing.
+    for extra in ("export", "itk"):
+        optional |= names_of(PROJECT["optional-dependencies"][extra])
     # The phantoms also serve the viewer's samples, which come without the training extra.
     phantoms = ROOT / "training" / "phantoms"
     assert imported(ROOT / "src" / "napari_ct_assistant", phantoms) - optional <= base
