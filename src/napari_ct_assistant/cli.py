@@ -1,7 +1,7 @@
 """`ct-assistant`: the command line.
 
-Only typer is imported here: torch, napari and the DICOM readers are imported by
-the verb that needs them, so `--help` answers at once.
+Only typer is imported here. Each command imports torch, napari and the DICOM
+readers when it needs them, so `--help` is fast.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Read a CT beside a 3D vision-language model that drafts its report."""
+    """View CT scans in napari with a 3D vision-language model that drafts reports."""
 
 
 app.command("demo")(scan.demo)

@@ -102,9 +102,9 @@ def test_phantom_prints_its_truth_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["p.nii.gz", "--finding", "hangnail"], "no finding is called 'hangnail'"),
-        (["p.png"], "p.png: a phantom is written as NIfTI"),
-        (["absent/p.nii.gz"], "no such folder"),
+        (["p.nii.gz", "--finding", "hangnail"], "unknown finding 'hangnail'"),
+        (["p.png"], "p.png: phantoms are written as NIfTI"),
+        (["absent/p.nii.gz"], "the folder absent does not exist"),
         (["p.nii.gz", "--healthy", "--finding", "Emphysema"], "contradict"),
     ],
 )

@@ -126,7 +126,7 @@ def test_ctrl_c_keeps_what_was_drafted(
         json.loads(whole.stdout)["report"]
     )
     assert done.stdout.endswith(f"{NOTICE}\n")
-    assert done.stderr.splitlines()[-1] == "stopped: what was drafted is above"
+    assert done.stderr.splitlines()[-1] == "stopped: the text drafted so far is above"
 
 
 def test_a_reading_opens_no_connection(
@@ -189,7 +189,7 @@ def test_demo_drafts_in_the_terminal_where_no_display_is() -> None:
     assert "no window can open here (" in done.stderr
     assert "DISPLAY" in done.stderr
     assert "Findings:" in done.stdout
-    assert "what the phantom really has: Cardiomegaly" in done.stderr
+    assert "findings in this phantom: Cardiomegaly" in done.stderr
     assert done.stdout.endswith(f"{DEMO_NOTICE}\n")
 
 

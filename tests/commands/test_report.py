@@ -92,8 +92,8 @@ def test_journal_list_show_delete() -> None:
     [
         (["delete"], "give the hash of one scan, or --all"),
         (["delete", "ab", "--all"], "give the hash of one scan, or --all"),
-        (["delete", "zz"], "no scan begins with 'zz'"),
-        (["show", "zz"], "no scan begins with 'zz'"),
+        (["delete", "zz"], "no hash begins with 'zz'"),
+        (["show", "zz"], "no hash begins with 'zz'"),
     ],
 )
 def test_journal_refusals(words: list[str], said: str) -> None:

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
+from napari_ct_assistant.commands.figures import figures_as_text
 from napari_ct_assistant.commands.terminal import print_json
-from napari_ct_assistant.commands.training import in_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,14 +65,14 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install 'napari-ct-assistant[train]'" in done.stderr
 
 
-def test_figures_in_words() -> None:
+def test_figures_as_text() -> None:
     figures = {
         "seeds": [0, 100],
         "screen": [{"name": "Nodule", "auroc": 0.75}, {"name": "Effusion", "auroc": 1.0}],
         "places": {"side": {"right": 0.5}},
         "nothing": {},
     }
-    assert in_words(figures) == (
+    assert figures_as_text(figures) == (
         "seeds: 0 to 100\n"
         "screen:\n"
         "  name      auroc\n"

@@ -1,1 +1,1 @@
-"""The verbs of `ct-assistant`, one module for each kind of work."""
+"""The commands of `ct-assistant`, one module for each kind of work."""

@@ -1,4 +1,4 @@
-"""`prepare` and `instructions`: training data, before any training."""
+"""`prepare` and `instructions`: prepare a data set's scans and make questions for training."""
 
 from __future__ import annotations
 
@@ -11,23 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_ct_assistant.commands.extras import training_extra
-from napari_ct_assistant.commands.terminal import AsJson, fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.options import AsJson, Overrides, RecipeFile
+from napari_ct_assistant.commands.terminal import fail, note, one_line_errors, print_json
 
 if TYPE_CHECKING:
     from napari_ct_assistant.training.data.datasets.record import ScanRecord
     from napari_ct_assistant.training.data.volume_store import VolumeStore
 
-RecipeFile = Annotated[
-    str, typer.Argument(metavar="RECIPE.yaml", help="A recipe file, or a bundled recipe's name.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Values that replace the recipe's."),
-]
-
 
 class QuestionKind(StrEnum):
-    """What is asked for."""
+    """Kind of question."""
 
     yes_no = "yes_no"
     free = "free"
@@ -39,16 +32,18 @@ def prepare(
     recipe: RecipeFile,
     overrides: Overrides = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; one a core by default.")
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Processes. Default: one per core."),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Also read every prepared volume again.")
+        bool,
+        typer.Option("--verify", help="Also check every prepared volume and redo damaged ones."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Prepare the scans of a recipe's data set once, for every training on it.
+    """Prepare the scans of a recipe's data set for training.
 
-    Interrupted, the same command goes on where it was.
+    Scans are resampled once and stored. Run the command again to resume an interrupted run.
     """
     with one_line_errors(), training_extra():
         from napari_ct_assistant.training.config.load import load_recipe
@@ -61,11 +56,11 @@ def prepare(
         if as_json:
             print_json(found)
         else:
-            typer.echo(_in_words(found))
+            typer.echo(_summary(found))
 
 
 def _fill(store: VolumeStore, workers: int | None) -> dict[str, Any]:
-    """Prepare what is missing; return what stands and how fast it went."""
+    """Prepare the missing volumes; return their number, size and the time taken."""
     start = last = time.monotonic()
     first = done = 0
     for done in store.fill(workers):
@@ -75,7 +70,7 @@ def _fill(store: VolumeStore, workers: int | None) -> dict[str, Any]:
             last = now
             rate = max(done - first, 1) / (now - start)
             left = (len(store) - done) / rate / 3600
-            note(f"{done} of {len(store)}, {rate:.2f} a second, {left:.1f} h to go")
+            note(f"{done} of {len(store)}, {rate:.2f} per second, {left:.1f} h left")
     seconds = time.monotonic() - start
     sizes = [os.stat(store.volume_file(i)).st_size for i in range(len(store))]  # noqa: PTH116
     found: dict[str, Any] = {
@@ -92,23 +87,23 @@ def _fill(store: VolumeStore, workers: int | None) -> dict[str, Any]:
 
 
 def _verify(store: VolumeStore, workers: int | None) -> int:
-    """Read every prepared volume again; what is wrong is prepared anew. Return how many were."""
+    """Check every prepared volume, redo the damaged ones and return how many were checked."""
     from napari_ct_assistant.training.data.datasets.store import DatasetStore
 
     if not isinstance(store, DatasetStore):
-        raise fail("--verify: phantoms are drawn from their seeds; there is nothing to compare")
+        raise fail("--verify: phantoms have no source files to compare with")
     wrong = 0
     for index, problem in store.verify():
         if problem:
             wrong += 1
-            note(f"{store.records[index].name}: {problem}; prepared again")
+            note(f"{store.records[index].name}: {problem}; preparing it again")
     if wrong:
         for _ in store.fill(workers):
             pass
     return len(store)
 
 
-def _in_words(found: dict[str, Any]) -> str:
+def _summary(found: dict[str, Any]) -> str:
     lines = [
         f"{found['volumes']} volumes in {found['folder']}: {found['bytes'] / 1e9:.2f} GB, "
         f"{found['bytes_per_volume'] / 1e6:.2f} MB each; {found['seconds']:.0f} s"
@@ -122,40 +117,58 @@ def _in_words(found: dict[str, Any]) -> str:
 
 def instructions(
     recipe: RecipeFile,
-    output: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="Lines are added to it.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT.jsonl", help="File to which the questions are appended.")
+    ],
     overrides: Overrides = None,
     kinds: Annotated[
         list[QuestionKind] | None,
-        typer.Option("--kind", help="What to ask for; may be repeated. All, if left out."),
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="yes_no, free, short or multiple_choice; repeat for several. Default: all.",
+        ),
     ] = None,
     endpoint: Annotated[
         str | None,
-        typer.Option("--endpoint", metavar="URL", help="An OpenAI-compatible server, .../v1."),
+        typer.Option(
+            "--endpoint", metavar="URL", help="OpenAI-compatible server, e.g. http://HOST:8000/v1."
+        ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The model, as the server calls it.")
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Model name on the server.")
     ] = None,
     count: Annotated[
-        int, typer.Option("--count", min=1, max=50, help="Questions of a kind for each report.")
+        int,
+        typer.Option(
+            "--count", metavar="N", min=1, max=50, help="Questions of each kind per report."
+        ),
     ] = 5,
     prices: Annotated[
         tuple[float, float] | None,
-        typer.Option("--prices", help="Dollars per million tokens, in and out."),
+        typer.Option(
+            "--prices", metavar="IN OUT", help="Dollars per million input and output tokens."
+        ),
     ] = None,
     key_variable: Annotated[
-        str, typer.Option("--key-from", help="The environment variable that holds the key.")
+        str,
+        typer.Option(
+            "--key-from", metavar="VARIABLE", help="Environment variable that holds the API key."
+        ),
     ] = "OPENAI_API_KEY",
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Requests at a time.")] = 4,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, help="Simultaneous requests.")
+    ] = 4,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Send the reports; without it only the cost is told.")
+        bool,
+        typer.Option("--yes", help="Send the reports. Without it, only the cost is estimated."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make questions and answers from a data set's reports.
+    """Make questions and answers from the reports of a data set.
 
-    Without --endpoint by rules, offline. With it, a language model writes them: the reports
-    leave this machine for the endpoint's host, after --yes alone. Interrupted, the same
-    command goes on where it was.
+    Without --endpoint, rules make them offline. With --endpoint, a language model on that server
+    writes them: --yes sends the reports to it. Run the command again to resume an interrupted run.
     """
     with one_line_errors(), training_extra():
         from napari_ct_assistant.training.config.load import load_recipe
@@ -163,10 +176,10 @@ def instructions(
         from napari_ct_assistant.training.data.datasets.reading import read_records
 
         if (endpoint is None) != (model is None):
-            raise fail("--endpoint and --model go together")
+            raise fail("--endpoint and --model need each other; give both or neither")
         data = load_recipe(recipe, list(overrides or ())).data
         if isinstance(data, PhantomData):
-            raise fail("data.kind phantoms: phantoms bring their own questions")
+            raise fail("data.kind phantoms: phantoms already come with questions")
         records, _ = read_records(data)
         asked: list[Any] = [kind.value for kind in kinds or QuestionKind]
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -176,19 +189,19 @@ def instructions(
             result = vars(write_templates(records, asked, output))
         else:
             key = os.environ.get(key_variable, "")
-            result = _ask(
+            result = _ask_endpoint(
                 records, asked, (endpoint, model, key), count, prices, output, workers, yes
             )
         if as_json:
             print_json(result)
         else:
-            told = {"written": 0, **{name: value for name, value in result.items() if value}}
-            typer.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in told.items()))
+            shown = {"written": 0, **{name: value for name, value in result.items() if value}}
+            typer.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in shown.items()))
         if result.get("failed"):
-            raise fail(f"{len(result['failed'])} requests failed; run the command again for them")
+            raise fail(f"{len(result['failed'])} requests failed; run it again to retry them")
 
 
-def _ask(
+def _ask_endpoint(
     records: list[ScanRecord],
     kinds: list[Any],
     server: tuple[str, str, str],
@@ -198,7 +211,7 @@ def _ask(
     workers: int,
     yes: bool,
 ) -> dict[str, Any]:
-    """Tell what it would take, and ask where that was agreed to."""
+    """Print the estimated cost and, if `yes`, send the requests."""
     from napari_ct_assistant.training.instructions import generate
     from napari_ct_assistant.training.instructions.endpoint import ChatEndpoint
     from napari_ct_assistant.training.instructions.rows import done_lines
@@ -208,11 +221,11 @@ def _ask(
     planned = generate.estimate(requests, count, prices)
     cost = "" if planned.dollars is None else f", about ${planned.dollars:.2f}"
     note(
-        f"{planned.requests} requests about {planned.reports} reports to {chat.host}: about "
-        f"{planned.tokens_in} tokens in and {planned.tokens_out} out{cost}"
+        f"{planned.requests} requests for {planned.reports} reports to {chat.host}: about "
+        f"{planned.tokens_in} input tokens and {planned.tokens_out} output tokens{cost}"
     )
     if not yes:
-        note(f"nothing was sent; --yes sends the texts of the reports to {chat.host}")
+        note(f"nothing was sent; use --yes to send the report texts to {chat.host}")
         return {"sent": False, **vars(planned)}
     outcome = generate.ask_endpoint(
         requests,

@@ -1,11 +1,9 @@
-"""`evaluate`, `compare` and `parameters`: what models are worth, and how large they are."""
+"""`evaluate`, `compare` and `parameters`: measure models and count their parameters."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,73 +11,96 @@ from typing import Annotated, Final
 import typer
 
 from napari_ct_assistant.commands.extras import evaluation_extra
-from napari_ct_assistant.commands.terminal import (
+from napari_ct_assistant.commands.loading import load_model_on
+from napari_ct_assistant.commands.options import (
     AsJson,
     Device,
-    fail,
-    load_model,
-    load_options,
-    note,
-    one_line_errors,
-    print_json,
+    MaxNewTokens,
+    ModelArgument,
+    Overrides,
 )
+from napari_ct_assistant.commands.progress import count_progress
+from napari_ct_assistant.commands.terminal import fail, note, one_line_errors, print_json
 
 _TASKS: Final = ("report", "vqa", "choice", "diagnosis")
 
-Longest = Annotated[
-    int | None,
+TestSplit = Annotated[
+    str | None,
     typer.Option(
-        "--max-new-tokens", min=1, help="Of the longest answer; the model's own, if left out."
+        "--split",
+        metavar="SPLIT",
+        help="Split of a published data set: train, validation, test or all.",
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Use only the first N scans.")
+]
+BertScore = Annotated[
+    Path | None,
+    typer.Option(
+        "--bertscore",
+        metavar="FOLDER",
+        help="Folder of an encoder, e.g. roberta-large. Adds BERTScore.",
     ),
 ]
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A bundled name, a local folder or a hub id.")],
+    model: ModelArgument,
     dataset: Annotated[
         str,
         typer.Argument(
-            help="phantoms:A:B, a CSV, a recipe (.yaml) or KIND:FOLDER, e.g. ct_rate:FOLDER."
+            metavar="DATASET",
+            help="phantoms:A:B, a CSV file, a recipe (.yaml) or KIND:FOLDER, e.g. ct_rate:FOLDER.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where answers, tables and the picture go.")
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Folder for answers, tables and the figure."
+        ),
     ] = Path("evaluation"),
     task: Annotated[
         list[str] | None,
-        typer.Option("--task", help="report, vqa, choice or diagnosis; all, if left out."),
+        typer.Option(
+            "--task",
+            metavar="TASK",
+            help="report, vqa, choice or diagnosis; repeat for several. Default: all four.",
+        ),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Of a published data set: train, validation, test or all.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many scans.")] = None,
+    split: TestSplit = None,
+    limit: Limit = None,
     baselines: Annotated[
         bool,
         typer.Option(
             "--baselines/--no-baselines",
-            help="Also ask without the image and with another patient's.",
+            help="Also answer without the image and with another patient's image.",
         ),
     ] = True,
-    bertscore: Annotated[
-        Path | None,
-        typer.Option(help="A folder with an encoder for BERTScore, e.g. roberta-large's."),
-    ] = None,
+    bertscore: BertScore = None,
     green: Annotated[
-        Path | None, typer.Option(help="A folder with GREEN's weights; needs radeval.")
+        Path | None,
+        typer.Option(
+            "--green",
+            metavar="FOLDER",
+            help="Folder of GREEN's weights. Adds GREEN; needs radeval.",
+        ),
     ] = None,
     skip_unreadable: Annotated[
         bool,
-        typer.Option("--skip-unreadable", help="List scans that cannot be read; else they stop."),
+        typer.Option(
+            "--skip-unreadable", help="Skip unreadable scans and list them instead of stopping."
+        ),
     ] = False,
-    max_new_tokens: Longest = None,
+    max_new_tokens: MaxNewTokens = None,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on a data set, beside baselines that do not look.
+    """Evaluate a model on a data set, with baselines.
 
-    Reports, questions, multiple choice and the 18 findings; each figure with its 95 % interval
-    and the implementation that computed it. Stopped (Ctrl-C) or cut off, it goes on where it
-    was when it is run again.
+    The baselines ignore the image. Tasks: reports, questions, multiple choice and the 18
+    findings. Each figure comes with its 95 % interval and the implementation that computed it.
+    Run the command again to resume an interrupted run.
     """
     with one_line_errors(), evaluation_extra():
         tasks = tuple(task or _TASKS)
@@ -91,7 +112,7 @@ def evaluate(
 
         cases = open_cases(dataset, split=split, limit=limit)
         note(f"{cases.name}: {len(cases.cases)} scans")
-        assistant = load_model(model, load_options(device))
+        assistant = load_model_on(model, device)
         if max_new_tokens is not None:
             assistant.settings = replace(assistant.settings, max_new_tokens=max_new_tokens)
         metrics = text_metrics(bertscore, device=assistant.device)
@@ -99,7 +120,7 @@ def evaluate(
             from napari_ct_assistant.training.evaluation.metrics.green import green_metric
 
             metrics.append(green_metric(green, out))
-        with _counting("answers") as show:
+        with count_progress("answers") as show:
             found = run(
                 assistant,
                 cases,
@@ -114,7 +135,7 @@ def evaluate(
             print_json(found)
         else:
             typer.echo((out / "figures.md").read_text(encoding="utf-8"))
-            note(f"tables, picture and answers: {out}")
+            note(f"answers, tables and figure are in {out}")
 
 
 def compare(
@@ -122,40 +143,53 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RECIPE [RECIPE] [KEY=VALUE]",
-            help="align, or align and instruct; then values that replace the recipes'.",
+            help="Recipe of stage align or instruct, or of both; settings that replace theirs.",
         ),
     ],
     test: Annotated[
-        str, typer.Option("--test", help="What to ask about: as the data set of `evaluate`.")
+        str, typer.Option("--test", help="Test data, written like the DATASET of `evaluate`.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where runs and tables go.")] = Path(
-        "perceivers"
-    ),
-    seeds: Annotated[int, typer.Option(min=1, help="Train each perceiver with so many.")] = 1,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Folder for the trained models and the tables."
+        ),
+    ] = Path("perceivers"),
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, help="Number of seeds per perceiver.")
+    ] = 1,
     start: Annotated[
         str | None,
-        typer.Option("--from", help="A model whose encoder and language model are the start."),
+        typer.Option(
+            "--from", metavar="MODEL", help="Model whose encoder and language model to start from."
+        ),
     ] = None,
     perceiver: Annotated[
-        list[str] | None, typer.Option("--perceiver", help="Only this one; all seven else.")
+        list[str] | None,
+        typer.Option(
+            "--perceiver", metavar="NAME", help="Perceiver; repeat for several. Default: all seven."
+        ),
     ] = None,
     task: Annotated[
         list[str] | None,
-        typer.Option("--task", help="vqa, choice or diagnosis; all, if left out."),
+        typer.Option(
+            "--task",
+            metavar="TASK",
+            help="vqa, choice or diagnosis; repeat for several. Default: all three.",
+        ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Of the test data.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Test on the first so many.")] = None,
-    bertscore: Annotated[
-        Path | None, typer.Option(help="A folder with an encoder for BERTScore.")
-    ] = None,
-    max_new_tokens: Longest = None,
+    split: TestSplit = None,
+    limit: Limit = None,
+    bertscore: BertScore = None,
+    max_new_tokens: MaxNewTokens = None,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train every perceiver alike and compare them: E3D-GPT's Table 5.
+    """Train and compare the perceivers, as in E3D-GPT's Table 5.
 
-    Convolution, global and local Q-Former, MLP-Mixer, average and max pooling, spatial pooling:
-    the same data, seeds and test questions. What is finished is kept, run again it goes on.
+    The seven perceivers are convolution, global and local Q-Former, MLP-Mixer, average pooling,
+    max pooling and spatial pooling. All use the same data, seeds and test questions. Run the
+    command again to resume an interrupted run.
     """
     with one_line_errors(), evaluation_extra():
         from napari_ct_assistant.model.perceivers import PERCEIVERS
@@ -177,7 +211,7 @@ def compare(
 
             folder = find_model(start)
         cases = open_cases(test, split=split, limit=limit)
-        with redirect_stdout(sys.stderr):  # what the stages print is no result
+        with redirect_stdout(sys.stderr):  # the stages print progress
             cells = comparison.compare(
                 [text for text in recipes if "=" not in text],
                 cases,
@@ -196,29 +230,32 @@ def compare(
             print_json({"test": test, "cells": [vars(cell) for cell in cells]})
         else:
             typer.echo((out / "perceivers.md").read_text(encoding="utf-8"))
-            note(f"tables and models: {out}")
+            note(f"tables and models are in {out}")
 
 
 def parameters(
     what: Annotated[
         str,
         typer.Argument(
-            help="e3d_gpt, vit3d_llama3, m3d_llama2, a recipe, or a model: its name or folder."
+            metavar="NETWORK",
+            help="e3d_gpt, vit3d_llama3, m3d_llama2, a recipe, or a model's name or folder.",
         ),
     ] = "e3d_gpt",
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Values that replace the recipe's."),
-    ] = None,
+    overrides: Overrides = None,
     perceiver: Annotated[
-        str | None, typer.Option(help="Another perceiver of the seven, e.g. global_qformer.")
+        str | None,
+        typer.Option(
+            "--perceiver",
+            metavar="NAME",
+            help="Count with this perceiver instead, e.g. global_qformer.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count a network's parameters, part by part, without making its weights.
+    """Count a network's parameters, part by part.
 
-    Also what LoRA adds and what is trained. The published architectures are counted as they
-    are trained, at paper size.
+    The weights are not allocated. LoRA and trained parameters are listed too. The published
+    architectures are counted at the papers' sizes.
     """
     with one_line_errors(), evaluation_extra():
         from napari_ct_assistant.training.parameters import count
@@ -231,26 +268,3 @@ def parameters(
         for line in counts:
             note_ = f"  {line.note}" if line.note else ""
             typer.echo(f"{line.part:<{width}}  {line.parameters:>15,}{note_}")
-
-
-@contextmanager
-def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that shows how much is done and what is left, at most every second."""
-    begin, last, first = time.monotonic(), 0.0, -1
-    terminal = sys.stderr.isatty()
-
-    def show(done: int, total: int) -> None:
-        nonlocal last, first
-        now = time.monotonic()
-        first = done if first < 0 else first
-        if now - last < (1 if terminal else 30) and done < total:
-            return
-        last = now
-        rate = (done - first) / max(now - begin, 1e-3)
-        left = f", {(total - done) / rate / 60:.0f} min left" if rate and done < total else ""
-        text = f"{what}: {done} of {total}{left}"
-        typer.echo(f"\r{text}   " if terminal else text, nl=not terminal, err=True)
-
-    yield show
-    if terminal:
-        typer.echo("", err=True)

@@ -1,4 +1,4 @@
-"""`evidence`: is what a model's sentences are tied to where the finding is?"""
+"""`evidence`: measure whether heat maps and support point to the findings."""
 
 from __future__ import annotations
 
@@ -7,51 +7,47 @@ from typing import Annotated
 import typer
 
 from napari_ct_assistant.commands.extras import training_extra
-from napari_ct_assistant.commands.terminal import (
+from napari_ct_assistant.commands.figures import figures_as_text
+from napari_ct_assistant.commands.loading import load_model_on
+from napari_ct_assistant.commands.options import (
     AsJson,
     Device,
-    fail,
-    load_model,
-    load_options,
-    note,
-    one_line_errors,
-    print_json,
+    ModelArgument,
+    SeedRange,
+    seed_range,
 )
-from napari_ct_assistant.commands.training import _seed_range, in_words
+from napari_ct_assistant.commands.terminal import fail, note, one_line_errors, print_json
 
 
 def evidence(
-    model: Annotated[
-        str, typer.Argument(help="A bundled name, a local folder or a hub id.")
-    ] = "demo",
-    seeds: Annotated[
-        str, typer.Option("--seeds", metavar="A:B", help="Phantoms A to B - 1; training used none.")
-    ] = "0:40",
+    model: ModelArgument = "demo",
+    seeds: SeedRange = "0:40",
     method: Annotated[
         list[str] | None,
         typer.Option(
             "--method",
-            help="Also measure this way to make a heat map: encoder gradient, attention rollout, "
-            "occlusion. Can be given several times.",
+            metavar="METHOD",
+            help="Also measure this heat map method: encoder gradient, attention rollout or "
+            "occlusion. Repeat for several.",
         ),
     ] = None,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether a model's evidence is right.
+    """Measure the quality of a model's evidence on phantoms.
 
-    On phantoms it was not trained on: does the hottest place lie in the finding, does a wrong
-    sentence get less support than a true one?
+    On phantoms that the model was not trained on, it measures how often the maximum of the heat
+    map lies in the finding, and whether correct sentences get more support than wrong ones.
     """
     with one_line_errors(), training_extra():
-        first, end = _seed_range(seeds)
+        first, end = seed_range(seeds)
         from napari_ct_assistant.training.evaluation.audit.evidence_audit import audit_evidence
         from napari_ct_assistant.training.evaluation.audit.evidence_methods import METHODS
 
         for name in method or ():
             if name not in METHODS:
-                raise fail(f"--method {name}: choose one of {', '.join(METHODS)}")
-        assistant = load_model(model, load_options(device))
+                raise fail(f"--method {name}: choose from {', '.join(METHODS)}")
+        assistant = load_model_on(model, device)
         found = audit_evidence(
             assistant,
             first_seed=first,
@@ -63,4 +59,4 @@ def evidence(
         if as_json:
             print_json(result)
         else:
-            typer.echo(in_words(result))
+            typer.echo(figures_as_text(result))

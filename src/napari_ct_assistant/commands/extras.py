@@ -1,4 +1,4 @@
-"""What to install where a command's optional packages are absent."""
+"""Name the extra to install if a command's optional packages are missing."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _EVALUATE: Final = {
 
 
 def training_extra() -> AbstractContextManager[None]:
-    """Name the extra `train` where one of its packages is absent."""
-    return _extra("training", "train", _TRAIN)
+    """Exit with the name of the extra `train` if one of its packages is missing."""
+    return _extra("train", _TRAIN)
 
 
 def evaluation_extra() -> AbstractContextManager[None]:
-    """Name the extra `evaluate` where one of its packages is absent."""
-    return _extra("this", "evaluate", _EVALUATE)
+    """Exit with the name of the extra `evaluate` if one of its packages is missing."""
+    return _extra("evaluate", _EVALUATE)
 
 
 @contextmanager
-def _extra(who: str, extra: str, modules: Collection[str]) -> Iterator[None]:
+def _extra(extra: str, modules: Collection[str]) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name not in modules:
             raise
         raise fail(
-            f"{who} needs {error.name}: pip install 'napari-ct-assistant[{extra}]'"
+            f"this command needs {error.name}: pip install 'napari-ct-assistant[{extra}]'"
         ) from error

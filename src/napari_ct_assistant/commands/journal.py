@@ -1,4 +1,4 @@
-"""`journal`: what the panel keeps on this computer about the scans that were read, and its end."""
+"""`journal`: list, show and delete what the panel has saved about the scans read here."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_ct_assistant.commands.terminal import AsJson, fail, one_line_errors, print_json
+from napari_ct_assistant.commands.options import AsJson
+from napari_ct_assistant.commands.terminal import fail, one_line_errors, print_json
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.journal.store import Page
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="What the panel keeps of transcripts, drafts and edits, under a hash of the scan.",
+    rich_markup_mode=None,
+    help="List, show or delete saved transcripts, drafts and edits. Scans are named by a hash.",
 )
-Key = Annotated[str, typer.Argument(help="The scan's hash, or its first characters; see `list`.")]
+Key = Annotated[
+    str,
+    typer.Argument(
+        metavar="HASH", help="Hash of the scan, or its first characters. See `journal list`."
+    ),
+]
 
 
 @app.command("list")
 def list_pages(as_json: AsJson = False) -> None:
-    """List the scans that something is kept of, the newest first."""
+    """List the scans that have a journal, newest first."""
     from napari_ct_assistant.assistant.journal.store import Journal
 
     with one_line_errors():
@@ -34,7 +41,7 @@ def list_pages(as_json: AsJson = False) -> None:
                     "scans": [
                         {
                             "scan": page.scan,
-                            "updated": _when(page),
+                            "updated": _updated(page),
                             "messages": len(page.body.get("transcript") or ()),
                             "report": bool(page.body.get("report")),
                         }
@@ -46,14 +53,14 @@ def list_pages(as_json: AsJson = False) -> None:
         for page in pages:
             messages = len(page.body.get("transcript") or ())
             report = "a report" if page.body.get("report") else "no report"
-            typer.echo(f"{page.scan[:16]}  {_when(page)}  {messages} messages, {report}")
+            typer.echo(f"{page.scan[:16]}  {_updated(page)}  {messages} messages, {report}")
         if not pages:
             typer.echo("the journal is empty")
 
 
 @app.command("show")
 def show(scan: Key) -> None:
-    """Print what is kept of a scan."""
+    """Print the transcript and report saved for a scan."""
     with one_line_errors():
         typer.echo(_find(scan).text)
 
@@ -61,20 +68,23 @@ def show(scan: Key) -> None:
 @app.command("delete")
 def delete(
     scan: Annotated[
-        str | None, typer.Argument(help="The scan's hash, or its first characters.")
+        str | None,
+        typer.Argument(metavar="HASH", help="Hash of the scan, or its first characters."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Delete all of it.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Delete the journal of every scan.")
+    ] = False,
 ) -> None:
-    """Delete what is kept of a scan, or everything with --all."""
+    """Delete the journal of one scan, or of every scan with --all."""
     from napari_ct_assistant.assistant.journal.store import Journal
 
     with one_line_errors():
         if everything == (scan is not None):
             raise fail(
-                "give the hash of one scan, or --all; `ct-assistant journal list` names them"
+                "give the hash of one scan, or --all; `ct-assistant journal list` shows the hashes"
             )
-        gone = Journal().delete(None if scan is None else _find(scan).scan)
-        typer.echo(f"deleted the journal of {gone} scan{'' if gone == 1 else 's'}")
+        deleted = Journal().delete(None if scan is None else _find(scan).scan)
+        typer.echo(f"deleted the journal of {deleted} scan{'' if deleted == 1 else 's'}")
 
 
 def _find(scan: str) -> Page:
@@ -82,10 +92,10 @@ def _find(scan: str) -> Page:
 
     found = [page for page in Journal().pages() if page.scan.startswith(scan.lower())]
     if not scan or len(found) != 1:
-        many = f"{len(found)} scans begin" if found else "no scan begins"
-        raise fail(f"{many} with {scan!r}; `ct-assistant journal list` names them")
+        many = f"{len(found)} hashes begin" if found else "no hash begins"
+        raise fail(f"{many} with {scan!r}; `ct-assistant journal list` shows the hashes")
     return found[0]
 
 
-def _when(page: Page) -> str:
+def _updated(page: Page) -> str:
     return datetime.fromtimestamp(page.updated).astimezone().isoformat(" ", "seconds")

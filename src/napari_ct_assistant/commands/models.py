@@ -1,19 +1,16 @@
-"""`models`: the models on this machine, and how others come here."""
+"""`models`: list, download, import and publish models."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from napari_ct_assistant.commands.options import AsJson
+from napari_ct_assistant.commands.progress import byte_progress
 from napari_ct_assistant.commands.terminal import (
-    AsJson,
     cancel_on_interrupt,
     end_if_stopped,
     fail,
@@ -23,27 +20,26 @@ from napari_ct_assistant.commands.terminal import (
 )
 
 
-class Precision(StrEnum):
-    """Types that weights can be written in."""
+class WeightType(StrEnum):
+    """Data types in which weights can be written."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
     float16 = "float16"
 
 
-app = typer.Typer(help="The models on this machine.", rich_markup_mode=None, no_args_is_help=True)
-
-
-@app.callback()
-def _models() -> None:
-    """The models on this machine."""
+app = typer.Typer(
+    help="List, download, import and publish models.", rich_markup_mode=None, no_args_is_help=True
+)
+HubId = Annotated[str, typer.Argument(metavar="HUB_ID", help="Hugging Face id: OWNER/NAME.")]
 
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the bundled, imported and downloaded models, and folders used before.
+    """List the models on this machine.
 
-    Their names are what --model takes; it takes a local folder as well.
+    These are bundled, imported and downloaded models, and model folders used before. Pass a
+    listed name, or any other model folder, as --model.
     """
     with one_line_errors():
         from napari_ct_assistant.assistant.models.installed import installed_models
@@ -62,23 +58,26 @@ def list_models(as_json: AsJson = False) -> None:
 
 @app.command("download")
 def download_model(
-    repo: Annotated[str, typer.Argument(metavar="HUB_ID", help="As somebody/model-name.")],
+    repo: HubId,
     revision: Annotated[
         str | None,
-        typer.Option(help="A branch, a tag or a commit; the commit it names now is recorded."),
+        typer.Option(
+            "--revision",
+            metavar="REVISION",
+            help="Branch, tag or commit. The download is pinned to its current commit.",
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the files and sizes; fetch nothing.")
+        bool, typer.Option("--dry-run", help="Show files and sizes; download nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a model from the Hugging Face hub, pinned to a commit.
+    """Download a model from the Hugging Face hub, pinned to a commit.
 
-    Only safetensors, JSON and tokenizer files are fetched. Stopped (Ctrl-C) or cut off, it goes
-    on where it was when it is run again; what is not whole is never loaded.
+    Only safetensors, JSON and tokenizer files are downloaded. Run the command again to resume an
+    interrupted download. An incomplete download is never loaded.
     """
     with one_line_errors():
-        from napari_ct_assistant.assistant import ModelLoadError  # noqa: F401  what is raised
         from napari_ct_assistant.assistant.models.download import (
             DownloadCancelled,
             download,
@@ -88,8 +87,9 @@ def download_model(
         plan = plan_download(repo, revision)
         note(f"{plan.repo} at {plan.commit}")
         for file in plan.files:
-            note(f"    {file.size / 1e6:10.1f} MB  {file.name}{'  (here)' if file.cached else ''}")
-        note(f"{plan.to_fetch / 1e9:.2f} GB to fetch, {plan.free / 1e9:.2f} GB free")
+            here = "  (already here)" if file.cached else ""
+            note(f"    {file.size / 1e6:10.1f} MB  {file.name}{here}")
+        note(f"{plan.to_fetch / 1e9:.2f} GB to download, {plan.free / 1e9:.2f} GB of disk free")
         result: dict[str, Any] = {
             "repo": plan.repo,
             "revision": plan.commit,
@@ -102,17 +102,17 @@ def download_model(
             "path": None,
         }
         if not dry_run:
-            with cancel_on_interrupt() as cancel, _progress() as show:
+            with cancel_on_interrupt() as cancel, byte_progress() as show:
                 try:
                     result["path"] = str(download(plan, progress=show, cancel=cancel))
                 except DownloadCancelled:
-                    end_if_stopped(True, "run it again and it goes on where it was")
+                    end_if_stopped(True, "run the command again to resume the download")
         if as_json:
             print_json(result)
         elif result["path"]:
             typer.echo(result["path"])
             if plan.kind != "model":
-                note(f"to read scans with it: ct-assistant models import {plan.repo}")
+                note(f"to read scans with it, run: ct-assistant models import {plan.repo}")
 
 
 @app.command("import")
@@ -120,49 +120,65 @@ def import_foreign(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FOLDER", help="A released model's folder, or the hub id of a downloaded one."
+            metavar="FOLDER",
+            help="Folder of a published checkpoint, or Hugging Face id of a downloaded one.",
         ),
     ],
     out: Annotated[
         Path | None,
         typer.Argument(
-            help="The folder to make; left out, it lies among the imported models that "
-            "`models list` and the panel show."
+            metavar="OUT",
+            help="Model folder to write. Default: the folder of imported models, which "
+            "`models list` and the panel show.",
         ),
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="The model that FOLDER, an adapter or a part of a model, belongs to."),
+        typer.Option(
+            "--base",
+            metavar="MODEL",
+            help="Base model, if FOLDER holds an adapter or a part of a model.",
+        ),
     ] = None,
     dtype: Annotated[
-        Precision | None, typer.Option(help="Write the weights in this type; else as they are.")
+        WeightType | None,
+        typer.Option(help="Convert the weights to this type. Default: keep their type."),
     ] = None,
     lora_alpha: Annotated[
         float | None,
-        typer.Option(help="Of LoRA weights without adapter_config.json. M3D's own is 32."),
+        typer.Option(
+            "--lora-alpha",
+            metavar="ALPHA",
+            help="Alpha of LoRA weights without adapter_config.json. M3D uses 32.",
+        ),
     ] = None,
     trained_on: Annotated[
-        str, typer.Option(help="What the weights have seen; shown with the model.")
+        str,
+        typer.Option(
+            "--trained-on",
+            metavar="TEXT",
+            help="Description of the training data, shown with the model.",
+        ),
     ] = "",
     ignore_remote_code: Annotated[
         bool,
         typer.Option(
             "--ignore-remote-code",
-            help="Read the weights of a model that asks to run its own code. It is not run.",
+            help="Import a model whose config.json asks to run its own code. The code is not run.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a model of ours from a published checkpoint (M3D-LaMed, M3D-CLIP, LoRA adapters).
+    """Convert a published checkpoint to a model folder.
 
-    Every tensor is accounted for: one that is unknown, missing or of another shape is an error.
-    No code of the checkpoint is run. Weights are read and written file by file.
+    Reads M3D-LaMed, M3D-CLIP and LoRA adapters. An unknown or missing tensor, or one of the
+    wrong shape, is an error. No code from the checkpoint is run. Weights are converted file by
+    file to save memory.
     """
     with one_line_errors():
-        from napari_ct_assistant.assistant import ModelLoadError  # noqa: F401  what is raised
         from napari_ct_assistant.model.conversion.importing import import_model
 
-        with _progress() as show:
+        with byte_progress() as show:
             done = import_model(
                 _local(source),
                 out or _new_home(source),
@@ -176,7 +192,7 @@ def import_foreign(
         families = sorted({".".join(name.split(".")[:2]) for name in done.skipped})
         if done.skipped:
             note(
-                f"skipped {len(done.skipped)} tensors that a report needs nothing of: "
+                f"skipped {len(done.skipped)} tensors that reports do not use: "
                 f"{', '.join(families)}"
             )
         if as_json:
@@ -193,44 +209,47 @@ def import_foreign(
             )
             return
         typer.echo(str(done.folder))
-        note(f"{done.kind} of {done.parameters / 1e6:,.1f} million parameters")
+        note(f"{done.kind} with {done.parameters / 1e6:,.1f} million parameters")
         if done.adapted:
-            note(f"LoRA merged into {done.adapted} weights")
+            note(f"merged LoRA into {done.adapted} weights")
 
 
 @app.command("push")
 def push_model(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder with a card.")],
-    repo: Annotated[str, typer.Argument(metavar="HUB_ID", help="As somebody/model-name.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Model folder with a model card (README.md).")
+    ],
+    repo: HubId,
     public: Annotated[
-        bool, typer.Option("--public", help="Make a new repository public; it is private else.")
+        bool, typer.Option("--public", help="Create a public repository. Default: private.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")
+        bool, typer.Option("--dry-run", help="Show files and sizes; upload nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Upload without asking for confirmation.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put a model of ours onto the Hugging Face hub, with its model card.
+    """Upload a model folder to the Hugging Face hub.
 
-    The folder is checked as for loading. Weights, settings, tokenizer and README.md are sent as
-    one commit, with their hashes. Log in first: `hf auth login`.
+    The folder is checked first, as if it were to be loaded. Weights, settings, tokenizer and
+    README.md are uploaded as one commit, with SHA-256 hashes. Log in first with `hf auth login`.
     """
     with one_line_errors():
-        from napari_ct_assistant.assistant import ModelLoadError  # noqa: F401  what is raised
         from napari_ct_assistant.assistant.models.upload import plan_upload, upload
 
         plan = plan_upload(folder.expanduser(), repo)
         for name, count in plan.files.items():
             note(f"    {count / 1e6:10.1f} MB  {name}")
         if plan.left_out:
-            note(f"stays here: {', '.join(plan.left_out)}")
-        whose = "public" if public else "private"
-        note(f"{plan.bytes / 1e9:.2f} GB to {repo} (a new repository is made {whose})")
+            note(f"not uploaded: {', '.join(plan.left_out)}")
+        access = "public" if public else "private"
+        note(f"{plan.bytes / 1e9:.2f} GB to {repo} (if new, the repository will be {access})")
         commit = None
         if not dry_run:
-            if not yes and not typer.confirm("Send it?", err=True):
-                raise fail("nothing was sent; answer y, or give --yes")
+            if not yes and not typer.confirm("Upload?", err=True):
+                raise fail("nothing was uploaded; answer y, or give --yes")
             commit = upload(plan, private=not public)
         if as_json:
             print_json(
@@ -247,7 +266,7 @@ def push_model(
 
 
 def _new_home(source: str) -> Path:
-    """Return where the import of a folder or of a hub's model lies if nobody says where."""
+    """Return the default folder for the import of `source`, a folder or a hub id."""
     from napari_ct_assistant.assistant.models.hub_cache import is_repo
     from napari_ct_assistant.assistant.models.installed import imported_folder, models_home
 
@@ -258,50 +277,20 @@ def _new_home(source: str) -> Path:
 
 
 def _local(model: str) -> Path:
-    """Return the folder (or file) that a name stands for; a hub id's, if it was downloaded."""
+    """Return the folder or file that `model` names; for a hub id, its downloaded snapshot."""
     path = Path(model).expanduser()
     if path.exists():
         return path
     from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot
     from napari_ct_assistant.assistant.models.loading import find_model
 
-    # What was downloaded, not an import made of it before.
+    # The download comes before an import made from it earlier.
     return pinned_snapshot(model) or find_model(model)
 
 
-def _torch_dtype(name: Precision | None) -> Any:
+def _torch_dtype(name: WeightType | None) -> Any:
     if name is None:
         return None
     import torch
 
     return getattr(torch, name.value)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that draws how much is done, in a terminal; elsewhere it draws nothing."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    begin = time.monotonic()
-    last = 0.0
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < 0.2 and done < total:
-            return
-        last = now
-        share = done / total if total else 1.0
-        speed = done / max(now - begin, 1e-3) / 1e6
-        typer.echo(
-            f"\r{share:4.0%}  {done / 1e9:.2f} of {total / 1e9:.2f} GB  {speed:.0f} MB/s   ",
-            nl=False,
-            err=True,
-        )
-
-    try:
-        yield show
-    finally:
-        if last:
-            typer.echo("", err=True)

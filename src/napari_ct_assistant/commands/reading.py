@@ -1,4 +1,4 @@
-"""`report`, `ask`, `screen`: a model reads a scan in the terminal."""
+"""`report`, `ask` and `screen`: a model reads a scan in the terminal."""
 
 from __future__ import annotations
 
@@ -8,78 +8,66 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_ct_assistant.commands.loading import open_scan, read_scan
+from napari_ct_assistant.commands.options import ReadingOptions, Scan, with_reading_options
 from napari_ct_assistant.commands.terminal import (
-    AsJson,
-    Device,
-    DeviceMap,
-    Dtype,
-    Model,
-    Precision,
-    Quantized,
-    Scan,
-    Series,
     cancel_on_interrupt,
     end_if_stopped,
     fail,
-    load_options,
     note,
     one_line_errors,
-    open_scan,
     print_json,
     print_notice,
-    read_scan,
 )
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Reading, ReportDraft
 
 
+@with_reading_options
 def report(
     path: Scan,
-    model: Model = "demo",
-    series: Series = None,
-    device: Device = None,
-    dtype: Dtype = Precision.auto,
-    quantize: Quantized = None,
-    device_map: DeviceMap = None,
-    as_json: AsJson = False,
+    options: ReadingOptions,
     out: Annotated[
         list[Path] | None,
         typer.Option(
             "--out",
             "-o",
-            help="Also write the draft to a file: .docx, .pdf, .txt, .json (FHIR), .dcm (SR). "
-            "May be repeated.",
+            metavar="FILE",
+            help="Also write the draft to this file: .docx, .pdf, .txt, .json (FHIR) or .dcm "
+            "(DICOM SR). Repeat for several files.",
         ),
     ] = None,
     template: Annotated[
         str,
-        typer.Option("--template", help="The files' template: a name, or a YAML file."),
+        typer.Option(
+            "--template", metavar="TEMPLATE", help="Template for the files: a name or a YAML file."
+        ),
     ] = "",
     with_identifiers: Annotated[
         bool,
         typer.Option(
             "--with-identifiers",
-            help="Take patient and study from the scan's DICOM files into .json and .dcm.",
+            help="Copy patient and study from the scan's DICOM files to the .json and .dcm files.",
         ),
     ] = False,
 ) -> None:
     """Draft the report of a scan.
 
-    It is streamed as it is written; Ctrl-C stops and keeps what is there. A file says that it
-    is a machine-written draft; only the panel can sign a report off.
+    The text is printed as the model writes it. Ctrl-C stops and keeps the text so far. Files are
+    marked as machine-written drafts; a report can be signed off only in the napari panel.
     """
     with one_line_errors():
-        options = load_options(device, dtype, quantize, device_map)
+        load = options.load_options()
         save = _saver(path, out or [], template, identified=with_identifiers)
-        reading, _ = read_scan(open_scan(path, series), model, options)
-        draft_in_terminal(reading, as_json=as_json, save=save)
+        reading, _ = read_scan(open_scan(path, options.series), options.model, load)
+        draft_in_terminal(reading, as_json=options.as_json, save=save)
 
 
 def _saver(
     scan: Path, out: list[Path], template: str, *, identified: bool
 ) -> Callable[[Reading, ReportDraft], None]:
-    """Return what writes a draft to files; what cannot work is refused before the model runs."""
+    """Check files and template before the model runs; return what writes a draft to the files."""
     from napari_ct_assistant.assistant.export import check_path, export_report, read_identifiers
     from napari_ct_assistant.assistant.report.document import ReportDocument
     from napari_ct_assistant.assistant.report.template import find_template
@@ -116,59 +104,50 @@ def draft_in_terminal(
     else:
         typer.echo()
         print_notice(draft.model.notice)
-    end_if_stopped(draft.stopped, "what was drafted is above")
+    end_if_stopped(draft.stopped, "the text drafted so far is above")
 
 
+@with_reading_options
 def ask(
     path: Scan,
-    question: Annotated[str, typer.Argument(help="A question about the scan, in quotes.")],
-    model: Model = "demo",
-    series: Series = None,
-    device: Device = None,
-    dtype: Dtype = Precision.auto,
-    quantize: Quantized = None,
-    device_map: DeviceMap = None,
-    as_json: AsJson = False,
+    question: Annotated[
+        str, typer.Argument(metavar="QUESTION", help="Question about the scan, in quotes.")
+    ],
+    options: ReadingOptions,
 ) -> None:
     """Answer a question about a scan.
 
-    The answer is streamed as it is written; Ctrl-C stops and keeps what is there.
+    The answer is printed as the model writes it. Ctrl-C stops and keeps the text so far.
     """
     with one_line_errors():
-        options = load_options(device, dtype, quantize, device_map)
+        load = options.load_options()
         if not question.strip():
             raise fail('the question is empty; ask e.g. "Is there a pleural effusion?"')
-        reading, _ = read_scan(open_scan(path, series), model, options)
+        reading, _ = read_scan(open_scan(path, options.series), options.model, load)
         with cancel_on_interrupt() as cancel:
-            answer = reading.ask(question, on_text=None if as_json else write, cancel=cancel)
-        if as_json:
+            answer = reading.ask(
+                question, on_text=None if options.as_json else write, cancel=cancel
+            )
+        if options.as_json:
             print_json(answer.to_json())
         else:
             typer.echo()
             print_notice(answer.model.notice)
-        end_if_stopped(answer.stopped, "what was answered is above")
+        end_if_stopped(answer.stopped, "the answer so far is above")
 
 
-def screen(
-    path: Scan,
-    model: Model = "demo",
-    series: Series = None,
-    device: Device = None,
-    dtype: Dtype = Precision.auto,
-    quantize: Quantized = None,
-    device_map: DeviceMap = None,
-    as_json: AsJson = False,
-) -> None:
-    """Give the probability of 18 chest findings.
+@with_reading_options
+def screen(path: Scan, options: ReadingOptions) -> None:
+    """Print the probability of the 18 CT-RATE chest findings.
 
-    They are those of CT-RATE, in CT-RATE's order.
+    They are listed in CT-RATE's order.
     """
     with one_line_errors():
-        options = load_options(device, dtype, quantize, device_map)
-        reading, info = read_scan(open_scan(path, series), model, options)
+        load = options.load_options()
+        reading, info = read_scan(open_scan(path, options.series), options.model, load)
         with cancel_on_interrupt() as cancel:
             findings = reading.screen(cancel=cancel)
-        if as_json:
+        if options.as_json:
             print_json(
                 {
                     "findings": [finding.to_json() for finding in findings],
@@ -177,13 +156,15 @@ def screen(
             )
         else:
             for finding in findings:
-                # Of a finding that the model does not recognise its number says nothing.
-                said = f"{finding.probability:>7.1%}" if finding.judged else "      -  not judged"
-                typer.echo(f"{finding.name:<36}{said}")
+                # The number means nothing for a finding that the model cannot reliably detect.
+                shown = (
+                    f"{finding.probability:>7.1%}" if finding.judged else "      -  not assessable"
+                )
+                typer.echo(f"{finding.name:<36}{shown}")
             print_notice(info.notice)
-        end_if_stopped(cancel.is_set(), "what was screened is above")
+        end_if_stopped(cancel.is_set(), "the findings screened so far are above")
 
 
 def write(piece: str) -> None:
-    """Print a piece of streamed text at once."""
+    """Print a piece of streamed text without a line break."""
     typer.echo(piece, nl=False)

@@ -1,4 +1,4 @@
-"""`demo`, `view`, `info`, `phantom`: a scan shown, described or made."""
+"""`demo`, `view`, `info` and `phantom`: show, describe or generate a scan."""
 
 from __future__ import annotations
 
@@ -9,21 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_ct_assistant.commands.loading import open_scan, read_scan
+from napari_ct_assistant.commands.options import AsJson, Device, Model, Scan, Series
 from napari_ct_assistant.commands.reading import draft_in_terminal
-from napari_ct_assistant.commands.terminal import (
-    AsJson,
-    Device,
-    Model,
-    Scan,
-    Series,
-    fail,
-    load_options,
-    note,
-    one_line_errors,
-    open_scan,
-    print_json,
-    read_scan,
-)
+from napari_ct_assistant.commands.terminal import fail, note, one_line_errors, print_json
 from napari_ct_assistant.commands.window import window_problem
 from napari_ct_assistant.report_text.findings import FINDINGS
 
@@ -32,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class Resolution(StrEnum):
-    """How fine a phantom is made."""
+    """Voxel grid of a phantom."""
 
     reading = "reading"
     model = "model"
 
 
 def info(path: Scan, series: Series = None, as_json: AsJson = False) -> None:
-    """Tell a scan's geometry, HU range and warnings.
+    """Print a scan's geometry, HU range and warnings.
 
-    Warnings name what was wrong with the file and what was done about it; where a
-    folder holds several series, they name the others.
+    Each warning says what is wrong with the file and how it was handled. If a folder holds
+    several series, a warning lists the others.
     """
     with one_line_errors():
         from napari_ct_assistant.volume import open_ct
@@ -65,7 +54,7 @@ def info(path: Scan, series: Series = None, as_json: AsJson = False) -> None:
 
 
 def describe_volume(volume: CTVolume) -> dict[str, Any]:
-    """Return what `info` tells of `volume`; lengths in mm, axes (I, P, L)."""
+    """Return what `info` prints about `volume`: lengths in mm, axes (I, P, L)."""
     return {
         "shape": [int(length) for length in volume.shape],
         "spacing_mm": [float(step) for step in volume.spacing],
@@ -79,7 +68,7 @@ def describe_volume(volume: CTVolume) -> dict[str, Any]:
 
 
 def view(path: Scan, model: Model = "demo", series: Series = None) -> None:
-    """Open a scan in napari beside the panel."""
+    """Open a scan in napari with the CT Assistant panel."""
     with one_line_errors():
         problem = window_problem()
         if problem:
@@ -92,39 +81,44 @@ def view(path: Scan, model: Model = "demo", series: Series = None) -> None:
 def demo(
     path: Annotated[
         Path | None,
-        typer.Argument(help="Your own scan (DICOM or NIfTI); a phantom, if left out."),
+        typer.Argument(
+            metavar="PATH", help="DICOM folder, DICOM file or NIfTI file. Default: a phantom."
+        ),
     ] = None,
     model: Model = "demo",
     series: Series = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which phantom.")] = 26,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of the phantom.")
+    ] = 26,
     device: Device = None,
     terminal: Annotated[
-        bool, typer.Option("--terminal", help="Draft in the terminal even where a window opens.")
+        bool, typer.Option("--terminal", help="Draft in the terminal; open no window.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Open a CT in napari and draft its report.
 
-    Where no window can open, the report is drafted in the terminal. So it is with
-    --terminal and --json.
+    The report is drafted in the terminal if no window can open, and with --terminal or --json.
     """
     with one_line_errors():
         problem = None if terminal or as_json else window_problem()
         if problem:
-            note(f"no window can open here ({problem}); the report is drafted in the terminal")
+            note(f"no window can open here ({problem}); drafting the report in the terminal")
         if path is None:
             from napari_ct_assistant.phantoms import make_phantom
 
-            note(f"making a phantom chest CT (seed {seed})")
+            note(f"generating a phantom chest CT (seed {seed})")
             made = make_phantom(seed, resolution="reading")
             volume, truth = made.volume, [name for name in FINDINGS if made.labels[name]]
         else:
             volume, truth = open_scan(path, series), None
         if problem or terminal or as_json:
-            reading, _ = read_scan(volume, model, load_options(device))
+            from napari_ct_assistant.assistant.models.options import LoadOptions
+
+            reading, _ = read_scan(volume, model, LoadOptions(device))
             draft_in_terminal(reading, as_json=as_json)
             if truth is not None:
-                note(f"what the phantom really has: {', '.join(truth) or 'no finding'}")
+                note(f"findings in this phantom: {', '.join(truth) or 'none'}")
         else:
             from napari_ct_assistant.viewer.app import run_viewer
 
@@ -133,38 +127,48 @@ def demo(
 
 def phantom(
     out: Annotated[
-        Path, typer.Argument(help="The file to write: OUT.nii.gz, with OUT.json beside.")
+        Path,
+        typer.Argument(
+            metavar="OUT.nii.gz", help="NIfTI file to write. OUT.json gets the ground truth."
+        ),
     ],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which patient.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of the phantom.")
+    ] = 0,
     finding: Annotated[
         list[str] | None,
         typer.Option(
             "--finding",
-            help="A finding to have, once for each; drawn from the seed, if left out.",
+            metavar="NAME",
+            help="Finding to include; repeat for several. Default: chosen by the seed.",
         ),
     ] = None,
-    healthy: Annotated[bool, typer.Option("--healthy", help="Have no finding at all.")] = False,
+    healthy: Annotated[bool, typer.Option("--healthy", help="Include no findings.")] = False,
     resolution: Annotated[
         Resolution,
-        typer.Option("--resolution", help="As fine as a scan to read, or as a model's input."),
+        typer.Option(
+            "--resolution", help="Voxel size: that of a clinical scan, or of a model's input."
+        ),
     ] = Resolution.reading,
     as_json: AsJson = False,
 ) -> None:
-    """Write a phantom chest CT and its truth.
+    """Write a phantom chest CT and its ground truth.
 
-    OUT.json, beside OUT.nii.gz, holds the labels of the 18 findings, where and how
-    large they are, the true report, and questions with their answers.
+    OUT.json holds the labels of the 18 findings, their location and size, the correct report, and
+    questions with their answers.
     """
     with one_line_errors():
         truth_path = truth_beside(out)
         names = [] if healthy else [finding_named(name) for name in finding or []]
         if healthy and finding:
-            raise fail("--healthy and --finding contradict each other; give one")
+            raise fail("--healthy and --finding contradict each other; use one of them")
         from napari_ct_assistant.phantoms import make_phantom
         from napari_ct_assistant.volume import write_nifti
 
-        drawn = not healthy and not names
-        made = make_phantom(seed, findings=None if drawn else names, resolution=resolution.value)
+        from_seed = not healthy and not names
+        made = make_phantom(
+            seed, findings=None if from_seed else names, resolution=resolution.value
+        )
         write_nifti(made.volume, out)
         truth = made.to_json()
         truth_path.write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
@@ -172,25 +176,25 @@ def phantom(
             print_json(truth)
         else:
             present = [name for name, label in made.labels.items() if label]
-            typer.echo(f"{out}: {', '.join(present) or 'no finding'}")
+            typer.echo(f"{out}: {', '.join(present) or 'no findings'}")
             typer.echo(f"{truth_path}: report, labels and {len(made.questions)} questions")
 
 
 def truth_beside(out: Path) -> Path:
-    """Return OUT.json for OUT.nii.gz or OUT.nii; exit where `out` cannot be written."""
+    """Return OUT.json for OUT.nii.gz or OUT.nii; exit if `out` cannot be written."""
     for suffix in (".nii.gz", ".nii"):
         if out.name.endswith(suffix) and out.name != suffix:
             break
     else:
-        raise fail(f"{out}: a phantom is written as NIfTI; name it like phantom.nii.gz")
+        raise fail(f"{out}: phantoms are written as NIfTI; use a name such as phantom.nii.gz")
     if not out.parent.is_dir():
-        raise fail(f"{out}: no such folder: {out.parent}; make it first")
+        raise fail(f"{out}: the folder {out.parent} does not exist; create it first")
     return out.with_name(out.name.removesuffix(suffix) + ".json")
 
 
 def finding_named(name: str) -> str:
-    """Return the CT-RATE finding called `name`, whatever its case; exit where there is none."""
+    """Return the CT-RATE finding called `name`, ignoring case; exit if there is none."""
     for known in FINDINGS:
         if known.casefold() == name.strip().casefold():
             return known
-    raise fail(f"no finding is called {name!r}; the 18 are: {', '.join(FINDINGS)}")
+    raise fail(f"unknown finding {name!r}; choose from: {', '.join(FINDINGS)}")

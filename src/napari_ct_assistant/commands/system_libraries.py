@@ -1,8 +1,8 @@
 """The shared libraries that Qt and OpenGL take from the system on Linux.
 
-A wheel of Qt carries Qt itself but not the X11, OpenGL and font libraries under
-it. Where one is absent Qt ends the whole process, which no `except` can catch:
-so they are looked for beforehand and named.
+Qt's wheels do not contain the X11, OpenGL and font libraries that Qt needs. If
+one is missing, Qt aborts the process, which no `except` can catch. They are
+therefore looked up before Qt starts.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Final
 
 @dataclass(frozen=True)
 class SystemLibrary:
-    """One thing that must be on the machine, and the Debian package that brings it.
+    """A library, program or file that must be installed, and its Debian package.
 
     Attributes
     ----------
     name : str
-        A shared object's name (`libGL.so.1`), a program's, or a file pattern.
+        Name of a shared object (`libGL.so.1`) or program, or a file pattern.
     package : str
         The Debian 12 package.
     kind : str
-        `"library"` (loadable by name), `"program"` (on the path) or `"file"`
-        (some library folder holds a match).
+        `"library"` (loaded by name), `"program"` (looked up in PATH) or `"file"`
+        (looked up in the library folders).
     """
 
     name: str
@@ -35,7 +35,7 @@ class SystemLibrary:
     kind: str = "library"
 
     def present(self) -> bool:
-        """Return whether this machine has it."""
+        """Return whether it is installed."""
         if self.kind == "program":
             return shutil.which(self.name) is not None
         if self.kind == "file":
@@ -48,7 +48,7 @@ class SystemLibrary:
         return True
 
 
-# What a window needs.
+# Needed to open a window.
 WINDOW_LIBRARIES: Final = (
     SystemLibrary("libGL.so.1", "libgl1"),
     SystemLibrary("libEGL.so.1", "libegl1"),
@@ -65,7 +65,7 @@ WINDOW_LIBRARIES: Final = (
     SystemLibrary("libxcb-shape.so.0", "libxcb-shape0"),
     SystemLibrary("libxcb-xinerama.so.0", "libxcb-xinerama0"),
 )
-# What the tests need besides: a display of their own and a renderer in software.
+# Also needed by the tests: a virtual display and a software renderer.
 TEST_LIBRARIES: Final = (
     SystemLibrary("*-linux-gnu*/dri/swrast_dri.so", "libgl1-mesa-dri", kind="file"),
     SystemLibrary("Xvfb", "xvfb", kind="program"),
@@ -73,9 +73,9 @@ TEST_LIBRARIES: Final = (
 
 
 def missing_libraries(*, tests: bool = False) -> list[SystemLibrary]:
-    """Return what this machine lacks for a window, or for the tests.
+    """Return what is missing to open a window or, with `tests`, to run the tests.
 
-    Only Linux takes these from the system: elsewhere the list is empty.
+    The list is empty on other systems than Linux, where Qt's wheels are complete.
     """
     if sys.platform != "linux":
         return []
@@ -84,7 +84,7 @@ def missing_libraries(*, tests: bool = False) -> list[SystemLibrary]:
 
 
 def describe(libraries: list[SystemLibrary]) -> str:
-    """Return one line that names `libraries` and the Debian command that brings them."""
+    """Return one line that names `libraries` and the Debian command that installs them."""
     names = ", ".join(Path(library.name).name for library in libraries)
     packages = " ".join(library.package for library in libraries)
     return f"missing system libraries: {names}; on Debian: apt-get install {packages}"

@@ -1,42 +1,48 @@
-"""`train` and `audit`: how a model comes about, and whether it looks."""
+"""`train` and `audit`: train a model and test whether it uses the scan."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from napari_ct_assistant.commands.extras import training_extra
-from napari_ct_assistant.commands.terminal import (
+from napari_ct_assistant.commands.figures import figures_as_text
+from napari_ct_assistant.commands.loading import load_model_on
+from napari_ct_assistant.commands.options import (
     AsJson,
     Device,
-    fail,
-    load_model,
-    load_options,
-    note,
-    one_line_errors,
-    print_json,
+    ModelArgument,
+    Overrides,
+    SeedRange,
+    seed_range,
 )
+from napari_ct_assistant.commands.terminal import note, one_line_errors, print_json
 
 
 def train(
     stage: Annotated[
-        str, typer.Argument(help="mae, ground, language, align or instruct; demo: all of them.")
+        str,
+        typer.Argument(
+            metavar="STAGE",
+            help="Stage: mae, ground, language, maps, align or instruct. demo: all stages of the "
+            "demonstration model.",
+        ),
     ],
     recipe: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE.yaml", help="A recipe file; `demo` brings its own."),
+        typer.Argument(
+            metavar="RECIPE",
+            help="Recipe file (.yaml) or name of a bundled recipe. `train demo` needs none.",
+        ),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Values that replace the recipe's."),
-    ] = None,
+    overrides: Overrides = None,
 ) -> None:
-    """Train one stage of a model from a recipe.
+    """Train one stage of a model, or the demonstration model.
 
-    `train demo` runs every stage of the bundled demonstration model.
+    Run the command again to resume an interrupted run.
     """
     with one_line_errors(), training_extra():
         if stage == "demo":
@@ -50,34 +56,31 @@ def train(
 
 
 def audit(
-    model: Annotated[
-        str, typer.Argument(help="A bundled name, a local folder or a hub id.")
-    ] = "demo",
-    seeds: Annotated[
-        str, typer.Option("--seeds", metavar="A:B", help="Phantoms A to B - 1; training used none.")
-    ] = "0:100",
+    model: ModelArgument = "demo",
+    seeds: SeedRange = "0:100",
     device: Device = None,
     card: Annotated[
-        Path | None, typer.Option("--card", help="Also write the model card to this file.")
+        Path | None,
+        typer.Option("--card", metavar="FILE", help="Also write a model card to this file."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether a model looks at the scan.
+    """Test on phantoms whether a model uses the scan.
 
-    Phantoms it was not trained on are screened, reported and asked about; each figure
-    stands beside what is reached without looking.
+    The model screens phantoms that it was not trained on, reports on them and answers questions.
+    Each figure is printed with the result of a baseline that ignores the image.
     """
     with one_line_errors(), training_extra():
-        first, end = _seed_range(seeds)
+        first, end = seed_range(seeds)
         from napari_ct_assistant.training.evaluation.audit.phantom_audit import audit as run_audit
 
-        assistant = load_model(model, load_options(device))
+        assistant = load_model_on(model, device)
         found = run_audit(
             assistant,
             first_seed=first,
             count=end - first,
             progress=lambda done, count: note(f"phantom {done} of {count}"),
-            # On CPU, phantoms are drawn and read by a process a core.
+            # On a CPU, one process per core generates and reads phantoms.
             workers=os.cpu_count() or 1 if assistant.device == "cpu" else 1,
         )
         if card is not None:
@@ -89,41 +92,4 @@ def audit(
         if as_json:
             print_json(result)
         else:
-            typer.echo(in_words(result))
-
-
-def _seed_range(text: str) -> tuple[int, int]:
-    """Return first and end of `A:B`; exit where it is no range of seeds."""
-    first, found, end = text.partition(":")
-    if not (found and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
-        raise fail(f"--seeds {text}: write A:B with A smaller than B, e.g. 0:100")
-    return int(first), int(end)
-
-
-def in_words(value: Any, indent: str = "") -> str:
-    """Return nested figures as lines; a list of rows becomes a table."""
-    if isinstance(value, dict) and value:
-        lines = []
-        for name, item in value.items():
-            nested = (isinstance(item, dict) and item) or _is_table(item)
-            shown = f"\n{in_words(item, indent + '  ')}" if nested else f" {in_words(item)}"
-            lines.append(f"{indent}{str(name).replace('_', ' ')}:{shown}")
-        return "\n".join(lines)
-    if _is_table(value):
-        rows = [list(value[0]), *([in_words(cell) for cell in row.values()] for row in value)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            indent
-            + "  ".join(
-                cell.rjust(width) if column else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        )
-    if isinstance(value, dict | list | tuple):
-        return (" to " if len(value) == 2 else ", ").join(map(in_words, value)) or "none"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+            typer.echo(figures_as_text(result))

@@ -1,4 +1,4 @@
-"""Whether a window can open here, asked without the risk of Qt ending the process."""
+"""Find out whether Qt can open a window on this machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 
 from napari_ct_assistant.commands.system_libraries import describe, missing_libraries
 
-# Qt aborts the process where it finds no display or lacks a library, so a process
-# of its own tries first. napari's canvas needs the OpenGL widget.
+# Qt aborts the process if it finds no display or a library is missing, so a
+# separate process tries first. napari's canvas needs the OpenGL widget.
 _PROBE: Final = (
     "from qtpy.QtOpenGLWidgets import QOpenGLWidget; "
     "from qtpy.QtWidgets import QApplication; QApplication([])"
@@ -18,7 +18,7 @@ _PROBE_SECONDS: Final = 60.0
 
 
 def window_problem() -> str | None:
-    """Return why no window can open here, in one line; None where one can."""
+    """Return in one line why no window can open here, or None if one can."""
     from napari_ct_assistant.viewer.app import display_available
 
     available, reason = display_available()
@@ -42,5 +42,5 @@ def window_problem() -> str | None:
     lines = [line.strip() for line in probe.stderr.splitlines() if line.strip()]
     if not lines:
         return f"Qt does not start (exit status {probe.returncode})"
-    # Python says last what went wrong; Qt says it first.
+    # A Python traceback names the error in its last line; Qt names it in its first.
     return f"Qt does not start: {lines[-1] if lines[0].startswith('Traceback') else lines[0]}"

@@ -326,6 +326,6 @@ def reason_for(repo: str, error: Exception) -> str:
     """Return why the hub did not take a model, as one line."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in {401, 403}:
-        return f"{repo}: the hub lets you not write there; log in first with `hf auth login`"
+        return f"{repo}: no permission to write to this repository; log in with `hf auth login`"
     reason = " ".join(str(error).split())[:160] or type(error).__name__
     return f"{repo}: the hub did not take it ({reason}); nothing was changed there"

@@ -1,0 +1,64 @@
+"""Open the scan and load the model that a command was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_ct_assistant.commands.terminal import fail, note
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading
+    from napari_ct_assistant.assistant.models.options import LoadOptions
+    from napari_ct_assistant.volume import CTVolume
+
+
+def open_scan(path: Path, series: str | None = None) -> CTVolume:
+    """Return the CT at `path` and print its warnings."""
+    from napari_ct_assistant.volume import open_ct
+
+    volume = open_ct(path, series=series)
+    for warning in volume.warnings:
+        note(f"warning: {warning}")
+    return volume
+
+
+def load_model(model: str, options: LoadOptions) -> Assistant:
+    """Load `model`; exit if the device cannot be used or the model does not fit in memory."""
+    note(f"loading the model {model}")
+    from napari_ct_assistant.assistant import load_assistant
+    from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError
+
+    if options.device is not None:
+        _check_device(options.device)
+    try:
+        return load_assistant(model, **options.arguments())
+    except NotEnoughMemoryError as error:
+        raise fail(error.words("command line")) from error
+
+
+def load_model_on(model: str, device: str | None) -> Assistant:
+    """Load `model` on `device`, or on the best device if that is None."""
+    from napari_ct_assistant.assistant.models.options import LoadOptions
+
+    return load_model(model, LoadOptions(device))
+
+
+def read_scan(volume: CTVolume, model: str, options: LoadOptions) -> tuple[Reading, ModelInfo]:
+    """Load `model`, encode `volume` with it and print the warnings about the scan."""
+    assistant = load_model(model, options)
+    reading = assistant.read(volume, progress=note)
+    for warning in reading.warnings:
+        note(f"warning: {warning}")
+    return reading, assistant.info
+
+
+def _check_device(device: str) -> None:
+    """Exit if torch does not know the device or cannot use it on this machine."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:  # torch raises either
+        reason = str(error).partition("\n")[0]
+        raise fail(f"--device {device}: {reason}; leave it out to use the best device") from error

@@ -1,0 +1,160 @@
+"""Arguments and options that several commands share."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_ct_assistant.commands.terminal import fail
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.models.options import LoadOptions
+
+MODEL_HELP = "Bundled model, local folder or Hugging Face id."
+
+Scan = Annotated[
+    Path, typer.Argument(metavar="PATH", help="DICOM folder, DICOM file or NIfTI file.")
+]
+Series = Annotated[
+    str | None,
+    typer.Option(
+        "--series",
+        metavar="SERIES",
+        help="Series to read if the folder holds more than one. `ct-assistant info` lists them.",
+    ),
+]
+Model = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=MODEL_HELP)]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="DEVICE", help="cpu, cuda, cuda:1 or mps. Default: the best available."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+RecipeFile = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="Recipe file (.yaml) or name of a bundled recipe.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Settings that replace the recipe's."),
+]
+SeedRange = Annotated[
+    str,
+    typer.Option(
+        "--seeds",
+        metavar="A:B",
+        help="Seeds of the phantoms: A to B - 1. Training uses seeds from 1000000 on.",
+    ),
+]
+MaxNewTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-new-tokens",
+        metavar="N",
+        min=1,
+        help="Limit on an answer's tokens. Default: the model's own.",
+    ),
+]
+
+
+class Precision(StrEnum):
+    """Number format of the weights and the computation."""
+
+    auto = "auto"
+    bf16 = "bf16"
+    fp16 = "fp16"
+    fp32 = "fp32"
+
+
+class Bits(StrEnum):
+    """Bits of a quantized weight."""
+
+    eight = "8bit"
+    four = "4bit"
+
+
+class DevicePlacement(StrEnum):
+    """How the layers are divided among the devices."""
+
+    auto = "auto"
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """Options of the commands in which a model reads one scan (`report`, `ask`, `screen`)."""
+
+    model: Model = "demo"
+    series: Series = None
+    device: Device = None
+    dtype: Annotated[
+        Precision,
+        typer.Option("--dtype", help="Precision of the weights. auto: the best for the device."),
+    ] = Precision.auto
+    quantize: Annotated[
+        Bits | None,
+        typer.Option(
+            "--quantize",
+            help="Load the language model in 8 or 4 bits. Needs bitsandbytes or torchao.",
+        ),
+    ] = None
+    device_map: Annotated[
+        DevicePlacement | None,
+        typer.Option(
+            "--device-map",
+            help="auto: keep in main memory what does not fit on the GPU. Needs accelerate.",
+        ),
+    ] = None
+    as_json: AsJson = False
+
+    def load_options(self) -> "LoadOptions":
+        """Return how to load the model; exit if two options exclude each other."""
+        from napari_ct_assistant.assistant.models.options import LoadOptions
+
+        if self.device is not None and self.device_map is not None:
+            raise fail(
+                f"--device {self.device} and --device-map auto exclude each other; use one of them"
+            )
+        return LoadOptions(
+            self.device,
+            None if self.dtype == Precision.auto else self.dtype.value,
+            None if self.quantize is None else self.quantize.value,
+            None if self.device_map is None else "auto",
+        )
+
+
+def with_reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the parameter `options` of `command` by the fields of `ReadingOptions`.
+
+    Typer builds the command line from the signature. The returned function has one
+    parameter for each field and passes `command` the `ReadingOptions` made of them.
+    """
+    fields = inspect.signature(ReadingOptions).parameters
+    parameters = [
+        parameter
+        for own in inspect.signature(command, eval_str=True).parameters.values()
+        for parameter in (fields.values() if own.name == "options" else [own])
+    ]
+
+    @functools.wraps(command)
+    def run(**given: object) -> None:
+        chosen = {name: given.pop(name) for name in fields}
+        command(options=ReadingOptions(**chosen), **given)  # type: ignore[arg-type]
+
+    run.__annotations__ = {}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def seed_range(text: str) -> tuple[int, int]:
+    """Return the first seed and the end of the range `A:B`; exit if `text` is no range."""
+    first, found, end = text.partition(":")
+    if not (found and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise fail(f"--seeds {text}: write A:B with A smaller than B, e.g. 0:100")
+    return int(first), int(end)
