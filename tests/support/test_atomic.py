@@ -42,6 +42,13 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "no folder" / "a.txt"
+    with pytest.raises(FileNotFoundError) as caught:
+        atomic.write_text(path, "")
+    assert caught.value.filename == str(path)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 def test_it_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()

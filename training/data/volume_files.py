@@ -6,12 +6,13 @@ Nothing here imports torch: the processes that prepare volumes start in a moment
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import blosc2
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_ct_assistant.support import atomic
 
 HU_RANGE = (-1000.0, 1000.0)  # E3D-GPT
 
@@ -19,17 +20,14 @@ HU_RANGE = (-1000.0, 1000.0)  # E3D-GPT
 def write_volume(file: Path, hu: NDArray[np.int16]) -> None:
     """Write a prepared volume; the file appears only when it is whole."""
     blosc2.set_nthreads(1)
-    # Named by the process: two may prepare the same volume, and either result stands.
-    partial = file.with_suffix(f".{os.getpid()}.part.b2nd")
-    partial.unlink(missing_ok=True)
-    blosc2.asarray(
-        np.ascontiguousarray(hu),
-        urlpath=str(partial),
-        mode="w",
-        chunks=tuple(min(n, size) for n, size in zip(hu.shape, (40, 80, 80), strict=True)),
-        cparams={"codec": blosc2.Codec.ZSTD, "clevel": 1, "nthreads": 1},
-    )
-    partial.replace(file)
+    with atomic.replacing(file) as part:
+        blosc2.asarray(
+            np.ascontiguousarray(hu),
+            urlpath=str(part),
+            mode="w",
+            chunks=tuple(min(n, size) for n, size in zip(hu.shape, (40, 80, 80), strict=True)),
+            cparams={"codec": blosc2.Codec.ZSTD, "clevel": 1, "nthreads": 1},
+        )
 
 
 def read_volume(file: Path) -> NDArray[np.int16]:
@@ -47,9 +45,8 @@ def voxel_digest(hu: NDArray[np.int16]) -> str:
 
 def write_labels(file: Path, labels: NDArray[np.uint8]) -> None:
     """Write patch labels, 0 or 1, as bits; the file appears only when it is whole."""
-    partial = file.with_suffix(f".{os.getpid()}.part.npz")
-    np.savez_compressed(partial, bits=np.packbits(labels), shape=labels.shape)
-    partial.replace(file)
+    with atomic.replacing(file) as part:
+        np.savez_compressed(part, bits=np.packbits(labels), shape=labels.shape)
 
 
 def read_labels(file: Path) -> NDArray[np.uint8]:

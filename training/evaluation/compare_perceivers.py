@@ -20,6 +20,7 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.yes_no import chosen_letter, yes_or_no
+from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import Recipe
@@ -227,9 +228,7 @@ def _examine(
         "figures": drawn_figures(examiner, log, scorers),
     }
     assistant.close()
-    partial = folder / "draws.part"
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(folder / "draws.json")
+    atomic.write_text(folder / "draws.json", json.dumps(content))
 
 
 def drawn_figures(

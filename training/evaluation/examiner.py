@@ -17,6 +17,8 @@ import torch
 
 from napari_ct_assistant.assistant import Assistant, Reading
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support import atomic
+from napari_ct_assistant.support.jsonl import JsonLines
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.evaluation.cases import CHOICE, Asked, Case, CaseList
 from napari_ct_assistant.volume import CTReadError
@@ -49,7 +51,7 @@ class AnswerLog:
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any]):
-        self.file = folder / "answers.jsonl"
+        self._log = JsonLines(folder / "answers.jsonl")
         self.said: dict[Key, Said] = {}
         self.unreadable: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,30 +65,19 @@ class AnswerLog:
                     f"({known.get(other[0])!r}, now {identity[other[0]]!r}); give another --out"
                 )
         else:
-            about.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
-        self._read()
-
-    def _read(self) -> None:
-        if not self.file.exists():
-            return
-        text = self.file.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if len(whole) < len(text):  # cut off while a line was written
-            self.file.write_bytes(whole)
-        for line in whole.decode("utf-8").splitlines():
-            row = json.loads(line)
+            atomic.write_text(about, json.dumps(identity, indent=2) + "\n")
+        for row in self._log.read():
             self.said[row["image"], row["question"]] = Said(
                 row["answer"], row.get("sections"), row.get("probability")
             )
 
     def add(self, key: Key, said: Said) -> None:
         """Keep one answer, on disk at once."""
-        row = {"image": key[0], "question": key[1], "answer": said.text}
+        row: dict[str, Any] = {"image": key[0], "question": key[1], "answer": said.text}
         for name in ("sections", "probability"):
             if getattr(said, name) is not None:
                 row[name] = getattr(said, name)
-        with self.file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._log.append(row)
         self.said[key] = said
 
 

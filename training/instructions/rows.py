@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_ct_assistant.support.jsonl import JsonLines
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.record import Kind, Question, ScanRecord
 
@@ -62,37 +62,28 @@ def read_rows(file: Path) -> Iterator[Row]:
         If the file is absent or a line is not a row; it names file and line. A last line
         without its end, as a kill leaves it, is passed over.
     """
-    try:
-        with file.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream, start=1):
-                try:
-                    yield Row.model_validate_json(line)
-                except ValidationError as error:
-                    if not line.endswith("\n"):
-                        return
-                    first = error.errors(include_url=False, include_input=False)[0]
-                    where = ".".join(map(str, first["loc"])) or "line"
-                    raise RecipeError(f"{file} line {number}: {where}: {first['msg']}") from None
-    except FileNotFoundError:
-        raise RecipeError(f"{file}: no such file; `ct-assistant instructions` writes it") from None
+    if not file.exists():
+        raise RecipeError(f"{file}: no such file; `ct-assistant instructions` writes it")
+    for number, line in JsonLines(file).lines():
+        try:
+            yield Row.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "line"
+            raise RecipeError(f"{file} line {number}: {where}: {first['msg']}") from None
 
 
 def done_lines(file: Path) -> set[tuple[str, str, str]]:
     """Return key, data set and name of each line; a line cut off by a kill is removed."""
     if not file.exists():
         return set()
-    content = file.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with file.open("r+b") as stream:
-            stream.truncate(content.rfind(b"\n") + 1)
+    JsonLines(file).repair()
     return {(row.key, row.dataset, row.name) for row in read_rows(file)}
 
 
 def append(file: Path, row: Row) -> None:
     """Add a line, whole."""
-    line = json.dumps(row.model_dump(exclude_defaults=True), ensure_ascii=False)
-    with file.open("a", encoding="utf-8") as stream:
-        stream.write(line + "\n")
+    JsonLines(file).append(row.model_dump(exclude_defaults=True))
 
 
 def add_questions(records: Sequence[ScanRecord], files: Iterable[Path]) -> list[ScanRecord]:

@@ -22,6 +22,7 @@ from napari_ct_assistant.training.evaluation.cases import (
     record_cases,
     table_cases,
 )
+from napari_ct_assistant.training.evaluation.examiner import AnswerLog, Said
 from napari_ct_assistant.training.evaluation.sources import open_cases
 from napari_ct_assistant.volume import CTVolume
 from tests.tiny_model import REPORT, save_tiny_model
@@ -258,3 +259,16 @@ def test_records_hide_who_they_are() -> None:
 )
 def test_listed_choices(question: str, choices: tuple[str, ...]) -> None:
     assert listed_choices(question) == choices
+
+
+def test_an_answer_with_a_line_separator_is_read_back(tmp_path: Path) -> None:
+    said = Said("One line.\u2028Another.\x85", {"findings": "One."}, 0.5)
+    AnswerLog(tmp_path, {"model": "m"}).add(("scan", "question"), said)
+    with (tmp_path / "answers.jsonl").open("a") as stream:
+        stream.write('{"image": "scan", "question": "cut o')
+    log = AnswerLog(tmp_path, {"model": "m"})
+    log.add(("scan", "other"), Said("Yes."))
+    assert AnswerLog(tmp_path, {"model": "m"}).said == {
+        ("scan", "question"): said,
+        ("scan", "other"): Said("Yes."),
+    }

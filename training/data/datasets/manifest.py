@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Literal
+
+from napari_ct_assistant.support.jsonl import JsonLines
 
 
 class Manifest:
@@ -26,21 +27,15 @@ class Manifest:
         self.folder = folder
         self.kind = kind
         self.file = folder / ("manifest.jsonl" if kind == "volumes" else "labels.jsonl")
+        # A line that a kill cut off is skipped: that file is prepared again.
+        self._log = JsonLines(self.file, shared=True)
         self.rows: dict[str, dict[str, Any]] = {}
         self.reload()
 
     def reload(self) -> None:
         """Read what stands now."""
-        self.rows = {}
-        if not self.file.exists():
-            return
-        with self.file.open(encoding="utf-8") as stream:
-            for line in stream:
-                try:
-                    row = json.loads(line)
-                    self.rows[row["key"]] = row
-                except (json.JSONDecodeError, KeyError, TypeError):
-                    continue  # cut off by a kill: that one is prepared again
+        rows = (row for row in self._log.read() if isinstance(row, dict) and "key" in row)
+        self.rows = {row["key"]: row for row in rows}
 
     def path(self, key: str) -> Path:
         """Return where a file lies: 256 folders, so that none holds too many files."""
@@ -61,20 +56,4 @@ class Manifest:
         """Append a file's line."""
         row = {"key": key, **row}
         self.rows[key] = row
-        line = (json.dumps(row) + "\n").encode()
-        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            if self._cut(descriptor):
-                line = b"\n" + line
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
-
-    def _cut(self, descriptor: int) -> bool:
-        """Tell whether the last line lacks its end."""
-        size = os.fstat(descriptor).st_size
-        if size == 0:
-            return False
-        with self.file.open("rb") as stream:
-            stream.seek(size - 1)
-            return stream.read(1) != b"\n"
+        self._log.append(row)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.jsonl import JsonLines
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.evaluation.metrics.text_metrics import PERCENT, TextMetric
 
@@ -71,12 +72,8 @@ class _Known:
     """Scores of pairs, kept under a digest of both texts."""
 
     def __init__(self, file: Path):
-        self.file = file
-        self.scores: dict[str, float] = {}
-        if file.exists():
-            for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
-                if line.endswith("\n"):  # the last may be cut off
-                    self.scores.update([json.loads(line)])
+        self._log = JsonLines(file)
+        self.scores: dict[str, float] = dict(self._log.read())
 
     def get(self, pair: tuple[str, str]) -> float | None:
         # An empty answer matches nothing.
@@ -84,8 +81,7 @@ class _Known:
 
     def add(self, pair: tuple[str, str], score: float) -> None:
         self.scores[_digest(pair)] = score
-        with self.file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps([_digest(pair), score]) + "\n")
+        self._log.append([_digest(pair), score])
 
 
 def _digest(pair: tuple[str, str]) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +16,7 @@ from napari_ct_assistant.assistant.export.pdf import to_pdf
 from napari_ct_assistant.assistant.export.plain import to_text
 from napari_ct_assistant.assistant.export.word import to_docx
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.support import atomic
 
 
 @dataclass(frozen=True)
@@ -122,17 +120,5 @@ def export_report(
     if not report.body():
         raise ExportError("the report is empty; write or draft something before you export it")
     data = form.make(report, identifiers)
-    handle, name = tempfile.mkstemp(prefix=".report-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        # The permissions of an ordinary new file; a temporary file has stricter ones.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
+    atomic.write_bytes(path, data)
     return path

@@ -35,6 +35,7 @@ from napari_ct_assistant.assistant.models.hub_cache import REF, is_repo, repo_ho
 from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot as pinned_snapshot
 from napari_ct_assistant.assistant.models.installed import MODEL_TYPE
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support import atomic
 from napari_ct_assistant.support.errors import CTAssistantError
 
 # No pickles, no code. Files in folders of the repository are other formats and examples.
@@ -300,9 +301,7 @@ def _pin(plan: DownloadPlan) -> None:
     """Write the ref that makes a download a model, at once or not at all."""
     refs = _home(plan.repo) / "refs"
     refs.mkdir(exist_ok=True)
-    new = refs / f"{REF}.new"
-    new.write_text(plan.commit, encoding="utf-8")
-    new.replace(refs / REF)
+    atomic.write_text(refs / REF, plan.commit)
 
 
 def _network_errors() -> tuple[type[Exception], ...]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.assistant.models.hub_cache import hub_cache, pinned_snapshot
 from napari_ct_assistant.assistant.models.sizes import Counts, count_folder
+from napari_ct_assistant.support import atomic
 
 # The `model_type` of our configuration; named here because importing it brings torch.
 MODEL_TYPE: Final = "ct_volume_language"
@@ -147,11 +148,9 @@ def remember_folder(folder: Path) -> None:
     if folder.is_relative_to(models_home()):
         return
     kept = [folder, *(other for other in _remembered() if other != folder)][:FOLDERS_KEPT]
-    new = models_home() / f"{FOLDERS_FILE}.new"
     try:
-        new.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(json.dumps([str(path) for path in kept]), encoding="utf-8")
-        new.replace(models_home() / FOLDERS_FILE)
+        models_home().mkdir(parents=True, exist_ok=True)
+        atomic.write_text(models_home() / FOLDERS_FILE, json.dumps([str(path) for path in kept]))
     except OSError:
         return
 
