@@ -13,7 +13,9 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from napari_ct_assistant.training.config.recipe import ConversationSettings
-from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
+from napari_ct_assistant.training.sequences.collator import Collator
+from napari_ct_assistant.training.sequences.packing import pack_sequence
+from napari_ct_assistant.training.sequences.turns import Turn
 from napari_ct_assistant.training.stages.tokenizer import IMAGE, train_tokenizer
 
 REPORT = "Findings: The heart is enlarged. There is no pleural effusion. Impression: Cardiomegaly."

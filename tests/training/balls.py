@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.sequences.conversation import Turn
+from napari_ct_assistant.training.sequences.turns import Turn
 
 
 class Balls(VolumeStore):

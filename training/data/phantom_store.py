@@ -33,7 +33,7 @@ from napari_ct_assistant.training.data.phantom_patch_labels import (
 )
 from napari_ct_assistant.training.data.volume_files import read_labels, write_labels, write_volume
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.sequences.conversation import Turn, choose_turns
+from napari_ct_assistant.training.sequences.turns import Turn, choose_turns
 
 # Seeds that training texts are drawn from; audits use seeds below a million.
 FIRST_TEXT, TEXTS = 10_000_000, 90_000_000

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
-from napari_ct_assistant.training.sequences.conversation import Turn
+from napari_ct_assistant.training.sequences.turns import Turn
 
 
 class VolumeStore(ABC):

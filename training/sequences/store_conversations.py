@@ -12,7 +12,7 @@ from napari_ct_assistant.training.data.patch_concepts import detail_words
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.data.volumes import to_pixel_values
-from napari_ct_assistant.training.sequences.conversation import Turn
+from napari_ct_assistant.training.sequences.turns import Turn
 
 
 class StoreConversations:

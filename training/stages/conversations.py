@@ -13,8 +13,8 @@ from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.sequences.conversation import (
-    Collator,
+from napari_ct_assistant.training.sequences.collator import Collator
+from napari_ct_assistant.training.sequences.conversation_dataset import (
     ConversationDataset,
     ConversationSource,
 )

@@ -15,7 +15,9 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import ConversationSettings, LoraSettings
 from napari_ct_assistant.training.run import run_stage
-from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
+from napari_ct_assistant.training.sequences.collator import Collator
+from napari_ct_assistant.training.sequences.packing import pack_sequence
+from napari_ct_assistant.training.sequences.turns import Turn
 from napari_ct_assistant.training.stages.assemble import assemble
 from napari_ct_assistant.training.stages.lora import add_lora
 from napari_ct_assistant.volume import CTVolume

@@ -12,7 +12,9 @@ from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.run import run_stage
-from napari_ct_assistant.training.sequences.conversation import Collator, Turn, pack_sequence
+from napari_ct_assistant.training.sequences.collator import Collator
+from napari_ct_assistant.training.sequences.packing import pack_sequence
+from napari_ct_assistant.training.sequences.turns import Turn
 from napari_ct_assistant.training.stages import ground, instruct
 from napari_ct_assistant.training.stages.trainer import NonFiniteLossError, StageTrainer, by_length
 from tests.tiny_model import tiny_model

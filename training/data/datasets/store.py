@@ -27,12 +27,12 @@ from napari_ct_assistant.training.data.datasets.preparing import (
     source_stamp,
 )
 from napari_ct_assistant.training.data.datasets.record import ScanRecord
-from napari_ct_assistant.training.data.datasets.turns import record_turns
+from napari_ct_assistant.training.data.datasets.record_turns import record_turns
 from napari_ct_assistant.training.data.masks.files import mask_stamp
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.data.volume_files import read_labels, read_volume, voxel_digest
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.sequences.conversation import Turn
+from napari_ct_assistant.training.sequences.turns import Turn
 from napari_ct_assistant.volume import CTReadError
 
 

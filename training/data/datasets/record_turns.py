@@ -10,8 +10,7 @@ from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.datasets.record import WHOLE, Question, ScanRecord
-from napari_ct_assistant.training.sequences import conversation
-from napari_ct_assistant.training.sequences.conversation import Turn, choose_turns
+from napari_ct_assistant.training.sequences.turns import Turn, choose_turns, report_turns
 
 # ViT3D-LLaMA3's prompt; one sample is one region of one scan.
 REGION_QUESTION = (
@@ -32,12 +31,12 @@ def disease_questions(labels: Mapping[str, int]) -> list[Question]:
     ]
 
 
-def report_turns(reports: Mapping[str, str], settings: ConversationSettings) -> list[Turn]:
+def record_report_turns(reports: Mapping[str, str], settings: ConversationSettings) -> list[Turn]:
     """Ask for the whole report, or for each region that has one."""
     turns: list[Turn] = []
     for name, text in reports.items():
         if name == WHOLE:
-            turns += conversation.report_turns(text, (text,), settings)
+            turns += report_turns(text, (text,), settings)
         else:
             turns.append(Turn(REGION_QUESTION.format(region=name), text))
     return turns
@@ -53,7 +52,7 @@ def record_turns(
     RecipeError
         If the scan has neither report nor question for what the recipe asks.
     """
-    turns = report_turns(record.reports, settings) if settings.report else []
+    turns = record_report_turns(record.reports, settings) if settings.report else []
     # Someone's own yes/no question about a finding stands for the template's.
     asked = {q.finding for q in record.questions if q.kind == "yes_no" and q.finding}
     labels = {name: value for name, value in record.labels.items() if name not in asked}

@@ -1,22 +1,15 @@
-"""Packed training sequences have the loss of as many separate ones."""
+"""Packed training sequences have the loss of separate ones."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
-from napari_ct_assistant.phantoms import draw_truth
 from napari_ct_assistant.training.config.recipe import ConversationSettings
-from napari_ct_assistant.training.sequences.conversation import (
-    Collator,
-    Turn,
-    block_mask,
-    choose_turns,
-    decisive_ids,
-    pack_sequence,
-    report_turns,
-)
+from napari_ct_assistant.training.sequences import packing
+from napari_ct_assistant.training.sequences.collator import Collator
+from napari_ct_assistant.training.sequences.packing import block_mask, decisive_ids, pack_sequence
+from napari_ct_assistant.training.sequences.turns import Turn
 from napari_ct_assistant.training.stages.trainer import weighted_cross_entropy
 from tests.tiny_model import TURNS, tiny_model
 
@@ -44,12 +37,25 @@ def test_packed_equals_separate() -> None:
     assert loss == pytest.approx(total / count, abs=1e-5)
 
 
-def test_turns_do_not_see_each_other() -> None:
-    segments = torch.tensor([[0, 0, 1, 1, 2, 2, -1]])
-    visible = block_mask(segments)[0, 0] == 0
-    assert visible[3].tolist() == [True, True, True, True, False, False, False]
-    assert visible[5].tolist() == [True, True, False, False, True, True, False]
-    assert visible[6, 6]  # a padded row is not empty
+def test_the_mask_is_the_one_drawn_in_the_docs() -> None:
+    example = str(packing.__doc__).partition("(.)::")[2].splitlines()
+    numbers = {line.split()[0]: line.split()[1:] for line in example if line.strip()}
+    segment_ids = torch.tensor([[int(n) for n in numbers["segment_id"]]])
+    first = next(n for n, line in enumerate(example) if line.startswith("      p  x"))
+    drawn = [line[9:].ljust(30)[::3] for line in example[first : first + 10]]
+    visible = block_mask(segment_ids)[0, 0] == 0
+    assert ["".join("x" if v else " " for v in row) for row in visible.tolist()] == drawn
+
+
+def test_positions_and_segments_are_the_drawn_ones() -> None:
+    _, processor = tiny_model()
+    turns = [Turn("Q?", "A."), Turn("Q?", "B.", text_only=True), Turn("Q?", "C.")]
+    sequence = pack_sequence([7, 8, 9], turns, processor, PACKED)
+    segments, positions = sequence["segment_ids"], sequence["position_ids"]
+    assert torch.unique_consecutive(segments).tolist() == [0, 1, -3, 3]
+    for segment, first in {0: 0, 1: 3, -3: 0, 3: 3}.items():
+        own = positions[segments == segment].tolist()
+        assert own == list(range(first, first + len(own)))
 
 
 def test_only_answers_are_learned() -> None:
@@ -67,7 +73,7 @@ def test_an_answer_counts_as_the_root_of_its_length() -> None:
     turns = [Turn("Q?", "No."), Turn("Q?", "A much longer answer about many things.")]
     sequence = pack_sequence(processor.prefix_ids(), turns, processor, settings)
     for number, turn in enumerate(turns, start=1):
-        weights = sequence["loss_weights"][sequence["segments"] == number].sum().item()
+        weights = sequence["loss_weights"][sequence["segment_ids"] == number].sum().item()
         assert weights == pytest.approx(len(processor.answer_ids(turn.answer)) ** 0.5, abs=1e-4)
 
 
@@ -88,68 +94,6 @@ def test_the_words_that_an_answer_turns_on_count_more() -> None:
     assert not any("nod" in piece for piece in heavy), joined
 
 
-def test_weighted_loss_with_equal_weights_is_the_plain_one() -> None:
-    torch.manual_seed(0)
-    logits, labels = torch.randn(2, 6, 11), torch.randint(0, 11, (2, 6))
-    labels[0, :3] = -100
-    plain = torch.nn.functional.cross_entropy(
-        logits[:, :-1].reshape(-1, 11), labels[:, 1:].reshape(-1)
-    )
-    weights = torch.full((2, 5), 0.3)
-    loss = weighted_cross_entropy(logits[:, :-1], labels[:, 1:], weights)
-    assert loss.item() == pytest.approx(plain.item(), abs=1e-6)
-
-
-def test_turns_are_balanced() -> None:
-    settings = ConversationSettings(questions=12, positives=0.5)
-    yes = no = 0
-    for seed in range(40):
-        truth = draw_truth(seed)
-        turns = choose_turns(truth.report, truth.questions, settings, np.random.default_rng(seed))
-        assert turns[0].answer == truth.report
-        assert len(turns) == 13
-        yes += sum(t.answer.startswith("Yes") for t in turns)
-        no += sum(t.answer.startswith("No") for t in turns)
-    assert 0.3 < yes / (yes + no) < 0.6
-
-
-def test_an_impression_is_that_of_the_findings_it_is_given() -> None:
-    report = "Findings: A nodule. No effusion. Impression: Nodule."
-    other = "Findings: An effusion. Impression: Effusion."
-    two = ConversationSettings(impressions=1)
-    assert report_turns(report, [other], two) == [
-        Turn("Describe the findings of this chest CT.", "A nodule. No effusion."),
-        Turn("Sum up these findings as an impression: An effusion.", "Effusion.", text_only=True),
-    ]
-    assert report_turns(report, [other], ConversationSettings()) == [
-        Turn("Write the radiology report of this chest CT.", report)
-    ]
-    # Without an impression to learn, it stays one turn.
-    assert [t.answer for t in report_turns("A nodule.", ["A nodule."], two)] == ["A nodule."]
-
-
-def test_shuffled_findings_are_summed_up_as_the_same() -> None:
-    other = "Findings: An effusion. A nodule, large. Scars. Impression: Effusion. Nodule, large."
-    settings = ConversationSettings(impressions=8, shuffled=0.5)
-    rng = np.random.default_rng(0)
-    _, *turns = report_turns(other, [other] * 40, settings, rng)
-    asked = "Sum up these findings as an impression: "
-    given = [turn.question.removeprefix(asked) for turn in turns]
-    in_order = "An effusion. A nodule, large. Scars."
-    assert 8 < given.count(in_order) < 35
-    assert len(set(given)) > 3
-    for text in given:
-        assert sorted(s.strip(".") for s in text.split(". ")) == [
-            "A nodule, large",
-            "An effusion",
-            "Scars",
-        ]
-    assert {turn.answer for turn in turns} == {"Effusion. Nodule, large."}
-    assert [t.question for t in report_turns(other, [other] * 9, settings)[1:]] == [
-        asked + in_order
-    ] * 9, "a data set's own reports are asked for as they stand"
-
-
 @pytest.mark.parametrize("settings", [PACKED, SINGLE], ids=["packed", "single"])
 def test_a_turn_that_stands_alone_is_text_alone(settings: ConversationSettings) -> None:
     model, processor = tiny_model()
@@ -167,3 +111,15 @@ def test_a_turn_that_stands_alone_is_text_alone(settings: ConversationSettings) 
         packed = model(pixel_values=pixel_values, **batch).logits[0, -len(text) :]
         plain = model(input_ids=torch.tensor([text])).logits[0]
     assert torch.allclose(packed, plain, atol=1e-5)
+
+
+def test_weighted_loss_with_equal_weights_is_the_plain_one() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 6, 11), torch.randint(0, 11, (2, 6))
+    labels[0, :3] = -100
+    plain = torch.nn.functional.cross_entropy(
+        logits[:, :-1].reshape(-1, 11), labels[:, 1:].reshape(-1)
+    )
+    weights = torch.full((2, 5), 0.3)
+    loss = weighted_cross_entropy(logits[:, :-1], labels[:, 1:], weights)
+    assert loss.item() == pytest.approx(plain.item(), abs=1e-6)

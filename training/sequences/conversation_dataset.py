@@ -1,0 +1,107 @@
+"""Training sequences drawn from scans and what can be asked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.training.config.recipe import ConversationSettings
+from napari_ct_assistant.training.data.order import shuffled_index
+from napari_ct_assistant.training.sequences.packing import decisive_ids, pack_sequence
+from napari_ct_assistant.training.sequences.turns import Turn
+
+
+class ConversationSource(Protocol):
+    """Scans with what can be asked about them."""
+
+    def __len__(self) -> int: ...
+
+    def turns(self, index: int, rng: np.random.Generator, progress: float) -> list[Turn]:
+        """Draw the turns of one training sample; `progress` is the share of samples before it."""
+        ...
+
+    def tags(self, index: int) -> list[str]:
+        """Return the names of what a scan shows, for training without its image."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Return a scan's name for error messages."""
+        ...
+
+    def detail_words(self) -> frozenset[str]:
+        """Return the words, in lower case, for degrees, kinds and places of findings."""
+        ...
+
+    def inputs(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return `pixel_values` [1, D, H, W] or `vision_tokens` [N, C]; {} for text alone."""
+        ...
+
+
+class ConversationDataset(Dataset[dict[str, Any]]):
+    """Training sequences; what sample k is depends on (seed, k) alone."""
+
+    def __init__(
+        self,
+        source: ConversationSource,
+        processor: VolumeLanguageProcessor,
+        settings: ConversationSettings,
+        samples: int,
+        seed: int,
+    ):
+        self.source = source
+        self.processor = processor
+        self.settings = settings
+        self.samples = samples
+        self.seed = seed
+        self.decisive: frozenset[int] = frozenset()
+        if settings.detail_weight != 1:
+            self.decisive = decisive_ids(processor, source.detail_words())
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, k: int) -> dict[str, Any]:
+        index = shuffled_index(self.seed, k, len(self.source))
+        rng = np.random.default_rng([self.seed, k, 1])
+        turns = self.source.turns(index, rng, k / self.samples)
+        inputs = self.source.inputs(index, rng)
+        prefix = self.processor.prefix_ids() if inputs else self._text_prefix(index, rng)
+        sequence = pack_sequence(prefix, turns, self.processor, self.settings, self.decisive)
+        return {**sequence, **inputs, "volume": torch.tensor(index)}
+
+    def name(self, index: int) -> str:
+        """Return a scan's name for error messages."""
+        return self.source.name(index)
+
+    def _text_prefix(self, index: int, rng: np.random.Generator) -> list[int]:
+        """Write what a scan shows where its image would stand."""
+        tags = [self.processor.text_ids(f" {tag}") for tag in self.source.tags(index)]
+        if self.settings.scatter:
+            blank = self.processor.image_token_id
+            return scatter_tags(self.processor.prefix_ids(), blank, tags, rng)
+        prefix = self.processor.opening_ids()
+        for i in rng.permutation(len(tags)):
+            prefix += tags[i]
+        return prefix
+
+
+def scatter_tags(
+    prefix: list[int], blank: int, tags: Sequence[list[int]], rng: np.random.Generator
+) -> list[int]:
+    """Write each tag over one to six places of a prefix's blanks, as an image would show it.
+
+    Returns a prefix of the same length.
+    """
+    prefix = list(prefix)
+    first, count = prefix.index(blank), prefix.count(blank)
+    for tag in tags:
+        for _ in range(int(rng.integers(1, 7))):
+            at = first + int(rng.integers(count - len(tag) + 1))
+            prefix[at : at + len(tag)] = tag
+    return prefix
