@@ -70,7 +70,7 @@ def test_the_command_asks_first(hub: Hub, folder: Path) -> None:
     hub.locked = True
     locked = run(app, ["models", "push", str(folder), REPO, "--yes"])
     assert locked.exit_code == 1
-    assert "log in first" in locked.stderr.splitlines()[-1]
+    assert "no permission to write to this repository; log in" in locked.stderr.splitlines()[-1]
     hub.locked = False
     done = run(app, ["models", "push", str(folder), REPO, "--yes", "--public"])
     assert done.exit_code == 0, done.output
