@@ -75,10 +75,10 @@ def evidence(visit: Visit, *, film: bool = False) -> None:
     _sharpest_sentence(report)
     visit.shot("heat")
     reel.frame(2.5)
-    visit.click(panel.view.plane_buttons["coronal"])
+    visit.click(panel.view_bar.plane_buttons["coronal"])
     visit.shot("heat-coronal")
     reel.frame(2.0)
-    visit.click(panel.view.plane_buttons["axial"])
+    visit.click(panel.view_bar.plane_buttons["axial"])
     visit.click(panel.actions_row.findings_button)
     visit.idle()
     reel.frame(1.5)
@@ -92,8 +92,8 @@ def evidence(visit: Visit, *, film: bool = False) -> None:
     visit.shot("finding-heat")
     reel.frame(2.5)
     panel.tabs.setCurrentWidget(panel.transcript)
-    if panel.chat.chips.buttons:
-        visit.click(panel.chat.chips.buttons[0])
+    if panel.chat_controller.chips.buttons:
+        visit.click(panel.chat_controller.chips.buttons[0])
         visit.idle()
     reel.frame(2.0)
     _region(viewer, panel)

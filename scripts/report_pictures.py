@@ -17,7 +17,7 @@ def take(visitor: Any, chest: Path, out: Path, model: str) -> None:
         return
     visit = visitor(chest, out, "report", model)
     panel = visit.panel
-    tab, editor = panel.desk.tab, panel.desk.tab.editor
+    tab, editor = panel.report_controller.tab, panel.report_controller.tab.editor
     visit.draft()
     panel.tabs.setCurrentWidget(tab)
     visit.pause()
@@ -25,7 +25,9 @@ def take(visitor: Any, chest: Path, out: Path, model: str) -> None:
     editor.accept()
     editor.accept()
     editor.reject()
-    editor.select_line(next(p for p in editor.text.places() if "cardiomegaly" in p.line.text))
+    editor.select_line(
+        next(line for line in editor.text.document_lines() if "cardiomegaly" in line.text)
+    )
     QTest.keyClicks(editor, " No previous examination to compare with.")
     editor.next_unreviewed()
     QTest.keyClick(editor, Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
@@ -50,8 +52,8 @@ def take(visitor: Any, chest: Path, out: Path, model: str) -> None:
     visit.viewer.theme = "light"
     visit.shot("light")
     pdf = out / "report.pdf"
-    panel.desk.exporter.export(editor.text.report(), tab.volume, pdf)
-    visit.wait(lambda: not panel.desk.exporter.busy)
+    panel.report_controller.exporter.export(editor.text.report(), tab.volume, pdf)
+    visit.wait(lambda: not panel.report_controller.exporter.busy)
     if shutil.which("pdftoppm") is not None:
         page = str(out / "report-pdf")
         subprocess.run(["pdftoppm", "-r", "60", "-png", "-singlefile", str(pdf), page], check=True)

@@ -160,7 +160,7 @@ def last_report(panel: CTAssistantPanel) -> Message:
 def chest(path: Path, out: Path, model: str) -> None:
     visit = Visit(path, out, "chest", model)
     panel = visit.panel
-    visit.click(panel.view.window_buttons["Lung"])
+    visit.click(panel.view_bar.window_buttons["Lung"])
     visit.point()
     visit.shot("opened")
     visit.draft(in_the_middle="streaming")
@@ -172,10 +172,10 @@ def chest(path: Path, out: Path, model: str) -> None:
     panel.transcript.verticalScrollBar().setValue(0)
     visit.follow_link(last_report(panel))
     visit.shot("link")
-    visit.click(panel.view.plane_buttons["coronal"])
+    visit.click(panel.view_bar.plane_buttons["coronal"])
     visit.shot("coronal")
-    visit.click(panel.view.plane_buttons["sagittal"])
-    visit.click(panel.view.window_buttons["Bone"])
+    visit.click(panel.view_bar.plane_buttons["sagittal"])
+    visit.click(panel.view_bar.window_buttons["Bone"])
     visit.shot("sagittal")
     visit.close()
 
@@ -187,16 +187,16 @@ NODULE = (115, 243, 184)
 def reading(path: Path, out: Path, model: str) -> None:
     """Linked views on the nodule, a ruler and a region in it, a MIP, the scan's details."""
     visit = Visit(path, out, "reading", model)
-    viewer, tools = visit.viewer, visit.panel.reading
+    viewer, tools = visit.viewer, visit.panel.reading_bar
     layer = visit.panel.scans.layer
     nodule = np.array(layer.data_to_world(NODULE))
     across, aslant = np.array([0, 0, 11]), np.array([0, 6, 6])  # mm
-    visit.click(visit.panel.view.window_buttons["Lung"])
+    visit.click(visit.panel.view_bar.window_buttons["Lung"])
     visit.click(tools.linked_button)
     visit.pause(3)  # until the docks have their widths
     viewer.dims.set_point((0, 1, 2), nodule)
     visit.shot("linked")
-    visit.click(visit.panel.view.window_buttons["Mediastinum"])
+    visit.click(visit.panel.view_bar.window_buttons["Mediastinum"])
     camera = viewer.scene.camera
     camera.center, camera.zoom = nodule, 2.5 * camera.zoom
     visit.pause()
@@ -205,8 +205,8 @@ def reading(path: Path, out: Path, model: str) -> None:
     visit.click(tools.measure.buttons["ellipse"])
     visit.drag(nodule - aslant, nodule + aslant)
     visit.shot("measure")
-    visit.click(visit.panel.view.plane_buttons["coronal"])
-    visit.click(visit.panel.view.window_buttons["Lung"])
+    visit.click(visit.panel.view_bar.plane_buttons["coronal"])
+    visit.click(visit.panel.view_bar.window_buttons["Lung"])
     tools.slab.box.setCurrentIndex(1)
     visit.shot("mip")
     tools.show_details()

@@ -113,9 +113,9 @@ def drafted_tab(tab: ReportTab, ct: CTVolume) -> ReportTab:
 
 def states(tab: ReportTab) -> list[str]:
     """Return the state of each line that is not blank."""
-    return [place.state for place in tab.editor.text.places()]
+    return [line.state for line in tab.editor.text.document_lines()]
 
 
 def said(tab: ReportTab) -> list[str]:
     """Return the lines that are not blank."""
-    return [place.line.text for place in tab.editor.text.places()]
+    return [line.text for line in tab.editor.text.document_lines()]

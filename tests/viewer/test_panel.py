@@ -14,7 +14,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QElapsedTimer, Qt, QThreadPool, QTimer
 from qtpy.QtGui import QGuiApplication
 
-from napari_ct_assistant.viewer.chat.links import Place
+from napari_ct_assistant.viewer.chat.links import ScanPosition
 from napari_ct_assistant.viewer.scan.layers import add_volume, world_to_index
 from napari_ct_assistant.viewer.texts import BUSY, DEMO_NOTICE, NO_SCAN, REAL_NOTICE
 from napari_ct_assistant.volume import CTVolume, write_nifti
@@ -238,20 +238,20 @@ def test_a_slice_link_moves_the_viewer(panel: CTAssistantPanel, qtbot: QtBot) ->
     viewer, layer = panel._viewer, panel.scans.layer
     volume = panel.scans.volume
     assert volume is not None
-    panel.view.show_plane("coronal")
+    panel.view_bar.show_plane("coronal")
     message = panel.transcript.add("model", "m", "text", source=volume)
-    panel.transcript.linkClicked.emit(message, Place(7).href)
+    panel.transcript.linkClicked.emit(message, ScanPosition(7).href)
     assert viewer.dims.order == (0, 1, 2)
     assert world_to_index(layer, viewer.dims.point)[0] == pytest.approx(7)
 
-    panel.view.show_plane("sagittal")
+    panel.view_bar.show_plane("sagittal")
     ras = tuple(volume.index_to_ras((15, 10, 30)))
-    panel.transcript.linkClicked.emit(message, Place(15, ras).href)
+    panel.transcript.linkClicked.emit(message, ScanPosition(15, ras).href)
     assert viewer.dims.order == (2, 0, 1)
     np.testing.assert_allclose(world_to_index(layer, viewer.dims.point), (15, 10, 30), atol=0.05)
 
     viewer.layers.clear()
-    panel.transcript.linkClicked.emit(message, Place(7).href)
+    panel.transcript.linkClicked.emit(message, ScanPosition(7).href)
     assert "no longer open" in panel.status.label.text()
 
 
@@ -305,8 +305,8 @@ def test_open_reads_off_the_qt_thread_and_shows_the_scan(
     volume = panel.scans.volume
     assert volume is not None
     np.testing.assert_array_equal(volume.hu, ct.hu)
-    assert panel.view.plane_buttons["axial"].isChecked()
-    assert panel.view.window_buttons["Soft tissue"].isChecked()
+    assert panel.view_bar.plane_buttons["axial"].isChecked()
+    assert panel.view_bar.window_buttons["Soft tissue"].isChecked()
     assert panel._viewer.canvas.overlays.scale_bar.visible
 
 

@@ -80,8 +80,8 @@ def test_loading_and_scrolling_a_chest(
         print(f"\na chest of 275 slices is read: {while_read:.0f} ms of processor time")
         heart.tell("and shown as napari's first layer", NEW_LAYER_MS)
         assert while_read < MOST_MS
-    panel.reading.linked_button.click()
-    linked, layer = panel.reading.linked, panel.scans.layer
+    panel.reading_bar.linked_button.click()
+    linked, layer = panel.reading_bar.linked, panel.scans.layer
     assert linked is not None
     for view in linked.views.values():
         view.resize(400, 400)
@@ -89,7 +89,7 @@ def test_loading_and_scrolling_a_chest(
         apply_slab(viewer, layer, thickness, how)
         linked.set_slab(thickness, how)
         for plane, axis in (("axial", 0), ("coronal", 1), ("sagittal", 2)):
-            panel.view.show_plane(plane)
+            panel.view_bar.show_plane(plane)
             QApplication.processEvents()
             with Heart() as heart:
                 for step in range(8):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QGuiApplication, QKeySequence, QShowEvent
-from qtpy.QtWidgets import QLabel, QMainWindow, QShortcut, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtGui import QGuiApplication, QShowEvent
+from qtpy.QtWidgets import QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.chat.actions import (
     ActionRow,
@@ -16,9 +16,9 @@ from napari_ct_assistant.viewer.chat.actions import (
     TranscriptRow,
     finding_question,
 )
+from napari_ct_assistant.viewer.chat.controller import ChatController
 from napari_ct_assistant.viewer.chat.transcript import Transcript
-from napari_ct_assistant.viewer.desks import join
-from napari_ct_assistant.viewer.evidence.controller import evidence_summary
+from napari_ct_assistant.viewer.evidence.controller import EvidenceController, evidence_summary
 from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
 from napari_ct_assistant.viewer.models.picker import ModelPicker
 from napari_ct_assistant.viewer.preferences import load_preferences
@@ -43,6 +43,7 @@ from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, WELCOME
 from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, warning_colour
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
+from napari_ct_assistant.viewer.widgets import add_shortcuts
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
@@ -68,12 +69,12 @@ class CTAssistantPanel(QWidget):
         self._viewer = napari_viewer
         self._preferences = load_preferences()
         self._draft_next = False
-        self._attached = self._met_window = False
+        self._attached = self._window_connected = False
 
         self.scans = ScanPicker(napari_viewer)
         self.banner = WarningBanner()
-        self.view = ViewBar(napari_viewer, self._preferences)
-        self.reading = ReadingBar(napari_viewer, self._preferences)
+        self.view_bar = ViewBar(napari_viewer, self._preferences)
+        self.reading_bar = ReadingBar(napari_viewer, self._preferences)
         self.models = ModelPicker(self._preferences.model, self._preferences.device)
         self.actions_row = ActionRow()
         self.transcript = Transcript()
@@ -83,7 +84,7 @@ class CTAssistantPanel(QWidget):
         self.status = StatusLine()
         self.conversation = Conversation(ModelSession(load), self.transcript, self)
         self.models.join(self.conversation.jobs)
-        self.desk = ReportController(
+        self.report_controller = ReportController(
             self.scans,
             self.conversation,
             self.transcript,
@@ -92,17 +93,20 @@ class CTAssistantPanel(QWidget):
             self._preferences,
             self,
         )
-        self.evidence, self.chat = join(self, napari_viewer)
+        self.evidence_controller = EvidenceController(napari_viewer, self.scans, self)
+        self.chat_controller = ChatController(
+            napari_viewer, self.scans, self.conversation, self.ask_row.box, self.ask, self
+        )
         self._lay_out()
         self._connect()
-        self._wear_theme()
+        self._apply_theme()
         self.transcript.add("note", "", WELCOME)
         self._on_scan(None)
 
     def _lay_out(self) -> None:
         self.tabs = QTabWidget()
         self.tabs.addTab(self.transcript, "Transcript")
-        self.tabs.addTab(self.desk.tab, "Report")
+        self.tabs.addTab(self.report_controller.tab, "Report")
         self.tabs.addTab(self.findings, "Findings")
         self.tabs.setCornerWidget(self.transcript_row, Qt.Corner.TopRightCorner)
         layout = QVBoxLayout(self)
@@ -110,7 +114,7 @@ class CTAssistantPanel(QWidget):
         layout.setSpacing(6)
         for title, widgets in (
             ("Scan", (self.scans, self.banner)),
-            ("View", (self.view, self.reading)),
+            ("View", (self.view_bar, self.reading_bar)),
             ("Model", (self.models, self.actions_row)),
         ):
             label = QLabel(title)
@@ -119,42 +123,66 @@ class CTAssistantPanel(QWidget):
             for widget in widgets:
                 layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
-        for widget in (self.evidence.bar, self.chat.chips, self.ask_row, self.status):
+        for widget in (
+            self.evidence_controller.bar,
+            self.chat_controller.chips,
+            self.ask_row,
+            self.status,
+        ):
             layout.addWidget(widget)
         self.setMinimumWidth(400)
 
     def _connect(self) -> None:
-        scans, talk = self.scans, self.conversation
+        scans, conversation = self.scans, self.conversation
         scans.chosen.connect(self._on_scan)
-        scans.chosen.connect(self.reading.set_scan)
-        self.reading.hovered.connect(self.view.point_at)
-        scans.closed.connect(talk.scan_closed)
+        scans.chosen.connect(self.reading_bar.set_scan)
+        self.reading_bar.hovered.connect(self.view_bar.point_at)
+        scans.closed.connect(conversation.scan_closed)
         scans.loading.connect(self._on_loading)
-        scans.failed.connect(talk.problem)
+        scans.failed.connect(conversation.show_problem)
         scans.opened.connect(self._on_opened)
         self.actions_row.drafted.connect(self.draft_report)
         self.actions_row.screened.connect(self.screen)
-        self.actions_row.stopped.connect(talk.stop)
+        self.actions_row.stopped.connect(conversation.stop)
         self.ask_row.asked.connect(self.ask)
         self.findings.asked.connect(self._ask_about)
         self.transcript_row.copied.connect(self.copy)
         self.transcript_row.cleared.connect(self.transcript.clear)
-        talk.busy.connect(self._on_busy)
-        talk.stage.connect(self.status.say)
-        talk.finished.connect(self._on_finished)
-        talk.refused.connect(self._on_refused)
-        talk.screened.connect(self._on_screened)
-        self.desk.asked.connect(self.rewrite)
-        self.desk.told.connect(self.status.say)
-        self.desk.tab.followed.connect(self.evidence.follow_in_report)
-        for keys, action in (
-            ("Esc", talk.stop),
+        conversation.busy.connect(self._on_busy)
+        conversation.stage.connect(self.status.show_text)
+        conversation.finished.connect(self._on_finished)
+        conversation.refused.connect(self._on_refused)
+        conversation.screened.connect(self._on_screened)
+        self.report_controller.asked.connect(self.rewrite)
+        self.report_controller.status_message.connect(self.status.show_text)
+        self._connect_evidence()
+        self._connect_chat()
+        shortcuts: tuple[tuple[str, Callable[[], Any]], ...] = (
+            ("Esc", conversation.stop),
             ("Ctrl+Shift+R", self.draft_report),
+            ("Ctrl+Shift+F", self.screen),
             ("Ctrl+Shift+D", scans.ask_folder),
-        ):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+            ("Ctrl+Alt+H", self.evidence_controller.toggle),
+            ("Ctrl+Shift+G", self.chat_controller.again),
+            ("Ctrl+Shift+M", self.chat_controller.open_choices),
+        )
+        add_shortcuts(self, shortcuts)
+
+    def _connect_evidence(self) -> None:
+        evidence = self.evidence_controller
+        self.conversation.drafted.connect(evidence.take_draft)
+        self.conversation.located.connect(evidence.show_finding)
+        self.transcript.linkClicked.connect(evidence.follow)
+        self.report_controller.tab.followed.connect(evidence.follow_in_report)
+        self.findings.chosen.connect(self.show_finding)
+        evidence.status_message.connect(self.status.show_text)
+
+    def _connect_chat(self) -> None:
+        chat = self.chat_controller
+        self.transcript.againAsked.connect(chat.again)
+        self.transcript.editAsked.connect(chat.edit)
+        self.ask_row.choices_button.clicked.connect(lambda: chat.open_choices())
+        chat.status_message.connect(self.status.show_text)
 
     def event(self, event: QEvent) -> bool:
         """Follow the viewer while docked; napari takes the parent away when the dock closes."""
@@ -173,28 +201,28 @@ class CTAssistantPanel(QWidget):
             window = window.parent()
         if window is None:
             return
-        self.view.add_shortcuts(window)
-        self.reading.add_shortcuts(window)
-        if not self._met_window:
-            self._met_window = True
+        self.view_bar.add_shortcuts(window)
+        self.reading_bar.add_shortcuts(window)
+        if not self._window_connected:
+            self._window_connected = True
             # A panel whose dock was closed has no parent that would delete it.
             window.destroyed.connect(self.deleteLater)
 
     def _attach(self) -> None:
         self._attached = True
-        self.reading.attach()
+        self.reading_bar.attach()
         self.scans.attach()
-        self.view.attach()
-        self._viewer.events.theme.connect(self._wear_theme)
-        self._wear_theme()
+        self.view_bar.attach()
+        self._viewer.events.theme.connect(self._apply_theme)
+        self._apply_theme()
 
     def _detach(self) -> None:
         self._attached = False
-        self.desk.flush()
-        self.view.detach()
-        self.reading.detach()
+        self.report_controller.flush()
+        self.view_bar.detach()
+        self.reading_bar.detach()
         self.scans.detach()
-        self._viewer.events.theme.disconnect(self._wear_theme)
+        self._viewer.events.theme.disconnect(self._apply_theme)
 
     # -- what the reader asks for
 
@@ -226,12 +254,12 @@ class CTAssistantPanel(QWidget):
     def ask(self, question: str, choices: tuple[str, ...] = ()) -> bool:
         """Ask `question` about the chosen scan; the box keeps it until it is accepted."""
         if not question:
-            self.status.say(NO_QUESTION)
+            self.status.show_text(NO_QUESTION)
             return False
         volume, models = self._volume_to_read(), self.models
         if volume is None:
             return False
-        region = self.chat.region_for(question)
+        region = self.chat_controller.region_for(question)
         self.tabs.setCurrentWidget(self.transcript)
         self._start(
             AskJob(volume, models.model, question, choices, options=models.options, region=region)
@@ -244,7 +272,7 @@ class CTAssistantPanel(QWidget):
         """Copy the transcript as text, with the notice that belongs to the model."""
         text = f"{self.transcript.plain_text()}\n\n[{self.models.notice.text()}]"
         QGuiApplication.clipboard().setText(text)
-        self.status.say("Transcript copied")
+        self.status.show_text("Transcript copied")
 
     def draft_next_scan(self) -> None:
         """Draft the report of the next scan that is opened, as soon as it is there."""
@@ -254,9 +282,9 @@ class CTAssistantPanel(QWidget):
         """Return the chosen scan, or say why no job can start now and return None."""
         volume = self.scans.volume
         if volume is None:
-            self.status.say(NO_SCAN)
+            self.status.show_text(NO_SCAN)
         elif self.conversation.jobs.busy:
-            self.status.say(BUSY)
+            self.status.show_text(BUSY)
             return None
         return volume
 
@@ -276,22 +304,22 @@ class CTAssistantPanel(QWidget):
             self._viewer.canvas.overlays.scale_bar.visible = True
 
     def _on_opened(self, _layer: Any) -> None:
-        window = self.view.preset(self._preferences.window)
+        window = self.view_bar.preset(self._preferences.window)
         if window is not None:
-            self.view.show_window(window)
-        self.view.show_plane("axial")
+            self.view_bar.show_window(window)
+        self.view_bar.show_plane("axial")
         if self._draft_next:
             self._draft_next = False
             self.draft_report()
 
     def _on_loading(self, text: str) -> None:
-        self.status.say(text or "Ready", busy=bool(text) or self.conversation.jobs.busy)
+        self.status.show_text(text or "Ready", busy=bool(text) or self.conversation.jobs.busy)
 
     def _on_busy(self, busy: bool) -> None:
         if busy:
-            self.status.say("Starting", busy=True)
+            self.status.show_text("Starting", busy=True)
         elif self.status.busy:
-            self.status.say("Ready", busy=False)
+            self.status.show_text("Ready", busy=False)
         self._refresh_actions()
 
     def _refresh_actions(self) -> None:
@@ -302,7 +330,7 @@ class CTAssistantPanel(QWidget):
     def _on_finished(self, result: JobResult) -> None:
         self.models.show_notice(result.record.info.notice)
         text = evidence_summary(result) if isinstance(result, EvidenceResult) else summary(result)
-        self.status.say(text, busy=False)
+        self.status.show_text(text, busy=False)
 
     def _on_screened(self, result: ScreenResult) -> None:
         self.findings.show_findings(result.findings)
@@ -312,8 +340,8 @@ class CTAssistantPanel(QWidget):
         if isinstance(job, AskJob):
             self.ask_row.box.give_back(job.question)
 
-    def _wear_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+    def _apply_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         theme = self._viewer.theme
         self.setStyleSheet(panel_style(theme))
         self.transcript.set_link_colour(link_colour(theme), warning_colour(theme))
-        self.desk.tab.set_colours(link_colour(theme), dark=is_dark(theme))
+        self.report_controller.tab.set_colours(link_colour(theme), dark=is_dark(theme))

@@ -110,7 +110,7 @@ def test_a_conversation(
     viewer = panel._viewer
     add_volume(viewer, ct)
     panel.models.set_model(str(tiny_model_folder))
-    chips = panel.chat.chips
+    chips = panel.chat_controller.chips
 
     # A chip sends its question.
     assert len(chips.buttons) == 4
@@ -148,10 +148,10 @@ def test_a_conversation(
     panel.ask_row.box.clear()
 
     # Multiple choice: the probabilities stand beside the choices.
-    panel.chat.open_choices("Which side?", ("left", "right"))
-    assert panel.chat._dialog is not None
-    panel.chat._dialog.ask_button.click()
-    assert not panel.chat._dialog.isVisible()
+    panel.chat_controller.open_choices("Which side?", ("left", "right"))
+    assert panel.chat_controller._dialog is not None
+    panel.chat_controller._dialog.ask_button.click()
+    assert not panel.chat_controller._dialog.isVisible()
     wait_idle(panel, qtbot)
     assert "left" in panel.transcript.messages[-2].plain_text()
     assert panel.transcript.messages[-1].plain_text().count("%") == 2
@@ -163,7 +163,7 @@ def test_a_conversation(
     ]
     shapes = viewer.add_shapes([np.array(corners)], shape_type="rectangle", units=("mm",) * 3)
     shapes.selected_data = {0}
-    panel.chat.refresh()
+    panel.chat_controller.refresh()
     assert chips.buttons[0].text() == REGION
     chips.buttons[0].click()
     wait_idle(panel, qtbot)

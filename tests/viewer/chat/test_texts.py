@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from napari_ct_assistant.assistant import ModelInfo, Sentence
 from napari_ct_assistant.viewer.chat.links import (
     UNSUPPORTED,
-    Place,
+    ScanPosition,
     escaped,
     linked,
     parse_href,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 INFO = ModelInfo("demo")
 
 
-@pytest.mark.parametrize("place", [Place(84), Place(0, (1.5, -20.0, 130.25))])
-def test_links_round_trip(place: Place) -> None:
+@pytest.mark.parametrize("place", [ScanPosition(84), ScanPosition(0, (1.5, -20.0, 130.25))])
+def test_links_round_trip(place: ScanPosition) -> None:
     back = parse_href(place.href)
     assert back is not None
     assert back.slice == place.slice
@@ -88,7 +88,7 @@ def test_clicking_a_link_tells_the_message_and_the_place(qtbot: QtBot) -> None:
     transcript.resize(400, 300)
     qtbot.addWidget(transcript)
     source = object()
-    message = transcript.add("model", "m", f"There. {Place(12).markdown}", source)
+    message = transcript.add("model", "m", f"There. {ScanPosition(12).markdown}", source)
     with qtbot.waitExposed(transcript):
         transcript.show()
     qtbot.wait(20)

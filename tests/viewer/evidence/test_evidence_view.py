@@ -139,22 +139,22 @@ def test_a_click_on_a_sentence_shows_its_heat_map(make_panel: Maker, qtbot: QtBo
     blocks = [message.part_of_block(n) for n in range(message.document.blockCount())]
     assert [href is not None for href in blocks].count(True) == 1
     message.body.pressed.emit(next(n for n, href in enumerate(blocks) if href is not None))
-    layer = panel.evidence.layer.layer
+    layer = panel.evidence_controller.layer.layer
     assert layer is not None
     assert layer.metadata[HEAT_KEY] == "The heart is enlarged."
-    assert panel.evidence.bar.label.text() == "The heart is enlarged."
+    assert panel.evidence_controller.bar.label.text() == "The heart is enlarged."
     index = world_to_index(panel.scans.layer, viewer.dims.point)
     assert index[0] == pytest.approx(draft.sentences[0].slice, abs=0.6)
-    panel.evidence.toggle()
+    panel.evidence_controller.toggle()
     assert not layer.visible
     # A sentence of the report tab finds its map by itself.
-    panel.evidence.remember(volume, draft)
-    panel.evidence.show_sentence(volume, draft.sentences[0])
+    panel.evidence_controller.remember(volume, draft)
+    panel.evidence_controller.show_sentence(volume, draft.sentences[0])
     assert layer.visible
-    assert not panel.evidence.show_sentence(volume, draft.sentences[1])
+    assert not panel.evidence_controller.show_sentence(volume, draft.sentences[1])
     # Closing the scan takes the map along.
     viewer.layers.remove(panel.scans.layer)
-    assert panel.evidence.layer.layer is None
+    assert panel.evidence_controller.layer.layer is None
 
 
 def test_a_finding_shows_where_it_comes_from(
@@ -172,7 +172,7 @@ def test_a_finding_shows_where_it_comes_from(
     assert panel.conversation.jobs.busy
     qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
     assert "Pleural effusion" in panel.status.label.text()
-    shown = panel.evidence.layer.layer
+    shown = panel.evidence_controller.layer.layer
     assert shown is None or shown.metadata[HEAT_KEY] == "Pleural effusion"
     assert len(panel.transcript.messages) == messages
 

@@ -30,7 +30,7 @@ Maker = Callable[..., "CTAssistantPanel"]
 LEFT = Qt.MouseButton.LeftButton
 
 
-class Desk:
+class Scene:
     """A viewer model with a scan and the measuring bar, without napari's window."""
 
     def __init__(self, ct: CTVolume, qtbot: QtBot) -> None:
@@ -53,8 +53,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(ct: CTVolume, qtbot: QtBot) -> Desk:
-    return Desk(ct, qtbot)
+def scene(ct: CTVolume, qtbot: QtBot) -> Scene:
+    return Scene(ct, qtbot)
 
 
 def box(axis: int, at: float, low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_ruler_and_region_drawn_with_the_mouse(
     make_panel: Maker, ct: CTVolume, qtbot: QtBot
 ) -> None:
     panel = make_panel(show=True)
-    viewer, bar = panel._viewer, panel.reading.measure
+    viewer, bar = panel._viewer, panel.reading_bar.measure
     scan = add_volume(viewer, ct)
     viewer.dims.set_point((0, 1, 2), scan.data_to_world((3, 20, 24)))
     viewer.screenshot(flash=False)
@@ -114,23 +114,23 @@ def test_ruler_and_region_drawn_with_the_mouse(
 
 
 @pytest.mark.parametrize(("axis", "expected"), [(0, 10.0), (1, 15.0), (2, 12.5)])
-def test_lengths_in_every_plane(desk: Desk, axis: int, expected: float) -> None:
+def test_lengths_in_every_plane(scene: Scene, axis: int, expected: float) -> None:
     """From the spacing (5, 2, 2.5): triangles of 3 and 4 on the screen."""
     ends = {0: [(3, 5, 8), (3, 10, 8)], 1: [(2, 6, 8), (5, 6, 8)], 2: [(2, 6, 8), (2, 6, 13)]}
-    layer = desk.shapes()
+    layer = scene.shapes()
     layer.add_lines(np.array(ends[axis], float))
-    assert length_mm(desk.viewer, desk.scan, layer, 0) == pytest.approx(expected)
-    assert shape_text(desk.viewer, desk.scan, layer, 0) == f"{expected:.1f} mm"
+    assert length_mm(scene.viewer, scene.scan, layer, 0) == pytest.approx(expected)
+    assert shape_text(scene.viewer, scene.scan, layer, 0) == f"{expected:.1f} mm"
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_box_in_every_plane(desk: Desk, axis: int) -> None:
+def test_a_box_in_every_plane(scene: Scene, axis: int) -> None:
     edges = [(2, 5), (6, 12), (6, 14)]
     flat = [edge for n, edge in enumerate(edges) if n != axis]
-    layer = desk.shapes()
+    layer = scene.shapes()
     low, high = np.array(flat).T - 0.5
     layer.add_rectangles(box(axis, 3 if axis == 0 else 8, tuple(low), tuple(high)))
-    region = desk.region()
+    region = scene.region()
     assert region is not None
     found = region.statistics
     counts = [b - a for a, b in flat]
@@ -139,25 +139,25 @@ def test_a_box_in_every_plane(desk: Desk, axis: int) -> None:
     assert found.area_mm2 == pytest.approx(np.prod(counts) * np.prod(spacing))
 
 
-def test_an_ellipse_has_the_area_of_an_ellipse(desk: Desk) -> None:
-    layer = desk.shapes()
+def test_an_ellipse_has_the_area_of_an_ellipse(scene: Scene) -> None:
+    layer = scene.shapes()
     layer.add_ellipses(box(0, 10, (5, 5), (35, 43)))
-    region = desk.region()
+    region = scene.region()
     assert region is not None
     assert region.statistics.area_mm2 == pytest.approx(np.pi * 30 * 47.5, rel=0.02)
 
 
-def test_which_region_is_meant(desk: Desk) -> None:
-    viewer, scan = desk.viewer, desk.scan
+def test_which_region_is_meant(scene: Scene) -> None:
+    viewer, scan = scene.viewer, scene.scan
     assert selected_region(viewer, scan) is None
     assert selected_region(viewer, None) is None
-    layer = desk.shapes()
+    layer = scene.shapes()
     layer.add_rectangles(box(0, 3, (5.5, 5.5), (11.5, 13.5)))
     layer.add_rectangles(box(0, 9, (20, 20), (25, 25)))
     layer.add_lines(np.array([(3, 5, 8), (3, 10, 8)], float))
     layer.selected_data = {0}
     assert selected_region(viewer, scan).name == "Measurements, rectangle 1"
-    desk.bar.toggle("select")  # back at the scan
+    scene.bar.toggle("select")  # back at the scan
     assert selected_region(viewer, scan).slice == 3
     viewer.layers.selection.active = layer
     layer.selected_data = {2}
@@ -171,8 +171,8 @@ def test_which_region_is_meant(desk: Desk) -> None:
     assert selected_region(viewer, scan) is None
 
 
-def test_labels_of_the_same_and_of_another_grid(desk: Desk, ct: CTVolume, qtbot: QtBot) -> None:
-    viewer, scan = desk.viewer, desk.scan
+def test_labels_of_the_same_and_of_another_grid(scene: Scene, ct: CTVolume, qtbot: QtBot) -> None:
+    viewer, scan = scene.viewer, scene.scan
     marks = np.zeros(ct.shape, np.uint8)
     marks[2:5, 6:12, 6:14] = 3
     placed = {"translate": scan.translate, "units": scan.units}
@@ -182,7 +182,7 @@ def test_labels_of_the_same_and_of_another_grid(desk: Desk, ct: CTVolume, qtbot:
     assert region.statistics.voxels == 3 * 6 * 8
     assert region.statistics.mean_hu == 700
     assert region.statistics.volume_ml == pytest.approx(144 * 0.025)
-    qtbot.waitUntil(lambda: desk.bar.text.text() == region.text, timeout=20_000)
+    qtbot.waitUntil(lambda: scene.bar.text.text() == region.text, timeout=20_000)
     coarse = np.zeros((20, 20, 24), np.uint8)
     coarse[2:5, 3:6, 3:7] = 3
     scale = np.asarray(scan.scale) * (1, 2, 2)
@@ -194,19 +194,19 @@ def test_labels_of_the_same_and_of_another_grid(desk: Desk, ct: CTVolume, qtbot:
     assert selected_region(viewer, scan) is None
 
 
-def test_each_scan_keeps_its_own_measurements(desk: Desk) -> None:
-    viewer, measurements = desk.viewer, desk.bar.measurements
-    layer = desk.shapes()
+def test_each_scan_keeps_its_own_measurements(scene: Scene) -> None:
+    viewer, measurements = scene.viewer, scene.bar.measurements
+    layer = scene.shapes()
     layer.add_rectangles(box(0, 3, (5, 5), (11, 13)))
     second = add_volume(viewer, box_volume((12, 30, 30)), "second")
-    desk.bar.set_scan(second)
+    scene.bar.set_scan(second)
     assert measurements.layer is None
-    desk.bar.set_scan(desk.scan)
+    scene.bar.set_scan(scene.scan)
     assert measurements.layer is layer
     viewer.layers.remove(layer)
     assert measurements.layer is None
-    desk.bar.set_scan(second)
-    desk.bar.toggle("line")
+    scene.bar.set_scan(second)
+    scene.bar.toggle("line")
     assert measurements.layer is not None
     np.testing.assert_allclose(measurements.layer.scale, second.scale)
 

@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def idle(picker: ModelPicker, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: not (picker.busy or picker._looking), timeout=LONG)
+    qtbot.waitUntil(lambda: not (picker.busy or picker._surveying), timeout=LONG)
 
 
 def rows(picker: ModelPicker) -> dict[str, str]:
@@ -96,7 +96,7 @@ def test_a_model_that_does_not_fit_is_refused_with_ways_that_work(
     monkeypatch.setattr(memory, "free_bytes", lambda _: free)
     monkeypatch.setattr("napari_ct_assistant.assistant.models.loading.free_bytes", lambda _: free)
     picker.set_model(str(tiny_model_folder))
-    picker.look()
+    picker.refresh_survey()
     idle(picker, qtbot)
     assert "Does not fit" in picker.facts.text()
     qtbot.mouseClick(picker.load_button, LEFT)
@@ -193,7 +193,7 @@ def test_memory_comes_back_after_a_swap(
 
     def free() -> int:
         qtbot.mouseClick(picker.load_button, LEFT)
-        qtbot.waitUntil(lambda: not (picker.busy or picker._looking), timeout=LONG)
+        qtbot.waitUntil(lambda: not (picker.busy or picker._surveying), timeout=LONG)
         assert jobs.session.loaded is None
         return resident()
 

@@ -27,7 +27,7 @@ MODEL_SECONDS = 60_000
 
 def ready(panel: CTAssistantPanel, qtbot: QtBot) -> None:
     """Wait until it is known what was kept of the scan."""
-    qtbot.waitUntil(lambda: not panel.desk.tab.editor.isReadOnly(), timeout=20_000)
+    qtbot.waitUntil(lambda: not panel.report_controller.tab.editor.isReadOnly(), timeout=20_000)
 
 
 def copy_of(ct: CTVolume) -> CTVolume:
@@ -51,7 +51,7 @@ def test_a_draft_is_reviewed_journalled_and_restored(
     drafted: CTAssistantPanel, make_panel: Maker, ct: CTVolume, qtbot: QtBot, data_home: Path
 ) -> None:
     panel = drafted
-    tab = panel.desk.tab
+    tab = panel.report_controller.tab
     report = tab.editor.text.report()
     assert "The heart is enlarged." in report.text
     assert report.unreviewed == 3
@@ -60,22 +60,26 @@ def test_a_draft_is_reviewed_journalled_and_restored(
         timeout=20_000,
     )
     # A slice link of the report moves the viewer.
-    place = next(p for p in tab.editor.text.places() if p.sentence and p.sentence.slice is not None)
-    tab.editor.select_line(place)
+    line = next(
+        line
+        for line in tab.editor.text.document_lines()
+        if line.sentence and line.sentence.slice is not None
+    )
+    tab.editor.select_line(line)
     tab.editor.follow()
-    assert place.sentence is not None
-    assert place.sentence.ras is not None
+    assert line.sentence is not None
+    assert line.sentence.ras is not None
     shown = world_to_index(panel.scans.layer, panel._viewer.dims.point[-3:])
     # The viewer stays within the scan where the evidence lies beside it.
-    wanted = np.clip(ct.ras_to_index(place.sentence.ras), 0, np.array(ct.shape) - 1)
+    wanted = np.clip(ct.ras_to_index(line.sentence.ras), 0, np.array(ct.shape) - 1)
     assert shown[0] == pytest.approx(wanted[0], abs=1)
 
     tab.editor.next_unreviewed()
     tab.editor.accept()
     qtbot.keyClicks(tab.editor, " Mine.")
     qtbot.keyClicks(panel.ask_row.box, "half a ques")
-    assert panel.desk.keeper is not None
-    panel.desk.flush()
+    assert panel.report_controller.keeper is not None
+    panel.report_controller.flush()
     on_disk = (data_home / FILE).read_bytes() + (data_home / (FILE + "-wal")).read_bytes()
     assert b"Mine." in on_disk
 
@@ -83,7 +87,7 @@ def test_a_draft_is_reviewed_journalled_and_restored(
     again = make_panel()
     add_volume(again._viewer, copy_of(ct))
     ready(again, qtbot)
-    restored = again.desk.tab.editor.text.report()
+    restored = again.report_controller.tab.editor.text.report()
     assert restored == tab.editor.text.report()
     assert again.ask_row.box.toPlainText() == "half a ques"
     texts = [message.plain_text() for message in again.transcript.messages]
@@ -91,8 +95,8 @@ def test_a_draft_is_reviewed_journalled_and_restored(
     assert "Restored from the journal" in texts[-1]
 
     # One button deletes it.
-    panel.desk.keeper.delete(None)
-    panel.desk.keeper.writer.flush()
+    panel.report_controller.keeper.delete(None)
+    panel.report_controller.keeper.writer.flush()
     assert Journal(data_home / FILE).pages() == []
     assert b"Mine." not in (data_home / FILE).read_bytes()
 
@@ -101,22 +105,22 @@ def test_a_scan_closed_and_opened_again_goes_on(
     drafted: CTAssistantPanel, ct: CTVolume, qtbot: QtBot
 ) -> None:
     panel = drafted
-    panel.desk.tab.editor.next_unreviewed()
-    qtbot.keyClicks(panel.desk.tab.editor, " Mine.")
+    panel.report_controller.tab.editor.next_unreviewed()
+    qtbot.keyClicks(panel.report_controller.tab.editor, " Mine.")
     messages = len(panel.transcript.messages)
     panel._viewer.layers.clear()
-    assert not panel.desk.tab.isEnabled()
+    assert not panel.report_controller.tab.isEnabled()
     again = copy_of(ct)
     add_volume(panel._viewer, again)
     ready(panel, qtbot)
-    assert "Mine." in panel.desk.tab.editor.text.report().text
+    assert "Mine." in panel.report_controller.tab.editor.text.report().text
     assert len(panel.transcript.messages) == messages
     assert any(message.source is again for message in panel.transcript.messages)
 
 
 def test_shorten_asks_the_model_off_the_qt_thread(drafted: CTAssistantPanel, qtbot: QtBot) -> None:
     panel = drafted
-    tab = panel.desk.tab
+    tab = panel.report_controller.tab
     before = len(panel.transcript.messages)
     panel.tabs.setCurrentWidget(tab)
     tab.editor.next_unreviewed()
@@ -151,10 +155,12 @@ def test_no_journal_where_it_is_off(
     monkeypatch.setattr(module, "load_preferences", lambda: Preferences(journal=False))
     panel = make_panel()
     add_volume(panel._viewer, ct)
-    qtbot.keyClicks(panel.desk.tab.editor, "typed")
-    panel.desk.flush()
-    assert panel.desk.keeper is None
-    assert not panel.desk.tab.tools.forget_button.isVisibleTo(panel.desk.tab)
+    qtbot.keyClicks(panel.report_controller.tab.editor, "typed")
+    panel.report_controller.flush()
+    assert panel.report_controller.keeper is None
+    assert not panel.report_controller.tab.tools.forget_button.isVisibleTo(
+        panel.report_controller.tab
+    )
     assert not data_home.exists()
 
 
@@ -162,7 +168,7 @@ def test_the_report_in_a_window_of_its_own(make_panel: Maker, ct: CTVolume, qtbo
     panel = make_panel()
     add_volume(panel._viewer, ct)
     ready(panel, qtbot)
-    tab = panel.desk.tab
+    tab = panel.report_controller.tab
     qtbot.keyClicks(tab.editor, "typed ")
     tab.tools.window_button.click()
     assert tab.isWindow()

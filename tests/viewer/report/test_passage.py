@@ -29,12 +29,12 @@ def test_shorten_shows_doubts_and_replaces_only_when_told(
     drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
 ) -> None:
     editor = drafted_tab.editor
-    place = next(p for p in editor.text.places() if "nodule" in p.line.text)
-    editor.select_line(place)
+    line = next(line for line in editor.text.document_lines() if "nodule" in line.text)
+    editor.select_line(line)
     with qtbot.waitSignal(drafted_tab.passage.asked) as asked:
         qtbot.mouseClick(drafted_tab.sentence.shorten_button, LEFT)
     assert asked.args[0] == "shorten"
-    assert asked.args[1].endswith(place.line.text)
+    assert asked.args[1].endswith(line.text)
     before = editor.toPlainText()
     drafted_tab.passage.begin("shorten", editor)
     drafted_tab.passage.append("1.5 cm nodule, ")
@@ -55,15 +55,15 @@ def test_the_impression_is_made_of_the_findings_as_they_stand(
     drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
 ) -> None:
     editor = drafted_tab.editor
-    rejected, kept = [p for p in editor.text.places() if p.line.source is not None][:2]
+    rejected, kept = [line for line in editor.text.document_lines() if line.source is not None][:2]
     editor.select_line(rejected)
     editor.reject()
     with qtbot.waitSignal(drafted_tab.passage.asked) as asked:
         qtbot.mouseClick(drafted_tab.sentence.impression_button, LEFT)
     kind, question = asked.args
     assert kind == "impression"
-    assert kept.line.text in question
-    assert rejected.line.text not in question
+    assert kept.text in question
+    assert rejected.text not in question
     impression = editor.text.select_section("impression")
     assert impression is not None
     old = selected_text(impression)
@@ -84,7 +84,7 @@ def test_the_impression_is_made_of_the_findings_as_they_stand(
 
 
 def test_an_empty_report_has_nothing_to_sum_up(tab: ReportTab, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(tab.told) as told:
+    with qtbot.waitSignal(tab.status_message) as told:
         tab.sentence.impression_button.click()
     assert told.args == ["The report has no findings to sum up yet"]
 
@@ -93,7 +93,7 @@ def test_text_that_changed_meanwhile_is_not_replaced(
     drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
 ) -> None:
     editor = drafted_tab.editor
-    editor.select_line(editor.text.places()[1])
+    editor.select_line(editor.text.document_lines()[1])
     drafted_tab.passage.ask("shorten", editor)
     drafted_tab.passage.begin("shorten", editor)
     cursor = editor.textCursor()
@@ -109,6 +109,6 @@ def test_nothing_selected_is_said(tab: ReportTab, qtbot: QtBot) -> None:
     cursor = tab.editor.textCursor()
     cursor.setPosition(tab.editor.text.insert_line(0, ""))
     tab.editor.setTextCursor(cursor)
-    with qtbot.waitSignal(tab.told) as told:
+    with qtbot.waitSignal(tab.status_message) as told:
         tab.passage.ask("explain", tab.editor)
     assert told.args == ["Select the text to explain first"]

@@ -41,7 +41,7 @@ def test_accept_reject_edit_by_keyboard_and_undo_all_of_it(
     editor = drafted_tab.editor
     before = said(drafted_tab)
     qtbot.keyClick(editor, Qt.Key.Key_F8)
-    assert editor.place().line.text == "Trachea and both main bronchi are open."
+    assert editor.current_line().text == "Trachea and both main bronchi are open."
     qtbot.keyClick(editor, Qt.Key.Key_Return, CTRL)
     qtbot.keyClick(editor, Qt.Key.Key_Return, CTRL | SHIFT)
     qtbot.keyClicks(editor, " Stable.")
@@ -66,8 +66,8 @@ def test_buttons_do_what_the_keys_do(drafted_tab: ReportTab, qtbot: QtBot) -> No
     qtbot.mouseClick(row.accept_button, LEFT)
     qtbot.mouseClick(row.reject_button, LEFT)
     assert states(drafted_tab)[1:3] == ["accepted", "rejected"]
-    place = drafted_tab.editor.text.places()[2]
-    drafted_tab.editor.select_line(place)
+    line = drafted_tab.editor.text.document_lines()[2]
+    drafted_tab.editor.select_line(line)
     qtbot.waitUntil(lambda: row.reject_button.text() == "Restore")
     qtbot.mouseClick(row.reject_button, LEFT)
     assert states(drafted_tab)[2] == "draft"
@@ -77,8 +77,8 @@ def test_buttons_do_what_the_keys_do(drafted_tab: ReportTab, qtbot: QtBot) -> No
 
 def test_slices_are_links(drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume) -> None:
     editor = drafted_tab.editor
-    place = next(p for p in editor.text.places() if "Heart size" in p.line.text)
-    at = editor.top_of(place).center()
+    line = next(line for line in editor.text.document_lines() if "Heart size" in line.text)
+    at = editor.top_of(line).center()
     with qtbot.waitSignal(drafted_tab.followed) as followed:
         qtbot.mouseClick(editor.margin, LEFT, pos=QPoint(MARGIN - 12, at.y()))
     assert followed.args == [ct, "slice:12?ras=1.4,-9.0,0.0"]
@@ -90,9 +90,9 @@ def test_slices_are_links(drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume) ->
 def test_a_sentence_that_the_image_does_not_support_is_marked(
     drafted_tab: ReportTab, qtbot: QtBot
 ) -> None:
-    drafted_tab.editor.select_line(drafted_tab.editor.text.places()[1])
+    drafted_tab.editor.select_line(drafted_tab.editor.text.document_lines()[1])
     qtbot.waitUntil(lambda: UNSUPPORTED in drafted_tab.sentence.label.toolTip())
-    drafted_tab.editor.select_line(drafted_tab.editor.text.places()[2])
+    drafted_tab.editor.select_line(drafted_tab.editor.text.document_lines()[2])
     qtbot.waitUntil(lambda: UNSUPPORTED not in drafted_tab.sentence.label.toolTip())
 
 
@@ -100,7 +100,7 @@ def test_a_new_draft_never_overwrites_what_was_typed(
     drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
 ) -> None:
     editor = drafted_tab.editor
-    editor.select_line(editor.text.places()[-1])
+    editor.select_line(editor.text.document_lines()[-1])
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     qtbot.keyClicks(editor, "My own line.")
     drafted_tab.take_draft(ct, sample_draft())
@@ -158,23 +158,23 @@ def test_pasted_and_moved_text(drafted_tab: ReportTab, qtbot: QtBot) -> None:
     data = QMimeData()
     data.setHtml("<b>one</b><br>two")
     data.setText("one\ntwo")
-    editor.select_line(editor.text.places()[1])
+    editor.select_line(editor.text.document_lines()[1])
     editor.insertFromMimeData(data)
     assert said(drafted_tab)[1:3] == ["Trachea and both main bronchi are open.one", "two"]
     assert states(drafted_tab)[1:3] == ["edited", "own"]
     editor.undo()
     # Cut a sentence and paste it elsewhere: it keeps its evidence.
-    place = editor.text.places()[2]
+    line = editor.text.document_lines()[2]
     cursor = editor.textCursor()
-    cursor.setPosition(place.block.position())
+    cursor.setPosition(line.block.position())
     cursor.movePosition(cursor.MoveOperation.EndOfBlock, cursor.MoveMode.KeepAnchor)
     text = cursor.selectedText()
     cursor.removeSelectedText()
-    editor.select_line(editor.text.places()[-1])
+    editor.select_line(editor.text.document_lines()[-1])
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     data.setText(text)
     editor.insertFromMimeData(data)
-    moved = editor.text.places()[-1]
+    moved = editor.text.document_lines()[-1]
     assert moved.state == "draft"
     assert moved.sentence is not None
     assert moved.sentence.slice == 12
@@ -194,7 +194,7 @@ def test_comparison_shows_what_went_and_came(drafted_tab: ReportTab, qtbot: QtBo
 
 def test_phrases_are_the_readers_own_lines(drafted_tab: ReportTab, qtbot: QtBot) -> None:
     editor = drafted_tab.editor
-    editor.select_line(editor.text.places()[-1])
+    editor.select_line(editor.text.document_lines()[-1])
     qtbot.waitUntil(lambda: len(drafted_tab.tools.phrases_menu.actions()) == 2)
     drafted_tab.tools.phrases_menu.actions()[0].trigger()
     assert said(drafted_tab)[-1] == "No acute abnormality of the chest."
@@ -232,7 +232,7 @@ def test_signing_off_and_voiding_it(drafted_tab: ReportTab, qtbot: QtBot) -> Non
 def test_export_from_the_panel(drafted_tab: ReportTab, qtbot: QtBot, tmp_path: Path) -> None:
     exporter = Exporter(drafted_tab, drafted_tab)
     told: list[str] = []
-    exporter.told.connect(told.append)
+    exporter.status_message.connect(told.append)
     report = drafted_tab.editor.text.report()
     dialog = ExportDialog(report, drafted_tab)
     qtbot.addWidget(dialog)

@@ -14,7 +14,7 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_ct_assistant.viewer.chat.links import Place, go_to
+from napari_ct_assistant.viewer.chat.links import ScanPosition, go_to
 from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of, world_to_index
 from napari_ct_assistant.viewer.views.crosshair import canvas_point, drag_crosshair
 from napari_ct_assistant.viewer.views.linked_views import SLAB_NAMES, LinkedViews
@@ -37,7 +37,7 @@ LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 BLOCK = (3, 8, 10)  # inside the bright block: in front, to the right, near the head
 
 
-class Desk:
+class Scene:
     """A viewer model with a scan and the linked views, without napari's window."""
 
     def __init__(self, ct: CTVolume, qtbot: QtBot) -> None:
@@ -63,13 +63,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(ct: CTVolume, qtbot: QtBot) -> Desk:
-    return Desk(ct, qtbot)
+def scene(ct: CTVolume, qtbot: QtBot) -> Scene:
+    return Scene(ct, qtbot)
 
 
 def linked(panel: CTAssistantPanel) -> LinkedViews:
-    assert panel.reading.linked is not None
-    return panel.reading.linked
+    assert panel.reading_bar.linked is not None
+    return panel.reading_bar.linked
 
 
 def pixel(view: PlaneView, layer: Any, index: tuple[float, ...]) -> QPoint:
@@ -78,27 +78,27 @@ def pixel(view: PlaneView, layer: Any, index: tuple[float, ...]) -> QPoint:
     return view.to_screen(QPointF(world[1], world[0])).toPoint()
 
 
-def test_the_other_two_planes_are_shown(desk: Desk) -> None:
-    assert desk.shown() == {"coronal", "sagittal"}
-    set_plane(desk.viewer, "sagittal")
-    assert desk.shown() == {"axial", "coronal"}
-    show_3d(desk.viewer)
-    assert desk.shown() == {"axial", "coronal", "sagittal"}
-    set_plane(desk.viewer, "axial")
-    assert desk.shown() == {"coronal", "sagittal"}
+def test_the_other_two_planes_are_shown(scene: Scene) -> None:
+    assert scene.shown() == {"coronal", "sagittal"}
+    set_plane(scene.viewer, "sagittal")
+    assert scene.shown() == {"axial", "coronal"}
+    show_3d(scene.viewer)
+    assert scene.shown() == {"axial", "coronal", "sagittal"}
+    set_plane(scene.viewer, "axial")
+    assert scene.shown() == {"coronal", "sagittal"}
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
-def test_a_view_is_radiological(desk: Desk, plane: str) -> None:
+def test_a_view_is_radiological(scene: Scene, plane: str) -> None:
     """The bright block lies in front, to the right, near the head: top left in every plane."""
-    set_plane(desk.viewer, "coronal" if plane == "axial" else "axial")
-    desk.go(BLOCK)
-    view = desk.views[plane]
+    set_plane(scene.viewer, "coronal" if plane == "axial" else "axial")
+    scene.go(BLOCK)
+    view = scene.views[plane]
     view.grab()  # lays it out
     view.show_cross(-1e4, -1e4, "")  # the crosshair would be as bright as the block
     view._letters = {}
     picture = view.grab().toImage()
-    at = pixel(view, desk.layer, BLOCK)
+    at = pixel(view, scene.layer, BLOCK)
     assert picture.pixelColor(at).lightness() > 250
     mirrored = QPoint(view.width() - at.x(), view.height() - at.y())
     assert picture.pixelColor(mirrored).lightness() < 150
@@ -106,30 +106,30 @@ def test_a_view_is_radiological(desk: Desk, plane: str) -> None:
     assert at.y() < view.height() / 2
 
 
-def test_clicks_wheel_keys_and_links_move_every_view(desk: Desk, qtbot: QtBot) -> None:
-    layer, views = desk.layer, desk.views
+def test_clicks_wheel_keys_and_links_move_every_view(scene: Scene, qtbot: QtBot) -> None:
+    layer, views = scene.layer, scene.views
     views["coronal"].grab()
     qtbot.mouseClick(views["coronal"], LEFT, pos=pixel(views["coronal"], layer, (3, 0, 10)))
-    i, _, left = desk.point()
+    i, _, left = scene.point()
     assert (i, left) == pytest.approx((3, 10), abs=0.5)
     assert f"Sagittal {round(left)}" in views["sagittal"]._caption
     # A drag carries on; the place is kept inside the scan.
     qtbot.mousePress(views["sagittal"], LEFT, pos=QPoint(150, 100))
     send_move(views["sagittal"], QPoint(2000, 100), LEFT)
     qtbot.mouseRelease(views["sagittal"], LEFT, pos=QPoint(2000, 100))
-    assert desk.point()[1] == pytest.approx(layer.data.shape[1] - 1)
+    assert scene.point()[1] == pytest.approx(layer.data.shape[1] - 1)
     # A notch of the wheel is a slice, and a touch pad sends notches in pieces.
-    before = desk.point()[2]
+    before = scene.point()[2]
     for pieces in ((-120,), (-60, -60)):
         for piece in pieces:
             wheel(views["sagittal"], piece)
-    assert desk.point()[2] == pytest.approx(before + 2)
+    assert scene.point()[2] == pytest.approx(before + 2)
     qtbot.keyClick(views["sagittal"], Qt.Key.Key_Left)
     qtbot.keyClick(views["sagittal"], Qt.Key.Key_PageUp)
-    assert desk.point()[1:] == pytest.approx([layer.data.shape[1] - 2, before + 1])
+    assert scene.point()[1:] == pytest.approx([layer.data.shape[1] - 2, before + 1])
     ras = volume_of(layer).index_to_ras(BLOCK)
-    go_to(desk.viewer, layer, Place(3, tuple(ras)))
-    assert desk.point() == pytest.approx(BLOCK)
+    go_to(scene.viewer, layer, ScanPosition(3, tuple(ras)))
+    assert scene.point() == pytest.approx(BLOCK)
     assert "Coronal 8" in views["coronal"]._caption
     cross = views["coronal"].to_screen(views["coronal"]._cross).toPoint()
     assert cross == pixel(views["coronal"], layer, BLOCK)
@@ -150,8 +150,8 @@ def wheel(view: PlaneView, angle: int) -> None:
     QApplication.sendEvent(view, event)
 
 
-def test_right_drag_windows_and_double_click_enlarges(desk: Desk, qtbot: QtBot) -> None:
-    layer, view = desk.layer, desk.views["coronal"]
+def test_right_drag_windows_and_double_click_enlarges(scene: Scene, qtbot: QtBot) -> None:
+    layer, view = scene.layer, scene.views["coronal"]
     before = window_of(layer)
     picture = view._pictures[0].image
     qtbot.mousePress(view, RIGHT, pos=QPoint(100, 100))
@@ -161,15 +161,15 @@ def test_right_drag_windows_and_double_click_enlarges(desk: Desk, qtbot: QtBot) 
     assert (after.width, after.level) == (before.width + 40, before.level + 20)
     assert view._pictures[0].image != picture
     qtbot.mouseDClick(view, LEFT, pos=QPoint(150, 100))
-    assert current_plane(desk.viewer) == "coronal"
-    assert desk.shown() == {"axial", "sagittal"}
+    assert current_plane(scene.viewer) == "coronal"
+    assert scene.shown() == {"axial", "sagittal"}
 
 
-def test_labels_heat_and_shapes_lie_over_the_scan(desk: Desk) -> None:
+def test_labels_heat_and_shapes_lie_over_the_scan(scene: Scene) -> None:
     """Each in its own grid: they are placed by their world coordinates."""
-    viewer, layer = desk.viewer, desk.layer
-    desk.go(BLOCK)
-    view = desk.views["coronal"]
+    viewer, layer = scene.viewer, scene.layer
+    scene.go(BLOCK)
+    view = scene.views["coronal"]
     view.grab()  # lays it out
     view.show_cross(-1e4, -1e4, "")
     at = pixel(view, layer, BLOCK)
@@ -214,22 +214,22 @@ def test_labels_heat_and_shapes_lie_over_the_scan(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("how", ["max", "min", "mean"])
-def test_slabs_are_the_same_in_every_view(desk: Desk, ct: CTVolume, how: Any) -> None:
+def test_slabs_are_the_same_in_every_view(scene: Scene, ct: CTVolume, how: Any) -> None:
     """napari projects in its canvas, we in the linked views: from the very same slices."""
-    viewer, layer = desk.viewer, desk.layer
+    viewer, layer = scene.viewer, scene.layer
     noise = np.random.default_rng(0).integers(-1000, 1000, ct.shape).astype(np.int16)
     layer.data = noise
-    desk.go((9.3, 17.6, 20.4))
+    scene.go((9.3, 17.6, 20.4))
     for axis, plane, reach, index in ((0, "axial", 1, 9), (1, "coronal", 3, 18)):
         apply_slab(viewer, layer, 14, how)
         set_plane(viewer, plane)
         canvas = np.asarray(layer._slice.image.raw)
         np.testing.assert_allclose(canvas, project(noise, axis, index, reach, how), rtol=1e-5)
-    desk.linked.set_slab(14, how)
-    assert f"{SLAB_NAMES[how]} 14 mm" in desk.views["axial"]._caption
+    scene.linked.set_slab(14, how)
+    assert f"{SLAB_NAMES[how]} 14 mm" in scene.views["axial"]._caption
     slab = layer_picture(layer, 0, tuple(viewer.dims.point), (1, how))
     assert slab is not None
-    assert desk.views["axial"]._pictures[0].image == slab.image
+    assert scene.views["axial"]._pictures[0].image == slab.image
     apply_slab(viewer, layer, 14, "none")
     np.testing.assert_array_equal(np.asarray(layer._slice.image.raw), noise[:, 18])
     assert viewer.dims.margin_left == (0, 0, 0)
@@ -248,20 +248,20 @@ def test_the_views_leave_no_trace(make_panel: Maker, ct: CTVolume) -> None:
     before = listeners()
     gone = []
     for _ in range(3):
-        panel.reading.linked_button.click()
+        panel.reading_bar.linked_button.click()
         gone.append(weakref.ref(linked(panel)))
         assert drag_crosshair in viewer.mouse_drag_callbacks
-        panel.reading.linked_button.click()
+        panel.reading_bar.linked_button.click()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert listeners() == before
     assert [one() for one in gone] == [None, None, None]
     # Closed by the dock's own cross.
-    panel.reading.linked_button.click()
+    panel.reading_bar.linked_button.click()
     viewer.window.remove_dock_widget(linked(panel))
-    assert panel.reading.linked is None
-    assert not panel.reading.linked_button.isChecked()
+    assert panel.reading_bar.linked is None
+    assert not panel.reading_bar.linked_button.isChecked()
     # Without a scan the views are empty; the next scan is shown in them.
-    panel.reading.linked_button.click()
+    panel.reading_bar.linked_button.click()
     viewer.layers.remove(layer)
     assert [len(view._pictures) for view in linked(panel).views.values()] == [0, 0, 0]
     add_volume(viewer, ct)
@@ -279,10 +279,10 @@ def test_the_crosshair_on_the_canvas(make_panel: Maker, ct: CTVolume, qtbot: QtB
         viewer.window._qt_window.activateWindow()
     canvas.native.setFocus()
     qtbot.keyClick(canvas.native, Qt.Key.Key_X)
-    assert panel.reading.linked is not None
+    assert panel.reading_bar.linked is not None
     qtbot.wait(1000)  # until the docks have settled
     for plane in ("sagittal", "coronal", "axial"):
-        panel.view.show_plane(plane)
+        panel.view_bar.show_plane(plane)
         viewer.screenshot(flash=False)
         corner = np.asarray(canvas._map_canvas2world((37, 51), canvas.view))
         at = canvas_point(viewer, corner, canvas.native.width(), canvas.native.height())

@@ -48,9 +48,9 @@ def test_letters_name_what_lies_at_the_edges_of_the_canvas(
     layer = add_volume(viewer, ct)
     canvas = viewer.window._qt_viewer.canvas
     for plane, letters in LETTERS.items():
-        qtbot.mouseClick(panel.view.plane_buttons[plane], Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(panel.view_bar.plane_buttons[plane], Qt.MouseButton.LeftButton)
         assert shown_letters(panel) == letters
-        assert panel.view.plane_buttons[plane].isChecked()
+        assert panel.view_bar.plane_buttons[plane].isChecked()
         viewer.screenshot(flash=False)  # draws once, so that the camera has moved
         height, width = canvas.size
         ends = [
@@ -74,7 +74,7 @@ def test_bright_block_appears_where_it_lies_in_the_patient(
     panel = make_panel(show=True)
     viewer = panel._viewer
     add_volume(viewer, ct)
-    panel.view.show_plane("axial")
+    panel.view_bar.show_plane("axial")
     viewer.dims.set_current_step(0, 3)
     viewer.canvas.overlays.scale_bar.visible = False
     for edge in ("top", "bottom", "left", "right"):
@@ -99,7 +99,7 @@ def test_3d_puts_the_axes_in_order_first(
     panel = make_panel()
     viewer = panel._viewer
     add_volume(viewer, ct)
-    panel.view.show_plane("coronal")
+    panel.view_bar.show_plane("coronal")
     assert viewer.dims.order == (1, 0, 2)
     orders = []
     viewer.dims.events.ndisplay.connect(lambda event: orders.append(viewer.dims.order))
@@ -137,8 +137,8 @@ def test_readout_gives_hu_and_place_under_the_pointer(
     end = np.array(canvas._map_canvas2world((width, height), canvas.view))[1:]
     y, x = (world - start) / (end - start) * (height, width)
     send_move(canvas.native, QPoint(round(x), round(y)))
-    qtbot.waitUntil(lambda: "700 HU" in panel.view.readout.text(), timeout=2000)
+    qtbot.waitUntil(lambda: "700 HU" in panel.view_bar.readout.text(), timeout=2000)
     ras = ct.index_to_ras(at)
-    text = panel.view.readout.text()
+    text = panel.view_bar.readout.text()
     assert f"R {ras[0]:.0f}" in text
-    assert "slice 3 / 19" in panel.view.slice_line.text()
+    assert "slice 3 / 19" in panel.view_bar.slice_line.text()

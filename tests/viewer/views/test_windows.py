@@ -34,9 +34,11 @@ def test_preset_buttons(make_panel: Maker, ct: CTVolume, qtbot: QtBot) -> None:
     panel = make_panel()
     layer = add_volume(panel._viewer, ct)
     for name, limits in LIMITS.items():
-        qtbot.mouseClick(panel.view.window_buttons[name], Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(panel.view_bar.window_buttons[name], Qt.MouseButton.LeftButton)
         assert tuple(layer.contrast_limits) == limits
-        checked = [key for key, button in panel.view.window_buttons.items() if button.isChecked()]
+        checked = [
+            key for key, button in panel.view_bar.window_buttons.items() if button.isChecked()
+        ]
         assert checked == [name]
 
 
@@ -68,12 +70,12 @@ def test_keys_are_left_to_other_layers(make_panel: Maker, ct: CTVolume, qtbot: Q
     panel = make_panel(show=True)
     viewer = panel._viewer
     layer = add_volume(viewer, ct)
-    qtbot.waitUntil(lambda: len(panel.view._shortcuts) == 10)
-    assert all(shortcut.isEnabled() for shortcut in panel.view._shortcuts)
+    qtbot.waitUntil(lambda: len(panel.view_bar._shortcuts) == 10)
+    assert all(shortcut.isEnabled() for shortcut in panel.view_bar._shortcuts)
     viewer.add_labels(ct.hu * 0, scale=layer.scale, units=layer.units)
-    assert not any(shortcut.isEnabled() for shortcut in panel.view._shortcuts)
+    assert not any(shortcut.isEnabled() for shortcut in panel.view_bar._shortcuts)
     viewer.layers.selection.active = layer
-    assert all(shortcut.isEnabled() for shortcut in panel.view._shortcuts)
+    assert all(shortcut.isEnabled() for shortcut in panel.view_bar._shortcuts)
 
 
 def test_right_drag_changes_window_and_not_the_camera(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 from napari_ct_assistant.viewer.chat.question_box import QuestionBox
 from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import button
 
 
 class ActionRow(QWidget):
@@ -27,13 +28,10 @@ class ActionRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.draft_button = QPushButton("Draft report")
+        self.draft_button = button("Draft report", TIPS["draft"])
         self.draft_button.setObjectName("main_button")
-        self.draft_button.setToolTip(TIPS["draft"])
-        self.findings_button = QPushButton("Findings")
-        self.findings_button.setToolTip(TIPS["findings"])
-        self.stop_button = QPushButton("Stop")
-        self.stop_button.setToolTip(TIPS["stop"])
+        self.findings_button = button("Findings", TIPS["findings"])
+        self.stop_button = button("Stop", TIPS["stop"])
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -64,17 +62,14 @@ class AskRow(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.box = QuestionBox()
-        self.ask_button = QPushButton("Ask")
-        self.ask_button.setToolTip(TIPS["ask"])
-        self.examples_button = QPushButton("Examples")
-        self.examples_button.setToolTip(TIPS["examples"])
+        self.ask_button = button("Ask", TIPS["ask"])
+        self.examples_button = button("Examples", TIPS["examples"])
         menu = QMenu(self.examples_button)
         for finding in FINDINGS:
             question = finding_question(finding)
             menu.addAction(finding).triggered.connect(partial(self._put, question))
         self.examples_button.setMenu(menu)
-        self.choices_button = QPushButton("Choices…")
-        self.choices_button.setToolTip(TIPS["choices"])
+        self.choices_button = button("Choices…", TIPS["choices"])
         buttons = QVBoxLayout()
         buttons.setSpacing(4)
         buttons.addWidget(self.ask_button)
@@ -113,12 +108,8 @@ class TranscriptRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.copy_button = QToolButton()
-        self.copy_button.setText("Copy")
-        self.copy_button.setToolTip(TIPS["copy"])
-        self.clear_button = QToolButton()
-        self.clear_button.setText("Clear")
-        self.clear_button.setToolTip(TIPS["clear"])
+        self.copy_button = button("Copy", TIPS["copy"], small=True)
+        self.clear_button = button("Clear", TIPS["clear"], small=True)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 2)
         layout.setSpacing(4)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QPushButton, QWidget
 from superqt import QFlowLayout
 
 from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import button
 
 
 class Chips(QWidget):
@@ -32,22 +33,21 @@ class Chips(QWidget):
 
     def offer(self, questions: Sequence[str]) -> None:
         """Show these questions."""
-        if [button.text() for button in self.buttons] == list(questions):
+        if [chip.text() for chip in self.buttons] == list(questions):
             return
-        for button in self.buttons:
-            self._row.removeWidget(button)
-            button.hide()
-            button.deleteLater()
+        for chip in self.buttons:
+            self._row.removeWidget(chip)
+            chip.hide()
+            chip.deleteLater()
         self.buttons = []
         for number, question in enumerate(questions, start=1):
-            button = QPushButton(question)
-            button.setObjectName("chip")
-            button.setToolTip(TIPS["chip"].format(number=number))
-            button.setShortcut(f"Alt+{number}")
-            button.setAccessibleName(f"Ask: {question}")
-            button.clicked.connect(partial(self._choose, question))
-            self._row.addWidget(button)
-            self.buttons.append(button)
+            tip = TIPS["chip"].format(number=number)
+            chip = button(question, tip, accessible_name=f"Ask: {question}")
+            chip.setObjectName("chip")
+            chip.setShortcut(f"Alt+{number}")
+            chip.clicked.connect(partial(self._choose, question))
+            self._row.addWidget(chip)
+            self.buttons.append(chip)
         self.updateGeometry()
 
     def _choose(self, question: str, _checked: bool = False) -> None:

@@ -34,31 +34,37 @@ class ChatController(QObject):
 
     Signals
     -------
-    told : str
+    status_message : str
         One line for the reader.
     """
 
-    told = Signal(str)
+    status_message = Signal(str)
 
     def __init__(
         self,
         viewer: Viewer,
         scans: ScanPicker,
-        talk: Conversation,
+        conversation: Conversation,
         box: QuestionBox,
         ask: Callable[[str, tuple[str, ...]], bool],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._scans, self._talk, self._box, self._ask = viewer, scans, talk, box, ask
+        self._viewer, self._scans, self._conversation, self._box, self._ask = (
+            viewer,
+            scans,
+            conversation,
+            box,
+            ask,
+        )
         self.chips = Chips()
         self._dialog: ChoicesDialog | None = None
-        self._said: tuple[str, tuple[str, ...]] = ("", ())
+        self._last_text: tuple[str, tuple[str, ...]] = ("", ())
         self.chips.chosen.connect(lambda question: ask(question, ()))
-        talk.busy.connect(self._on_busy)
-        talk.drafted.connect(self._on_drafted)
-        talk.answered.connect(self._on_answered)
-        talk.finished.connect(self._on_finished)
+        conversation.busy.connect(self._on_busy)
+        conversation.drafted.connect(self._on_drafted)
+        conversation.answered.connect(self._on_answered)
+        conversation.finished.connect(self._on_finished)
         scans.chosen.connect(lambda _layer: self._on_scan())
         viewer.layers.selection.events.active.connect(self._on_layer)
 
@@ -69,22 +75,22 @@ class ChatController(QObject):
             return ""
         region = selected_region(self._viewer, layer)
         if region is None:
-            self.told.emit(NO_REGION)
+            self.status_message.emit(NO_REGION)
             return ""
         return region.text
 
     def again(self, message: Message | None = None) -> None:
         """Have a message, or the last one, written again."""
-        wanted = message or self._talk.last
-        if wanted is not None and not self._talk.again(wanted):
-            self.told.emit(BUSY)
+        wanted = message or self._conversation.last
+        if wanted is not None and not self._conversation.again(wanted):
+            self.status_message.emit(BUSY)
 
     def edit(self, message: Message) -> None:
         """Put a question back into the box; the model forgets it and what came after."""
         job = message.job
         if job is None:
             return
-        self._talk.dialogue.cut(job)
+        self._conversation.dialogue.cut(job)
         if job.choices:
             self.open_choices(job.question, job.choices)
             return
@@ -111,20 +117,20 @@ class ChatController(QObject):
     # -- suggestions
 
     def _on_drafted(self, result: ReportResult) -> None:
-        self._said = (result.draft.text, result.record.info.untaught)
+        self._last_text = (result.draft.text, result.record.info.untaught)
 
     def _on_answered(self, result: AskResult) -> None:
         said = result.answer.text
         if said.lower().startswith("yes"):
             # "Yes." alone names no finding; the question does.
             said = f"{said} {result.job.question}"
-        self._said = (said, result.record.info.untaught)
+        self._last_text = (said, result.record.info.untaught)
 
     def _on_finished(self, _result: JobResult) -> None:
         self.refresh()
 
     def _on_scan(self) -> None:
-        self._said = ("", self._said[1])
+        self._last_text = ("", self._last_text[1])
         self.refresh()
 
     def _on_layer(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
@@ -141,9 +147,9 @@ class ChatController(QObject):
         if volume is None or layer is None:
             self.chips.offer([])
             return
-        said, untaught = self._said
+        said, untaught = self._last_text
         active = self._viewer.layers.selection.active
         drawn = type(active).__name__ in ("Shapes", "Labels")
         region = drawn and selected_region(self._viewer, layer) is not None
-        asked = self._talk.dialogue.asked(volume)
+        asked = self._conversation.dialogue.asked(volume)
         self.chips.offer(suggest(said, asked=asked, untaught=untaught, region=region))

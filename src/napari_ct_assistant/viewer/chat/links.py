@@ -1,4 +1,4 @@
-"""Slice links: how a report or an answer points at a place in the scan."""
+"""Slice links: how a report or an answer points at a position in the scan."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ UNSUPPORTED_MEANS: Final = (
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place in a scan: an axial slice index, and the point in RAS mm where known."""
+class ScanPosition:
+    """A position in a scan: an axial slice index, and the point in RAS mm where known."""
 
     slice: int
     ras: tuple[float, float, float] | None = None
@@ -60,22 +60,22 @@ def part_of_href(href: str) -> int | None:
     return None if match is None else int(match.group(1))
 
 
-def parse_href(href: str) -> Place | None:
-    """Return the place a link points at, or None for any other link."""
+def parse_href(href: str) -> ScanPosition | None:
+    """Return the position a link points at, or None for any other link."""
     match = _HREF.fullmatch(href)
     if match is None:
         return None
     number, *ras = match.groups()
     point = None if ras[0] is None else (float(ras[0]), float(ras[1]), float(ras[2]))
-    return Place(int(number), point)
+    return ScanPosition(int(number), point)
 
 
-def place_of(part: Any) -> Place | None:
-    """Return the place of a sentence or an answer, None where it has no evidence yet."""
+def position_of(part: Any) -> ScanPosition | None:
+    """Return the position of a sentence or an answer, None where it has no evidence yet."""
     if part.slice is None:
         return None
     ras = None if part.ras is None else tuple(float(value) for value in part.ras)
-    return Place(int(part.slice), ras)  # type: ignore[arg-type]
+    return ScanPosition(int(part.slice), ras)  # type: ignore[arg-type]
 
 
 def escaped(text: str) -> str:
@@ -90,7 +90,7 @@ def linked(text: str, slices: int) -> str:
     for match in _MENTION.finditer(text):
         number = int(match.group(2))
         if number < slices:
-            link = f"[{NO_BREAK.join(match.group(1).split())}]({Place(number).href})"
+            link = f"[{NO_BREAK.join(match.group(1).split())}]({ScanPosition(number).href})"
             parts += [escaped(text[end : match.start()]), link]
             end = match.end()
     parts.append(escaped(text[end:]))
@@ -105,10 +105,10 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
         if sentence.section != section:
             section = sentence.section
             lines += [f"**{escaped(section.capitalize())}**", ""] if section else []
-        place = place_of(sentence)
+        position = position_of(sentence)
         line = linked(sentence.text.strip(), slices)
-        if place is not None:
-            line += f"  {place.link(number)}"
+        if position is not None:
+            line += f"  {position.link(number)}"
         if sentence.unsupported:
             line += f"  {UNSUPPORTED}"
             unsupported = True
@@ -123,9 +123,9 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
 def answer_markdown(answer: Answer, slices: int) -> str:
     """Return an answer as markdown, its evidence as a link at the end."""
     paragraphs = [linked(line, slices) for line in answer.text.strip().splitlines()]
-    place = place_of(answer)
-    if place is not None and paragraphs:
-        paragraphs[-1] += f"  {place.link(0)}"
+    position = position_of(answer)
+    if position is not None and paragraphs:
+        paragraphs[-1] += f"  {position.link(0)}"
     if answer.unsupported and paragraphs:
         paragraphs[-1] += f"  {UNSUPPORTED}"
     for number, (choice, probability) in enumerate(answer.choices):
@@ -136,21 +136,25 @@ def answer_markdown(answer: Answer, slices: int) -> str:
     return "\n\n".join(paragraphs)
 
 
-def go_to(viewer: Viewer, layer: Any, place: Place) -> None:
-    """Move the viewer to `place` in the scan shown by `layer`.
+def go_to(viewer: Viewer, layer: Any, position: ScanPosition) -> None:
+    """Move the viewer to `position` in the scan shown by `layer`.
 
     A slice alone is shown axially. A point moves all three axes, so that it
     also lies on the slice of whichever plane is on screen.
     """
     volume = layer.metadata[CT_KEY]
     first = viewer.dims.ndim - 3
-    if place.ras is None:
-        middle = (min(place.slice, volume.shape[0] - 1), volume.shape[1] / 2, volume.shape[2] / 2)
+    if position.ras is None:
+        middle = (
+            min(position.slice, volume.shape[0] - 1),
+            volume.shape[1] / 2,
+            volume.shape[2] / 2,
+        )
         axes: Sequence[int] = (first,)
         world: Sequence[float] = index_to_world(layer, middle)[:1]
     else:
         axes = (first, first + 1, first + 2)
-        world = index_to_world(layer, volume.ras_to_index(place.ras))
-    if viewer.dims.ndisplay == 3 or (place.ras is None and viewer.dims.order[-3] != first):
+        world = index_to_world(layer, volume.ras_to_index(position.ras))
+    if viewer.dims.ndisplay == 3 or (position.ras is None and viewer.dims.order[-3] != first):
         set_plane(viewer, "axial")
     viewer.dims.set_point(axes, world)

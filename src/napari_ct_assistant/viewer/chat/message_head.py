@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import button
 
 Speaker = Literal["you", "model", "note"]
 
@@ -28,15 +29,15 @@ class MessageHead(QWidget):
         super().__init__(parent)
         self._label = QLabel()
         self._label.setObjectName("who")
-        self.copy_button = _button("Copy", TIPS["message_copy"])
-        self.again_button = _button("Again", TIPS["again"])
-        self.edit_button = _button("Edit", TIPS["edit"])
+        self.copy_button = _head_button("Copy", "message_copy")
+        self.again_button = _head_button("Again", "again")
+        self.edit_button = _head_button("Edit", "edit")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self._label, 1)
-        for button in (self.edit_button, self.again_button, self.copy_button):
-            layout.addWidget(button)
+        for each in (self.edit_button, self.again_button, self.copy_button):
+            layout.addWidget(each)
         self.copy_button.setVisible(speaker != "note")
         # They need what the message answers; see `offer`.
         self.again_button.hide()
@@ -57,10 +58,7 @@ class MessageHead(QWidget):
         self.edit_button.setVisible(edit)
 
 
-def _button(text: str, tip: str) -> QToolButton:
-    button = QToolButton()
-    button.setText(text)
-    button.setToolTip(tip)
-    button.setAccessibleName(f"{text} this message")
-    button.setAutoRaise(True)
-    return button
+def _head_button(text: str, tip: str) -> QToolButton:
+    made = button(text, TIPS[tip], accessible_name=f"{text} this message", small=True)
+    made.setAutoRaise(True)
+    return made

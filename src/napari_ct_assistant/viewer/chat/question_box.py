@@ -10,7 +10,7 @@ from napari_ct_assistant.viewer.texts import ASK_PLACEHOLDER
 
 
 class QuestionBox(QPlainTextEdit):
-    """A text box of one to four lines that keeps its text until it is told the text was taken.
+    """A text box of one to four lines that keeps its text until it is told that the text was taken.
 
     Signals
     -------

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_ct_assistant.viewer.chat.links import Place, go_to, parse_href, part_of_href, place_of
+from napari_ct_assistant.viewer.chat.links import (
+    ScanPosition,
+    go_to,
+    parse_href,
+    part_of_href,
+    position_of,
+)
 from napari_ct_assistant.viewer.evidence.heat_bar import HeatBar
 from napari_ct_assistant.viewer.evidence.heat_layer import HeatLayer
 from napari_ct_assistant.viewer.texts import HEAT_OF, NO_HEAT, SCAN_CLOSED
@@ -27,11 +33,11 @@ class EvidenceController(QObject):
 
     Signals
     -------
-    told : str
+    status_message : str
         One line for the reader.
     """
 
-    told = Signal(str)
+    status_message = Signal(str)
 
     def __init__(self, viewer: Viewer, scans: ScanPicker, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -69,20 +75,20 @@ class EvidenceController(QObject):
 
     def follow_in_report(self, volume: CTVolume, href: str) -> None:
         """Go where a link in the report points, and show the heat map of the sentence there."""
-        place = parse_href(href)
+        position = parse_href(href)
         for (scan, sentence), heat in self._heat.items():
-            if scan == id(volume) and place is not None and place_of(sentence) == place:
+            if scan == id(volume) and position is not None and position_of(sentence) == position:
                 self.show(volume, heat, sentence.text)
         self.go(volume, href)
 
     def go(self, volume: CTVolume, href: str) -> None:
         """Go where a link points."""
-        place = parse_href(href)
+        position = parse_href(href)
         layer = self._scans.layer_of(volume)
         if layer is None:
-            self.told.emit(SCAN_CLOSED)
-        elif place is not None:
-            go_to(self._viewer, layer, place)
+            self.status_message.emit(SCAN_CLOSED)
+        elif position is not None:
+            go_to(self._viewer, layer, position)
 
     def show(self, volume: CTVolume, heat: HeatMap | None, about: str) -> bool:
         """Lay a heat map over a scan's slices; False where there is nothing to show."""
@@ -99,9 +105,9 @@ class EvidenceController(QObject):
         volume, finding, found = result.job.volume, result.job.finding, result.evidence
         layer = self._scans.layer_of(volume)
         if layer is None:
-            self.told.emit(SCAN_CLOSED)
+            self.status_message.emit(SCAN_CLOSED)
         elif self.show(volume, found.heat, finding) and found.slice is not None:
-            go_to(self._viewer, layer, Place(found.slice, found.ras))
+            go_to(self._viewer, layer, ScanPosition(found.slice, found.ras))
 
     def toggle(self) -> None:
         """Show the heat map or hide it (a key)."""

@@ -6,12 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.measure.measuring import Measurements, length_mm
 from napari_ct_assistant.viewer.measure.regions import LENGTHS, Region, selected_region
 from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import button
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -55,23 +56,22 @@ class MeasureBar(QWidget):
         self.row = row = QHBoxLayout()
         row.setSpacing(4)
         for tool, label in LABELS.items():
-            button = QPushButton(label)
-            button.setCheckable(True)
-            button.setToolTip(TIPS[tool])
-            button.setAccessibleName(TIPS[tool].partition(":")[0])
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.clicked.connect(partial(self._on_button, tool))
-            self.buttons[tool] = button
-            row.addWidget(button)
+            made = button(
+                label,
+                TIPS[tool],
+                accessible_name=TIPS[tool].partition(":")[0],
+                checkable=True,
+                click_focus=False,
+            )
+            made.clicked.connect(partial(self._on_button, tool))
+            self.buttons[tool] = made
+            row.addWidget(made)
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setToolTip(TIPS["region"])
         self.text.setAccessibleName("Chosen measurement")
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.remove_button = QToolButton()
-        self.remove_button.setText("✕")
-        self.remove_button.setToolTip(TIPS["remove"])
-        self.remove_button.setAccessibleName(TIPS["remove"])
+        self.remove_button = button("✕", TIPS["remove"], accessible_name=TIPS["remove"], small=True)
         self.remove_button.clicked.connect(self.measurements.remove_chosen)
         self._result = QWidget()
         result = QHBoxLayout(self._result)
@@ -96,8 +96,8 @@ class MeasureBar(QWidget):
     def set_scan(self, scan_layer: Any) -> None:
         """Measure this scan."""
         self._scan = scan_layer
-        for button in self.buttons.values():
-            button.setEnabled(scan_layer is not None)
+        for each in self.buttons.values():
+            each.setEnabled(scan_layer is not None)
         self.measurements.set_scan(scan_layer)
         self.refresh()
 
@@ -116,14 +116,14 @@ class MeasureBar(QWidget):
 
     def toggle(self, tool: str) -> None:
         """Take a tool in hand, or put it down."""
-        self.measurements.take("" if self.measurements.tool == tool else tool)
+        self.measurements.select_tool("" if self.measurements.tool == tool else tool)
 
     def _on_button(self, tool: str, _checked: bool = False) -> None:
         self.toggle(tool)
 
     def _mark(self, tool: str) -> None:
-        for name, button in self.buttons.items():
-            button.setChecked(name == tool)
+        for name, each in self.buttons.items():
+            each.setChecked(name == tool)
 
     # -- the chosen measurement
 

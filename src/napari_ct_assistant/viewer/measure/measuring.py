@@ -19,7 +19,7 @@ LAYER_NAME: Final = "Measurements"
 COLOUR: Final = "#ffd34d"
 TOOLS: Final = ("line", "rectangle", "ellipse", "polygon", "select")
 # Often enough to look live, rare enough to leave the event loop free while dragging.
-BEAT_MS: Final = 40
+UPDATE_MS: Final = 40
 
 
 def length_mm(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> float:
@@ -64,10 +64,10 @@ class Measurements(QObject):
         self._layer: Any = None
         self._known: dict[int, tuple[str, bytes, str]] = {}
         self.tool = ""
-        self._beat = QTimer(self)
-        self._beat.setSingleShot(True)
-        self._beat.setInterval(BEAT_MS)
-        self._beat.timeout.connect(self.measure)
+        self._update_timer = QTimer(self)
+        self._update_timer.setSingleShot(True)
+        self._update_timer.setInterval(UPDATE_MS)
+        self._update_timer.timeout.connect(self.measure)
         self._drawn = QTimer(self)
         self._drawn.setSingleShot(True)
         self._drawn.setInterval(0)
@@ -83,7 +83,7 @@ class Measurements(QObject):
         self._scan = scan_layer if volume_of(scan_layer) is not None else None
         self._watch(self._find())
         if self.tool:
-            self.take("")
+            self.select_tool("")
 
     def attach(self) -> None:
         """Follow the viewer."""
@@ -95,10 +95,10 @@ class Measurements(QObject):
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         self._watch(None)
-        self._beat.stop()
+        self._update_timer.stop()
         self._drawn.stop()
 
-    def take(self, tool: str) -> None:
+    def select_tool(self, tool: str) -> None:
         """Take a tool in hand: draw or choose on the measurements' layer; "" puts it down."""
         if tool and self._scan is None:
             tool = ""
@@ -175,7 +175,7 @@ class Measurements(QObject):
             # While a shape is drawn or dragged only this one tells of it.
             layer.events.set_data.connect(self._on_moved)
             layer.events.highlight.connect(self._on_chosen)
-            self._beat.start()
+            self._update_timer.start()
         self.changed.emit()
 
     def _on_removed(self, event: Any) -> None:
@@ -192,14 +192,14 @@ class Measurements(QObject):
             self.tool_changed.emit("")
 
     def _on_chosen(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        self._beat.start()
+        self._update_timer.start()
 
     def _on_moved(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        if not self._beat.isActive():
-            self._beat.start()
+        if not self._update_timer.isActive():
+            self._update_timer.start()
 
     def _on_data(self, event: Any) -> None:
-        self._beat.start()
+        self._update_timer.start()
         if str(getattr(event, "action", "")) == "added" and self.tool not in ("", "select"):
             # napari is still in the middle of ending the drawing.
             self._drawn.start()
@@ -210,7 +210,7 @@ class Measurements(QObject):
         if layer is None or not self.tool:
             return
         chosen = set(layer.selected_data) or {len(layer.data) - 1}
-        self.take("")
+        self.select_tool("")
         layer.selected_data = {number for number in chosen if 0 <= number < len(layer.data)}
         self.measure()
 

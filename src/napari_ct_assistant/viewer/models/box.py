@@ -15,7 +15,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ct_assistant.viewer.models.survey import ON_THE_HUB, SECTIONS, ModelSurvey, look_around
+from napari_ct_assistant.viewer.models.survey import (
+    ON_THE_HUB,
+    SECTIONS,
+    ModelSurvey,
+    survey_models,
+)
 
 NAME: Final = int(Qt.ItemDataRole.UserRole)  # what the box shows once the row is chosen
 DETAIL: Final = NAME + 1
@@ -115,7 +120,7 @@ class ModelBox(QComboBox):
     def showPopup(self) -> None:  # noqa: N802 - Qt's name
         """List the models of this machine, then show the list."""
         typed = self.lineEdit().text()
-        self.fill(look_around())
+        self.fill(survey_models())
         self.setEditText(typed)
         self.opened.emit()
         super().showPopup()
@@ -129,8 +134,8 @@ class ModelBox(QComboBox):
             if found:
                 self._heading(title)
             for model in found:
-                words = model.path.name if source == "folder" else model.name
-                self._add(words, model.name, survey.facts(model), str(model.path))
+                label = model.path.name if source == "folder" else model.name
+                self._add(label, model.name, survey.facts(model), str(model.path))
         remote = survey.hub_only()
         if remote:
             self._heading(ON_THE_HUB)
@@ -154,8 +159,8 @@ class ModelBox(QComboBox):
         item.setFlags(Qt.ItemFlag.ItemIsEnabled)
         self._rows.appendRow(item)
 
-    def _add(self, words: str, name: str, detail: str, tip: str = "") -> None:
-        item = QStandardItem(words)
+    def _add(self, label: str, name: str, detail: str, tip: str = "") -> None:
+        item = QStandardItem(label)
         item.setData(name, NAME)
         item.setData(detail, DETAIL)
         item.setToolTip(tip)

@@ -9,16 +9,17 @@ import functools
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from napari_ct_assistant.viewer.models.hub_fetch import Fetch, explain
+from napari_ct_assistant.viewer.models.hub_download import HubDownload, explain
 from napari_ct_assistant.viewer.session.background import Background, one_line
+from napari_ct_assistant.viewer.widgets import button
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.download import DownloadPlan
 
 # Each step redraws the window, canvas included, which takes a core where OpenGL is software.
-BEAT_MS = 400
+UPDATE_MS = 400
 STEPS = 1000
 
 
@@ -42,8 +43,8 @@ class HubBar(QWidget):
         self.bar.setRange(0, STEPS)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
-        self.go_button = QPushButton()
-        self.stop_button = QPushButton()
+        self.go_button = button("")
+        self.stop_button = button("")
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         buttons.addWidget(self.go_button, 1)
@@ -56,12 +57,12 @@ class HubBar(QWidget):
         layout.addLayout(buttons)
         self._repo = self._here = ""
         self._plan: DownloadPlan | None = None
-        self._fetch: Fetch | None = None
+        self._running: HubDownload | None = None
         self._working = False
         self._background = Background(self)
         self._timer = QTimer(self)
-        self._timer.setInterval(BEAT_MS)
-        self._timer.timeout.connect(self._beat)
+        self._timer.setInterval(UPDATE_MS)
+        self._timer.timeout.connect(self._update)
         self.go_button.clicked.connect(self._go)
         self.stop_button.clicked.connect(self.stop)
         self.hide()
@@ -91,9 +92,9 @@ class HubBar(QWidget):
 
     def stop(self) -> None:
         """Cancel what runs, or close the offer."""
-        if self._fetch is not None:
-            self._fetch.cancel.set()
-            self._beat()
+        if self._running is not None:
+            self._running.cancel.set()
+            self._update()
         elif not self._working:
             self.dismiss()
 
@@ -128,36 +129,36 @@ class HubBar(QWidget):
             )
             return
         self._plan = plan
-        text, button = explain(plan)
-        self._say(f"{plan.repo}: {text}", button, "Not now")
+        text, go = explain(plan)
+        self._say(f"{plan.repo}: {text}", go, "Not now")
 
     def _download(self, plan: DownloadPlan) -> None:
         self._working = True
-        self._fetch = fetch = Fetch(plan)
-        self._say(fetch.words(), "", "Cancel", bar=True)
+        self._running = download = HubDownload(plan)
+        self._say(download.status_text(), "", "Cancel", bar=True)
         self._timer.start()
         self._background.run(
-            fetch.run,
+            download.run,
             returned=functools.partial(self._on_fetched, plan.repo),
             errored=self._on_error,
             finished=self._on_finished,
-            on_quit=fetch.cancel.set,
+            on_quit=download.cancel.set,
         )
 
-    def _beat(self) -> None:
-        fetch = self._fetch
-        if fetch is None:
+    def _update(self) -> None:
+        download = self._running
+        if download is None:
             return
-        self.text.setText(fetch.words())
-        self.bar.setValue(STEPS * fetch.done // max(fetch.total, 1))
+        self.text.setText(download.status_text())
+        self.bar.setValue(STEPS * download.done // max(download.total, 1))
 
     def _on_fetched(self, repo: str, _result: object) -> None:
         self._plan, self._repo, self._here = None, "", repo
         self.hide()
 
     def _on_error(self, error: Exception) -> None:
-        fetch, self._fetch = self._fetch, None
-        if fetch is not None and fetch.cancel.is_set():
+        download, self._running = self._running, None
+        if download is not None and download.cancel.is_set():
             self._plan = None
             self._say(
                 f"{self._repo}: the download was cancelled. What has arrived is kept and the next "
@@ -171,7 +172,7 @@ class HubBar(QWidget):
 
     def _on_finished(self) -> None:
         self._timer.stop()
-        self._fetch = None
+        self._running = None
         self._working = False
         here, self._here = self._here, ""
         if here:

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
 from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
 
-# section: (words, changes of `LoadOptions`)
+# section: (label, changes of `LoadOptions`)
 CHOICES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {
     "Precision": (
         ("Best for the device", {"dtype": None}),
@@ -55,8 +55,8 @@ class LoadMenu(QPushButton):
             menu.addSeparator()
             menu.addAction(title).setEnabled(False)  # napari's style hides a section's title
             group = QActionGroup(self)
-            for words, changes in choices:
-                action = menu.addAction(words)
+            for label, changes in choices:
+                action = menu.addAction(label)
                 action.setCheckable(True)
                 group.addAction(action)
                 self._entries.append((action, changes))
@@ -86,8 +86,8 @@ class LoadMenu(QPushButton):
         for action, changes in self._entries:
             wanted = all(getattr(self._options, key) == value for key, value in changes.items())
             action.setChecked(wanted)
-        words = self._options.words()
+        chosen = self._options.words()
         self.setToolTip(
             "How the model is loaded: precision, 8- or 4-bit weights, CPU or GPU\n"
-            f"Now: {words or 'the best for this machine'}"
+            f"Now: {chosen or 'the best for this machine'}"
         )

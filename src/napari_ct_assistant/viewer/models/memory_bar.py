@@ -1,17 +1,18 @@
-"""A model that does not fit: what it needs, and a button for each way that would fit."""
+"""A model that does not fit: what it needs, and a button for each remedy that would fit."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError, Remedy
+from napari_ct_assistant.viewer.widgets import button
 
-MOST_WAYS = 4
-WORDS = {
+MOST_REMEDIES = 4
+BUTTON_TEXTS = {
     "dtype": "Load in {}",
     "quantize": "Load with {} weights",
     "device": "Load on {}",
@@ -36,15 +37,15 @@ class MemoryBar(QWidget):
         self.text.setObjectName("notice")
         self.text.setWordWrap(True)
         self.text.setAccessibleName("Problem with the model")
-        self._ways: tuple[Remedy, ...] = ()
-        self.buttons = [QPushButton() for _ in range(MOST_WAYS)]
+        self._remedies: tuple[Remedy, ...] = ()
+        self.buttons = [button("") for _ in range(MOST_REMEDIES)]
         row = QFlowLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setHorizontalSpacing(4)
         row.setVerticalSpacing(4)
-        for number, button in enumerate(self.buttons):
-            row.addWidget(button)
-            button.clicked.connect(partial(self._on_clicked, number))
+        for number, each in enumerate(self.buttons):
+            row.addWidget(each)
+            each.clicked.connect(partial(self._on_clicked, number))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -54,23 +55,25 @@ class MemoryBar(QWidget):
 
     def show_error(self, error: Exception, line: str) -> None:
         """Show why a model was not loaded; for one that does not fit, the ways that would."""
-        self._ways = error.ways[:MOST_WAYS] if isinstance(error, NotEnoughMemoryError) else ()
+        self._remedies = (
+            error.ways[:MOST_REMEDIES] if isinstance(error, NotEnoughMemoryError) else ()
+        )
         self.text.setText(error.line + "." if isinstance(error, NotEnoughMemoryError) else line)
-        for button in self.buttons:
-            button.hide()
-        for button, way in zip(self.buttons, self._ways, strict=False):
-            button.setText(remedy_text(way))
-            button.show()
+        for each in self.buttons:
+            each.hide()
+        for each, remedy in zip(self.buttons, self._remedies, strict=False):
+            each.setText(remedy_text(remedy))
+            each.show()
         self.show()
 
     def _on_clicked(self, number: int, _checked: bool = False) -> None:
-        way = self._ways[number]
+        remedy = self._remedies[number]
         self.hide()
-        self.chosen.emit(way)
+        self.chosen.emit(remedy)
 
 
-def remedy_text(way: Remedy) -> str:
-    """Return the words of a way's button."""
-    value = {"cpu": "the CPU", "8bit": "8-bit", "4bit": "4-bit"}.get(way.value, way.value)
-    size = "" if way.bytes is None else f" ({way.bytes / 1e9:.1f} GB)"
-    return WORDS[way.field].format(value) + size
+def remedy_text(remedy: Remedy) -> str:
+    """Return the words of a remedy's button."""
+    value = {"cpu": "the CPU", "8bit": "8-bit", "4bit": "4-bit"}.get(remedy.value, remedy.value)
+    size = "" if remedy.bytes is None else f" ({remedy.bytes / 1e9:.1f} GB)"
+    return BUTTON_TEXTS[remedy.field].format(value) + size

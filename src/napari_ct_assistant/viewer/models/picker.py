@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
@@ -16,9 +16,14 @@ from napari_ct_assistant.viewer.models.box import ModelBox
 from napari_ct_assistant.viewer.models.hub_bar import HubBar
 from napari_ct_assistant.viewer.models.load_menu import LoadMenu
 from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
-from napari_ct_assistant.viewer.models.survey import ModelSurvey, could_be_on_the_hub, look_closely
+from napari_ct_assistant.viewer.models.survey import (
+    ModelSurvey,
+    could_be_on_the_hub,
+    survey_models_and_memory,
+)
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, TIPS
+from napari_ct_assistant.viewer.widgets import button
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.installed import InstalledModel
@@ -44,7 +49,7 @@ class ModelPicker(QWidget):
         super().__init__(parent)
         self.box = ModelBox()
         self.box.setAccessibleName("Model")
-        self.load_button = QPushButton("Load")
+        self.load_button = button("Load")
         self.menu = LoadMenu(LoadOptions(device=device) if device else BEST)
         self.facts = QElidingLabel()
         self.facts.setObjectName("quiet")
@@ -67,19 +72,19 @@ class ModelPicker(QWidget):
             layout.addWidget(widget)
         self._session: ModelSession | None = None
         self._survey = ModelSurvey(list(bundled_models()))
-        self._where = ""  # the device of the loaded model
-        self._working = self._reading = self._again = False
+        self._device = ""  # the device of the loaded model
+        self._working = self._reading = self._survey_again = False
         self._loads = Background(self)
-        self._looks = Background(self)
-        self._looking = False
+        self._survey_worker = Background(self)
+        self._surveying = False
         self.set_model(model)
-        self.box.opened.connect(self.look)
+        self.box.opened.connect(self.refresh_survey)
         self.box.chosen.connect(self._on_chosen)
         self.box.browsed.connect(self.ask_folder)
         self.menu.chosen.connect(self._on_options)
         self.load_button.clicked.connect(self.load_or_unload)
         self.hub.arrived.connect(self._on_arrived)
-        self.problem.chosen.connect(self._on_way)
+        self.problem.chosen.connect(self._on_remedy)
 
     def join(self, jobs: JobRunner) -> None:
         """Use the model session of `jobs`, and follow its jobs."""
@@ -129,17 +134,17 @@ class ModelPicker(QWidget):
 
     # -- what is on this machine, and what fits
 
-    def look(self) -> None:
+    def refresh_survey(self) -> None:
         """List the models and ask for free memory, in the background."""
-        if self._looking:
-            self._again = True
+        if self._surveying:
+            self._survey_again = True
             return
-        self._looking = True
-        self._looks.run(
-            partial(look_closely, self.options),
+        self._surveying = True
+        self._survey_worker.run(
+            partial(survey_models_and_memory, self.options),
             returned=self._on_survey,
             errored=lambda _error: None,
-            finished=self._on_looked,
+            finished=self._on_survey_finished,
         )
 
     def _on_survey(self, survey: ModelSurvey) -> None:
@@ -147,11 +152,11 @@ class ModelPicker(QWidget):
         self.box.refresh(survey)
         self._show()
 
-    def _on_looked(self) -> None:
-        self._looking = False
-        if self._again:
-            self._again = False
-            self.look()
+    def _on_survey_finished(self) -> None:
+        self._surveying = False
+        if self._survey_again:
+            self._survey_again = False
+            self.refresh_survey()
 
     def _all_models(self) -> list[InstalledModel]:
         from napari_ct_assistant.assistant.models.installed import installed_models
@@ -187,9 +192,9 @@ class ModelPicker(QWidget):
         )
 
     def _on_loaded(self, result: Any) -> None:
-        self._where = ""
+        self._device = ""
         if result is not None:
-            info, self._where = result
+            info, self._device = result
             self.show_notice(info.notice)
             self._remember()
 
@@ -199,7 +204,7 @@ class ModelPicker(QWidget):
     def _on_worked(self) -> None:
         self._working = False
         self._show()
-        self.look()
+        self.refresh_survey()
 
     def _remember(self) -> None:
         known = self._survey.find(self.model)
@@ -210,14 +215,14 @@ class ModelPicker(QWidget):
 
     def _on_chosen(self, model: str) -> None:
         self.set_model(model)
-        self.look()
+        self.refresh_survey()
 
     def _on_options(self, _options: LoadOptions) -> None:
         self._show()
-        self.look()
+        self.refresh_survey()
 
-    def _on_way(self, way: Remedy) -> None:
-        self.menu.set_options(way.apply(self.options))
+    def _on_remedy(self, remedy: Remedy) -> None:
+        self.menu.set_options(remedy.apply(self.options))
         self.load_or_unload()
 
     def _on_arrived(self, repo: str) -> None:
@@ -225,7 +230,7 @@ class ModelPicker(QWidget):
         if self.model == repo:
             self._on_chosen(repo)
         else:
-            self.look()
+            self.refresh_survey()
 
     def _on_began(self, _job: Job) -> None:
         self._reading = True
@@ -233,7 +238,7 @@ class ModelPicker(QWidget):
         self._show()
 
     def _on_done(self, result: JobResult) -> None:
-        self._where = result.record.device
+        self._device = result.record.device
         self._remember()
 
     def _on_ended(self, _job: Job) -> None:
@@ -247,20 +252,20 @@ class ModelPicker(QWidget):
         """Write what is known of the chosen model, and what the button does."""
         known = self._survey.find(self.model)
         loaded = self.is_loaded
-        words = doing
-        if not words and known is not None:
+        text = doing
+        if not text and known is not None:
             parts = [self._survey.facts(known)]
             if loaded:
-                parts.insert(0, f"Loaded on {self._where}" if self._where else "Loaded")
+                parts.insert(0, f"Loaded on {self._device}" if self._device else "Loaded")
             elif not self._survey.fits(known):
                 beside = self._session is not None and self._session.loaded is not None
                 parts.insert(0, "Does not fit" + " beside the loaded model" * beside)
-            words = "  ·  ".join(parts)
-        elif not words and not self.hub.isVisibleTo(self):
-            words = "No model of that name on this machine"
-        self.facts.setText(words)
-        self.facts.setToolTip(words)
-        self.facts.setVisible(bool(words))
+            text = "  ·  ".join(parts)
+        elif not text and not self.hub.isVisibleTo(self):
+            text = "No model of that name on this machine"
+        self.facts.setText(text)
+        self.facts.setToolTip(text)
+        self.facts.setVisible(bool(text))
         self.load_button.setText("Unload" if loaded else "Load")
         self.load_button.setToolTip(TIPS["unload" if loaded else "load"])
         here = known is not None or loaded

@@ -84,12 +84,12 @@ class ModelSurvey:
         return needed is None or free is None or needed <= free
 
 
-def look_around() -> ModelSurvey:
+def survey_models() -> ModelSurvey:
     """List the models of this machine: some milliseconds."""
     return ModelSurvey(installed_models())
 
 
-def look_closely(options: LoadOptions) -> ModelSurvey:
+def survey_models_and_memory(options: LoadOptions) -> ModelSurvey:
     """List the models and ask torch for the device and its free memory; for a worker thread."""
     from napari_ct_assistant.assistant.models.loading import place_for
 

@@ -32,17 +32,17 @@ class ReportController(QObject):
     -------
     asked : str, str
         A passage of the report is to be rewritten: the task, and the prompt for the model.
-    told : str
+    status_message : str
         One line for the reader.
     """
 
     asked = Signal(str, str)
-    told = Signal(str)
+    status_message = Signal(str)
 
     def __init__(
         self,
         scans: ScanPicker,
-        talk: Conversation,
+        conversation: Conversation,
         transcript: Transcript,
         transcript_row: TranscriptRow,
         question: QuestionBox,
@@ -50,26 +50,28 @@ class ReportController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._scans, self._talk = scans, talk
+        self._scans, self._conversation = scans, conversation
         self.tab = ReportTab(preferences.template)
         self.exporter = Exporter(self.tab, self)
         self.keeper: JournalKeeper | None = None
         if preferences.journal:
-            self.keeper = JournalKeeper(self.tab, transcript, question, talk.jobs, parent=self)
-            self.keeper.told.connect(talk.say)
+            self.keeper = JournalKeeper(
+                self.tab, transcript, question, conversation.jobs, parent=self
+            )
+            self.keeper.status_message.connect(conversation.add_note)
             transcript_row.cleared.connect(self.keeper.changed_all)
             QCoreApplication.instance().aboutToQuit.connect(self.keeper.flush)
         self.tab.tools.forget_button.setVisible(self.keeper is not None)
         scans.chosen.connect(self._on_scan)
         scans.closed.connect(self._on_closed)
-        talk.drafted.connect(self.tab.take_result)
-        talk.rewritten.connect(self.tab.passage.finish)
-        talk.jobs.began.connect(self._on_began)
-        talk.jobs.text.connect(self._on_text)
-        talk.jobs.ended.connect(self._on_ended)
+        conversation.drafted.connect(self.tab.take_result)
+        conversation.rewritten.connect(self.tab.passage.finish)
+        conversation.jobs.began.connect(self._on_began)
+        conversation.jobs.text.connect(self._on_text)
+        conversation.jobs.ended.connect(self._on_ended)
         self.tab.passage.asked.connect(self.asked)
-        self.tab.told.connect(self.told)
-        self.exporter.told.connect(self.told)
+        self.tab.status_message.connect(self.status_message)
+        self.exporter.status_message.connect(self.status_message)
         self.tab.tools.export_button.clicked.connect(self.exporter.ask)
         self.tab.tools.sign_button.clicked.connect(self.sign)
         self.tab.tools.forget_button.clicked.connect(self.ask_to_forget)
@@ -78,7 +80,7 @@ class ReportController(QObject):
         self.tab.installEventFilter(self)
         self.tab.tools.window_button.toggled.connect(self._on_window)
         for problem in self.tab.template_problems:
-            talk.say(problem, "Template")
+            conversation.add_note(problem, "Template")
 
     def _on_scan(self, _layer: Any) -> None:
         volume = self._scans.volume
@@ -133,7 +135,7 @@ class ReportController(QObject):
             self.tab.passage.begin(job.task, self.tab.editor)
 
     def _on_text(self, text: str) -> None:
-        if isinstance(self._talk.jobs.job, RewriteJob):
+        if isinstance(self._conversation.jobs.job, RewriteJob):
             self.tab.passage.append(text)
 
     def _on_ended(self, job: Job) -> None:
@@ -153,11 +155,11 @@ class ReportController(QObject):
             try:
                 text.set_frame(text.report().sign(dialog.name.text(), dialog.organization.text()))
             except ValueError as error:
-                self.told.emit(str(error).capitalize())
+                self.status_message.emit(str(error).capitalize())
 
     def ask_to_forget(self) -> None:
         """Ask what to delete of the journal: this scan's pages or all."""
         dialog = ForgetDialog(self.tab)
         if dialog.exec() and self.keeper is not None:
             self.keeper.delete(None if dialog.everything else self.tab.volume)
-            self.told.emit("The journal was deleted")
+            self.status_message.emit("The journal was deleted")

@@ -8,8 +8,8 @@ from qtpy.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
 
-from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, place_of
-from napari_ct_assistant.viewer.report.text import Place, ReportText
+from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, position_of
+from napari_ct_assistant.viewer.report.text import DocumentLine, ReportText
 from napari_ct_assistant.viewer.texts import REPORT_STATES, TIPS
 
 SIGNS = {"draft": "○", "accepted": "✓", "edited": "✎", "rejected": "✗", "template": "", "own": ""}
@@ -65,14 +65,14 @@ class ReportEditor(QTextEdit):
         if event.type() == QEvent.Type.FontChange and hasattr(self, "_text"):
             self._text.setDefaultFont(self.font())
 
-    def place(self) -> Place | None:
+    def current_line(self) -> DocumentLine | None:
         """Return the line that the cursor is on."""
-        return self._text.place_at(self.textCursor().position())
+        return self._text.line_at(self.textCursor().position())
 
-    def select_line(self, place: Place) -> None:
+    def select_line(self, line: DocumentLine) -> None:
         """Put the cursor at the end of a line and show it."""
         cursor = self.textCursor()
-        cursor.setPosition(place.block.position() + place.block.length() - 1)
+        cursor.setPosition(line.block.position() + line.block.length() - 1)
         self.setTextCursor(cursor)
         self.ensureCursorVisible()
 
@@ -80,32 +80,32 @@ class ReportEditor(QTextEdit):
 
     def accept(self) -> None:
         """Accept the sentence and go to the next."""
-        place = self.place()
-        if place is not None and place.sentence is not None:
-            self._text.set_mark(place.block, "accepted", place.line.source)
+        line = self.current_line()
+        if line is not None and line.sentence is not None:
+            self._text.set_mark(line.block, "accepted", line.source)
             self.next_unreviewed()
 
     def reject(self) -> None:
         """Take the line out of the report, or put it back."""
-        place = self.place()
-        if place is not None:
-            back = place.state == "rejected"
-            self._text.set_mark(place.block, "" if back else "rejected", place.line.source)
+        line = self.current_line()
+        if line is not None:
+            back = line.state == "rejected"
+            self._text.set_mark(line.block, "" if back else "rejected", line.source)
             if not back:
                 self.next_unreviewed()
 
     def next_unreviewed(self) -> None:
         """Go to the next sentence that is not reviewed, from the top after the last."""
         here = self.textCursor().block().blockNumber()
-        left = [place for place in self._text.places() if place.state == "draft"]
-        after = [place for place in left if place.block.blockNumber() > here]
+        left = [line for line in self._text.document_lines() if line.state == "draft"]
+        after = [line for line in left if line.block.blockNumber() > here]
         if left:
             self.select_line((after or left)[0])
 
     def follow(self) -> None:
         """Show where in the scan the sentence comes from."""
-        place = self.place()
-        where = place_of(place.sentence) if place is not None and place.sentence else None
+        line = self.current_line()
+        where = position_of(line.sentence) if line is not None and line.sentence else None
         if where is not None:
             self.followed.emit(where.href)
 
@@ -144,14 +144,14 @@ class ReportEditor(QTextEdit):
         inside = self.contentsRect()
         self.margin.setGeometry(QRect(inside.left(), inside.top(), MARGIN, inside.height()))
 
-    def top_of(self, place: Place) -> QRect:
+    def top_of(self, line: DocumentLine) -> QRect:
         """Return where a line's first row is, in the margin's coordinates."""
         layout = self._text.documentLayout()
-        box = layout.blockBoundingRect(place.block)
-        row = place.block.layout().lineAt(0)
+        box = layout.blockBoundingRect(line.block)
+        row = line.block.layout().lineAt(0)
         top = int(box.top()) - self.verticalScrollBar().value()
         height = int(row.height()) if row.isValid() else self.fontMetrics().height()
-        offset = int(place.block.layout().position().y() - box.top()) if row.isValid() else 0
+        offset = int(line.block.layout().position().y() - box.top()) if row.isValid() else 0
         return QRect(0, top + offset, MARGIN, height)
 
 
@@ -173,21 +173,21 @@ class Margin(QWidget):
         """Draw the signs of the lines on screen."""
         painter = QPainter(self)
         font = self._editor.font()
-        for place in self._editor.text.places():
-            row = self._editor.top_of(place)
+        for line in self._editor.text.document_lines():
+            row = self._editor.top_of(line)
             if row.bottom() < 0 or row.top() > self.height():
                 continue
             painter.setFont(font)
             painter.setPen(self._editor.palette().text().color())
             left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(row.adjusted(6, 0, 0, 0), left, SIGNS[place.state])
-            where = place_of(place.sentence) if place.sentence is not None else None
-            if where is None or place.state == "rejected":
+            painter.drawText(row.adjusted(6, 0, 0, 0), left, SIGNS[line.state])
+            where = position_of(line.sentence) if line.sentence is not None else None
+            if where is None or line.state == "rejected":
                 continue
             linked = self._editor.font()
             linked.setUnderline(True)
             painter.setFont(linked)
-            weak = unsupported(place)
+            weak = unsupported(line)
             painter.setPen(self._editor.warning_colour if weak else self._editor.link_colour)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(
@@ -195,47 +195,47 @@ class Margin(QWidget):
             )
         painter.end()
 
-    def _at(self, point: QPoint) -> Place | None:
-        places = self._editor.text.places()
-        return next((p for p in places if self._editor.top_of(p).contains(point)), None)
+    def _at(self, point: QPoint) -> DocumentLine | None:
+        lines = self._editor.text.document_lines()
+        return next((line for line in lines if self._editor.top_of(line).contains(point)), None)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """A click on a slice goes there; anywhere else it selects the line."""
-        place = self._at(event.position().toPoint())
-        if place is None:
+        line = self._at(event.position().toPoint())
+        if line is None:
             return
-        self._editor.select_line(place)
-        where = place_of(place.sentence) if place.sentence is not None else None
+        self._editor.select_line(line)
+        where = position_of(line.sentence) if line.sentence is not None else None
         if where is not None and event.position().x() > MARGIN / 3:
             self._editor.followed.emit(where.href)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Show a hand over links."""
-        place = self._at(event.position().toPoint())
-        link = place is not None and place.sentence is not None and place.sentence.slice is not None
+        line = self._at(event.position().toPoint())
+        link = line is not None and line.sentence is not None and line.sentence.slice is not None
         over = link and event.position().x() > MARGIN / 3
         self.setCursor(Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor)
 
     def event(self, event: QEvent) -> bool:
         """Say in a tooltip what a line's signs mean."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            place = self._at(event.pos())
-            QToolTip.showText(event.globalPos(), "" if place is None else describe(place), self)
+            line = self._at(event.pos())
+            QToolTip.showText(event.globalPos(), "" if line is None else describe(line), self)
             return True
         return bool(super().event(event))
 
 
-def unsupported(place: Place) -> bool:
+def unsupported(line: DocumentLine) -> bool:
     """Say whether the image makes a sentence no likelier."""
-    support = None if place.sentence is None else place.sentence.support
+    support = None if line.sentence is None else line.sentence.support
     return support is not None and support <= 0
 
 
-def describe(place: Place) -> str:
+def describe(line: DocumentLine) -> str:
     """Say in words what a line is: its state, its slice, its support."""
-    parts = [REPORT_STATES[place.state]]
-    if place.sentence is not None and place.sentence.slice is not None:
-        parts.append(f"slice {place.sentence.slice}")
-    if unsupported(place):
+    parts = [REPORT_STATES[line.state]]
+    if line.sentence is not None and line.sentence.slice is not None:
+        parts.append(f"slice {line.sentence.slice}")
+    if unsupported(line):
         parts.append(UNSUPPORTED)
     return "  ·  ".join(parts)

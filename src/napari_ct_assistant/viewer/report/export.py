@@ -15,16 +15,15 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_ct_assistant.assistant.export import FORMATS, export_report, read_identifiers
 from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.viewer.report.tools import row
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import IDENTIFIERS
+from napari_ct_assistant.viewer.widgets import button, row
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.tab import ReportTab
@@ -42,13 +41,13 @@ class ExportDialog(QDialog):
         self.format.setAccessibleName("Format")
         self.file = QLineEdit()
         self.file.setAccessibleName("File")
-        self.file_button = QPushButton("Choose…")
+        self.file_button = button("Choose…")
         self.identifiers = QCheckBox("Patient and study")
         self.identifiers.setToolTip(IDENTIFIERS)
         self.folder = QLineEdit()
         self.folder.setAccessibleName("The scan's DICOM folder")
         self.folder.setPlaceholderText("The scan's DICOM folder")
-        self.folder_button = QPushButton("Choose…")
+        self.folder_button = button("Choose…")
         self.about = QLabel(IDENTIFIERS + ".")
         self.about.setWordWrap(True)
         self.about.setObjectName("quiet")
@@ -118,11 +117,11 @@ class Exporter(QObject):
 
     Signals
     -------
-    told : str
+    status_message : str
         One line: what was written, or why nothing was.
     """
 
-    told = Signal(str)
+    status_message = Signal(str)
 
     def __init__(self, tab: ReportTab, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -137,7 +136,7 @@ class Exporter(QObject):
             return
         report = self._tab.text_of(volume).report()
         if not report.body():
-            self.told.emit("The report is empty: there is nothing to export")
+            self.status_message.emit("The report is empty: there is nothing to export")
             return
         dialog = ExportDialog(report, self._tab)
         if dialog.exec():
@@ -148,10 +147,10 @@ class Exporter(QObject):
     ) -> None:
         """Write `report` to `path`; with a DICOM `folder`, filed under the scan's study."""
         if self.busy:
-            self.told.emit("Another export is still being written; wait until it is done")
+            self.status_message.emit("Another export is still being written; wait until it is done")
             return
         self.busy = True
-        self.told.emit(f"Exporting {path.name}")
+        self.status_message.emit(f"Exporting {path.name}")
 
         def write() -> Path:
             identifiers = None if folder is None else read_identifiers(folder, volume)
@@ -159,8 +158,8 @@ class Exporter(QObject):
 
         self._background.run(
             write,
-            returned=lambda done: self.told.emit(f"Exported {done.name}"),
-            errored=lambda error: self.told.emit(f"Not exported: {one_line(error)}"),
+            returned=lambda done: self.status_message.emit(f"Exported {done.name}"),
+            errored=lambda error: self.status_message.emit(f"Not exported: {one_line(error)}"),
             finished=self._on_finished,
         )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.session.runner import JobRunner
     from napari_ct_assistant.volume import CTVolume
 
-BEAT_MS = 250
+UPDATE_MS = 250
 MAIL_MS = 50
 
 
@@ -41,11 +41,11 @@ class JournalKeeper(QObject):
 
     Signals
     -------
-    told : str
+    status_message : str
         One line: the journal cannot be used.
     """
 
-    told = Signal(str)
+    status_message = Signal(str)
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class JournalKeeper(QObject):
         self._mail: SimpleQueue[Callable[[JournalKeeper], None]] = SimpleQueue()
         mail = self._mail
         self.writer = JournalWriter(
-            journal or Journal(), lambda text: mail.put(lambda keeper: keeper.told.emit(text))
+            journal or Journal(),
+            lambda text: mail.put(lambda keeper: keeper.status_message.emit(text)),
         )
         self._post = QTimer(self)
         self._post.setInterval(MAIL_MS)
@@ -75,7 +76,7 @@ class JournalKeeper(QObject):
         self._now: CTVolume | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(BEAT_MS)
+        self._timer.setInterval(UPDATE_MS)
         self._timer.timeout.connect(self.save)
         report.edited.connect(self.changed)
         question.textChanged.connect(lambda: self.changed(self._now))
@@ -127,7 +128,7 @@ class JournalKeeper(QObject):
         try:
             report = ReportDocument.from_json(body["report"]) if body.get("report") else None
         except ValueError as error:
-            self.told.emit(f"The journal's report of this scan cannot be read: {error}")
+            self.status_message.emit(f"The journal's report of this scan cannot be read: {error}")
         self._report.restore(volume, report)
         messages = body.get("transcript") or []
         before = self._closed.pop(key, None)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QHideEvent, QShowEvent, QTextCursor
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QTextEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QTextEdit, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.reading.rewriting import Rewriting, doubts, prompt
 from napari_ct_assistant.report_text.sentences import split_sentences
 from napari_ct_assistant.viewer.chat.message import GrowingText
-from napari_ct_assistant.viewer.report.tools import row
 from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import button, row
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.editor import ReportEditor
@@ -28,7 +28,7 @@ class Passage(QFrame):
     asked : str, str
         The model is to "explain", "shorten" or write the "impression": the kind, and the whole
         question.
-    told : str
+    status_message : str
         One line: why nothing was asked.
     replaced
         The reader put the model's text in the place of the old one.
@@ -37,7 +37,7 @@ class Passage(QFrame):
     """
 
     asked = Signal(str, str)
-    told = Signal(str)
+    status_message = Signal(str)
     replaced = Signal()
     shown = Signal(bool)
 
@@ -55,9 +55,8 @@ class Passage(QFrame):
         self.doubts = QLabel()
         self.doubts.setObjectName("notice")
         self.doubts.setWordWrap(True)
-        self.replace_button = QPushButton("Replace the selection")
-        self.replace_button.setToolTip(TIPS["replace"])
-        self.close_button = QPushButton("Close")
+        self.replace_button = button("Replace the selection", TIPS["replace"])
+        self.close_button = button("Close")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.setSpacing(4)
@@ -89,7 +88,7 @@ class Passage(QFrame):
         try:
             question = prompt(kind, selected_text(cursor))
         except ValueError as error:
-            self.told.emit(str(error).capitalize())
+            self.status_message.emit(str(error).capitalize())
             return
         editor.setTextCursor(cursor)
         self.asked.emit(kind, question)
@@ -97,12 +96,14 @@ class Passage(QFrame):
     def sum_up(self, text: ReportText) -> None:
         """Ask for an impression of the findings as they stand."""
         if text.select_section("impression") is None:
-            self.told.emit("The report has no section for the impression; see its template")
+            self.status_message.emit(
+                "The report has no section for the impression; see its template"
+            )
             return
         try:
             self.asked.emit("impression", prompt("impression", text.findings()))
         except ValueError as error:
-            self.told.emit(str(error).capitalize())
+            self.status_message.emit(str(error).capitalize())
 
     def begin(self, kind: Rewriting, editor: ReportEditor) -> None:
         """Show that the editor's selection, or its report's impression, is being worked on."""

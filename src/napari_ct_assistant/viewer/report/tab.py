@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QKeySequence
-from qtpy.QtWidgets import QShortcut, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
@@ -23,6 +24,7 @@ from napari_ct_assistant.viewer.report.text import ReportText
 from napari_ct_assistant.viewer.report.tools import NewDraftRow, ReportTools, SentenceRow
 from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS
+from napari_ct_assistant.viewer.widgets import add_shortcuts
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import ModelInfo, ReportDraft
@@ -41,13 +43,13 @@ class ReportTab(QWidget):
         A slice link of a scan's report was clicked.
     edited : CTVolume
         The report of a scan changed.
-    told : str
+    status_message : str
         One line for the reader.
     """
 
     followed = Signal(object, str)
     edited = Signal(object)
-    told = Signal(str)
+    status_message = Signal(str)
 
     def __init__(self, template: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -94,7 +96,7 @@ class ReportTab(QWidget):
         editor.moved.connect(self._soon.start)
         editor.followed.connect(self._follow)
         self.passage.replaced.connect(editor.setFocus)
-        self.passage.told.connect(self.told)
+        self.passage.status_message.connect(self.status_message)
         self.passage.shown.connect(self.sentence.setHidden)
         tools.undo_button.clicked.connect(editor.undo)
         tools.redo_button.clicked.connect(editor.redo)
@@ -111,7 +113,7 @@ class ReportTab(QWidget):
         self.new_draft.taken.connect(lambda: self._decide("replace"))
         self.new_draft.added.connect(lambda: self._decide("add"))
         self.new_draft.dismissed.connect(lambda: self._decide(""))
-        for keys, action in (
+        shortcuts: tuple[tuple[str, Callable[[], Any]], ...] = (
             ("Ctrl+Return", editor.accept),
             ("Ctrl+Enter", editor.accept),
             ("Ctrl+Shift+Return", editor.reject),
@@ -123,10 +125,8 @@ class ReportTab(QWidget):
             ("Ctrl+Shift+H", line.shorten_button.click),
             ("Ctrl+Shift+U", line.impression_button.click),
             ("Ctrl+Shift+X", tools.export_button.click),
-        ):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+        )
+        add_shortcuts(self, shortcuts)
 
     # -- scans and templates
 
@@ -181,7 +181,7 @@ class ReportTab(QWidget):
         try:
             self.template = find_template(name)
         except ValueError as error:
-            self.told.emit(str(error))
+            self.status_message.emit(str(error))
             return
         if self.volume is not None:
             text = self.text_of(self.volume)
@@ -243,7 +243,9 @@ class ReportTab(QWidget):
         self._hashing.run(
             lambda: (info.name, info.weights_sha256),
             returned=self._on_hashed,
-            errored=lambda error: self.told.emit(f"The model's weights were not hashed: {error}"),
+            errored=lambda error: self.status_message.emit(
+                f"The model's weights were not hashed: {error}"
+            ),
             finished=lambda: None,
         )
 
@@ -287,7 +289,7 @@ class ReportTab(QWidget):
             self.comparison.show_report(report)
         key = text.section_at(self.editor.textCursor().position())
         self.tools.show_phrases(self.template.phrases(key))
-        self.sentence.show_place(self.editor.place(), report.unreviewed)
+        self.sentence.show_line(self.editor.current_line(), report.unreviewed)
 
     def set_colours(self, link: str, *, dark: bool) -> None:
         """Take the colours of a light or a dark theme."""

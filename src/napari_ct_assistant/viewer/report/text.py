@@ -30,13 +30,23 @@ KEY, LEVEL, SOURCE, MARK = _USER + 1, _USER + 2, _USER + 3, _USER + 4
 
 
 @dataclass(frozen=True)
-class Place:
+class DocumentLine:
     """A line of the document: where it stands, what it is, and its evidence."""
 
     block: QTextBlock
-    line: Line
+    content: Line
     state: State
     sentence: Sentence | None
+
+    @property
+    def text(self) -> str:
+        """The words of the line."""
+        return self.content.text
+
+    @property
+    def source(self) -> int | None:
+        """The number of the drafted sentence that the line came from, None for other lines."""
+        return self.content.source
 
 
 class ReportText(QTextDocument):
@@ -118,7 +128,7 @@ class ReportText(QTextDocument):
             block = block.next()
         yield replace(section, lines=tuple(lines)), blocks
 
-    def places(self) -> list[Place]:
+    def document_lines(self) -> list[DocumentLine]:
         """Return the lines that are not blank, in order."""
         report = self.report()
         found = []
@@ -128,13 +138,15 @@ class ReportText(QTextDocument):
             if line.text.strip():
                 source = None if line.source is None else report.sources[line.source]
                 sentence = source.sentence if source is not None and source.draft >= 0 else None
-                found.append(Place(block, line, report.state(line), sentence))
+                found.append(DocumentLine(block, line, report.state(line), sentence))
         return found
 
-    def place_at(self, position: int) -> Place | None:
+    def line_at(self, position: int) -> DocumentLine | None:
         """Return the line at a position of the text, None on headings and blank lines."""
         number = self.findBlock(position).blockNumber()
-        return next((p for p in self.places() if p.block.blockNumber() == number), None)
+        return next(
+            (line for line in self.document_lines() if line.block.blockNumber() == number), None
+        )
 
     def section_at(self, position: int) -> str:
         """Return the key of the section at a position."""

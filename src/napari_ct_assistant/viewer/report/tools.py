@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QAbstractButton,
     QComboBox,
-    QHBoxLayout,
     QLabel,
     QMenu,
-    QPushButton,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -18,32 +16,9 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_ct_assistant.viewer.report.editor import describe
-from napari_ct_assistant.viewer.report.text import Place
+from napari_ct_assistant.viewer.report.text import DocumentLine
 from napari_ct_assistant.viewer.texts import NEW_DRAFT, TIPS
-
-
-def button(text: str, tip: str, *, checkable: bool = False) -> QToolButton:
-    """Return a small button with a tooltip from the tips' file."""
-    made = QToolButton()
-    made.setText(text)
-    made.setToolTip(TIPS[tip])
-    made.setAccessibleName(text)
-    made.setCheckable(checkable)
-    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-    return made
-
-
-def row(*widgets: QWidget | None) -> QHBoxLayout:
-    """Return widgets side by side; None is a gap that takes what is left."""
-    layout = QHBoxLayout()
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(4)
-    for widget in widgets:
-        if widget is None:
-            layout.addStretch(1)
-        else:
-            layout.addWidget(widget)
-    return layout
+from napari_ct_assistant.viewer.widgets import button, row
 
 
 class ReportTools(QWidget):
@@ -70,17 +45,17 @@ class ReportTools(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.templates.setMinimumContentsLength(8)
-        self.undo_button = button("Undo", "undo")
-        self.redo_button = button("Redo", "redo")
-        self.compare_button = button("Compare", "compare", checkable=True)
-        self.phrases_button = button("Phrases", "phrases")
+        self.undo_button = button("Undo", TIPS["undo"], small=True)
+        self.redo_button = button("Redo", TIPS["redo"], small=True)
+        self.compare_button = button("Compare", TIPS["compare"], small=True, checkable=True)
+        self.phrases_button = button("Phrases", TIPS["phrases"], small=True)
         self.phrases_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.phrases_menu = QMenu(self.phrases_button)
         self.phrases_button.setMenu(self.phrases_menu)
-        self.export_button = button("Export…", "export")
-        self.sign_button = button("Sign off…", "sign")
-        self.forget_button = button("Delete journal…", "forget")
-        self.window_button = button("Window", "report_window", checkable=True)
+        self.export_button = button("Export…", TIPS["export"], small=True)
+        self.sign_button = button("Sign off…", TIPS["sign"], small=True)
+        self.forget_button = button("Delete journal…", TIPS["forget"], small=True)
+        self.window_button = button("Window", TIPS["report_window"], small=True, checkable=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 0)
         layout.setSpacing(4)
@@ -123,13 +98,13 @@ class SentenceRow(QWidget):
         self.label = QElidingLabel()
         self.label.setObjectName("quiet")
         self.label.setAccessibleName("Sentence")
-        self.accept_button = button("Accept", "accept")
-        self.reject_button = button("Reject", "reject")
-        self.slice_button = button("Slice", "slice")
-        self.next_button = button("Next", "next")
-        self.explain_button = button("Explain", "explain")
-        self.shorten_button = button("Shorten", "shorten")
-        self.impression_button = button("Sum up", "sum_up")
+        self.accept_button = button("Accept", TIPS["accept"], small=True)
+        self.reject_button = button("Reject", TIPS["reject"], small=True)
+        self.slice_button = button("Slice", TIPS["slice"], small=True)
+        self.next_button = button("Next", TIPS["next"], small=True)
+        self.explain_button = button("Explain", TIPS["explain"], small=True)
+        self.shorten_button = button("Shorten", TIPS["shorten"], small=True)
+        self.impression_button = button("Sum up", TIPS["sum_up"], small=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -147,19 +122,19 @@ class SentenceRow(QWidget):
         )
         layout.addWidget(self.label)
 
-    def show_place(self, place: Place | None, left: int) -> None:
+    def show_line(self, line: DocumentLine | None, left: int) -> None:
         """Show the line at the cursor; `left` sentences are not reviewed yet."""
-        sentence = None if place is None else place.sentence
+        sentence = None if line is None else line.sentence
         where = None if sentence is None else sentence.slice
-        rejected = place is not None and place.state == "rejected"
+        rejected = line is not None and line.state == "rejected"
         self.accept_button.setEnabled(sentence is not None)
-        self.reject_button.setEnabled(place is not None)
+        self.reject_button.setEnabled(line is not None)
         self.reject_button.setText("Restore" if rejected else "Reject")
         self.slice_button.setEnabled(where is not None)
         self.slice_button.setText("Slice" if where is None else f"Slice {where}")
         self.next_button.setEnabled(left > 0)
         self.next_button.setText(f"Next ({left})" if left else "Next")
-        self.label.setText("" if place is None else describe(place))
+        self.label.setText("" if line is None else describe(line))
         self.label.setToolTip(self.label.text())
 
 
@@ -180,11 +155,9 @@ class NewDraftRow(QWidget):
         self.label = QLabel(NEW_DRAFT)
         self.label.setObjectName("notice")
         self.label.setWordWrap(True)
-        self.replace_button = QPushButton("Replace mine")
-        self.replace_button.setToolTip(TIPS["take_draft"])
-        self.add_button = QPushButton("Add after mine")
-        self.add_button.setToolTip(TIPS["add_draft"])
-        self.dismiss_button = QPushButton("Not now")
+        self.replace_button = button("Replace mine", TIPS["take_draft"])
+        self.add_button = button("Add after mine", TIPS["add_draft"])
+        self.dismiss_button = button("Not now")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(4)

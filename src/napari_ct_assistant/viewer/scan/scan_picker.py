@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of
 from napari_ct_assistant.viewer.scan.readers import scan_name
@@ -17,6 +17,7 @@ from napari_ct_assistant.viewer.scan.series_dialog import choose_series
 from napari_ct_assistant.viewer.scan.units import Units
 from napari_ct_assistant.viewer.session.background import UPDATE_MS, Background, one_line
 from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import button
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -66,10 +67,8 @@ class ScanPicker(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.box.setMinimumContentsLength(16)
-        self.folder_button = QPushButton("Open folder…")
-        self.folder_button.setToolTip(TIPS["open_folder"])
-        self.file_button = QPushButton("Open file…")
-        self.file_button.setToolTip(TIPS["open_file"])
+        self.folder_button = button("Open folder…", TIPS["open_folder"])
+        self.file_button = button("Open file…", TIPS["open_file"])
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         buttons.addWidget(self.folder_button)

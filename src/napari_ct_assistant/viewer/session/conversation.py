@@ -145,13 +145,13 @@ class Conversation(QObject):
             self.jobs.stop()
         self.jobs.session.forget(volume)
 
-    def say(self, text: str, title: str = "") -> None:
+    def add_note(self, text: str, title: str = "") -> None:
         """Write a note of the panel's own; `text` is plain text."""
         self._transcript.add("note", title, escaped(text))
 
-    def problem(self, text: str) -> None:
+    def show_problem(self, text: str) -> None:
         """Write a problem into the transcript and show it as a notification."""
-        self.say(text, "Problem")
+        self.add_note(text, "Problem")
         show_error(text)
 
     def _on_text(self, text: str) -> None:
@@ -210,7 +210,7 @@ class Conversation(QObject):
     def _on_failed(self, job: Job, error: str) -> None:
         if self._message is not None and not self._message.plain_text():
             self._transcript.remove(self._message)
-        self.problem(error)
+        self.show_problem(error)
         self.refused.emit(job)
 
     def _on_ended(self, _job: Job) -> None:

@@ -27,29 +27,29 @@ class StatusLine(QWidget):
         layout.addWidget(self.label, 1)
         self._text = ""
         self._clock = QElapsedTimer()
-        self._beat = QTimer(self)
-        self._beat.setInterval(1000)
-        self._beat.timeout.connect(self._show)
-        self.say("Ready")
+        self._update_timer = QTimer(self)
+        self._update_timer.setInterval(1000)
+        self._update_timer.timeout.connect(self._show)
+        self.show_text("Ready")
 
-    def say(self, text: str, *, busy: bool | None = None) -> None:
+    def show_text(self, text: str, *, busy: bool | None = None) -> None:
         """Show `text`; `busy` starts or stops the seconds."""
         self._text = text
-        if busy is True and not self._beat.isActive():
+        if busy is True and not self._update_timer.isActive():
             self._clock.start()
-            self._beat.start()
+            self._update_timer.start()
         elif busy is False:
-            self._beat.stop()
+            self._update_timer.stop()
         self._show()
 
     @property
     def busy(self) -> bool:
         """Whether the seconds are running."""
-        return bool(self._beat.isActive())
+        return bool(self._update_timer.isActive())
 
     def _show(self) -> None:
         text = self._text
-        if self._beat.isActive() and self._clock.elapsed() >= 1000:
+        if self._update_timer.isActive() and self._clock.elapsed() >= 1000:
             text += f"  ·  {self._clock.elapsed() // 1000} s"
         if text != self.label.text():
             self.label.setText(text)

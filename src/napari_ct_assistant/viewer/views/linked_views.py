@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 # What a layer says when it looks different; `set_data` would also tell of every scrolled slice.
-LOOKS = (
+APPEARANCE_EVENTS = (
     "visible",
     "opacity",
     "blending",
@@ -147,11 +147,11 @@ class LinkedViews(QWidget):
 
     def _listen_to(self, layers: list[Any]) -> None:
         for layer in self._listening:
-            for name in LOOKS:
+            for name in APPEARANCE_EVENTS:
                 if name in layer.events:
                     layer.events[name].disconnect(self._renew)
         for layer in layers:
-            for name in LOOKS:
+            for name in APPEARANCE_EVENTS:
                 if name in layer.events:
                     layer.events[name].connect(self._renew)
         self._listening = layers

@@ -165,7 +165,7 @@ class PlaneView(QWidget):
         self._paint_outlines(painter)
         if self._pictures:
             paint_crosshair(painter, self.to_screen(self._cross), QRectF(self.rect()))
-            self._paint_words(painter)
+            self._paint_texts(painter)
         if self.hasFocus():
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(CROSSHAIR, 2))
@@ -188,7 +188,7 @@ class PlaneView(QWidget):
                 painter.drawText(box, Qt.AlignmentFlag.AlignLeft, outline.text)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
-    def _paint_words(self, painter: QPainter) -> None:
+    def _paint_texts(self, painter: QPainter) -> None:
         font = QFont(self.font())
         font.setPointSizeF(font.pointSizeF() * 1.2)
         painter.setFont(font)

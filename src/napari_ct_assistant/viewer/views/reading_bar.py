@@ -7,12 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QDockWidget,
     QHBoxLayout,
     QMainWindow,
-    QPushButton,
     QShortcut,
     QVBoxLayout,
     QWidget,
@@ -26,6 +24,7 @@ from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.views.crosshair import Crosshair
 from napari_ct_assistant.viewer.views.linked_views import LinkedViews
 from napari_ct_assistant.viewer.views.slab_bar import SlabBar, apply_slab
+from napari_ct_assistant.viewer.widgets import add_shortcuts, button, remove_shortcuts
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -69,10 +68,18 @@ class ReadingBar(QWidget):
         self.linked: LinkedViews | None = None
         self.details: DetailsDialog | None = None
 
-        self.linked_button = self._button("Linked views", TIPS["linked"], checkable=True)
+        self.linked_button = button(
+            "Linked views",
+            TIPS["linked"],
+            accessible_name=TIPS["linked"].splitlines()[0],
+            checkable=True,
+            click_focus=False,
+        )
         self.linked_button.clicked.connect(self.show_linked)
         self.slab = SlabBar()
-        self.details_button = self._button("Details…", TIPS["details"])
+        self.details_button = button(
+            "Details…", TIPS["details"], accessible_name=TIPS["details"], click_focus=False
+        )
         self.details_button.clicked.connect(self.show_details)
         self.measure = MeasureBar(viewer)
         row = QHBoxLayout()
@@ -87,15 +94,6 @@ class ReadingBar(QWidget):
         layout.addWidget(self.measure)
         self.slab.changed.connect(self._on_slab)
         self.set_scan(None)
-
-    @staticmethod
-    def _button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
-        button = QPushButton(text)
-        button.setCheckable(checkable)
-        button.setToolTip(tip)
-        button.setAccessibleName(tip.splitlines()[0])
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        return button
 
     # -- following the panel
 
@@ -125,10 +123,7 @@ class ReadingBar(QWidget):
         self.slab.box.setCurrentIndex(0)
         self.measure.detach()
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
-        for shortcut in self._shortcuts:
-            shortcut.setParent(None)
-            shortcut.deleteLater()
-        self._shortcuts.clear()
+        remove_shortcuts(self._shortcuts)
 
     # -- linked views
 
@@ -229,10 +224,7 @@ class ReadingBar(QWidget):
             ("T", self.slab.next),
             ("I", self.show_details),
         ]
-        for key, action in actions:
-            shortcut = QShortcut(QKeySequence(key), window)
-            shortcut.activated.connect(action)
-            self._shortcuts.append(shortcut)
+        self._shortcuts = add_shortcuts(window, actions, whole_window=True)
         self._on_active()
 
     def _on_active(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event

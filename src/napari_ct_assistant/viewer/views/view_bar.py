@@ -7,8 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
@@ -37,6 +35,7 @@ from napari_ct_assistant.viewer.views.windows import (
     drag_window,
     window_of,
 )
+from napari_ct_assistant.viewer.widgets import add_shortcuts, button, remove_shortcuts
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -67,11 +66,11 @@ class ViewBar(QWidget):
         plane_row = QHBoxLayout()
         self._plane_group = QButtonGroup(self)
         for plane in ("axial", "coronal", "sagittal", "3d"):
-            button = self._button("3D" if plane == "3d" else plane.capitalize(), TIPS[plane])
-            button.clicked.connect(partial(self.show_plane, plane))
-            self._plane_group.addButton(button)
-            self.plane_buttons[plane] = button
-            plane_row.addWidget(button)
+            made = self._button("3D" if plane == "3d" else plane.capitalize(), TIPS[plane])
+            made.clicked.connect(partial(self.show_plane, plane))
+            self._plane_group.addButton(made)
+            self.plane_buttons[plane] = made
+            plane_row.addWidget(made)
 
         self.window_buttons: dict[str, QPushButton] = {}
         window_grid = QGridLayout()
@@ -80,11 +79,11 @@ class ViewBar(QWidget):
             tip = TIPS["window"].format(
                 name=preset.name, width=preset.width, level=preset.level, key=number + 1
             )
-            button = self._button(preset.name, tip)
-            button.clicked.connect(partial(self.show_window, preset))
-            self._window_group.addButton(button)
-            self.window_buttons[preset.name] = button
-            window_grid.addWidget(button, number // 3, number % 3)
+            made = self._button(preset.name, tip)
+            made.clicked.connect(partial(self.show_window, preset))
+            self._window_group.addButton(made)
+            self.window_buttons[preset.name] = made
+            window_grid.addWidget(made, number // 3, number % 3)
 
         self.slice_line = QLabel()
         self.readout = QLabel()
@@ -116,12 +115,8 @@ class ViewBar(QWidget):
 
     @staticmethod
     def _button(text: str, tip: str) -> QPushButton:
-        button = QPushButton(text)
-        button.setCheckable(True)
-        button.setToolTip(tip)
-        button.setAccessibleName(tip.splitlines()[0])
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        return button
+        name = tip.splitlines()[0]
+        return button(text, tip, accessible_name=name, checkable=True, click_focus=False)
 
     # -- what the buttons do
 
@@ -151,8 +146,8 @@ class ViewBar(QWidget):
         layer = active if volume_of(active) is not None else None
         if layer is not self._watched:
             self._watch(layer)
-        for button in self.window_buttons.values():
-            button.setEnabled(layer is not None)
+        for each in self.window_buttons.values():
+            each.setEnabled(layer is not None)
         for shortcut in self._shortcuts:
             shortcut.setEnabled(layer is not None)
         self._mark_window()
@@ -187,8 +182,8 @@ class ViewBar(QWidget):
     def _check(group: QButtonGroup, wanted: QPushButton | None) -> None:
         """Check one button of a group, or none."""
         group.setExclusive(False)
-        for button in group.buttons():
-            button.setChecked(button is wanted)
+        for each in group.buttons():
+            each.setChecked(each is wanted)
         group.setExclusive(wanted is not None)
 
     # -- the line under the buttons
@@ -235,11 +230,9 @@ class ViewBar(QWidget):
             return
         actions = [(str(n + 1), partial(self.show_window, p)) for n, p in enumerate(PRESETS)]
         actions += [(key, partial(self.show_plane, name)) for name, key in VIEW_KEYS.items()]
-        for key, action in actions:
-            shortcut = QShortcut(QKeySequence(key), window)
-            shortcut.activated.connect(action)
+        self._shortcuts = add_shortcuts(window, actions, whole_window=True)
+        for shortcut in self._shortcuts:
             shortcut.setEnabled(self._watched is not None)
-            self._shortcuts.append(shortcut)
 
     def detach(self) -> None:
         """Let go of the viewer; called when the panel is closed."""
@@ -256,10 +249,7 @@ class ViewBar(QWidget):
         if self._letters is not None:
             self._letters.remove()
             self._letters = None
-        for shortcut in self._shortcuts:
-            shortcut.setParent(None)
-            shortcut.deleteLater()
-        self._shortcuts.clear()
+        remove_shortcuts(self._shortcuts)
 
 
 def _weak_callback(owner: ViewBar, name: str) -> Any:

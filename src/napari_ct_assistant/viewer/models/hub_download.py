@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Fetch:
+class HubDownload:
     """One download (and import), followed from the Qt thread.
 
     Attributes
@@ -79,7 +79,7 @@ class Fetch:
         if self.cancel.is_set():
             raise DownloadCancelled(self.plan.repo)
 
-    def words(self) -> str:
+    def status_text(self) -> str:
         """Return how far it is as one line."""
         if self.cancel.is_set():
             return "Stopping…"

@@ -1,0 +1,95 @@
+"""Buttons, rows and shortcuts, made in the same way for every part of the panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QShortcut, QToolButton, QWidget
+
+SPACING = 4
+
+
+def button(
+    text: str,
+    tooltip: str = "",
+    *,
+    accessible_name: str = "",
+    checkable: bool = False,
+    small: bool = False,
+    click_focus: bool = True,
+) -> QPushButton | QToolButton:
+    """Return a button.
+
+    Parameters
+    ----------
+    text, tooltip : str
+    accessible_name : str, optional
+        What a screen reader says instead of `text`.
+    checkable : bool, optional
+        The button stays down until it is pressed again.
+    small : bool, optional
+        Return a QToolButton, which is no wider than its text, instead of a QPushButton.
+    click_focus : bool, optional
+        False leaves the keyboard focus where it was when the button is clicked, so that
+        single-key shortcuts go on working; the Tab key still reaches the button.
+    """
+    made = QToolButton() if small else QPushButton()
+    made.setText(text)
+    made.setToolTip(tooltip)
+    if accessible_name:
+        made.setAccessibleName(accessible_name)
+    made.setCheckable(checkable)
+    if not click_focus:
+        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return made
+
+
+def row(*widgets: QWidget | None) -> QHBoxLayout:
+    """Return a layout with widgets side by side; None is a gap that takes the room left over."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(SPACING)
+    for widget in widgets:
+        if widget is None:
+            layout.addStretch(1)
+        else:
+            layout.addWidget(widget)
+    return layout
+
+
+def add_shortcuts(
+    widget: QWidget,
+    actions: Iterable[tuple[str, Callable[[], Any]]],
+    *,
+    whole_window: bool = False,
+) -> list[QShortcut]:
+    """Give `widget` keyboard shortcuts and return them.
+
+    Parameters
+    ----------
+    widget : QWidget
+    actions : iterable of (str, callable)
+        Keys such as "Ctrl+Shift+R", and what they do.
+    whole_window : bool, optional
+        The keys work wherever the focus is in the widget's window; by default only while the
+        focus is in the widget.
+    """
+    made = []
+    for keys, action in actions:
+        shortcut = QShortcut(QKeySequence(keys), widget)
+        if not whole_window:
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(action)
+        made.append(shortcut)
+    return made
+
+
+def remove_shortcuts(shortcuts: list[QShortcut]) -> None:
+    """Take shortcuts off their widget, and empty the list."""
+    for shortcut in shortcuts:
+        shortcut.setParent(None)
+        shortcut.deleteLater()
+    shortcuts.clear()
