@@ -41,7 +41,7 @@ def test_a_folder_of_format_1_loads(tmp_path: Path) -> None:
     assert (folder / "familiarity.safetensors").is_file()
 
     older = load_assistant(folder, device="cpu")
-    assert older.info.untaught == current.info.untaught == ("Lung nodule",)
+    assert older.info.unreliable_findings == current.info.unreliable_findings == ("Lung nodule",)
     assert older.processor.prefix_ids() == current.processor.prefix_ids()
     assert older.familiarity is not None
     assert count_folder(folder) == counted

@@ -62,7 +62,7 @@ def bundle(recipe: Recipe, store: VolumeStore, data: str, seed: int) -> Path:
     model.half().save_pretrained(target)
     processor.save_pretrained(target)
     truth, probability = screen_selection(target)
-    model.config.unreliable_findings = find_untaught(truth, probability)
+    model.config.unreliable_findings = find_unreliable_findings(truth, probability)
     model.config.finding_thresholds = find_thresholds(truth, probability)
     model.config.save_pretrained(target)
     facts = {
@@ -142,19 +142,21 @@ def find_thresholds(truth: NDArray[np.bool_], probability: NDArray[np.float64]) 
     return thresholds
 
 
-def find_untaught(truth: NDArray[np.bool_], probability: NDArray[np.float64]) -> list[str]:
+def find_unreliable_findings(
+    truth: NDArray[np.bool_], probability: NDArray[np.float64]
+) -> list[str]:
     """Return the findings that a screen does not tell apart well enough to claim.
 
     What counts is the lower end of the AUROC's 95 % interval, so that a finding is not claimed
     by luck: on 120 phantoms a true AUROC of 0.7 may look like 0.8.
     """
     y = truth.astype(float)
-    untaught = []
+    unreliable_findings = []
     for f, name in enumerate(FINDINGS):
         low, _ = interval(partial(auroc_of, y[:, f], probability[:, f]), len(y))
         if not low >= CLAIMED_AUROC:
-            untaught.append(name)
-    return untaught
+            unreliable_findings.append(name)
+    return unreliable_findings
 
 
 def _made(folder: Path) -> Path:

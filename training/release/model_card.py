@@ -62,7 +62,7 @@ def write_card(figures: dict[str, Any], facts: dict[str, Any]) -> str:
     for row in figures["screen"]:
         low, high = row["auroc_95"]
         b_low, b_high = row["bacc_95"]
-        mark = " (not judged)" if row["name"] in facts["untaught"] else ""
+        mark = " (not judged)" if row["name"] in facts["unreliable_findings"] else ""
         lines.append(
             f"| {row['name']}{mark} | {row['positives']} | {_f(row['auroc'])} "
             f"({_f(low)}-{_f(high)}) | {_f(row['bacc'])} ({_f(b_low)}-{_f(b_high)}) | "
@@ -72,7 +72,7 @@ def write_card(figures: dict[str, Any], facts: dict[str, Any]) -> str:
         f"| **mean** | | **{_f(figures['mean_auroc'])}** | **{_f(figures['mean_bacc'])}** | | | "
         f"**{_f(figures['mean_patch_auroc'])}** |\n\n"
     )
-    if facts["untaught"]:
+    if facts["unreliable_findings"]:
         lines.append(
             "Not judged: findings whose AUROC was not surely (95 %) above 0.75 on other "
             "phantoms, set apart for this choice. The screen marks them.\n\n"
@@ -96,7 +96,7 @@ def card_facts(folder: Path) -> dict[str, Any]:
         "minutes": sum(training["seconds"].values()) / 60,
         # Where they were not made by that command in one go.
         "note": f"{training['note']}\n\n" if "note" in training else "",
-        "untaught": config["unreliable_findings"],
+        "unreliable_findings": config["unreliable_findings"],
         "selection": f"{SELECTION_SEEDS.start}:{SELECTION_SEEDS.stop}",
     }
 

@@ -158,7 +158,9 @@ def screen(path: Scan, options: ReadingOptions) -> None:
             for finding in findings:
                 # The number means nothing for a finding that the model cannot reliably detect.
                 shown = (
-                    f"{finding.probability:>7.1%}" if finding.judged else "      -  not assessable"
+                    f"{finding.probability:>7.1%}"
+                    if finding.assessable
+                    else "      -  not assessable"
                 )
                 typer.echo(f"{finding.name:<36}{shown}")
             print_notice(info.notice)

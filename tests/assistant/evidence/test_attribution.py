@@ -108,7 +108,7 @@ def test_the_heat_map_lies_where_the_models_box_lies(reading: Reading) -> None:
     values = np.zeros((2, 2, 2), np.float32)
     values[1, 0, 1] = 3.0
     affine = reading._tracer._affine
-    heat = HeatMap.from_shares(values, affine)
+    heat = HeatMap.from_attributions(values, affine)
     assert heat is not None
     # Two image tokens along each axis: their centres lie a quarter of the box off its middle.
     middle = reading.volume.index_to_ras((np.array(reading.volume.shape) - 1) / 2)
@@ -118,8 +118,8 @@ def test_the_heat_map_lies_where_the_models_box_lies(reading: Reading) -> None:
     assert heat.value_at(expected + 5) == 1
     assert heat.value_at(middle + np.array([mm[2], 0, 0])) == 0
     assert heat.value_at(middle + 1000) == 0
-    assert HeatMap.from_shares(-values, affine) is None
-    assert HeatMap.from_shares(values * np.nan, affine) is None
+    assert HeatMap.from_attributions(-values, affine) is None
+    assert HeatMap.from_attributions(values * np.nan, affine) is None
 
 
 def test_the_baseline_is_what_is_said_of_no_scan(reading: Reading, small_volume: CTVolume) -> None:

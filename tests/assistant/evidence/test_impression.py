@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
-from napari_ct_assistant.assistant.evidence.impression import closest, drawn_from
+from napari_ct_assistant.assistant.evidence.impression import closest, impression_evidence
 from napari_ct_assistant.assistant.reading.results import Sentence
 from napari_ct_assistant.phantoms import draw_truth, parse_report
 from napari_ct_assistant.report_text.sentences import split_sections, split_sentences
@@ -33,7 +33,7 @@ def test_evidence_comes_along() -> None:
         Sentence(text, section="Findings", support=float(n), slice=n, ras=(0.0, 0.0, float(n)))
         for n, text in enumerate(FINDINGS)
     ]
-    made = drawn_from(
+    made = impression_evidence(
         "Nodule of the right upper lobe. Something else entirely.",
         "Impression",
         sources,

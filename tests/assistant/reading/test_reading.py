@@ -171,7 +171,7 @@ def test_what_the_model_cannot_judge_is_said(tmp_path: Path, small_volume: CTVol
 
     folder = save_tiny_model(tmp_path / "m", unreliable_findings=["Lung nodule"])
     reading = load_assistant(folder, device="cpu").read(small_volume)
-    assert [row.name for row in reading.screen() if not row.judged] == ["Lung nodule"]
+    assert [row.name for row in reading.screen() if not row.assessable] == ["Lung nodule"]
     assert any("not to recognise lung nodule" in w for w in reading.ask(QUESTION).warnings)
     assert not reading.ask("Is there emphysema?").warnings
 

@@ -14,7 +14,7 @@ from napari_ct_assistant.training.release import bundle
 from napari_ct_assistant.training.release.bundle import (
     code_commit,
     find_thresholds,
-    find_untaught,
+    find_unreliable_findings,
     stage_seconds,
 )
 
@@ -28,16 +28,16 @@ def screen(separation: float, count: int = 120) -> tuple[np.ndarray, np.ndarray]
 
 
 def test_a_finding_is_claimed_only_where_its_auroc_is_surely_high() -> None:
-    assert find_untaught(*screen(4.0)) == []
+    assert find_unreliable_findings(*screen(4.0)) == []
     # An AUROC of 0.76 on average: above the limit by luck where it is.
-    assert len(find_untaught(*screen(1.0))) >= 16
-    assert find_untaught(*screen(0.0)) == list(FINDINGS)
+    assert len(find_unreliable_findings(*screen(1.0))) >= 16
+    assert find_unreliable_findings(*screen(0.0)) == list(FINDINGS)
 
 
 def test_a_finding_that_no_phantom_shows_is_not_claimed() -> None:
     truth, probability = screen(4.0)
     truth[:, 3] = False
-    assert find_untaught(truth, probability) == [FINDINGS[3]]
+    assert find_unreliable_findings(truth, probability) == [FINDINGS[3]]
     assert FINDINGS[3] not in find_thresholds(truth, probability)
 
 

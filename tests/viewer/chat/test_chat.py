@@ -38,12 +38,12 @@ def test_findings_that_a_text_says_are_there() -> None:
 
 
 def test_suggestions_follow_what_was_said() -> None:
-    ideas = suggest("There is a small left pleural effusion.", untaught=("Lung nodule",))
+    ideas = suggest("There is a small left pleural effusion.", unreliable_findings=("Lung nodule",))
     assert ideas[:2] == ["Where is the pleural effusion?", "How large is the pleural effusion?"]
     assert len(ideas) == 4
     again = suggest("There is a left pleural effusion.", asked=["Where is the  pleural effusion?"])
     assert "Where is the pleural effusion?" not in again
-    everything = [suggest(asked=suggest(), untaught=("Medical material",))]
+    everything = [suggest(asked=suggest(), unreliable_findings=("Medical material",))]
     assert not any("medical material" in idea for ideas in everything for idea in ideas)
     assert suggest(region=True)[0] == REGION
     assert about_region(REGION)

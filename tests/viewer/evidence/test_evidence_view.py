@@ -35,7 +35,7 @@ def heat_at(volume: CTVolume, token: tuple[int, int, int], mm: float = 1.0) -> H
     grid = ModelGrid.centred(volume, shape=(40, 80, 80), spacing=spacing, patch=(8, 16, 16))
     values = np.zeros(grid.tokens, np.float32)
     values[token] = 2.0
-    heat = HeatMap.from_shares(values, grid.token_affine)
+    heat = HeatMap.from_attributions(values, grid.token_affine)
     assert heat is not None
     return heat
 
@@ -182,12 +182,12 @@ def test_a_double_click_asks_and_does_not_also_trace(qtbot: QtBot) -> None:
     qtbot.addWidget(table)
     rows = [
         FindingProbability("Emphysema", 0.9, baseline=0.1, threshold=0.4),
-        FindingProbability("Lung nodule", 0.2, judged=False, baseline=0.3),
+        FindingProbability("Lung nodule", 0.2, assessable=False, baseline=0.3),
     ]
     table.show_findings(rows)
     assert [table.item(0, n).text() for n in (1, 3, 4)] == ["90%", "10%", "40%"]
     assert table.item(0, 0).font().bold()
-    assert table.item(1, 1).text() == "not judged"
+    assert table.item(1, 1).text() == "not assessable"
     chosen: list[str] = []
     asked: list[str] = []
     table.chosen.connect(chosen.append)

@@ -95,7 +95,7 @@ def _state(
     methods: Sequence[str],
 ) -> None:
     """Our own statements: one for each finding."""
-    untaught = reading.assistant.info.untaught
+    unreliable_findings = reading.assistant.info.unreliable_findings
     there = {t.name: t for t in phantom.findings}
     attributes = draw_attributes(phantom.seed) | there
     ask = reading.assistant.processor.finding_question
@@ -107,12 +107,14 @@ def _state(
     supports = reading.support(statements)
     seconds["support of 18 statements"].append(perf_counter() - began)
     for name, support in zip(FINDINGS, supports, strict=True):
-        claims.append(Claim(phantom.seed, name, name in there, name not in untaught, support))
+        claims.append(
+            Claim(phantom.seed, name, name in there, name not in unreliable_findings, support)
+        )
     for name, (question, said) in zip(FINDINGS, statements, strict=True):
         box = there[name].box_ras_mm if name in there else None
         if box is None:
             continue
-        judged = name not in untaught
+        judged = name not in unreliable_findings
         began = perf_counter()
         found = reading.evidence(question, said)
         seconds["heat of a statement, keys and values"].append(perf_counter() - began)
@@ -133,7 +135,7 @@ def _report(
     seconds: dict[str, list[float]],
 ) -> None:
     """The sentences of the model's own report that name one finding as present."""
-    untaught = reading.assistant.info.untaught
+    unreliable_findings = reading.assistant.info.unreliable_findings
     boxes = {t.name: t.box_ras_mm for t in phantom.findings}
     draft = reading.draft_report()
     seconds["report, text"].append(draft.seconds["generate"])
@@ -143,7 +145,7 @@ def _report(
         if len(named) != 1 or sentence.support is None:
             continue
         name = next(iter(named))
-        judged = name not in untaught
+        judged = name not in unreliable_findings
         claims.append(Claim(phantom.seed, name, name in boxes, judged, sentence.support, own=True))
         box = boxes.get(name)
         if box is not None:

@@ -118,4 +118,4 @@ def _affine(reading: Reading) -> NDArray[np.float64]:
 
 
 def _map(share: Tensor, affine: NDArray[np.float64]) -> HeatMap | None:
-    return HeatMap.from_shares(share.detach().float().cpu().numpy(), affine)
+    return HeatMap.from_attributions(share.detach().float().cpu().numpy(), affine)

@@ -119,7 +119,7 @@ class Attributor:
             heat = None
             if share is not None:
                 values = share.float().cpu().numpy().reshape(self._shape)
-                heat = HeatMap.from_shares(values, self._affine)
+                heat = HeatMap.from_attributions(values, self._affine)
             results.append(Evidence.of(support, heat, self._volume))
         return results
 

@@ -28,7 +28,7 @@ class HeatMap:
     affine: NDArray[np.float64]
 
     @classmethod
-    def from_shares(cls, shares: ArrayLike, affine: NDArray[np.float64]) -> HeatMap | None:
+    def from_attributions(cls, shares: ArrayLike, affine: NDArray[np.float64]) -> HeatMap | None:
         """Return the map of positive shares, the largest made 1; None where none is positive."""
         values = np.asarray(shares, dtype=np.float32)
         top = float(values.max(initial=0.0))

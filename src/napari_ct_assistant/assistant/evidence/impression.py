@@ -14,7 +14,7 @@ _STEM = 5  # "artery" and "arteries" are the same word
 LEAST_SHARED = 0.5
 
 
-def drawn_from(
+def impression_evidence(
     text: str, section: str, sources: Sequence[Sentence], heat: Sequence[HeatMap | None]
 ) -> list[tuple[Sentence, HeatMap | None]]:
     """Cut a text into sentences, each with the evidence of the source that says most of it.

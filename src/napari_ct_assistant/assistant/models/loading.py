@@ -161,12 +161,12 @@ def load_assistant(
         # The frames that the error came through hold what was loaded so far.
         traceback.clear_frames(error.__traceback__)
         free_memory()
-        ways = [Remedy("quantize", "8bit")] if quantize is None else []
+        remedies = [Remedy("quantize", "8bit")] if quantize is None else []
         if device_map is None and place.type == "cuda":
-            ways.append(Remedy("device_map", "auto"))
+            remedies.append(Remedy("device_map", "auto"))
         raise NotEnoughMemoryError(
             f"{name}: does not fit in the memory of {place.type}; close other programs",
-            tuple(ways),
+            tuple(remedies),
         ) from error
     except (
         OSError,
@@ -187,7 +187,7 @@ def load_assistant(
         trained_on=config.trained_on,
         notice=config.notice,
         findings=FINDINGS,
-        untaught=tuple(config.unreliable_findings),
+        unreliable_findings=tuple(config.unreliable_findings),
         files=tuple(sorted(folder.glob(WEIGHTS))),
         skills=tuple(config.skills),
     )
@@ -220,7 +220,7 @@ def _network(
 
 
 @dataclass(frozen=True)
-class Place:
+class LoadTarget:
     """Where a model would be loaded, and how.
 
     Attributes
@@ -239,7 +239,7 @@ class Place:
     free: int | None
 
 
-def place_for(options: LoadOptions) -> Place:
+def load_target(options: LoadOptions) -> LoadTarget:
     """Return where a model would be loaded with these options, and what is free there now.
 
     Raises
@@ -252,7 +252,7 @@ def place_for(options: LoadOptions) -> Place:
     free = free_bytes(device)
     if options.device_map is not None and device.type == "cuda" and free is not None:
         free += free_bytes(torch.device("cpu")) or 0
-    return Place(device.type, str(dtype).removeprefix("torch."), dtype.itemsize, free)
+    return LoadTarget(device.type, str(dtype).removeprefix("torch."), dtype.itemsize, free)
 
 
 def find_model(model: str | Path) -> Path:

@@ -75,7 +75,7 @@ def check_room(
     Raises
     ------
     NotEnoughMemoryError
-        With what it needs, what is free, and the ways that fit.
+        With what it needs, what is free, and the remedies that fit.
     """
     free = free_bytes(device)
     if free is None:
@@ -88,24 +88,24 @@ def check_room(
         return
     kind = quantize or str(dtype).removeprefix("torch.")
     half = estimate(headers, config, torch.bfloat16, tokens=tokens).total
-    ways: list[Remedy] = []
+    remedies: list[Remedy] = []
     if quantize is None:
         if dtype == torch.float32 and half <= free:
-            ways.append(Remedy("dtype", "bfloat16", half))
+            remedies.append(Remedy("dtype", "bfloat16", half))
         for smaller in QUANTIZED:
             size = estimate(headers, config, torch.bfloat16, quantize=smaller, tokens=tokens).total
             if size <= free:
-                ways.append(Remedy("quantize", smaller, size))
+                remedies.append(Remedy("quantize", smaller, size))
                 break
     if device.type == "cuda" and not offload:
         if half <= free + computer:
             kept = ", which keeps a part in the computer's memory (slow)"
-            ways.append(Remedy("device_map", "auto", remark=kept))
+            remedies.append(Remedy("device_map", "auto", remark=kept))
         whole = estimate(headers, config, torch.float32, tokens=tokens).total
         if whole <= computer:
-            ways.append(Remedy("device", "cpu", whole))
+            remedies.append(Remedy("device", "cpu", whole))
     raise NotEnoughMemoryError(
         f"{name}: needs about {need / 1e9:.1f} GB in {kind} on {device.type}, "
         f"{free / 1e9:.1f} GB are free; close other programs or use a smaller model",
-        tuple(ways),
+        tuple(remedies),
     )

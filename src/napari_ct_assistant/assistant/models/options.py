@@ -86,18 +86,18 @@ class NotEnoughMemoryError(ModelLoadError):
 
     Attributes
     ----------
-    ways : tuple of Remedy
+    remedies : tuple of Remedy
         What would make it fit.
     line : str
-        What it needs and what is free, without the ways.
+        What it needs and what is free, without the remedies.
     """
 
-    def __init__(self, line: str, ways: tuple[Remedy, ...] = (), form: str = "python") -> None:
-        self.line, self.ways = line, ways
+    def __init__(self, line: str, remedies: tuple[Remedy, ...] = (), form: str = "python") -> None:
+        self.line, self.remedies = line, remedies
         super().__init__(self.words(form))
 
     def words(self, form: str) -> str:
         """Return the whole line; see `Remedy.words`."""
-        ways = " or ".join(way.words(form) for way in self.ways)
+        remedies = " or ".join(remedy.words(form) for remedy in self.remedies)
         verb = "choose under Options" if form == "panel" else "load it with"
-        return f"{self.line}, or {verb} {ways}" if ways else self.line
+        return f"{self.line}, or {verb} {remedies}" if remedies else self.line

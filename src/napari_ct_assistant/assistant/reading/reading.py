@@ -18,7 +18,7 @@ from napari_ct_assistant.assistant.evidence.attribution import (
     next_token_probabilities,
 )
 from napari_ct_assistant.assistant.evidence.heat_map import Evidence, HeatMap
-from napari_ct_assistant.assistant.evidence.impression import drawn_from
+from napari_ct_assistant.assistant.evidence.impression import impression_evidence
 from napari_ct_assistant.assistant.models.sizes import SCREEN_BATCH
 from napari_ct_assistant.assistant.reading.generation import (
     CallbackStreamer,
@@ -156,7 +156,7 @@ class Reading:
             sections |= parts
             began = time.perf_counter()
             if question != asked:
-                made = drawn_from(said.text, name, sentences, heat)
+                made = impression_evidence(said.text, name, sentences, heat)
             else:
                 made = self._sentences(ids, said, parts, evidence and not stopped)
             sentences += [sentence for sentence, _ in made]
@@ -284,7 +284,7 @@ class Reading:
                         FindingProbability(
                             name,
                             probability,
-                            judged=name not in self.assistant.info.untaught,
+                            assessable=name not in self.assistant.info.unreliable_findings,
                             baseline=baseline,
                             threshold=float(thresholds.get(name, 0.5)),
                         )

@@ -28,7 +28,7 @@ class ModelInfo:
         The sentence that goes with everything the model says; empty for models without one.
     findings : tuple of str
         The findings it can be screened for.
-    untaught : tuple of str
+    unreliable_findings : tuple of str
         Those of them that it was measured not to recognise.
     files : tuple of Path
         Its weight files.
@@ -40,7 +40,7 @@ class ModelInfo:
     trained_on: str = ""
     notice: str = ""
     findings: tuple[str, ...] = ()
-    untaught: tuple[str, ...] = ()
+    unreliable_findings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     skills: tuple[str, ...] = ()
 
@@ -196,21 +196,21 @@ class Answer:
 class FindingProbability:
     """The model's own yes against no for one finding.
 
-    `judged` is False where the model was measured not to recognise the finding: its
+    `assessable` is False where the model was measured not to recognise the finding: its
     probability is then no statement about the scan. `baseline` is the probability that the
     model gives without an image, the same for every scan; from `threshold` on it says yes.
     """
 
     name: str
     probability: float
-    judged: bool = True
+    assessable: bool = True
     baseline: float | None = None
     threshold: float = 0.5
 
     @property
     def positive(self) -> bool:
         """Whether the model says that the finding is there, and can judge it."""
-        return self.judged and self.probability >= self.threshold
+        return self.assessable and self.probability >= self.threshold
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values."""

@@ -43,6 +43,6 @@ def unjudged(info: ModelInfo, question: str) -> tuple[str, ...]:
     return tuple(
         f"This model was measured not to recognise {name.lower()}: what it says about it is "
         f"no statement about the scan."
-        for name in info.untaught
+        for name in info.unreliable_findings
         if name.lower() in question.lower()
     )

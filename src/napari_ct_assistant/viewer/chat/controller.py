@@ -117,14 +117,14 @@ class ChatController(QObject):
     # -- suggestions
 
     def _on_drafted(self, result: ReportResult) -> None:
-        self._last_text = (result.draft.text, result.record.info.untaught)
+        self._last_text = (result.draft.text, result.record.info.unreliable_findings)
 
     def _on_answered(self, result: AskResult) -> None:
         said = result.answer.text
         if said.lower().startswith("yes"):
             # "Yes." alone names no finding; the question does.
             said = f"{said} {result.job.question}"
-        self._last_text = (said, result.record.info.untaught)
+        self._last_text = (said, result.record.info.unreliable_findings)
 
     def _on_finished(self, _result: JobResult) -> None:
         self.refresh()
@@ -147,9 +147,11 @@ class ChatController(QObject):
         if volume is None or layer is None:
             self.chips.offer([])
             return
-        said, untaught = self._last_text
+        said, unreliable_findings = self._last_text
         active = self._viewer.layers.selection.active
         drawn = type(active).__name__ in ("Shapes", "Labels")
         region = drawn and selected_region(self._viewer, layer) is not None
         asked = self._conversation.dialogue.asked(volume)
-        self.chips.offer(suggest(said, asked=asked, untaught=untaught, region=region))
+        self.chips.offer(
+            suggest(said, asked=asked, unreliable_findings=unreliable_findings, region=region)
+        )

@@ -48,7 +48,7 @@ def suggest(
     said: str = "",
     *,
     asked: Sequence[str] = (),
-    untaught: Sequence[str] = (),
+    unreliable_findings: Sequence[str] = (),
     region: bool = False,
 ) -> list[str]:
     """Return up to four questions.
@@ -59,14 +59,14 @@ def suggest(
         What the model said last.
     asked
         Questions that were asked already; they are not suggested again.
-    untaught
+    unreliable_findings
         Findings that the model was measured not to recognise; it is not asked about them.
     region
         Whether the reader has drawn a region.
     """
     ideas = [REGION] if region else []
     for name in named(said):
-        if name in untaught:
+        if name in unreliable_findings:
             continue
         words = name.lower()
         if name not in _EVERYWHERE:
@@ -75,7 +75,11 @@ def suggest(
             f"How severe is the {words}?" if name in _EVERYWHERE else f"How large is the {words}?"
         )
     ideas += FIRST
-    ideas += [f"Is there {name.lower()} in this scan?" for name in FINDINGS if name not in untaught]
+    ideas += [
+        f"Is there {name.lower()} in this scan?"
+        for name in FINDINGS
+        if name not in unreliable_findings
+    ]
     done = {" ".join(question.lower().split()) for question in asked}
     fresh = [idea for idea in dict.fromkeys(ideas) if idea.lower() not in done]
     return fresh[:MOST]

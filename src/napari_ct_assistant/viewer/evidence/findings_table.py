@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FINDING, PROBABILITY, BAR, BASELINE, THRESHOLD = range(5)
 HEADERS = ("Finding", "Probability", "", "No scan", "Limit")
 
-UNJUDGED = "The model was measured not to recognise this finding; its probability says nothing."
+NOT_ASSESSABLE = "The model cannot reliably detect this finding; disregard its probability."
 
 
 THRESHOLD_ROLE = Qt.ItemDataRole.UserRole + 1
@@ -117,17 +117,21 @@ class FindingsTable(QTableWidget):
             name = QTableWidgetItem(finding.name)
             name.setToolTip(finding.name)
             self.setItem(row, FINDING, name)
-            number = _Number(f"{finding.probability:.0%}" if finding.judged else "not judged")
-            number.setData(
-                Qt.ItemDataRole.UserRole, finding.probability if finding.judged else -1.0
+            number = _Number(
+                f"{finding.probability:.0%}" if finding.assessable else "not assessable"
             )
-            if not finding.judged:
-                number.setToolTip(UNJUDGED)
+            number.setData(
+                Qt.ItemDataRole.UserRole, finding.probability if finding.assessable else -1.0
+            )
+            if not finding.assessable:
+                number.setToolTip(NOT_ASSESSABLE)
             number.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.setItem(row, PROBABILITY, number)
             bar = _Number()
-            bar.setData(Qt.ItemDataRole.UserRole, finding.probability if finding.judged else 0.0)
-            bar.setData(THRESHOLD_ROLE, finding.threshold if finding.judged else None)
+            bar.setData(
+                Qt.ItemDataRole.UserRole, finding.probability if finding.assessable else 0.0
+            )
+            bar.setData(THRESHOLD_ROLE, finding.threshold if finding.assessable else None)
             self.setItem(row, BAR, bar)
             without = finding.baseline
             self._put(row, BASELINE, "" if without is None else f"{without:.0%}", without or 0.0)

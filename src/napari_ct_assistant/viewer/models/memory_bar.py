@@ -56,7 +56,7 @@ class MemoryBar(QWidget):
     def show_error(self, error: Exception, line: str) -> None:
         """Show why a model was not loaded; for one that does not fit, the ways that would."""
         self._remedies = (
-            error.ways[:MOST_REMEDIES] if isinstance(error, NotEnoughMemoryError) else ()
+            error.remedies[:MOST_REMEDIES] if isinstance(error, NotEnoughMemoryError) else ()
         )
         self.text.setText(error.line + "." if isinstance(error, NotEnoughMemoryError) else line)
         for each in self.buttons:

@@ -17,7 +17,7 @@ from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
 from napari_ct_assistant.model.errors import ModelLoadError
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.models.loading import Place
+    from napari_ct_assistant.assistant.models.loading import LoadTarget
 
 SECTIONS = {
     "bundled": "Bundled",
@@ -35,14 +35,14 @@ class ModelSurvey:
     Attributes
     ----------
     installed : list of InstalledModel
-    place : Place or None
+    place : LoadTarget or None
         Where a model would be loaded now; None before torch was asked.
     options : LoadOptions
         With which it was asked.
     """
 
     installed: list[InstalledModel] = field(default_factory=list)
-    place: Place | None = None
+    place: LoadTarget | None = None
     options: LoadOptions = BEST
 
     def find(self, name: str) -> InstalledModel | None:
@@ -91,13 +91,13 @@ def survey_models() -> ModelSurvey:
 
 def survey_models_and_memory(options: LoadOptions) -> ModelSurvey:
     """List the models and ask torch for the device and its free memory; for a worker thread."""
-    from napari_ct_assistant.assistant.models.loading import place_for
+    from napari_ct_assistant.assistant.models.loading import load_target
 
     models = installed_models()
     for model in models:
         _ = model.counts  # read here, not on the Qt thread
     try:
-        place = place_for(options)
+        place = load_target(options)
     except ModelLoadError:  # the load itself will say so
         place = None
     return ModelSurvey(models, place, options)

@@ -117,8 +117,8 @@ class ModelSession:
                 self._assistant = self._load(model, **wanted)
             except NotEnoughMemoryError as error:
                 # Copies: the error itself keeps the frames that it came through.
-                self.refused = NotEnoughMemoryError(error.line, error.ways, "panel")
-                raise NotEnoughMemoryError(error.line, error.ways, "panel") from None
+                self.refused = NotEnoughMemoryError(error.line, error.remedies, "panel")
+                raise NotEnoughMemoryError(error.line, error.remedies, "panel") from None
             self._loaded = (model, options)
         return self._assistant
 
