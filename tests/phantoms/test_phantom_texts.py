@@ -9,6 +9,7 @@ import pytest
 
 from napari_ct_assistant.phantoms import DECLINED, draw_truth, parse_report, questions_to_decline
 from napari_ct_assistant.phantoms.truth import LOBES
+from napari_ct_assistant.report_text.finding_mentions import findings_in, named_findings
 from napari_ct_assistant.report_text.findings import FINDINGS
 
 SEEDS = range(20_000, 20_400)
@@ -34,6 +35,14 @@ def test_one_finding_alone_is_read_back(name: str) -> None:
     for seed in range(30):
         parsed = parse_report(draw_truth(seed, [name]).report)
         assert parsed.present == parsed.impression == {name}
+
+
+def test_the_lexicon_reads_the_grammar() -> None:
+    for truth in TRUTHS:
+        assert findings_in(truth.report) == {n: bool(v) for n, v in truth.labels.items()}
+    for question in TRUTHS[0].questions:
+        if question.kind == "yes_no":
+            assert named_findings(question.question) == [question.finding]
 
 
 def test_contradictions_are_seen() -> None:

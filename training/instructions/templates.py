@@ -8,14 +8,15 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from napari_ct_assistant.report_text.finding_terms import REGIONS
-from napari_ct_assistant.report_text.negation import split_sentences
-from napari_ct_assistant.report_text.statements import (
-    by_region,
+from napari_ct_assistant.report_text.finding_mentions import (
     finding_mentions,
     findings_in,
     side_of,
 )
+from napari_ct_assistant.report_text.questions import FINDING_QUESTION
+from napari_ct_assistant.report_text.regions import REGIONS, split_regions
+from napari_ct_assistant.report_text.sections import BACKGROUND, CONCLUSIONS, split_sections
+from napari_ct_assistant.report_text.sentences import split_sentences
 from napari_ct_assistant.training.data.datasets.record import (
     KIND_NAMES,
     WHOLE,
@@ -23,8 +24,6 @@ from napari_ct_assistant.training.data.datasets.record import (
     ScanRecord,
 )
 
-# E3D-GPT's, for the 18 findings.
-SIGNS = "Does this image show signs of {finding}?"
 SIDED = (
     "Atelectasis",
     "Bronchiectasis",
@@ -57,39 +56,52 @@ def from_report(record: ScanRecord, kinds: Collection[str] = KIND_NAMES) -> list
 
 def _signs(known: Mapping[str, bool]) -> list[Question]:
     return [
-        Question(SIGNS.format(finding=name.lower()), "Yes." if there else "No.", "yes_no", name)
+        Question(
+            FINDING_QUESTION.format(finding=name.lower()),
+            "Yes." if there else "No.",
+            "yes_no",
+            name,
+        )
         for name, there in known.items()
     ]
 
 
 def _free(reports: Mapping[str, str]) -> list[Question]:
     whole = reports.get(WHOLE, "")
-    findings, found, impression = whole.partition("Impression:")
-    told = {name: reports[name] for name in REGIONS if name in reports}
-    told = told or by_region(findings.removeprefix("Findings:"))
+    sections = split_sections(whole)
+    by_region = {name: reports[name] for name in REGIONS if name in reports}
+    by_region = by_region or split_regions(_described(whole))
     asked = [
         Question(f"What are the findings in the {region}?", text, "free")
-        for region, text in told.items()
+        for region, text in by_region.items()
     ]
-    if found and impression.strip():
-        asked.append(Question("What is the impression?", impression.strip(), "free"))
+    if impression := sections.get("Impression") or sections.get("Conclusion"):
+        asked.append(Question("What is the impression?", impression, "free"))
     return asked
+
+
+def _described(report: str) -> str:
+    """Return what a report describes: not why and how it was made, and not what it concludes."""
+    sections = split_sections(report)
+    return "\n".join(sections[name] for name in sections if name not in BACKGROUND | CONCLUSIONS)
 
 
 def _sides(text: str, known: Mapping[str, bool]) -> list[Question]:
     """Ask for a side only where every sentence that affirms a finding agrees on it."""
-    said: dict[str, set[str | None]] = {}
+    sides_of: dict[str, set[str | None]] = {}
     # The impression repeats findings without their side.
-    for sentence in split_sentences(text.partition("Impression:")[0] or text):
-        for name, statuses in finding_mentions(sentence).items():
-            # Two findings in a sentence: whose side it is, is not certain.
-            if statuses == {"affirmed"} and len(finding_mentions(sentence)) == 1:
-                said.setdefault(name, set()).add(side_of(sentence))
-            else:
-                said.setdefault(name, set()).add(None)
+    for sentence in split_sentences(_described(text) or text):
+        mentions = finding_mentions(sentence)
+        # With two findings in a sentence it is not certain whose side it names.
+        sure = len({m.finding for m in mentions}) == 1 and {m.status for m in mentions} == {
+            "affirmed"
+        }
+        for mention in mentions:
+            side = side_of(sentence) if sure else None
+            sides_of.setdefault(mention.finding, set()).add(side)
     asked = []
     for name in SIDED:
-        sides = said.get(name, set())
+        sides = sides_of.get(name, set())
         if known.get(name) and len(sides) == 1 and (side := next(iter(sides))):
             answer = "Both sides." if side == "both" else f"{side.capitalize()}."
             question = f"On which side is the {name.lower()}?"

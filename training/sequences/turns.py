@@ -14,7 +14,8 @@ from napari_ct_assistant.report_text.questions import (
     IMPRESSION_QUESTION,
     REPORT_QUESTION,
 )
-from napari_ct_assistant.report_text.sentences import split_sections, split_sentences
+from napari_ct_assistant.report_text.sections import split_sections
+from napari_ct_assistant.report_text.sentences import split_sentences
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 
 
@@ -90,7 +91,7 @@ def choose_turns(
 
 
 def _shuffle_sentences(text: str, rng: np.random.Generator) -> str:
-    sentences = [text[start:stop].strip() for start, stop in split_sentences(text)]
+    sentences = split_sentences(text)
     return " ".join(sentences[i] for i in rng.permutation(len(sentences)))
 
 

@@ -1,4 +1,8 @@
-"""Reads a report back into findings: the grammar's inverse, tolerant of a model's slips."""
+"""Read a phantom's report back into its findings: the inverse of `grammar`.
+
+It knows the grammar's own keywords, sizes and lobes, and reads what a model wrote in that
+grammar even where it slips. Reports of real scans are read by `report_text.finding_mentions`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ from dataclasses import dataclass
 
 from napari_ct_assistant.phantoms.grammar import KEYWORDS
 from napari_ct_assistant.phantoms.truth import LOBES
+from napari_ct_assistant.report_text.finding_mentions import side_of
+from napari_ct_assistant.report_text.negation import Status, status_of
+from napari_ct_assistant.report_text.sections import split_sections
+from napari_ct_assistant.report_text.sentences import split_sentences
 
 SIZE_WORDS = ("medium-sized", "small", "moderate", "large", "mild", "severe")
-_NEGATIVE = re.compile(r"^(no\b|there (is|are) no\b)|\bwithout\b")
 _NORMAL = re.compile(r"\b(normal|clear|free|dry|open|unremarkable)\b")
 
 
@@ -32,39 +39,25 @@ class ParsedReport:
     contradictions: tuple[str, ...]
 
 
-def split_sections(text: str) -> tuple[str, str]:
-    """Findings and Impression text of a report; either may be empty."""
-    m = re.search(r"impression\s*:", text, re.IGNORECASE)
-    head, tail = (text[: m.start()], text[m.end() :]) if m else (text, "")
-    return re.sub(r"^\s*findings\s*:", "", head, flags=re.IGNORECASE).strip(), tail.strip()
-
-
-def sentences(text: str) -> list[str]:
-    """Sentences of a section."""
-    return [s.strip() for s in re.split(r"(?<=[.!?])\s+", text) if s.strip()]
-
-
-def _findings_in(sentence: str) -> list[str]:
-    found = []
+def _keywords_in(sentence: str) -> dict[str, list[Status]]:
+    """Return how each finding is meant whose keywords stand in a sentence, in lower case."""
+    found: dict[str, list[Status]] = {}
+    rest = sentence
     for name, words in KEYWORDS:
-        if any(w in sentence for w in words):
-            found.append(name)
-            # What was read for one finding is not read again for another.
-            for w in words:
-                sentence = sentence.replace(w, " ")
+        for word in words:
+            at = [m.span() for m in re.finditer(re.escape(word), rest)]
+            if at:
+                found.setdefault(name, []).extend(status_of(sentence, *span) for span in at)
+        # What was read for one finding is not read again for another.
+        for word in words if name in found else ():
+            rest = rest.replace(word, " " * len(word))
     return found
-
-
-def _side(sentence: str) -> str | None:
-    if re.search(r"\b(both|bilateral)\b", sentence):
-        return "both"
-    left, right = re.search(r"\bleft\b", sentence), re.search(r"\bright\b", sentence)
-    return "both" if left and right else "left" if left else "right" if right else None
 
 
 def parse_report(text: str) -> ParsedReport:
     """Read a report by rules."""
-    findings, impression = split_sections(text)
+    sections = split_sections(text, "Findings")
+    findings, impression = sections.get("Findings", ""), sections.get("Impression", "")
     said: list[set[str]] = [set(), set()]
     denied: list[set[str]] = [set(), set()]
     side: dict[str, str] = {}
@@ -72,18 +65,17 @@ def parse_report(text: str) -> ParsedReport:
     size: dict[str, str] = {}
     problems: list[str] = []
     for k, section in enumerate((findings, impression)):
-        for raw in sentences(section):
-            s = raw.lower()
-            names = _findings_in(s)
-            if _NEGATIVE.search(s):
-                denied[k].update(names)
-                continue
-            if not names or (_NORMAL.search(s) and "attenuation" not in s):
-                continue
-            said[k].update(names)
-            for name in names:
+        for sentence in split_sentences(section):
+            s = sentence.lower()
+            normal = _NORMAL.search(s) and "attenuation" not in s
+            for name, statuses in _keywords_in(s).items():
+                if "denied" in statuses:
+                    denied[k].add(name)
+                if normal or set(statuses) == {"denied"}:
+                    continue
+                said[k].add(name)
                 for table, value in (
-                    (side, _side(s)),
+                    (side, side_of(s)),
                     (lobe, next((x for x in LOBES if x in s), None)),
                     (size, next((w for w in SIZE_WORDS if re.search(rf"\b{w}\b", s)), None)),
                 ):

@@ -1,72 +1,97 @@
-"""Cut a report into its sections and sentences."""
+"""Cut a report into sentences."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-_HEADINGS = (
-    "clinical information",
-    "technique",
-    "comparison",
-    "findings",
-    "impression",
-    "conclusion",
+from napari_ct_assistant.report_text.sections import HEADING
+
+# A full stop with the brackets and quotes that it closes, then white space.
+_STOP = re.compile(r"[.!?;][)\]\"'\u201d]*(\s+)(?=\S)")
+_OPENING = "([\"'\u201c"
+_ABBREVIATION = re.compile(
+    r"\b(?:e\.g|i\.e|approx|dr|vs|ca|cf|fig|max|min|resp|seg|sp|st)\.$", re.IGNORECASE
 )
-_HEADING = re.compile(rf"(?:^|(?<=[\s.]))({'|'.join(_HEADINGS)})\s*:\s*", re.IGNORECASE)
-# A full stop ends a sentence when white space and a capital, digit or line end follow; "1.5" and
-# "approx. 3" do not.
-_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
+_NUMERO = re.compile(r"\bno\.$", re.IGNORECASE)  # "image no. 12", but not "Effusion: no."
+_NUMBERING = re.compile(r"\(?\d{1,2}[.)]$")  # "1." in front of an item of a list
+_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
+_BULLET = re.compile(r"[-*\u2022\u2013]+\s+|[*\u2022]+|-(?=[A-Za-z])")
 
 
-def split_sections(text: str, default: str = "Report") -> dict[str, str]:
-    """Return the sections of a report in their order, by the headings it writes itself.
+def sentence_spans(text: str, *, keep_headings: bool = False) -> list[tuple[int, int]]:
+    """Return the character spans of a text's sentences, without bullets and section headings.
 
-    Text before any heading, or without headings, is the section `default`.
+    A sentence ends at a full stop, or a semicolon, that a capital, a digit or a bracket follows
+    ("1.5 cm", "e.g. a cyst" and the number of a list's item end none); and at a line break,
+    unless the next line goes on in lower case.
+
+    Parameters
+    ----------
+    text
+        A report, a section or an answer.
+    keep_headings
+        Leave "Findings:" in the sentence that follows it.
     """
-    parts = _HEADING.split(text)
-    sections: dict[str, str] = {}
-    if parts[0].strip():
-        sections[default] = parts[0].strip()
-    for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        key = name.capitalize()
-        sections[key] = f"{sections[key]} {body.strip()}" if key in sections else body.strip()
-    return sections or {default: ""}
-
-
-def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Return the character spans of a text's sentences, headings left out."""
-    spans = []
+    cuts = [] if keep_headings else [m.span() for m in HEADING.finditer(text)]
+    cuts += [(m.start(1), m.end()) for m in _STOP.finditer(text) if _is_end(text, m)]
+    cuts += [m.span() for m in _LINE_BREAK.finditer(text) if not _goes_on(text, m)]
+    spans: list[tuple[int, int]] = []
     start = 0
-    cuts = [(m.start(), m.end()) for m in _HEADING.finditer(text)]
-    cuts += [(m.start(), m.end()) for m in _END.finditer(text)]
-    for begin, end in sorted(cuts):
-        if text[start:begin].strip():
-            spans.append((start, begin))
+    for begin, end in [*sorted(cuts), (len(text), len(text))]:
+        first, last = _trim(text, start, begin)
+        # "1." belongs to the item that it numbers.
+        if _NUMBERING.fullmatch(text[first:last]) and text[last:].strip():
+            start = first
+            continue
+        if re.search(r"\w", text[first:last]):
+            spans.append((first, last))
         start = max(start, end)
-    if text[start:].strip():
-        spans.append((start, len(text.rstrip())))
     return spans
 
 
-def owners(texts: list[str], sections: dict[str, str]) -> list[str]:
-    """Return the section that each sentence stands in, in the order of the text."""
+def split_sentences(text: str, *, keep_headings: bool = False) -> list[str]:
+    """Return a text's sentences, as `sentence_spans` cuts them."""
+    return [text[a:b] for a, b in sentence_spans(text, keep_headings=keep_headings)]
+
+
+def sections_of(sentences: Sequence[str], sections: Mapping[str, str]) -> list[str]:
+    """Return the name of the section that holds each sentence, in the order of the text."""
     found, names = [], list(sections)
     at = 0
-    for text in texts:
-        while at + 1 < len(names) and text not in " ".join(sections[names[at]].split()):
+    for sentence in sentences:
+        while at + 1 < len(names) and sentence not in " ".join(sections[names[at]].split()):
             at += 1
         found.append(names[at] if names else "")
     return found
 
 
-def token_spans(
-    tokenizer: Any, ids: list[int], spans: list[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """Turn character spans of the decoded text into token spans."""
-    ends = [len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))]
-    result = []
-    for begin, end in spans:
-        inside = [i for i, e in enumerate(ends) if begin < e <= end]
-        result.append((inside[0], inside[-1] + 1) if inside else (0, 0))
-    return result
+def _is_end(text: str, stop: re.Match[str]) -> bool:
+    following = text[stop.end()]
+    if text[stop.start()] == ";":
+        return following.isupper()
+    if not (following.isupper() or following.isdigit() or following in _OPENING):
+        return False
+    around = text[max(stop.start() - 8, 0) : stop.start() + 1]
+    number = following.isdigit() and _NUMERO.search(around)
+    return not number and _ABBREVIATION.search(around) is None
+
+
+def _goes_on(text: str, line_break: re.Match[str]) -> bool:
+    """Say whether a line break stands within a sentence, as in text of a fixed width."""
+    before, after = text[: line_break.start()], text[line_break.end() :]
+    return (
+        after[:1].islower()
+        and before[-1:] not in ".!?;:"
+        and len(re.findall(r"\r\n|\r|\n", line_break[0])) == 1
+    )
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return a span without the white space around it and the bullet in front."""
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    while start < end and text[start].isspace():
+        start += 1
+    bullet = _BULLET.match(text, start, end)
+    return (bullet.end() if bullet else start), end

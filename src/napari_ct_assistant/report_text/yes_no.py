@@ -1,17 +1,19 @@
-"""From what a model says to yes or no, or to the letter of a choice."""
+"""Read an answer as yes or no, or as the letter of a choice."""
 
 from __future__ import annotations
 
 import re
 
-_WORD = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
-_ABSENT = re.compile(
-    r"\b(no (evidence|sign|signs|indication|indications)|there (is|are) no|does not|do not|"
-    r"doesn't|not (show|seen|visible|present|detected)|without|absence of)\b",
-    re.IGNORECASE,
-)
+from napari_ct_assistant.report_text.finding_mentions import finding_mentions
+from napari_ct_assistant.report_text.negation import has_negation
+from napari_ct_assistant.report_text.sentences import split_sentences
+
+# "No." and "No, none", but not "No change in the nodule".
+_WORD = re.compile(r"^\W*(?:(yes)\b|no\b(?=\W*$|\s*[.,;:!*\u2013-]))", re.IGNORECASE)
 _PRESENT = re.compile(
-    r"\b(there (is|are)|(image|scan|ct|it) shows?|is (seen|present|visible)|are (seen|present))\b",
+    r"\b(?:there (?:is|are)|(?:image|scan|ct|it|study) (?:shows?|demonstrates|reveals)|"
+    r"(?:is|are) (?:\w+ly )?(?:seen|present|visible|noted|observed|identified|enlarged|"
+    r"thickened))\b",
     re.IGNORECASE,
 )
 _PREFIX = re.compile(
@@ -27,15 +29,18 @@ _SPACE = re.compile(r"\s+")
 def yes_or_no(answer: str) -> bool | None:
     """Return what an answer to a yes/no question says; None where it says neither.
 
-    Its first word decides; without "yes" or "no" in front, words that deny come before words
-    that affirm ("The image does not show ..." is a no).
+    "Yes" or "no" in front decides. Else the finding that is named first does: denied, it is a
+    no; affirmed in a whole sentence, a yes; suspected or past, neither. In an answer that names
+    none of the 18 findings, any denial is a no.
     """
     found = _WORD.match(answer)
     if found:
-        return found[1].lower() == "yes"
-    if _ABSENT.search(answer):
+        return found[1] is not None
+    statuses = (m.status for s in split_sentences(answer) for m in finding_mentions(s))
+    status = next(statuses, "denied" if has_negation(answer) else "affirmed")
+    if status == "denied":
         return False
-    return True if _PRESENT.search(answer) else None
+    return True if status == "affirmed" and _PRESENT.search(answer) else None
 
 
 def chosen_letter(answer: str, choices: tuple[str, ...]) -> str | None:

@@ -13,13 +13,14 @@ from qtpy.QtGui import QGuiApplication
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from napari_ct_assistant.viewer.chat.choices_dialog import ChoicesDialog
 from napari_ct_assistant.viewer.chat.links import linked, parse_href, part_of_href
-from napari_ct_assistant.viewer.chat.suggestions import REGION, about_region, named, suggest
+from napari_ct_assistant.viewer.chat.suggestions import REGION, about_region, suggest
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.viewer.scan.samples import in_background
 from napari_ct_assistant.viewer.session.history import Dialogue
 from napari_ct_assistant.viewer.session.jobs import AskJob, ReportJob
 from napari_ct_assistant.viewer.texts import MEASURED, REGION_UNUSED, STANDS_ALONE
 from napari_ct_assistant.volume import CTVolume
+from tests.report_text.phrases import PHRASES, Phrase
 from tests.viewer.conftest import box_volume
 
 if TYPE_CHECKING:
@@ -32,9 +33,13 @@ if TYPE_CHECKING:
 Maker = Callable[..., Any]
 
 
-def test_findings_that_a_text_says_are_there() -> None:
-    text = "There is a small pleural effusion. No lung nodule is seen. Mild emphysema."
-    assert named(text) == ["Pleural effusion", "Emphysema"]
+@pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.text)
+def test_what_is_said_to_be_there_can_be_asked_about(phrase: Phrase) -> None:
+    ideas = " ".join(suggest(phrase.text)[: 2 * len(phrase.affirmed)])
+    for name in phrase.affirmed[:2]:
+        assert f" the {name.lower()}?" in ideas
+    for name in (*phrase.denied, *phrase.open):
+        assert f" the {name.lower()}?" not in ideas
 
 
 def test_suggestions_follow_what_was_said() -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari_ct_assistant.report_text.finding_terms import REGIONS
+from napari_ct_assistant.report_text.regions import REGIONS
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import Skips, find, read_json
 from napari_ct_assistant.training.data.datasets.record import (

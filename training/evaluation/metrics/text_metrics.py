@@ -141,9 +141,7 @@ def own_tokens(text: str) -> list[str]:
     from napari_ct_assistant.report_text.sentences import split_sentences
 
     words = NLTKWordTokenizer()
-    # The rule cuts section headings away; without their colon they are words like others.
-    plain = text.replace(":", "\N{RATIO}")
-    sentences = [plain[a:b].replace("\N{RATIO}", ":") for a, b in split_sentences(plain)]
+    sentences = split_sentences(text, keep_headings=True)
     return [word for sentence in sentences for word in words.tokenize(sentence)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
 from napari_ct_assistant.assistant.reading.results import Sentence
-from napari_ct_assistant.report_text.sentences import split_sentences
+from napari_ct_assistant.report_text.sentences import sentence_spans
 
 _WORD = re.compile(r"[a-z]{4,}")
 _STEM = 5  # "artery" and "arteries" are the same word
@@ -30,7 +30,7 @@ def impression_evidence(
         The sentences it was drawn from, and their heat maps.
     """
     found: list[tuple[Sentence, HeatMap | None]] = []
-    for begin, end in split_sentences(text):
+    for begin, end in sentence_spans(text):
         said = " ".join(text[begin:end].split())
         at = closest(said, [source.text for source in sources])
         if at is None:

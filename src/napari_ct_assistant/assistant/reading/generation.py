@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,3 +114,15 @@ def eos_ids(model: Any, processor: Any) -> list[int]:
     configured = model.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
     return sorted({int(i) for i in [*ids, processor.tokenizer.eos_token_id] if i is not None})
+
+
+def token_spans(
+    tokenizer: Any, ids: list[int], spans: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Turn character spans of the decoded text into spans of its tokens."""
+    ends = [len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))]
+    result = []
+    for begin, end in spans:
+        inside = [i for i, e in enumerate(ends) if begin < e <= end]
+        result.append((inside[0], inside[-1] + 1) if inside else (0, 0))
+    return result

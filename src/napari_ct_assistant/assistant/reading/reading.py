@@ -26,6 +26,7 @@ from napari_ct_assistant.assistant.reading.generation import (
     Said,
     eos_ids,
     stopping,
+    token_spans,
 )
 from napari_ct_assistant.assistant.reading.results import (
     Answer,
@@ -36,12 +37,8 @@ from napari_ct_assistant.assistant.reading.results import (
 )
 from napari_ct_assistant.assistant.reading.safety_notes import look_at, unjudged
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.report_text.sentences import (
-    owners,
-    split_sections,
-    split_sentences,
-    token_spans,
-)
+from napari_ct_assistant.report_text.sections import split_sections
+from napari_ct_assistant.report_text.sentences import sections_of, sentence_spans
 from napari_ct_assistant.volume import CTVolume
 
 if TYPE_CHECKING:
@@ -243,7 +240,7 @@ class Reading:
             support=found.support,
             slice=found.slice,
             ras=found.ras,
-            warnings=self.warnings + unjudged(self.assistant.info, question),
+            warnings=self.warnings + unjudged(self.assistant.info, question, said.text),
             heat=found.heat,
             history_turns=turns,
             region_used=bool(region and processor.region_form),
@@ -390,7 +387,7 @@ class Reading:
     def _sentences(
         self, question: list[int], said: Said, sections: dict[str, str], evidence: bool
     ) -> list[tuple[Sentence, HeatMap | None]]:
-        spans = split_sentences(said.text)
+        spans = sentence_spans(said.text)
         texts = [" ".join(said.text[a:b].split()) for a, b in spans]
         found = [Evidence()] * len(spans)
         if evidence and spans:
@@ -399,5 +396,5 @@ class Reading:
                 found = self._tracer.trace(question, said.ids, where)
         return [
             (Sentence(t, section=s, support=e.support, slice=e.slice, ras=e.ras), e.heat)
-            for t, s, e in zip(texts, owners(texts, sections), found, strict=True)
+            for t, s, e in zip(texts, sections_of(texts, sections), found, strict=True)
         ]

@@ -6,6 +6,8 @@ import re
 from typing import Final, Literal
 
 from napari_ct_assistant.assistant.reading.results import ModelInfo
+from napari_ct_assistant.report_text.finding_mentions import finding_statuses
+from napari_ct_assistant.report_text.negation import has_negation
 from napari_ct_assistant.report_text.questions import IMPRESSION_QUESTION
 
 Rewriting = Literal["explain", "shorten", "impression"]
@@ -29,11 +31,10 @@ _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)?")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 # What changes the meaning when it goes missing or comes in.
 _SIDES: Final = ("left", "right", "both", "bilateral")
-_NEGATIONS: Final = ("no", "not", "without", "none", "absent", "negative")
 _COMMON: Final = frozenset(
-    ("and", "are", "but", "for", "from", "has", "have", "into", "its", "one", "seen", "than",
-     "that", "the", "their", "there", "these", "this", "those", "two", "was", "were", "which",
-     "with")
+    ("and", "are", "but", "for", "from", "has", "have", "into", "its", "negative", "one", "seen",
+     "than", "that", "the", "their", "there", "these", "this", "those", "two", "was", "were",
+     "which", "with")
 )  # fmt: skip
 
 
@@ -62,9 +63,9 @@ def prompt(kind: Rewriting, text: str) -> str:
 def doubts(kind: Rewriting, before: str, after: str, info: ModelInfo) -> list[str]:
     """Return what the reader must know about the model's words, one line each.
 
-    That the model was not taught the task comes first: few models of scans are. For a shorter
-    version also what it lost or made up: numbers, sides, negations, words; and whether it is
-    shorter at all.
+    First, whether the model was taught the task at all: few are. For a shorter version and an
+    impression also each finding that changed from denied to affirmed or the like, and what was
+    lost or made up: findings, numbers, sides, negations, words. An impression may leave out.
     """
     found = []
     if kind not in info.skills:
@@ -75,29 +76,34 @@ def doubts(kind: Rewriting, before: str, after: str, info: ModelInfo) -> list[st
         return found
     if kind == "shorten" and len(after.strip()) >= len(before.strip()):
         found.append("It is not shorter.")
-    lost = [n for n in _NUMBER.findall(before) if n not in _NUMBER.findall(after)]
+    whole = "findings" if kind == "impression" else "original"
+    was, now = finding_statuses(before), finding_statuses(after)
+    changed = [name for name in was if name in now and was[name] != now[name]]
+    found += [f"{name}: {was[name]} in the {whole}, {now[name]} here." for name in changed]
+    lost = [name.lower() for name in was if was[name] == "affirmed" and name not in now]
+    lost += [n for n in _NUMBER.findall(before) if n not in _NUMBER.findall(after)]
     made = [n for n in _NUMBER.findall(after) if n not in _NUMBER.findall(before)]
     old, new = _words(before), _words(after)
     lost += [word for word in _SIDES if word in old and word not in new]
     made += [word for word in _SIDES if word in new and word not in old]
-    negated = [any(word in words for word in _NEGATIONS) for words in (old, new)]
-    if kind == "shorten" and negated[0] != negated[1]:
+    negated = has_negation(before), has_negation(after)
+    if kind == "shorten" and not changed and negated[0] != negated[1]:
         (lost if negated[0] else made).append("a negation")
-    known = set(_SIDES) | set(_NEGATIONS) | _COMMON
     made += sorted(
-        word for word in new - known if len(word) > 2 and not any(_akin(word, o) for o in old)
+        word
+        for word in new - set(_SIDES) - _COMMON
+        if not has_negation(word) and not any(_akin(word, o) for o in old)
     )
     if lost and kind == "shorten":
         found.append(f"It leaves out: {', '.join(dict.fromkeys(lost))}.")
     if made:
-        whole = "findings do" if kind == "impression" else "original does"
-        found.append(f"The {whole} not say: {', '.join(dict.fromkeys(made))}.")
+        do = "findings do" if kind == "impression" else "original does"
+        found.append(f"The {do} not say: {', '.join(dict.fromkeys(made))}.")
     return found
 
 
 def _words(text: str) -> set[str]:
-    words = {word.lower() for word in _WORD.findall(text)}
-    return words | {word for word in re.findall(r"\w+", text.lower()) if word == "no"}
+    return {word.lower() for word in _WORD.findall(text)}
 
 
 def _akin(one: str, other: str) -> bool:

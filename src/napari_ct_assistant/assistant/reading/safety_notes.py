@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from napari_ct_assistant.report_text.finding_mentions import named_findings
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 
 if TYPE_CHECKING:
@@ -38,11 +39,15 @@ def look_at(assistant: Assistant, volume: CTVolume, grid: ModelGrid, tokens: Ten
     return notes
 
 
-def unjudged(info: ModelInfo, question: str) -> tuple[str, ...]:
-    """Say which of the findings in a question the model was measured not to recognise."""
+def unjudged(info: ModelInfo, *texts: str) -> tuple[str, ...]:
+    """Say which of the findings in a question or an answer the model does not recognise.
+
+    Any usual word for a finding counts (`report_text.finding_terms`), affirmed or denied.
+    """
+    named = {name for text in texts for name in named_findings(text)}
     return tuple(
         f"This model was measured not to recognise {name.lower()}: what it says about it is "
         f"no statement about the scan."
         for name in info.unreliable_findings
-        if name.lower() in question.lower()
+        if name in named
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from napari_ct_assistant.report_text.finding_mentions import affirmed_findings
 from napari_ct_assistant.report_text.findings import FINDINGS
 
 FIRST: Final = ("Is this scan normal?", "What are the findings in this scan?")
@@ -24,24 +25,11 @@ _EVERYWHERE: Final = frozenset(
         "Hiatal hernia",
     }
 )
-_NEGATION: Final = re.compile(r"\b(no|not|without|absent|negative)\b", re.IGNORECASE)
 _ABOUT_REGION: Final = re.compile(
     r"\b(region|roi|area|here|drawn|drew|draw|marked|measure\w*|label|shape|circle|ellipse|"
     r"rectangle|polygon|this (?:spot|place|lesion|structure|nodule))\b",
     re.IGNORECASE,
 )
-
-
-def named(text: str) -> list[str]:
-    """Return the findings that a text says are there, in its order; denied ones are left out."""
-    found: list[str] = []
-    for sentence in re.split(r"(?<=[.!?])\s+", text):
-        if _NEGATION.search(sentence):
-            continue
-        low = sentence.lower()
-        at = [(low.index(name.lower()), name) for name in FINDINGS if name.lower() in low]
-        found += [name for _, name in sorted(at) if name not in found]
-    return found
 
 
 def suggest(
@@ -65,7 +53,7 @@ def suggest(
         Whether the reader has drawn a region.
     """
     ideas = [REGION] if region else []
-    for name in named(said):
+    for name in affirmed_findings(said):
         if name in unreliable_findings:
             continue
         words = name.lower()

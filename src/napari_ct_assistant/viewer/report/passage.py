@@ -157,8 +157,7 @@ class Passage(QFrame):
             return
         said = self.body.toPlainText()
         if self.kind == "impression" and self._text is not None:
-            lines = [said[begin:end].strip() for begin, end in split_sentences(said)]
-            self._text.replace_lines(cursor, lines)
+            self._text.replace_lines(cursor, split_sentences(said))
         else:
             cursor.insertText(said)
         self.hide()

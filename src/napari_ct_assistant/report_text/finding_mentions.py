@@ -1,0 +1,139 @@
+"""Which of the 18 findings a text mentions, and whether it affirms or denies them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from napari_ct_assistant.report_text.finding_terms import (
+    FINDING_TERMS,
+    FINDINGS_OF_THE_LUNG,
+    LUNG,
+    OTHER_ORGANS,
+    QUESTION_TERMS,
+)
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.report_text.negation import Mention, Status, clause_of, find_mentions
+from napari_ct_assistant.report_text.sections import BACKGROUND, split_sections
+from napari_ct_assistant.report_text.sentences import split_sentences
+
+_STRENGTH: tuple[Status, ...] = ("affirmed", "denied", "uncertain", "historical")
+_BOTH = re.compile(r"\b(?:both|bilateral\w*)\b", re.IGNORECASE)
+_LEFT = re.compile(r"\bleft\b", re.IGNORECASE)
+_RIGHT = re.compile(r"\bright\b", re.IGNORECASE)
+_REMOVED = re.compile(r"\b(?:remov|explant|extract)\w*", re.IGNORECASE)
+_AND = re.compile(r"\s*(?:,|/|and|or|and/or)\s*(?:the\s+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FindingMention(Mention):
+    """One of the 18 findings in a sentence: which, where it stands and how it is meant."""
+
+    finding: str
+
+
+def finding_mentions(sentence: str) -> list[FindingMention]:
+    """Return the findings that a sentence mentions, in its order."""
+    found = [
+        FindingMention(m.start, m.end, m.status, name)
+        for name, term in FINDING_TERMS.items()
+        for m in find_mentions(sentence, term)
+        if name not in FINDINGS_OF_THE_LUNG or not _in_other_organ(sentence, m)
+    ]
+    return sorted((_material_stays(sentence, m) for m in found), key=lambda m: m.start)
+
+
+def finding_statuses(report: str) -> dict[str, Status]:
+    """Return how a report means each finding that it mentions, in CT-RATE's order.
+
+    The strongest mention counts: affirmed in one sentence and denied in another ("no nodule in
+    the right lung. Nodule in the left") is affirmed; suspected and denied is denied. What stands
+    in the clinical information, the technique and the comparison is no finding.
+    """
+    found: dict[str, Status] = {}
+    for mention in _mentions(report):
+        weaker = found.setdefault(mention.finding, mention.status)
+        found[mention.finding] = min(weaker, mention.status, key=_STRENGTH.index)
+    return {name: found[name] for name in FINDINGS if name in found}
+
+
+def findings_in(report: str) -> dict[str, bool]:
+    """Return which of the 18 findings a report affirms (True) or denies (False).
+
+    What it does not mention, or only as suspected or past, is left out.
+    """
+    statuses = finding_statuses(report).items()
+    decided = ("affirmed", "denied")
+    return {name: status == "affirmed" for name, status in statuses if status in decided}
+
+
+def affirmed_findings(text: str) -> list[str]:
+    """Return the findings that a text affirms, in its order."""
+    return list(dict.fromkeys(m.finding for m in _mentions(text) if m.status == "affirmed"))
+
+
+def named_findings(text: str) -> list[str]:
+    """Return the findings that a text is about, affirmed or not, in CT-RATE's order.
+
+    For questions: wider words count here than where a report is labelled ("lung lesion" for a
+    nodule, "effusion" for either of the two).
+    """
+    named: set[str] = set()
+    for sentence in split_sentences(text):
+        mentions = finding_mentions(sentence)
+        named |= {m.finding for m in mentions}
+        # The "effusion" of "pleural effusion" is no pericardial one.
+        rest = "".join(
+            " " if any(m.start <= i < m.end for m in mentions) else letter
+            for i, letter in enumerate(sentence)
+        )
+        if LUNG.search(rest) or not OTHER_ORGANS.search(rest):
+            named |= {name for name, term in QUESTION_TERMS.items() if term.search(rest)}
+    return [name for name in FINDINGS if name in named]
+
+
+def side_of(sentence: str) -> str | None:
+    """Return "left", "right" or "both", as a sentence says; None where it names no side."""
+    left, right = _LEFT.search(sentence), _RIGHT.search(sentence)
+    if _BOTH.search(sentence) or (left and right):
+        return "both"
+    return "left" if left else "right" if right else None
+
+
+def _mentions(text: str) -> Iterator[FindingMention]:
+    for name, section in split_sections(text).items():
+        if name not in BACKGROUND:
+            for sentence in split_sentences(section):
+                yield from finding_mentions(sentence)
+
+
+def _in_other_organ(sentence: str, mention: Mention) -> bool:
+    """Say whether a nodule (an opacity, a scar) is one of another organ than the lungs.
+
+    The organs of its clause decide, else those of its sentence, and of these the closest; of
+    "pulmonary and hepatic nodules", the lungs.
+    """
+    first, last = clause_of(sentence, mention.start, mention.end)
+    if not any(p.search(sentence, first, last) for p in (OTHER_ORGANS, LUNG)):
+        first, last = 0, len(sentence)
+    others = list(OTHER_ORGANS.finditer(sentence, first, last))
+    lungs = list(LUNG.finditer(sentence, first, last))
+    if not others or not lungs:
+        return bool(others)
+
+    def gap(organ: re.Match[str]) -> int:
+        return max(organ.start() - mention.end, mention.start - organ.end(), 0)
+
+    other, lung = min(others, key=gap), min(lungs, key=gap)
+    listed = _AND.fullmatch(sentence[lung.end() : other.start()]) is not None
+    return gap(other) < gap(lung) and not listed
+
+
+def _material_stays(sentence: str, mention: FindingMention) -> FindingMention:
+    """Return a mention; material after an intervention ("status post stenting") is still there."""
+    if mention.finding != "Medical material" or mention.status != "historical":
+        return mention
+    if _REMOVED.search(sentence, 0, mention.start):
+        return mention
+    return FindingMention(mention.start, mention.end, "affirmed", mention.finding)
