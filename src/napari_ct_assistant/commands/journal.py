@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List, show or delete saved transcripts, drafts and edits. Scans are named by a hash.",
+    help="List, show or delete saved transcripts, drafts and edits.",
 )
 Key = Annotated[
     str,

@@ -72,7 +72,7 @@ def download_model(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Download a model from the Hugging Face hub, pinned to a commit.
+    """Download a model from the hub, pinned to a commit.
 
     Only safetensors, JSON and tokenizer files are downloaded. Run the command again to resume an
     interrupted download. An incomplete download is never loaded.
