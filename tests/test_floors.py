@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,3 +155,11 @@ def test_importing_brings_no_torch(module: str) -> None:
         assert not loaded & {"nibabel", "numpy", "pydicom", "scipy"}
     if module == ".volume":
         assert not loaded & {"highdicom", "imagecodecs", "SimpleITK"}
+
+
+def test_architecture_names_only_what_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", text))
+    assert named
+    places = (ROOT, FOLDERS[PACKAGE])
+    assert {name for name in named if not any((at / name).exists() for at in places)} == set()

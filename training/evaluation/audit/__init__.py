@@ -1,1 +1,1 @@
-"""Audits on phantoms: does the model look at the scan, and is its evidence right?"""
+"""The audits on phantoms: does the model look, and is its evidence right?"""

@@ -1,1 +1,1 @@
-"""What every evaluation is computed with: intervals, rates, AUROC, baselines and text metrics."""
+"""Figures and what they are compared with, shared by every evaluation."""
