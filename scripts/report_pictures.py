@@ -52,7 +52,7 @@ def take(visitor: Any, chest: Path, out: Path, model: str) -> None:
     visit.viewer.theme = "light"
     visit.shot("light")
     pdf = out / "report.pdf"
-    panel.report_controller.exporter.export(editor.text.report(), tab.volume, pdf)
+    panel.report_controller.exporter.export(editor.text.report(), tab.scan.volume, pdf)
     visit.wait(lambda: not panel.report_controller.exporter.busy)
     if shutil.which("pdftoppm") is not None:
         page = str(out / "report-pdf")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QThreadPool
 
+from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from napari_ct_assistant.volume import CTVolume
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def box_volume(
 @pytest.fixture
 def ct() -> CTVolume:
     return box_volume()
+
+
+@pytest.fixture
+def scan(ct: CTVolume) -> ScanSession:
+    """Return the session of an open scan."""
+    return ScanSession(ct)
 
 
 @pytest.fixture
@@ -87,14 +94,14 @@ def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
 
 
 @pytest.fixture
-def tab(qtbot: QtBot, ct: CTVolume) -> ReportTab:
+def tab(qtbot: QtBot, scan: ScanSession) -> ReportTab:
     """Return a report tab with a scan."""
     from napari_ct_assistant.viewer.report.tab import ReportTab
 
-    tab = ReportTab()
+    tab = ReportTab(open_scans=[scan])
     qtbot.addWidget(tab)
     tab.resize(440, 640)
-    tab.show_scan(ct)
+    tab.show_scan(scan)
     with qtbot.waitExposed(tab):
         tab.show()
     tab.activateWindow()
@@ -103,11 +110,11 @@ def tab(qtbot: QtBot, ct: CTVolume) -> ReportTab:
 
 
 @pytest.fixture
-def drafted_tab(tab: ReportTab, ct: CTVolume) -> ReportTab:
+def drafted_tab(tab: ReportTab, scan: ScanSession) -> ReportTab:
     """Return a report tab with an untouched draft."""
     from tests.assistant.report.report_samples import sample_draft
 
-    tab.take_draft(ct, sample_draft())
+    tab.take_draft(scan, sample_draft())
     return tab
 
 

@@ -239,7 +239,7 @@ def test_a_slice_link_moves_the_viewer(panel: CTAssistantPanel, qtbot: QtBot) ->
     volume = panel.scans.volume
     assert volume is not None
     panel.view_bar.show_plane("coronal")
-    message = panel.transcript.add("model", "m", "text", source=volume)
+    message = panel.transcript.add("model", "m", "text", scan=panel.scans.scan)
     panel.transcript.linkClicked.emit(message, ScanPosition(7).href)
     assert viewer.dims.order == (0, 1, 2)
     assert world_to_index(layer, viewer.dims.point)[0] == pytest.approx(7)

@@ -47,7 +47,7 @@ from napari_ct_assistant.viewer.widgets import add_shortcuts
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 class CTAssistantPanel(QWidget):
@@ -137,7 +137,7 @@ class CTAssistantPanel(QWidget):
         scans.chosen.connect(self._on_scan)
         scans.chosen.connect(self.reading_bar.set_scan)
         self.reading_bar.hovered.connect(self.view_bar.point_at)
-        scans.closed.connect(conversation.scan_closed)
+        scans.closed.connect(conversation.close_scan)
         scans.loading.connect(self._on_loading)
         scans.failed.connect(conversation.show_problem)
         scans.opened.connect(self._on_opened)
@@ -228,41 +228,41 @@ class CTAssistantPanel(QWidget):
 
     def draft_report(self) -> None:
         """Draft the report of the chosen scan."""
-        volume = self._volume_to_read()
-        if volume is not None:
+        scan = self._scan_to_read()
+        if scan is not None:
             self.tabs.setCurrentWidget(self.transcript)
-            self._start(ReportJob(volume, self.models.model, options=self.models.options))
+            self._start(ReportJob(scan, self.models.model, options=self.models.options))
 
     def screen(self) -> None:
         """Screen the chosen scan for the 18 findings."""
-        volume = self._volume_to_read()
-        if volume is not None:
-            self._start(ScreenJob(volume, self.models.model, options=self.models.options))
+        scan = self._scan_to_read()
+        if scan is not None:
+            self._start(ScreenJob(scan, self.models.model, options=self.models.options))
 
     def show_finding(self, finding: str) -> None:
         """Show where in the chosen scan a finding comes from."""
-        volume, models = self._volume_to_read(), self.models
-        if volume is not None:
-            self._start(EvidenceJob(volume, models.model, finding, options=models.options))
+        scan, models = self._scan_to_read(), self.models
+        if scan is not None:
+            self._start(EvidenceJob(scan, models.model, finding, options=models.options))
 
     def rewrite(self, task: Rewriting, prompt: str) -> None:
         """Have a passage of the report explained, shortened or summed up."""
-        volume, models = self._volume_to_read(), self.models
-        if volume is not None:
-            self._start(RewriteJob(volume, models.model, task, prompt, options=models.options))
+        scan, models = self._scan_to_read(), self.models
+        if scan is not None:
+            self._start(RewriteJob(scan, models.model, task, prompt, options=models.options))
 
     def ask(self, question: str, choices: tuple[str, ...] = ()) -> bool:
         """Ask `question` about the chosen scan; the box keeps it until it is accepted."""
         if not question:
             self.status.show_text(NO_QUESTION)
             return False
-        volume, models = self._volume_to_read(), self.models
-        if volume is None:
+        scan, models = self._scan_to_read(), self.models
+        if scan is None:
             return False
         region = self.chat_controller.region_for(question)
         self.tabs.setCurrentWidget(self.transcript)
         self._start(
-            AskJob(volume, models.model, question, choices, options=models.options, region=region)
+            AskJob(scan, models.model, question, choices, options=models.options, region=region)
         )
         if self.ask_row.box.toPlainText().strip() == question:
             self.ask_row.box.taken()
@@ -278,15 +278,15 @@ class CTAssistantPanel(QWidget):
         """Draft the report of the next scan that is opened, as soon as it is there."""
         self._draft_next = True
 
-    def _volume_to_read(self) -> CTVolume | None:
+    def _scan_to_read(self) -> ScanSession | None:
         """Return the chosen scan, or say why no job can start now and return None."""
-        volume = self.scans.volume
-        if volume is None:
+        scan = self.scans.scan
+        if scan is None:
             self.status.show_text(NO_SCAN)
         elif self.conversation.jobs.busy:
             self.status.show_text(BUSY)
             return None
-        return volume
+        return scan
 
     def _start(self, job: Job) -> None:
         layer = self.scans.layer

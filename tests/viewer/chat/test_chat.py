@@ -16,8 +16,8 @@ from napari_ct_assistant.viewer.chat.links import linked, parse_href, part_of_hr
 from napari_ct_assistant.viewer.chat.suggestions import REGION, about_region, suggest
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.viewer.scan.samples import in_background
-from napari_ct_assistant.viewer.session.history import Dialogue
 from napari_ct_assistant.viewer.session.jobs import AskJob, ReportJob
+from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from napari_ct_assistant.viewer.texts import MEASURED, REGION_UNUSED, STANDS_ALONE
 from napari_ct_assistant.volume import CTVolume
 from tests.report_text.phrases import PHRASES, Phrase
@@ -73,22 +73,25 @@ def test_what_is_no_slice_of_this_scan_stays_text() -> None:
     assert place.ras == (1.0, 2.0, 3.0)
 
 
-def test_the_dialogue_of_a_scan() -> None:
-    volume, other = box_volume(), box_volume()
-    talk = Dialogue()
-    first = AskJob(volume, "m", "A?")
-    talk.add(ReportJob(volume, "m"), "All well.")
-    talk.add(first, "Yes.")
-    talk.add(AskJob(volume, "m", "B?"), "No.")
-    talk.add(AskJob(other, "m", "C?"), "Maybe.")
-    history = talk.history(volume, "m")
-    assert history == ((REPORT_QUESTION, "All well."), ("A?", "Yes."), ("B?", "No."))
-    assert talk.history(volume, "another model") == ()
-    talk.cut(first)
-    assert talk.history(volume, "m") == ((REPORT_QUESTION, "All well."),)
-    talk.forget(volume)
-    assert talk.history(volume, "m") == ()
-    assert talk.history(other, "m") == (("C?", "Maybe."),)
+def test_the_history_of_a_scan() -> None:
+    scan, other = ScanSession(box_volume()), ScanSession(box_volume())
+    first = AskJob(scan, "m", "A?")
+    scan.history.add(ReportJob(scan, "m"), "All well.")
+    scan.history.add(first, "Yes.")
+    scan.history.add(AskJob(scan, "m", "B?"), "No.")
+    other.history.add(AskJob(other, "m", "C?"), "Maybe.")
+    assert scan.history.turns("m") == (
+        (REPORT_QUESTION, "All well."),
+        ("A?", "Yes."),
+        ("B?", "No."),
+    )
+    assert scan.history.turns("another model") == ()
+    assert other.history.turns("m") == (("C?", "Maybe."),)
+    scan.history.cut(first)
+    assert scan.history.turns("m") == ((REPORT_QUESTION, "All well."),)
+    scan.release()
+    assert scan.history.turns("m") == ()
+    assert other.history.turns("m") == (("C?", "Maybe."),)
 
 
 def test_the_choices_form(qtbot: QtBot) -> None:
@@ -147,9 +150,9 @@ def test_a_conversation(
     assert "sampled again" in panel.transcript.messages[-1].title
     panel.transcript.messages[-3].head.edit_button.click()
     assert panel.ask_row.box.toPlainText() == "And where?"
-    assert [q for q, _ in panel.conversation.dialogue.history(ct, str(tiny_model_folder))] == [
-        question
-    ]
+    assert panel.scans.scan is not None
+    turns = panel.scans.scan.history.turns(str(tiny_model_folder))
+    assert [q for q, _ in turns] == [question]
     panel.ask_row.box.clear()
 
     # Multiple choice: the probabilities stand beside the choices.

@@ -19,6 +19,8 @@ from napari_ct_assistant.viewer.chat.links import (
 )
 from napari_ct_assistant.viewer.chat.question_box import QuestionBox
 from napari_ct_assistant.viewer.chat.transcript import Transcript
+from napari_ct_assistant.viewer.session.scan_session import ScanSession
+from tests.viewer.conftest import box_volume
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -87,8 +89,8 @@ def test_clicking_a_link_tells_the_message_and_the_place(qtbot: QtBot) -> None:
     transcript = Transcript()
     transcript.resize(400, 300)
     qtbot.addWidget(transcript)
-    source = object()
-    message = transcript.add("model", "m", f"There. {ScanPosition(12).markdown}", source)
+    scan = ScanSession(box_volume())
+    message = transcript.add("model", "m", f"There. {ScanPosition(12).markdown}", scan)
     with qtbot.waitExposed(transcript):
         transcript.show()
     qtbot.wait(20)
@@ -100,7 +102,7 @@ def test_clicking_a_link_tells_the_message_and_the_place(qtbot: QtBot) -> None:
             body.viewport(), Qt.MouseButton.LeftButton, pos=body.cursorRect(cursor).center()
         )
     assert clicked.args == [message, "slice:12"]
-    assert message.source is source
+    assert message.scan is scan
 
 
 def test_transcript_follows_the_text_unless_scrolled_up(qtbot: QtBot) -> None:

@@ -133,7 +133,7 @@ def test_a_click_on_a_sentence_shows_its_heat_map(make_panel: Maker, qtbot: QtBo
     viewer, volume = panel._viewer, box_volume()
     add_volume(viewer, volume)
     draft = draft_of(volume)
-    message = panel.transcript.add("model", "Report", source=volume)
+    message = panel.transcript.add("model", "Report", scan=panel.scans.scan)
     message.finish(report_markdown(draft, volume.shape[0]))
     message.heat = [(heat, one.text) for heat, one in zip(draft.heat, draft.sentences, strict=True)]
     blocks = [message.part_of_block(n) for n in range(message.document.blockCount())]
@@ -148,10 +148,12 @@ def test_a_click_on_a_sentence_shows_its_heat_map(make_panel: Maker, qtbot: QtBo
     panel.evidence_controller.toggle()
     assert not layer.visible
     # A sentence of the report tab finds its map by itself.
-    panel.evidence_controller.remember(volume, draft)
-    panel.evidence_controller.show_sentence(volume, draft.sentences[0])
+    scan = panel.scans.scan
+    assert scan is not None
+    panel.evidence_controller.keep_heat(scan, draft)
+    panel.evidence_controller.show_sentence(scan, draft.sentences[0])
     assert layer.visible
-    assert not panel.evidence_controller.show_sentence(volume, draft.sentences[1])
+    assert not panel.evidence_controller.show_sentence(scan, draft.sentences[1])
     # Closing the scan takes the map along.
     viewer.layers.remove(panel.scans.layer)
     assert panel.evidence_controller.layer.layer is None

@@ -115,7 +115,10 @@ def test_a_scan_closed_and_opened_again_goes_on(
     ready(panel, qtbot)
     assert "Mine." in panel.report_controller.tab.editor.text.report().text
     assert len(panel.transcript.messages) == messages
-    assert any(message.source is again for message in panel.transcript.messages)
+    assert any(
+        message.scan is not None and message.scan.volume is again
+        for message in panel.transcript.messages
+    )
 
 
 def test_shorten_asks_the_model_off_the_qt_thread(drafted: CTAssistantPanel, qtbot: QtBot) -> None:

@@ -10,7 +10,7 @@ from napari_ct_assistant.assistant import Answer, ModelInfo
 from napari_ct_assistant.viewer.report.passage import selected_text
 from napari_ct_assistant.viewer.report.tab import ReportTab
 from napari_ct_assistant.viewer.session.jobs import RewriteJob, RewriteResult, RunRecord
-from napari_ct_assistant.volume import CTVolume
+from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from tests.assistant.report.report_samples import INFO
 from tests.viewer.conftest import said, states
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 LEFT = Qt.MouseButton.LeftButton
 
 
-def answer(ct: CTVolume, text: str, info: ModelInfo = INFO) -> RewriteResult:
+def answer(scan: ScanSession, text: str, info: ModelInfo = INFO) -> RewriteResult:
     said = Answer("q", text, info, 0.1, 0.2, 3, stopped=False)
-    return RewriteResult(RunRecord(info, "cpu"), RewriteJob(ct, "demo", "shorten", "q"), said)
+    return RewriteResult(RunRecord(info, "cpu"), RewriteJob(scan, "demo", "shorten", "q"), said)
 
 
 def test_shorten_shows_doubts_and_replaces_only_when_told(
-    drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
+    drafted_tab: ReportTab, qtbot: QtBot, scan: ScanSession
 ) -> None:
     editor = drafted_tab.editor
     line = next(line for line in editor.text.document_lines() if "nodule" in line.text)
@@ -38,7 +38,7 @@ def test_shorten_shows_doubts_and_replaces_only_when_told(
     before = editor.toPlainText()
     drafted_tab.passage.begin("shorten", editor)
     drafted_tab.passage.append("1.5 cm nodule, ")
-    drafted_tab.passage.finish(answer(ct, "1.5 cm nodule, left lung."))
+    drafted_tab.passage.finish(answer(scan, "1.5 cm nodule, left lung."))
     assert editor.toPlainText() == before
     doubts = drafted_tab.passage.doubts.text()
     assert "was not taught to shorten" in doubts
@@ -52,7 +52,7 @@ def test_shorten_shows_doubts_and_replaces_only_when_told(
 
 
 def test_the_impression_is_made_of_the_findings_as_they_stand(
-    drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
+    drafted_tab: ReportTab, qtbot: QtBot, scan: ScanSession
 ) -> None:
     editor = drafted_tab.editor
     rejected, kept = [line for line in editor.text.document_lines() if line.source is not None][:2]
@@ -71,7 +71,7 @@ def test_the_impression_is_made_of_the_findings_as_they_stand(
     assert old not in question
     before = editor.toPlainText()
     drafted_tab.passage.begin("impression", editor)
-    drafted_tab.passage.finish(answer(ct, "One thing. Another on the left."))
+    drafted_tab.passage.finish(answer(scan, "One thing. Another on the left."))
     assert "The findings do not say: left" in drafted_tab.passage.doubts.text()
     assert editor.toPlainText() == before
     assert drafted_tab.passage.replace_button.text() == "Replace the impression"
@@ -90,7 +90,7 @@ def test_an_empty_report_has_nothing_to_sum_up(tab: ReportTab, qtbot: QtBot) -> 
 
 
 def test_text_that_changed_meanwhile_is_not_replaced(
-    drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
+    drafted_tab: ReportTab, qtbot: QtBot, scan: ScanSession
 ) -> None:
     editor = drafted_tab.editor
     editor.select_line(editor.text.document_lines()[1])
@@ -99,7 +99,7 @@ def test_text_that_changed_meanwhile_is_not_replaced(
     cursor = editor.textCursor()
     cursor.setPosition(cursor.selectionStart() + 3)
     cursor.insertText("!!")
-    drafted_tab.passage.finish(answer(ct, "Open."))
+    drafted_tab.passage.finish(answer(scan, "Open."))
     qtbot.mouseClick(drafted_tab.passage.replace_button, LEFT)
     assert "has changed" in drafted_tab.passage.doubts.text()
     assert "Tra!!chea" in editor.toPlainText()

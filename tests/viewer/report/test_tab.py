@@ -13,8 +13,8 @@ from napari_ct_assistant.viewer.report.dialogs import SignDialog
 from napari_ct_assistant.viewer.report.editor import MARGIN
 from napari_ct_assistant.viewer.report.export import ExportDialog, Exporter
 from napari_ct_assistant.viewer.report.tab import ReportTab
+from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from napari_ct_assistant.viewer.texts import TIPS
-from napari_ct_assistant.volume import CTVolume
 from tests.assistant.report.report_samples import sample_draft
 from tests.viewer.conftest import box_volume, said, states
 
@@ -75,13 +75,13 @@ def test_buttons_do_what_the_keys_do(drafted_tab: ReportTab, qtbot: QtBot) -> No
     assert states(drafted_tab)[2] == "rejected"
 
 
-def test_slices_are_links(drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume) -> None:
+def test_slices_are_links(drafted_tab: ReportTab, qtbot: QtBot, scan: ScanSession) -> None:
     editor = drafted_tab.editor
     line = next(line for line in editor.text.document_lines() if "Heart size" in line.text)
     at = editor.top_of(line).center()
     with qtbot.waitSignal(drafted_tab.followed) as followed:
         qtbot.mouseClick(editor.margin, LEFT, pos=QPoint(MARGIN - 12, at.y()))
-    assert followed.args == [ct, "slice:12?ras=1.4,-9.0,0.0"]
+    assert followed.args == [scan, "slice:12?ras=1.4,-9.0,0.0"]
     with qtbot.waitSignal(drafted_tab.followed) as followed:
         qtbot.keyClick(editor, Qt.Key.Key_G, CTRL)
     assert followed.args[1].startswith("slice:12")
@@ -97,13 +97,13 @@ def test_a_sentence_that_the_image_does_not_support_is_marked(
 
 
 def test_a_new_draft_never_overwrites_what_was_typed(
-    drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
+    drafted_tab: ReportTab, qtbot: QtBot, scan: ScanSession
 ) -> None:
     editor = drafted_tab.editor
     editor.select_line(editor.text.document_lines()[-1])
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     qtbot.keyClicks(editor, "My own line.")
-    drafted_tab.take_draft(ct, sample_draft())
+    drafted_tab.take_draft(scan, sample_draft())
     assert drafted_tab.new_draft.isVisible()
     assert said(drafted_tab)[-1] == "My own line."
     qtbot.mouseClick(drafted_tab.new_draft.add_button, LEFT)
@@ -115,22 +115,22 @@ def test_a_new_draft_never_overwrites_what_was_typed(
     assert states(drafted_tab).count("draft") == 4
     assert "My own line." in said(drafted_tab)
 
-    drafted_tab.take_draft(ct, sample_draft())
+    drafted_tab.take_draft(scan, sample_draft())
     qtbot.mouseClick(drafted_tab.new_draft.replace_button, LEFT)
     assert "My own line." not in said(drafted_tab)
     editor.undo()
     assert said(drafted_tab)[-1] == "My own line."
     assert states(drafted_tab)[-1] == "own"
 
-    drafted_tab.take_draft(ct, sample_draft())
+    drafted_tab.take_draft(scan, sample_draft())
     qtbot.mouseClick(drafted_tab.new_draft.dismiss_button, LEFT)
     assert said(drafted_tab)[-1] == "My own line."
 
 
 def test_an_untouched_draft_is_replaced_and_undo_brings_it_back(
-    drafted_tab: ReportTab, ct: CTVolume
+    drafted_tab: ReportTab, scan: ScanSession
 ) -> None:
-    drafted_tab.take_draft(ct, sample_draft(*sample_draft().sentences[:1]))
+    drafted_tab.take_draft(scan, sample_draft(*sample_draft().sentences[:1]))
     assert len(said(drafted_tab)) == 2
     drafted_tab.editor.undo()
     assert len(said(drafted_tab)) == 5
@@ -138,7 +138,7 @@ def test_an_untouched_draft_is_replaced_and_undo_brings_it_back(
 
 
 def test_each_scan_keeps_its_text_and_its_undo(drafted_tab: ReportTab, qtbot: QtBot) -> None:
-    first, second = drafted_tab.volume, box_volume()
+    first, second = drafted_tab.scan, ScanSession(box_volume())
     assert first is not None
     drafted_tab.editor.next_unreviewed()
     qtbot.keyClicks(drafted_tab.editor, " First.")
@@ -149,7 +149,7 @@ def test_each_scan_keeps_its_text_and_its_undo(drafted_tab: ReportTab, qtbot: Qt
     assert "First." in drafted_tab.editor.toPlainText()
     drafted_tab.editor.undo()
     assert "First." not in drafted_tab.editor.toPlainText()
-    drafted_tab.forget_scan(second)
+    drafted_tab.close_scan(second)
     assert "Second." not in drafted_tab.text_of(second).report().text
 
 
@@ -204,12 +204,12 @@ def test_phrases_are_the_readers_own_lines(drafted_tab: ReportTab, qtbot: QtBot)
 
 
 def test_templates_change_what_comes_next_not_what_was_written(
-    drafted_tab: ReportTab, qtbot: QtBot, ct: CTVolume
+    drafted_tab: ReportTab, qtbot: QtBot, scan: ScanSession
 ) -> None:
     before = drafted_tab.editor.toPlainText()
     drafted_tab.tools.template.emit("Abdominal CT")
     assert drafted_tab.editor.toPlainText() == before
-    drafted_tab.take_draft(ct, sample_draft())
+    drafted_tab.take_draft(scan, sample_draft())
     assert "Liver and biliary tract" in drafted_tab.editor.toPlainText()
 
 
@@ -248,12 +248,13 @@ def test_export_from_the_panel(drafted_tab: ReportTab, qtbot: QtBot, tmp_path: P
     assert dialog.identified == tmp_path
     dialog.format.setCurrentIndex(1)
     assert dialog.identified is None
-    assert drafted_tab.volume is not None
-    exporter.export(report, drafted_tab.volume, tmp_path / "mine.json")
+    assert drafted_tab.scan is not None
+    ct = drafted_tab.scan.volume
+    exporter.export(report, ct, tmp_path / "mine.json")
     qtbot.waitUntil(lambda: not exporter.busy, timeout=60_000)
     assert told[-1] == "Exported mine.json"
     assert json.loads((tmp_path / "mine.json").read_text())["status"] == "preliminary"
-    exporter.export(report, drafted_tab.volume, tmp_path / "none" / "mine.json")
+    exporter.export(report, ct, tmp_path / "none" / "mine.json")
     qtbot.waitUntil(lambda: not exporter.busy, timeout=60_000)
     assert told[-1].startswith("Not exported: mine.json: the folder none does not exist")
 

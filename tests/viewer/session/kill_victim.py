@@ -71,15 +71,16 @@ def read_and_type(folder: Path) -> None:
     from napari_ct_assistant.viewer.session.conversation import Conversation
     from napari_ct_assistant.viewer.session.jobs import ReportJob
     from napari_ct_assistant.viewer.session.model_session import ModelSession
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
     app = QApplication([])
     log = (folder / "witness").open("a", buffering=1)
-    volume = scan()
+    session = ScanSession(scan())
     tab, transcript, box = ReportTab(), Transcript(), QuestionBox()
     talk = Conversation(ModelSession(Scripted(log)), transcript)
-    keeper = JournalKeeper(tab, transcript, box, talk.jobs)
-    tab.show_scan(volume)
-    keeper.show_scan(volume)
+    keeper = JournalKeeper(tab, transcript, box, talk.jobs, [session])
+    tab.show_scan(session)
+    keeper.show_scan(session)
     tab.show()
     cursor = tab.editor.textCursor()
     cursor.setPosition(tab.editor.text.insert_line(cursor.position(), ""))
@@ -99,7 +100,7 @@ def read_and_type(folder: Path) -> None:
         log.write(f"streamed {time.time()} {shown}\n")
 
     talk.jobs.text.connect(came)
-    talk.start(ReportJob(volume, "scripted"), "scan")
+    talk.start(ReportJob(session, "scripted"), "scan")
     keys = QTimer()
     keys.timeout.connect(key)
     keys.start(int(KEY_SECONDS * 1000))

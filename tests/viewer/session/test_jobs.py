@@ -25,7 +25,7 @@ from napari_ct_assistant.viewer.session.model_session import ModelSession, Stopp
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def session() -> ModelSession:
 )
 def test_a_job_tells_its_own_stage_and_gives_its_own_result(
     session: ModelSession,
-    ct: CTVolume,
+    scan: ScanSession,
     tiny_model_folder: Path,
     kind: type[Job],
     details: tuple[Any, ...],
@@ -54,7 +54,7 @@ def test_a_job_tells_its_own_stage_and_gives_its_own_result(
 ) -> None:
     stages: list[str] = []
     texts: list[str] = []
-    job = kind(ct, str(tiny_model_folder), *details)
+    job = kind(scan, str(tiny_model_folder), *details)
     done = session.run(job, stages.append, texts.append)
     assert stages[-1] == stage
     assert type(done) is result
@@ -67,9 +67,9 @@ def test_a_job_tells_its_own_stage_and_gives_its_own_result(
 
 
 def test_a_job_that_was_stopped_does_not_begin(
-    session: ModelSession, ct: CTVolume, tiny_model_folder: Path
+    session: ModelSession, scan: ScanSession, tiny_model_folder: Path
 ) -> None:
-    job = ReportJob(ct, str(tiny_model_folder))
+    job = ReportJob(scan, str(tiny_model_folder))
     job.cancel.set()
     with pytest.raises(StoppedError):
         session.run(job, lambda _: None, lambda _: None)

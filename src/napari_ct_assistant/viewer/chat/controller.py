@@ -1,4 +1,4 @@
-"""The chat's desk: suggestions, multiple choice, regions, and messages that are asked anew."""
+"""The chat: suggestions, multiple choice, regions, and messages that are repeated or edited."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from napari_ct_assistant.viewer.chat.chips import Chips
 from napari_ct_assistant.viewer.chat.choices_dialog import ChoicesDialog
 from napari_ct_assistant.viewer.chat.suggestions import about_region, suggest
 from napari_ct_assistant.viewer.measure.regions import selected_region
+from napari_ct_assistant.viewer.session.jobs import AskJob
 from napari_ct_assistant.viewer.texts import BUSY, NO_REGION
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ChatController(QObject):
-    """Owns the suggested questions and the multiple-choice form.
+    """Owns the suggested questions and the multiple-choice form; repeats and edits messages.
 
     Parameters
     ----------
@@ -88,9 +89,9 @@ class ChatController(QObject):
     def edit(self, message: Message) -> None:
         """Put a question back into the box; the model forgets it and what came after."""
         job = message.job
-        if job is None:
+        if not isinstance(job, AskJob):
             return
-        self._conversation.dialogue.cut(job)
+        job.scan.history.cut(job)
         if job.choices:
             self.open_choices(job.question, job.choices)
             return
@@ -143,15 +144,15 @@ class ChatController(QObject):
 
     def refresh(self) -> None:
         """Offer the questions that fit what was said last."""
-        volume, layer = self._scans.volume, self._scans.layer
-        if volume is None or layer is None:
+        scan, layer = self._scans.scan, self._scans.layer
+        if scan is None or layer is None:
             self.chips.offer([])
             return
         said, unreliable_findings = self._last_text
         active = self._viewer.layers.selection.active
         drawn = type(active).__name__ in ("Shapes", "Labels")
         region = drawn and selected_region(self._viewer, layer) is not None
-        asked = self._conversation.dialogue.asked(volume)
+        asked = scan.history.questions()
         self.chips.offer(
             suggest(said, asked=asked, unreliable_findings=unreliable_findings, region=region)
         )

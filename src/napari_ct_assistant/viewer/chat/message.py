@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QSize, Qt, QUrl, Signal
 from qtpy.QtGui import (
@@ -18,6 +18,11 @@ from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QTextBrowser, QVBoxLayou
 
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, part_of_href
 from napari_ct_assistant.viewer.chat.message_head import MessageHead, Speaker
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+    from napari_ct_assistant.viewer.session.jobs import TurnJob
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 # Qt finds a no-break space as a space.
 UNSUPPORTED_FOUND: Final = UNSUPPORTED.replace("\u00a0", " ")
@@ -74,8 +79,8 @@ class Message(QFrame):
     speaker : {"you", "model", "note"}
     title : str
         The line above the text.
-    source : object, optional
-        Whatever the text is about (the scan), kept for link clicks.
+    scan : ScanSession, optional
+        The scan that the text is about, for link clicks.
 
     Signals
     -------
@@ -85,10 +90,10 @@ class Message(QFrame):
 
     Attributes
     ----------
-    job : object
-        What the message answers or asks, None for a note.
-    heat : sequence
-        The heat map of each sentence, None where there is none, and the sentence.
+    job : TurnJob or None
+        What the message answers or asks; None for a note.
+    heat : sequence of (HeatMap or None, str)
+        The heat map of each sentence, where it has one, and the sentence.
     """
 
     linkClicked = Signal(object, str)  # noqa: N815 - Qt's naming of signals
@@ -96,15 +101,19 @@ class Message(QFrame):
     editAsked = Signal(object)  # noqa: N815 - Qt's naming of signals
 
     def __init__(
-        self, speaker: Speaker, title: str, source: Any = None, parent: QWidget | None = None
+        self,
+        speaker: Speaker,
+        title: str,
+        scan: ScanSession | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.speaker, self.title, self.source = speaker, title, source
+        self.speaker, self.title, self.scan = speaker, title, scan
         # The final text as it was given; empty while the message grows.
         self.markdown = ""
         self.setObjectName(f"message_{speaker}")
-        self.job: Any = None
-        self.heat: Sequence[Any] = ()
+        self.job: TurnJob | None = None
+        self.heat: Sequence[tuple[HeatMap | None, str]] = ()
         self._link_colour = self._warning_colour = self.palette().link().color()
         self.head = MessageHead(speaker, title)
         self.head.copied.connect(self._copy)

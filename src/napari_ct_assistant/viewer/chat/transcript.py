@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.chat.message import Message
 from napari_ct_assistant.viewer.chat.message_head import Speaker
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 class Transcript(QScrollArea):
@@ -50,11 +53,11 @@ class Transcript(QScrollArea):
         speaker: Speaker,
         title: str,
         text: str = "",
-        source: Any = None,
+        scan: ScanSession | None = None,
         before: Message | None = None,
     ) -> Message:
         """Add a message at the end, or before another one; `text` is markdown."""
-        message = Message(speaker, title, source)
+        message = Message(speaker, title, scan)
         if self._link_colour:
             message.set_link_colour(self._link_colour, self._warning_colour)
         if text:

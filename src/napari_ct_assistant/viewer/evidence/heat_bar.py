@@ -44,11 +44,11 @@ class HeatBar(QWidget):
         self.slider.valueChanged.connect(lambda value: self.strength.emit(value / 100))
         self.hide()
 
-    def tell(self, about: str, shown: bool) -> None:
-        """Say whose evidence the map is, and whether it is shown."""
+    def show_heat(self, about: str, *, visible: bool) -> None:
+        """Show which sentence or finding the map belongs to, and whether the map is visible."""
         self.label.setText(about)
         self.label.setToolTip(about)
         self.check.blockSignals(True)
-        self.check.setChecked(shown)
+        self.check.setChecked(visible)
         self.check.blockSignals(False)
         self.show()

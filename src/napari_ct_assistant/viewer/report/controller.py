@@ -1,4 +1,4 @@
-"""The report's desk: joins the report tab with the model, the journal and the exports."""
+"""The report: joins the report tab with the model, the journal and the exports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
     from napari_ct_assistant.viewer.session.conversation import Conversation
     from napari_ct_assistant.viewer.session.jobs import Job
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 class ReportController(QObject):
@@ -51,15 +51,15 @@ class ReportController(QObject):
     ) -> None:
         super().__init__(parent)
         self._scans, self._conversation = scans, conversation
-        self.tab = ReportTab(preferences.template)
+        self.tab = ReportTab(preferences.template, scans.open_scans)
         self.exporter = Exporter(self.tab, self)
         self.keeper: JournalKeeper | None = None
         if preferences.journal:
             self.keeper = JournalKeeper(
-                self.tab, transcript, question, conversation.jobs, parent=self
+                self.tab, transcript, question, conversation.jobs, scans.open_scans, parent=self
             )
             self.keeper.status_message.connect(conversation.add_note)
-            transcript_row.cleared.connect(self.keeper.changed_all)
+            transcript_row.cleared.connect(self.keeper.mark_all_changed)
             QCoreApplication.instance().aboutToQuit.connect(self.keeper.flush)
         self.tab.tools.forget_button.setVisible(self.keeper is not None)
         scans.chosen.connect(self._on_scan)
@@ -83,15 +83,15 @@ class ReportController(QObject):
             conversation.add_note(problem, "Template")
 
     def _on_scan(self, _layer: Any) -> None:
-        volume = self._scans.volume
-        self.tab.show_scan(volume)
+        scan = self._scans.scan
+        self.tab.show_scan(scan)
         if self.keeper is not None:
-            self.keeper.show_scan(volume)
+            self.keeper.show_scan(scan)
 
-    def _on_closed(self, volume: CTVolume) -> None:
+    def _on_closed(self, scan: ScanSession) -> None:
         if self.keeper is not None:
-            self.keeper.close_scan(volume)
-        self.tab.forget_scan(volume)
+            self.keeper.close_scan(scan)
+        self.tab.close_scan(scan)
 
     # -- a window of its own
 
@@ -146,10 +146,10 @@ class ReportController(QObject):
 
     def sign(self) -> None:
         """Ask who signs the report off."""
-        volume = self.tab.volume
-        if volume is None:
+        scan = self.tab.scan
+        if scan is None:
             return
-        text = self.tab.text_of(volume)
+        text = self.tab.text_of(scan)
         dialog = SignDialog(text.report(), self.tab)
         if dialog.exec():
             try:
@@ -161,5 +161,5 @@ class ReportController(QObject):
         """Ask what to delete of the journal: this scan's pages or all."""
         dialog = ForgetDialog(self.tab)
         if dialog.exec() and self.keeper is not None:
-            self.keeper.delete(None if dialog.everything else self.tab.volume)
+            self.keeper.delete(None if dialog.everything else self.tab.scan)
             self.status_message.emit("The journal was deleted")

@@ -131,16 +131,16 @@ class Exporter(QObject):
 
     def ask(self) -> None:
         """Ask for format and file, then write."""
-        volume = self._tab.volume
-        if volume is None:
+        scan = self._tab.scan
+        if scan is None:
             return
-        report = self._tab.text_of(volume).report()
+        report = self._tab.text_of(scan).report()
         if not report.body():
             self.status_message.emit("The report is empty: there is nothing to export")
             return
         dialog = ExportDialog(report, self._tab)
         if dialog.exec():
-            self.export(report, volume, dialog.path, dialog.identified)
+            self.export(report, scan.volume, dialog.path, dialog.identified)
 
     def export(
         self, report: ReportDocument, volume: CTVolume, path: Path, folder: Path | None = None

@@ -1,12 +1,12 @@
 """Keeps what is on screen in the journal while it grows, and brings it back.
 
-It watches the transcript, the report and the question box; what the model or the reader adds
-is on disk a quarter of a second later, without the window waiting for the disk.
+The keeper watches the transcript, the report and the question box. What the model or the reader
+adds is on disk a quarter of a second later, and the window never waits for the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.tab import ReportTab
     from napari_ct_assistant.viewer.session.jobs import Job
     from napari_ct_assistant.viewer.session.runner import JobRunner
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
-UPDATE_MS = 250
-MAIL_MS = 50
+SAVE_MS = 250
+MAILBOX_MS = 50
 
 
 class JournalKeeper(QObject):
@@ -37,7 +37,10 @@ class JournalKeeper(QObject):
     ----------
     report, transcript, question, jobs
         The parts of the panel that are watched.
+    open_scans : iterable of ScanSession
+        The scans that are open.
     journal : Journal, optional
+    parent : QObject, optional
 
     Signals
     -------
@@ -53,141 +56,145 @@ class JournalKeeper(QObject):
         transcript: Transcript,
         question: QuestionBox,
         jobs: JobRunner,
+        open_scans: Iterable[ScanSession],
         journal: Journal | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._report, self._transcript, self._question = report, transcript, question
-        # From the writer's thread, which may outlive this object: it only puts things here.
-        self._mail: SimpleQueue[Callable[[JournalKeeper], None]] = SimpleQueue()
-        mail = self._mail
+        self._open_scans = open_scans
+        # The writer's thread may outlive this object: it only puts calls into this mailbox.
+        self._mailbox: SimpleQueue[Callable[[JournalKeeper], None]] = SimpleQueue()
+        mailbox = self._mailbox
         self.writer = JournalWriter(
             journal or Journal(),
-            lambda text: mail.put(lambda keeper: keeper.status_message.emit(text)),
+            lambda text: mailbox.put(lambda keeper: keeper.status_message.emit(text)),
         )
-        self._post = QTimer(self)
-        self._post.setInterval(MAIL_MS)
-        self._post.timeout.connect(self._open_mail)
-        self._post.start()
-        # id(volume) -> the scan and its hash, "" until that is known.
-        self._scans: dict[int, tuple[CTVolume, str]] = {}
-        self._closed: dict[str, CTVolume] = {}
-        self._changed: set[int] = set()
-        self._now: CTVolume | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(UPDATE_MS)
-        self._timer.timeout.connect(self.save)
-        report.edited.connect(self.changed)
-        question.textChanged.connect(lambda: self.changed(self._now))
+        self._mailbox_timer = QTimer(self)
+        self._mailbox_timer.setInterval(MAILBOX_MS)
+        self._mailbox_timer.timeout.connect(self._empty_mailbox)
+        self._mailbox_timer.start()
+        # By the journal's key: a scan that is opened again finds its messages in the transcript.
+        self._closed: dict[str, ScanSession] = {}
+        self._scan: ScanSession | None = None
+        self._save_timer = QTimer(self)
+        self._save_timer.setSingleShot(True)
+        self._save_timer.setInterval(SAVE_MS)
+        self._save_timer.timeout.connect(self.save)
+        report.edited.connect(self.mark_changed)
+        question.textChanged.connect(lambda: self.mark_changed(self._scan))
         jobs.began.connect(self._on_began)
-        jobs.text.connect(lambda _text: self.changed(self._working))
+        jobs.text.connect(lambda _text: self.mark_changed(self._working_on))
         jobs.ended.connect(self._on_ended)
-        self._working: CTVolume | None = None
+        self._working_on: ScanSession | None = None
 
-    def _open_mail(self) -> None:
-        while not self._mail.empty():
-            self._mail.get_nowait()(self)
+    def _empty_mailbox(self) -> None:
+        while not self._mailbox.empty():
+            self._mailbox.get_nowait()(self)
 
-    # -- which scans
+    # -- opening and closing scans
 
-    def show_scan(self, volume: CTVolume | None) -> None:
-        """Follow the scan that is read now; the first time, look for what was kept of it."""
-        self._now = volume
-        if volume is None or id(volume) in self._scans:
+    def show_scan(self, scan: ScanSession | None) -> None:
+        """Follow the chosen scan; the first time, read its page of the journal."""
+        self._scan = scan
+        if scan is None or scan.journal != "unread":
             return
-        self._scans[id(volume)] = (volume, "")
-        self._report.hold(volume)
-        journal, mail = self.writer.journal, self._mail
+        self._report.wait_for_journal(scan)
+        journal, mailbox = self.writer.journal, self._mailbox
 
-        def look() -> None:
-            # The hash of a large scan takes a second; nobody waits for it.
-            key = volume.fingerprint
+        def read_page() -> None:
+            # Hashing a large scan takes a second, so the window does not wait for it.
+            key = scan.volume.fingerprint
             page = None
             try:
                 journal.prepare()
                 page = journal.load(key)
             finally:
-                mail.put(lambda keeper: keeper._restore(volume, key, page))
+                mailbox.put(lambda keeper: keeper._restore(scan, key, page))
 
-        self.writer.call(look)
+        self.writer.call(read_page)
 
-    def close_scan(self, volume: CTVolume) -> None:
-        """Write what is left of a scan that is being closed, and let go of it."""
-        self.save()
-        _, key = self._scans.pop(id(volume), (volume, ""))
-        if key:
-            self._closed[key] = volume
+    def close_scan(self, scan: ScanSession) -> None:
+        """Write what is still unsaved of a scan that is being closed."""
+        self._save(scan)
+        if scan.journal_key:
+            self._closed[scan.journal_key] = scan
 
-    def _restore(self, volume: CTVolume, key: str, page: Page | None) -> None:
-        if id(volume) not in self._scans:
+    def _restore(self, scan: ScanSession, key: str, page: Page | None) -> None:
+        if not scan.is_open:
             return
-        self._scans[id(volume)] = (volume, key)
+        scan.journal_key = key
         body = {} if page is None else page.body
         report = None
         try:
             report = ReportDocument.from_json(body["report"]) if body.get("report") else None
         except ValueError as error:
             self.status_message.emit(f"The journal's report of this scan cannot be read: {error}")
-        self._report.restore(volume, report)
+        self._report.restore(scan, report)
         messages = body.get("transcript") or []
         before = self._closed.pop(key, None)
-        still = [
+        on_screen = [
             message
             for message in self._transcript.messages
-            if message.source is not None and message.source in (before, volume)
+            if message.scan is not None and message.scan in (before, scan)
         ]
-        if before is not None and still:
-            # The scan was open a moment ago and its messages are on screen: they are its again.
-            for message in still:
-                message.source = volume
-        elif not still:
-            for message in messages:
-                text = str(message.get("text", ""))
-                if not message.get("complete", True):
-                    text = f"{escaped(text)}\n\n*{INTERRUPTED}*"
-                speaker, title = message.get("speaker", "note"), str(message.get("title", ""))
-                self._transcript.add(speaker, title, text, volume)
-        if self._now is volume and body.get("question"):
+        if before is not None and on_screen:
+            # The scan was closed a moment ago: its messages belong to the session of now.
+            for message in on_screen:
+                message.scan = scan
+        elif not on_screen:
+            self._restore_messages(scan, messages)
+        if self._scan is scan and body.get("question"):
             self._question.give_back(str(body["question"]))
         if before is None and page is not None and (report is not None or messages):
             when = datetime.fromtimestamp(page.updated).strftime("%Y-%m-%d %H:%M")
             self._transcript.add("note", "", RESTORED.format(when=when))
+        if scan.unsaved:
+            # It changed while its page was read, when it could not be saved yet.
+            self.mark_changed(scan)
 
-    # -- what changed
+    def _restore_messages(self, scan: ScanSession, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            text = str(message.get("text", ""))
+            if not message.get("complete", True):
+                text = f"{escaped(text)}\n\n*{INTERRUPTED}*"
+            speaker, title = message.get("speaker", "note"), str(message.get("title", ""))
+            self._transcript.add(speaker, title, text, scan)
+
+    # -- saving changes
 
     def _on_began(self, job: Job) -> None:
-        self._working = job.volume
-        self.changed(job.volume)
+        self._working_on = job.scan
+        self.mark_changed(job.scan)
 
     def _on_ended(self, job: Job) -> None:
-        self._working = None
-        self.changed(job.volume)
+        self._working_on = None
+        self.mark_changed(job.scan)
 
-    def changed(self, volume: CTVolume | None) -> None:
+    def mark_changed(self, scan: ScanSession | None) -> None:
         """Have a scan's page written soon."""
-        if volume is not None:
-            self._changed.add(id(volume))
-            if not self._timer.isActive():
-                self._timer.start()
+        if scan is not None:
+            scan.unsaved = True
+            if not self._save_timer.isActive():
+                self._save_timer.start()
 
-    def changed_all(self) -> None:
-        """Have every open scan's page written soon."""
-        for volume, _ in list(self._scans.values()):
-            self.changed(volume)
+    def mark_all_changed(self) -> None:
+        """Have the page of every open scan written soon."""
+        for scan in self._open_scans:
+            self.mark_changed(scan)
 
     def save(self) -> None:
         """Hand the pages that changed to the writer."""
-        for number in list(self._changed):
-            volume, key = self._scans.get(number, (None, ""))
-            if volume is None:
-                self._changed.discard(number)
-            elif key:
-                self._changed.discard(number)
-                self.writer.save(key, self._page(volume))
+        for scan in self._open_scans:
+            self._save(scan)
 
-    def _page(self, volume: CTVolume) -> dict[str, Any]:
-        report = self._report.text_of(volume).report()
+    def _save(self, scan: ScanSession) -> None:
+        if scan.unsaved and scan.journal_key:
+            scan.unsaved = False
+            self.writer.save(scan.journal_key, self._page(scan))
+
+    def _page(self, scan: ScanSession) -> dict[str, Any]:
+        report = self._report.text_of(scan).report()
         transcript = [
             {
                 "speaker": message.speaker,
@@ -196,13 +203,13 @@ class JournalKeeper(QObject):
                 "complete": bool(message.markdown),
             }
             for message in self._transcript.messages
-            if message.source is volume
+            if message.scan is scan
         ]
-        worth = report.touched or bool(report.drafts)
+        worth_keeping = report.touched or bool(report.drafts)
         return {
-            "report": report.to_json() if worth else None,
+            "report": report.to_json() if worth_keeping else None,
             "transcript": transcript,
-            "question": self._question.toPlainText() if volume is self._now else "",
+            "question": self._question.toPlainText() if scan is self._scan else "",
         }
 
     # -- the end
@@ -212,13 +219,14 @@ class JournalKeeper(QObject):
         self.save()
         self.writer.flush()
 
-    def delete(self, volume: CTVolume | None) -> None:
-        """Delete what is kept of a scan, or of every scan with None; the screen stays."""
-        self._changed.clear()
-        self.writer.forget(None if volume is None else self._scans.get(id(volume), (0, ""))[1])
+    def delete(self, scan: ScanSession | None) -> None:
+        """Delete a scan's page, or the whole journal with None; the screen stays as it is."""
+        for each in self._open_scans:
+            each.unsaved = False
+        self.writer.forget(None if scan is None else scan.journal_key)
         journal = self.writer.journal
 
         def delete() -> None:
-            journal.delete(None if volume is None else volume.fingerprint)
+            journal.delete(None if scan is None else scan.volume.fingerprint)
 
         self.writer.call(delete)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QColor
@@ -29,7 +29,7 @@ from napari_ct_assistant.viewer.widgets import add_shortcuts
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import ModelInfo, ReportDraft
     from napari_ct_assistant.viewer.session.jobs import ReportResult
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 FOLLOW_MS = 60
 
@@ -37,11 +37,19 @@ FOLLOW_MS = 60
 class ReportTab(QWidget):
     """The report of the chosen scan; every open scan keeps its own text and its own undo.
 
+    Parameters
+    ----------
+    template : str, optional
+        The name of the report template.
+    open_scans : iterable of ScanSession, optional
+        The scans that are open, whichever of them is shown.
+    parent : QWidget, optional
+
     Signals
     -------
-    followed : CTVolume, str
+    followed : ScanSession, str
         A slice link of a scan's report was clicked.
-    edited : CTVolume
+    edited : ScanSession
         The report of a scan changed.
     status_message : str
         One line for the reader.
@@ -51,13 +59,15 @@ class ReportTab(QWidget):
     edited = Signal(object)
     status_message = Signal(str)
 
-    def __init__(self, template: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        template: str = "",
+        open_scans: Iterable[ScanSession] = (),
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
-        self.volume: CTVolume | None = None
-        # id(volume) -> its text and a draft that waits for the reader's decision.
-        self._texts: dict[int, ReportText] = {}
-        self._waiting: dict[int, ReportDraft] = {}
-        self._held: set[int] = set()
+        self.scan: ScanSession | None = None
+        self._open_scans = open_scans
         self._hashing = Background(self)
         # The rows around the text follow it a moment later: typing waits for nothing.
         self._soon = QTimer(self)
@@ -112,7 +122,7 @@ class ReportTab(QWidget):
         line.impression_button.clicked.connect(lambda: self.passage.sum_up(editor.text))
         self.new_draft.taken.connect(lambda: self._decide("replace"))
         self.new_draft.added.connect(lambda: self._decide("add"))
-        self.new_draft.dismissed.connect(lambda: self._decide(""))
+        self.new_draft.dismissed.connect(lambda: self._decide("dismiss"))
         shortcuts: tuple[tuple[str, Callable[[], Any]], ...] = (
             ("Ctrl+Return", editor.accept),
             ("Ctrl+Enter", editor.accept),
@@ -130,50 +140,45 @@ class ReportTab(QWidget):
 
     # -- scans and templates
 
-    def show_scan(self, volume: CTVolume | None) -> None:
-        """Show the report of another scan; the one left keeps its text and its undo."""
-        self.volume = volume
-        self.setEnabled(volume is not None)
+    def show_scan(self, scan: ScanSession | None) -> None:
+        """Show the report of another scan; the scan left keeps its text and its undo."""
+        self.scan = scan
+        self.setEnabled(scan is not None)
         self.tools.compare_button.setChecked(False)
         self.passage.hide()
-        self.editor.set_text(ReportText(parent=self) if volume is None else self.text_of(volume))
-        self.new_draft.setVisible(volume is not None and id(volume) in self._waiting)
+        self.editor.set_text(ReportText(parent=self) if scan is None else self.text_of(scan))
+        self.new_draft.setVisible(scan is not None and scan.waiting_draft is not None)
         self._refresh()
 
-    def text_of(self, volume: CTVolume) -> ReportText:
-        """Return the text of a scan's report, the template's headings where there is none yet."""
-        text = self._texts.get(id(volume))
-        if text is None:
-            text = ReportText(ReportDocument.blank(self.template, volume), self)
-            text.edited.connect(partial(self._on_edited, volume))
-            self._texts[id(volume)] = text
-        return text
+    def text_of(self, scan: ScanSession) -> ReportText:
+        """Return the text of a scan's report; a new one has the template's headings."""
+        if scan.text is None:
+            scan.text = ReportText(ReportDocument.blank(self.template, scan.volume), self)
+            scan.text.edited.connect(partial(self._on_edited, scan))
+        return scan.text
 
-    def forget_scan(self, volume: CTVolume) -> None:
-        """Let go of a scan that was closed."""
-        self._waiting.pop(id(volume), None)
-        self._held.discard(id(volume))
-        text = self._texts.pop(id(volume), None)
+    def close_scan(self, scan: ScanSession) -> None:
+        """Delete the text of a scan that was closed."""
+        text, scan.text = scan.text, None
         if text is not None:
             if self.editor.text is text:
                 self.editor.set_text(ReportText(parent=self))
             text.deleteLater()
 
-    def hold(self, volume: CTVolume) -> None:
-        """Wait with a scan's report until it is known what was kept of it."""
-        self._held.add(id(volume))
+    def wait_for_journal(self, scan: ScanSession) -> None:
+        """Let a scan's report alone until its page of the journal is read."""
+        scan.journal = "reading"
         self._refresh()
 
-    def restore(self, volume: CTVolume, report: ReportDocument | None) -> None:
-        """Go on with a scan's report, from `report` where one was kept."""
-        self._held.discard(id(volume))
+    def restore(self, scan: ScanSession, report: ReportDocument | None) -> None:
+        """Go on with a scan's report, from `report` where the journal had one."""
+        scan.journal = "read"
         if report is not None:
-            text = self.text_of(volume)
+            text = self.text_of(scan)
             text.fill(report)
             text.clearUndoRedoStacks()
-        draft = self._waiting.get(id(volume))
-        if draft is not None:
-            self.take_draft(volume, draft)
+        if scan.waiting_draft is not None:
+            self.take_draft(scan, scan.waiting_draft)
         self._refresh()
 
     def choose_template(self, name: str) -> None:
@@ -183,11 +188,11 @@ class ReportTab(QWidget):
         except ValueError as error:
             self.status_message.emit(str(error))
             return
-        if self.volume is not None:
-            text = self.text_of(self.volume)
+        if self.scan is not None:
+            text = self.text_of(self.scan)
             report = text.report()
             if not report.touched and not report.drafts:
-                text.fill(ReportDocument.blank(self.template, self.volume))
+                text.fill(ReportDocument.blank(self.template, self.scan.volume))
         self._refresh()
 
     def _first_template(self, name: str) -> ReportTemplate:
@@ -204,33 +209,37 @@ class ReportTab(QWidget):
 
     def take_result(self, result: ReportResult) -> None:
         """Take a new draft from the model."""
-        self.take_draft(result.job.volume, result.draft)
+        self.take_draft(result.job.scan, result.draft)
         self._hash(result.record.info)
 
-    def take_draft(self, volume: CTVolume, draft: ReportDraft) -> None:
-        """Show a new draft; what the reader has done stays until they decide otherwise."""
-        self._waiting[id(volume)] = draft
-        if id(volume) in self._held:
+    def take_draft(self, scan: ScanSession, draft: ReportDraft) -> None:
+        """Show a new draft; where the reader has edited the report, ask what to do with it."""
+        if not scan.is_open:
             return
-        if self.text_of(volume).report().touched:
-            self.new_draft.setVisible(volume is self.volume)
+        scan.waiting_draft = draft
+        if scan.journal == "reading":
+            return
+        if self.text_of(scan).report().touched:
+            self.new_draft.setVisible(scan is self.scan)
         else:
-            self._decide("replace", volume)
+            self._use_draft(scan, "replace")
 
-    def _decide(self, what: str, volume: CTVolume | None = None) -> None:
-        """Do with the waiting draft as the reader chose."""
-        volume = volume or self.volume
-        if volume is None:
+    def _decide(self, choice: Literal["replace", "add", "dismiss"]) -> None:
+        """Do with the waiting draft what the reader chose."""
+        if self.scan is not None:
+            self._use_draft(self.scan, choice)
+
+    def _use_draft(self, scan: ScanSession, choice: Literal["replace", "add", "dismiss"]) -> None:
+        draft, scan.waiting_draft = scan.waiting_draft, None
+        if scan is self.scan:
+            self.new_draft.hide()
+        if draft is None or choice == "dismiss":
             return
-        draft = self._waiting.pop(id(volume), None)
-        self.new_draft.setVisible(self.volume is not None and id(self.volume) in self._waiting)
-        if draft is None or not what:
-            return
-        text = self.text_of(volume)
+        text = self.text_of(scan)
         report = text.report()
         known = draft.model.__dict__.get("weights_sha256", "")
-        if what == "replace":
-            text.fill(report.replaced_by(draft, self.template, volume, weights_sha256=known))
+        if choice == "replace":
+            text.fill(report.replaced_by(draft, self.template, scan.volume, weights_sha256=known))
         else:
             text.add_draft(report.with_draft(draft, self.template, weights_sha256=known))
         self._refresh()
@@ -250,13 +259,14 @@ class ReportTab(QWidget):
         )
 
     def _on_hashed(self, done: tuple[str, str]) -> None:
-        for text in self._texts.values():
-            text.set_frame(text.report().with_weights(*done))
+        for scan in self._open_scans:
+            if scan.text is not None:
+                scan.text.set_frame(scan.text.report().with_weights(*done))
 
     # -- the text at the cursor
 
     def _follow(self, href: str) -> None:
-        self.followed.emit(self.volume, href)
+        self.followed.emit(self.scan, href)
 
     def _put_phrase(self, text: str) -> None:
         cursor = self.editor.textCursor()
@@ -271,14 +281,14 @@ class ReportTab(QWidget):
             self.comparison.show_report(self.editor.text.report())
         self.pages.setCurrentWidget(self.comparison if on else self.editor)
 
-    def _on_edited(self, volume: CTVolume) -> None:
-        self.edited.emit(volume)
-        if volume is self.volume:
+    def _on_edited(self, scan: ScanSession) -> None:
+        self.edited.emit(scan)
+        if scan is self.scan:
             self._soon.start()
 
     def _refresh(self) -> None:
         text = self.editor.text
-        self.editor.setReadOnly(self.volume is not None and id(self.volume) in self._held)
+        self.editor.setReadOnly(self.scan is not None and self.scan.journal == "reading")
         self.tools.undo_button.setEnabled(text.isUndoAvailable())
         self.tools.redo_button.setEnabled(text.isRedoAvailable())
         report = text.report()

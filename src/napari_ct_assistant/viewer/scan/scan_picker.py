@@ -16,6 +16,7 @@ from napari_ct_assistant.viewer.scan.readers import scan_name
 from napari_ct_assistant.viewer.scan.series_dialog import choose_series
 from napari_ct_assistant.viewer.scan.units import Units
 from napari_ct_assistant.viewer.session.background import UPDATE_MS, Background, one_line
+from napari_ct_assistant.viewer.session.scan_session import OpenScans, ScanSession
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button
 
@@ -33,8 +34,8 @@ class ScanPicker(QWidget):
     -------
     chosen : layer or None
         Another scan was chosen.
-    closed : CTVolume
-        A scan's last layer was removed.
+    closed : ScanSession
+        A scan's last layer was removed; its session is released right afterwards.
     loading : str
         What is being opened; empty when done.
     failed : str
@@ -53,6 +54,7 @@ class ScanPicker(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._layers: list[Any] = []
+        self.open_scans = OpenScans()
         self._opening = False
         self._progress: tuple[int, int] | None = None
         self._activity: progress | None = None
@@ -94,13 +96,19 @@ class ScanPicker(QWidget):
         return self._layers[index] if 0 <= index < len(self._layers) else None
 
     @property
+    def scan(self) -> ScanSession | None:
+        """The chosen scan's session."""
+        volume = self.volume
+        return None if volume is None else self.open_scans.of(volume)
+
+    @property
     def volume(self) -> CTVolume | None:
-        """The chosen scan."""
+        """The chosen scan's volume."""
         return volume_of(self.layer)
 
-    def layer_of(self, volume: CTVolume) -> Image | None:
-        """Return the layer that shows `volume`, None when it was closed."""
-        return next((layer for layer in self._layers if volume_of(layer) is volume), None)
+    def layer_of(self, scan: ScanSession) -> Image | None:
+        """Return the layer that shows a scan, None when the scan was closed."""
+        return next((layer for layer in self._layers if volume_of(layer) is scan.volume), None)
 
     def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         """List the CT layers now in the viewer, keeping the choice where it still exists."""
@@ -121,10 +129,12 @@ class ScanPicker(QWidget):
             wanted = self._layers[-1]
         self.box.setCurrentIndex(-1 if wanted is None else self._layers.index(wanted))
         self.box.blockSignals(False)
-        open_now = [volume_of(layer) for layer in self._layers]
-        for volume in (volume_of(layer) for layer in before):
-            if volume is not None and not any(volume is one for one in open_now):
-                self.closed.emit(volume)
+        shown = {volume_of(layer) for layer in self._layers}
+        for scan in self.open_scans:
+            if scan.volume not in shown:
+                self.open_scans.remove(scan)
+                self.closed.emit(scan)
+                scan.release()
         if self.layer is not old:
             self.chosen.emit(self.layer)
 

@@ -11,7 +11,6 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
 from napari_ct_assistant.viewer.chat.links import answer_markdown, escaped, linked, report_markdown
-from napari_ct_assistant.viewer.session.history import Dialogue
 from napari_ct_assistant.viewer.session.jobs import (
     AskJob,
     AskResult,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
     from napari_ct_assistant.viewer.chat.message import Message
     from napari_ct_assistant.viewer.chat.transcript import Transcript
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 class Conversation(QObject):
@@ -77,11 +76,8 @@ class Conversation(QObject):
         super().__init__(parent)
         self.jobs = JobRunner(session, self)
         self._transcript = transcript
-        self.dialogue = Dialogue()
         self._message: Message | None = None
         self._job: Job | None = None
-        # (scan, model) whose warnings the transcript already holds.
-        self._warned: set[tuple[int, str]] = set()
         self.jobs.began.connect(lambda _job: self.busy.emit(True))
         self.jobs.stage.connect(self.stage)
         self.jobs.text.connect(self._on_text)
@@ -95,13 +91,13 @@ class Conversation(QObject):
         if self.jobs.busy:
             return False
         if isinstance(job, AskJob) and not job.sample:
-            job = replace(job, history=self.dialogue.history(job.volume, job.model))
+            job = replace(job, history=job.scan.history.turns(job.model))
             self._write_question(job)
         self._job = job
         if isinstance(job, TurnJob):
             title = f"Report  ·  {scan}" if isinstance(job, ReportJob) else job.model
             title += "  ·  sampled again" if job.sample else ""
-            self._message = self._transcript.add("model", title, source=job.volume)
+            self._message = self._transcript.add("model", title, scan=job.scan)
             self._message.job = job
         return self.jobs.start(job)
 
@@ -110,12 +106,12 @@ class Conversation(QObject):
         text = escaped(job.question)
         for number, choice in enumerate(job.choices):
             text += f"\n\n{chr(ord('A') + number)}\\. {escaped(choice)}"
-        asked = self._transcript.add("you", "You", text, job.volume)
+        asked = self._transcript.add("you", "You", text, job.scan)
         asked.job = job
         asked.head.offer(edit=True)
         if job.region:
-            measured = linked(job.region, job.volume.shape[0])
-            self._transcript.add("note", MEASURED, measured, job.volume)
+            measured = linked(job.region, job.scan.volume.shape[0])
+            self._transcript.add("note", MEASURED, measured, job.scan)
 
     @property
     def last(self) -> Message | None:
@@ -128,7 +124,7 @@ class Conversation(QObject):
         job = message.job
         if job is None or self.jobs.busy:
             return False
-        self.dialogue.cut(job)
+        job.scan.history.cut(job)
         scan = message.title.removeprefix("Report").split("  ·  ")
         name = scan[1] if len(scan) > 1 else ""
         return self.start(replace(job, sample=True, cancel=threading.Event()), name)
@@ -137,13 +133,11 @@ class Conversation(QObject):
         """Stop the running job."""
         self.jobs.stop()
 
-    def scan_closed(self, volume: CTVolume) -> None:
-        """Stop a job about a scan that was closed and free what was kept of it."""
-        self.dialogue.forget(volume)
-        self._warned = {(scan, model) for scan, model in self._warned if scan != id(volume)}
-        if self._job is not None and self._job.volume is volume:
+    def close_scan(self, scan: ScanSession) -> None:
+        """Stop a job about a scan that was closed, and free the model's reading of it."""
+        if self._job is not None and self._job.scan is scan:
             self.jobs.stop()
-        self.jobs.session.forget(volume)
+        self.jobs.session.forget(scan.volume)
 
     def add_note(self, text: str, title: str = "") -> None:
         """Write a note of the panel's own; `text` is plain text."""
@@ -162,15 +156,15 @@ class Conversation(QObject):
         self._write_warnings(result)
         match result:
             case ReportResult(job=job, draft=draft):
-                text = report_markdown(draft, job.volume.shape[0])
+                text = report_markdown(draft, job.scan.volume.shape[0])
                 heat = [(h, s.text) for h, s in zip(draft.heat, draft.sentences, strict=False)]
                 self._finish_turn(result, text, heat)
-                self.dialogue.add(job, draft.text)
+                job.scan.history.add(job, draft.text)
                 self.drafted.emit(result)
             case AskResult(job=job, answer=answer):
-                text = answer_markdown(answer, job.volume.shape[0])
+                text = answer_markdown(answer, job.scan.volume.shape[0])
                 self._finish_turn(result, text, [(answer.heat, answer.text)])
-                self.dialogue.add(job, answer.text)
+                job.scan.history.add(job, answer.text)
                 self.answered.emit(result)
             case ScreenResult():
                 self.screened.emit(result)
@@ -182,9 +176,9 @@ class Conversation(QObject):
 
     def _write_warnings(self, result: JobResult) -> None:
         """Write the model's warnings about a scan, once for each scan and model."""
-        key = (id(result.job.volume), result.job.model)
-        if result.record.warnings and key not in self._warned:
-            self._warned.add(key)
+        warned, model = result.job.scan.warned_models, result.job.model
+        if result.record.warnings and model not in warned:
+            warned.add(model)
             text = "\n\n".join(escaped(warning) for warning in result.record.warnings)
             self._transcript.add("note", "Note", text, before=self._message)
 

@@ -1,57 +1,62 @@
-"""What was said so far about each scan, for questions that follow up on it."""
+"""The questions and answers about one scan, for questions that follow up on them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from napari_ct_assistant.viewer.session.jobs import TurnJob
-    from napari_ct_assistant.volume import CTVolume
+# More than the context window of any present model holds beside an image.
+MAX_TURNS: Final = 20
 
-# More than any context window of today's models holds beside an image.
-MOST_TURNS: Final = 20
-
-History = tuple[tuple[str, str], ...]
+Turns = tuple[tuple[str, str], ...]
 
 
-class Dialogue:
-    """The turns of each scan with each model, oldest first."""
+class Request(Protocol):
+    """What is asked of a model: a job that becomes a turn (see `jobs.TurnJob`)."""
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+
+    @property
+    def request(self) -> str:
+        """The question."""
+
+    @property
+    def history(self) -> Turns:
+        """The turns that the model was given with it."""
+
+
+class ChatHistory:
+    """The turns with each model, oldest first.
+
+    Each model has its own: a model is not shown what another one answered.
+    """
 
     def __init__(self) -> None:
-        # (scan, model) -> what was asked and answered.
-        self._turns: dict[tuple[int, str], list[tuple[TurnJob, str]]] = {}
+        self._turns: dict[str, list[tuple[Request, str]]] = {}
 
-    def history(self, volume: CTVolume, model: str) -> History:
-        """Return the questions and answers so far."""
-        return tuple((job.request, said) for job, said in self._turns.get((id(volume), model), []))
+    def turns(self, model: str) -> Turns:
+        """Return the questions to a model, each with its answer."""
+        return tuple((asked.request, answer) for asked, answer in self._turns.get(model, []))
 
-    def add(self, job: TurnJob, said: str) -> None:
-        """Remember what came of a question or a report."""
-        turns = self._turns.setdefault((id(job.volume), job.model), [])
-        turns.append((job, said))
-        del turns[:-MOST_TURNS]
+    def questions(self) -> list[str]:
+        """Return every question, to whichever model."""
+        return [asked.request for turns in self._turns.values() for asked, _ in turns]
 
-    def cut(self, job: TurnJob) -> None:
-        """Leave out a turn that is asked anew, and what came after it."""
-        turns = self._turns.get((id(job.volume), job.model), [])
-        same = (n for n, (one, _) in enumerate(turns) if _turn(one) == _turn(job))
-        at = next(same, len(turns))
-        del turns[at:]
+    def add(self, request: Request, answer: str) -> None:
+        """Add a turn; the oldest one goes once there are `MAX_TURNS`."""
+        turns = self._turns.setdefault(request.model, [])
+        turns.append((request, answer))
+        del turns[:-MAX_TURNS]
 
-    def asked(self, volume: CTVolume) -> list[str]:
-        """Return every question about a scan."""
-        return [
-            job.request
-            for (scan, _), turns in self._turns.items()
-            if scan == id(volume)
-            for job, _ in turns
-        ]
-
-    def forget(self, volume: CTVolume) -> None:
-        """Drop a scan that was closed."""
-        self._turns = {key: turns for key, turns in self._turns.items() if key[0] != id(volume)}
+    def cut(self, request: Request) -> None:
+        """Remove the turn of a request that is made again or edited, and all turns after it."""
+        turns = self._turns.get(request.model, [])
+        wanted = _identity(request)
+        same = (n for n, (asked, _) in enumerate(turns) if _identity(asked) == wanted)
+        del turns[next(same, len(turns)) :]
 
 
-def _turn(job: TurnJob) -> tuple[type, str, History]:
-    """Return what tells a turn from others, also when it was asked again."""
-    return type(job), job.request, job.history
+def _identity(request: Request) -> tuple[type, str, Turns]:
+    """Return what a request has in common with its repetitions, and with no other request."""
+    return type(request), request.request, request.history

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from napari_ct_assistant.assistant.evidence.heat_map import Evidence
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 TextCallback = Callable[[str], None]
 
@@ -75,7 +75,7 @@ class Job(ABC):
 
     Attributes
     ----------
-    volume : CTVolume
+    scan : ScanSession
     model : str
         Bundled name, folder or hub id.
     options : LoadOptions
@@ -88,7 +88,7 @@ class Job(ABC):
 
     stage: ClassVar[str]
 
-    volume: CTVolume
+    scan: ScanSession
     model: str
     _: KW_ONLY
     options: LoadOptions = BEST

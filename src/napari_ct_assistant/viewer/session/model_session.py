@@ -79,7 +79,7 @@ class ModelSession:
 
         with self._lock:
             assistant = self._assistant_for(job.model, job.options, stage)
-            reading = self._reading_of(job.volume, assistant, stage)
+            reading = self._reading_of(job.scan.volume, assistant, stage)
         record = RunRecord(
             assistant.info, str(getattr(assistant, "device", "")), tuple(reading.warnings)
         )

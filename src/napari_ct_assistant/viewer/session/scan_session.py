@@ -1,0 +1,87 @@
+"""The state of each open scan, in one object that every part of the panel receives.
+
+`ScanPicker` makes a session when a scan is opened and releases it when the scan's last layer is
+removed. Nothing here knows Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from napari_ct_assistant.viewer.session.history import ChatHistory
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.assistant import ReportDraft, Sentence
+    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+    from napari_ct_assistant.viewer.report.text import ReportText
+    from napari_ct_assistant.volume import CTVolume
+
+
+@dataclass(eq=False)
+class ScanSession:
+    """What the panel knows about one scan while the scan is open.
+
+    Attributes
+    ----------
+    volume : CTVolume
+    is_open : bool
+        False once the scan's last layer was removed. Messages in the transcript still refer to
+        the session then.
+    history : ChatHistory
+        Questions and answers so far.
+    text : ReportText or None
+        The report, None until it is shown for the first time.
+    waiting_draft : ReportDraft or None
+        A new draft that waits for the reader's decision, because the report was edited.
+    heat : dict
+        The heat map of each drafted sentence, None for a sentence without one.
+    warned_models : set of str
+        The models whose warnings about this scan are in the transcript already.
+    journal : {"unread", "reading", "read"}
+        Whether the scan's page in the journal was loaded. The report cannot be edited while it
+        is being read.
+    journal_key : str
+        The hash under which the journal keeps the scan; empty until it is computed.
+    unsaved : bool
+        Something changed since the page was last written.
+    """
+
+    volume: CTVolume
+    is_open: bool = True
+    history: ChatHistory = field(default_factory=ChatHistory)
+    text: ReportText | None = None
+    waiting_draft: ReportDraft | None = None
+    heat: dict[Sentence, HeatMap | None] = field(default_factory=dict)
+    warned_models: set[str] = field(default_factory=set)
+    journal: Literal["unread", "reading", "read"] = "unread"
+    journal_key: str = ""
+    unsaved: bool = False
+
+    def release(self) -> None:
+        """Free what is large; call it once everybody who follows the scan has let go of it."""
+        self.is_open = False
+        self.history = ChatHistory()
+        self.waiting_draft = None
+        self.heat.clear()
+
+
+class OpenScans:
+    """The sessions of the scans that are open, in the order in which they were opened."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[CTVolume, ScanSession] = {}
+
+    def __iter__(self) -> Iterator[ScanSession]:
+        return iter(tuple(self._sessions.values()))
+
+    def of(self, volume: CTVolume) -> ScanSession:
+        """Return the session of a scan, a new one when the scan was just opened."""
+        if volume not in self._sessions:
+            self._sessions[volume] = ScanSession(volume)
+        return self._sessions[volume]
+
+    def remove(self, scan: ScanSession) -> None:
+        """Take a session out: its scan was closed."""
+        del self._sessions[scan.volume]
