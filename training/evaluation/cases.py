@@ -1,10 +1,10 @@
-"""What a model is examined on: scans with reports, questions and labels, from any source."""
+"""What a model is evaluated on: scans with reports, questions and labels, from any source."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,22 +24,30 @@ from napari_ct_assistant.volume import CTVolume
 
 CHOICE = "multiple_choice"
 YES_NO = "yes_no"
-_LISTED = re.compile(r"(?:^|(?<=\s))\(?([A-Ha-h])[.)]\s+")
+_LISTED_CHOICE = re.compile(r"(?:^|(?<=\s))\(?([A-Ha-h])[.)]\s+")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question with its true answer.
+class CaseQuestion:
+    """A question about one scan, with its true answer.
 
-    kind groups questions in the tables. `listed` says that the question's own text lists the
-    choices; else the model's processor writes them behind it.
+    Parameters
+    ----------
+    question, answer
+    kind
+        Groups questions in the tables.
+    choices
+        Of a multiple-choice question.
+    choices_in_text
+        Whether the question's own text lists the choices. Otherwise the model's processor
+        adds them.
     """
 
     question: str
     answer: str
     kind: str = "free"
     choices: tuple[str, ...] = ()
-    listed: bool = False
+    choices_in_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,17 @@ class Case:
     Parameters
     ----------
     key, patient
-        Digits that tell it from the others and give nothing away.
+        Pseudonymous ids, unique in the data set.
     open
         Reads the scan in HU.
     reports
-        {"report": text} or one text a region.
+        {"report": text}, or one text per region.
     labels
         {finding: 0 or 1}.
+    questions
     patient_hash
-        As in `training_data.json`, to find whom a model was trained on; never written.
+        As in `training_data.json`, to recognise patients that a model was trained on. It is
+        never written.
     """
 
     key: str
@@ -65,12 +75,12 @@ class Case:
     open: Callable[[], CTVolume]
     reports: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
-    questions: Sequence[Asked] = ()
+    questions: Sequence[CaseQuestion] = ()
     patient_hash: str = ""
 
     @property
     def report(self) -> str:
-        """The whole report; regions one after the other."""
+        """The whole report, with a blank line between regions."""
         return "\n\n".join(self.reports.values())
 
 
@@ -78,27 +88,29 @@ class Case:
 class CaseList:
     """The cases of one data set.
 
-    name: what the tables call it; digest: tells its content from any other's.
+    Parameters
+    ----------
+    name
+        As the tables show it.
+    digest
+        Differs between data sets of different content.
+    cases : tuple of Case
     """
 
     name: str
     digest: str
     cases: tuple[Case, ...]
 
-    def partner(self, index: int) -> int | None:
-        """Return the next case of another patient: whose image is shown for case `index`."""
-        count = len(self.cases)
-        for step in range(1, count):
-            other = (index + step) % count
-            if self.cases[other].patient != self.cases[index].patient:
-                return other
-        return None
+    @property
+    def patient_count(self) -> int:
+        """Number of different patients."""
+        return len({case.patient for case in self.cases})
 
 
 def phantom_cases(first: int, end: int) -> CaseList:
-    """Return phantoms of seeds `first` to `end` - 1; training uses seeds from 1,000,000 on.
+    """Return the phantoms of seeds `first` to `end` - 1; training uses seeds from 1,000,000 on.
 
-    Their yes/no questions are left out: each finding is asked for by its template.
+    Their yes/no questions are left out, since the task "diagnosis" asks about each finding.
     """
     from napari_ct_assistant.phantoms import draw_truth, make_phantom
 
@@ -110,7 +122,7 @@ def phantom_cases(first: int, end: int) -> CaseList:
     for seed in range(first, end):
         truth = draw_truth(seed)
         questions = [
-            Asked(q.question, q.answer, q.kind, listed_choices(q.question), q.kind == CHOICE)
+            CaseQuestion(q.question, q.answer, q.kind, listed_choices(q.question), q.kind == CHOICE)
             for q in truth.questions
             if q.kind != YES_NO
         ]
@@ -128,18 +140,18 @@ def phantom_cases(first: int, end: int) -> CaseList:
 
 
 def record_cases(name: str, records: Sequence[ScanRecord]) -> CaseList:
-    """Return the cases of records as the data sets' readers make them.
+    """Return the cases of records that the data sets' readers give.
 
-    Names and patients become digits that only somebody who has the data set itself can make
-    again: its whole content goes into them.
+    Names and patients become pseudonyms. The data set's whole content is hashed into them, so
+    nobody without the data set can reproduce them.
     """
     content = hashlib.sha256()
     for r in records:
-        told = (r.name, r.patient, dict(r.reports), dict(r.labels), [*r.questions], r.stored)
-        content.update(repr(told).encode())
+        hashed = (r.name, r.patient, dict(r.reports), dict(r.labels), [*r.questions], r.stored)
+        content.update(repr(hashed).encode())
     digest = content.hexdigest()
 
-    def hidden(text: str) -> str:
+    def pseudonym(text: str) -> str:
         return hashlib.sha256(f"{digest} {text}".encode()).hexdigest()[:12]
 
     return CaseList(
@@ -147,12 +159,12 @@ def record_cases(name: str, records: Sequence[ScanRecord]) -> CaseList:
         digest,
         tuple(
             Case(
-                key=hidden(f"{r.dataset} {r.name}"),
-                patient=hidden(r.patient),
+                key=pseudonym(f"{r.dataset} {r.name}"),
+                patient=pseudonym(r.patient),
                 open=partial(read_scan, r.image, r.stored),
                 reports=r.reports,
                 labels=r.labels,
-                questions=[_asked(question) for question in r.questions],
+                questions=[_case_question(question) for question in r.questions],
                 patient_hash=r.patient,
             )
             for r in records
@@ -161,16 +173,16 @@ def record_cases(name: str, records: Sequence[ScanRecord]) -> CaseList:
 
 
 def table_cases(table: Path) -> CaseList:
-    """Return the cases of a CSV.
+    """Return the cases of a CSV file.
 
     Columns: `image` (paths relative to the CSV), and any of `report`, `question` with `answer`,
-    `kind` and `choices` (parted by "|"), `patient`, and the 18 findings with 0 or 1. A scan with
-    several questions has several rows; rows of one image belong together.
+    `kind` and `choices` (separated by "|"), `patient`, and the 18 findings with 0 or 1. A scan
+    with several questions has several rows; rows with the same image belong to one scan.
 
     Raises
     ------
     RecipeError
-        If the table is absent, or a row says something else than another of the same image.
+        If the table is absent or damaged, or two rows contradict each other about one image.
     """
     reports: dict[str, str] = {}
     patients: dict[str, str] = {}
@@ -193,7 +205,7 @@ def table_cases(table: Path) -> CaseList:
                 value not in ("0", "1") or found.setdefault(name, int(value)) != int(value)
             ):
                 raise RecipeError(
-                    f"{where}: {name} is {value!r}, not 0 or 1, or not always the same"
+                    f"{where}: {name} is {value!r}; write 0 or 1, the same in every row of an image"
                 )
         question = _row_question(row, where)
         if question is not None:
@@ -234,13 +246,13 @@ def _row_question(row: dict[str, str], where: str) -> Question | None:
         raise RecipeError(f"{where}: {error}") from None
 
 
-def _asked(question: Question) -> Asked:
-    return Asked(question.question, question.answer, question.kind, tuple(question.choices))
+def _case_question(question: Question) -> CaseQuestion:
+    return CaseQuestion(question.question, question.answer, question.kind, tuple(question.choices))
 
 
 def listed_choices(question: str) -> tuple[str, ...]:
-    """Return the choices that a question's own text lists: "... A. left. B. right."."""
-    found = list(_LISTED.finditer(question))
+    """Return the choices that a question's own text lists, as in "... A. left. B. right."."""
+    found = list(_LISTED_CHOICE.finditer(question))
     letters = [match[1].upper() for match in found]
     if len(found) < 2 or letters != [chr(ord("A") + i) for i in range(len(found))]:
         return ()
@@ -249,8 +261,3 @@ def listed_choices(question: str) -> tuple[str, ...]:
         question[match.end() : end].strip().rstrip(".")
         for match, end in zip(found, ends, strict=True)
     )
-
-
-def patients_of(cases: Iterable[Case]) -> int:
-    """Count patients."""
-    return len({case.patient for case in cases})

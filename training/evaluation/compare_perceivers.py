@@ -1,7 +1,7 @@
-"""E3D-GPT's Table 5: every perceiver trained alike on the same data and seeds, then compared.
+"""E3D-GPT's Table 5: every perceiver trained on the same data and seeds, then compared.
 
-What differs between two runs of one seed is the perceiver alone: encoder, language model, order
-of the samples and test questions are the same.
+Two runs of one seed differ in the perceiver alone: encoder, language model, order of the samples
+and test questions are the same.
 """
 
 from __future__ import annotations
@@ -13,42 +13,59 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from napari_ct_assistant.assistant import Assistant, GenerationSettings, load_assistant
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
-from napari_ct_assistant.report_text.yes_no import chosen_letter, yes_or_no
+from napari_ct_assistant.report_text.yes_no import chosen_letter
 from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.evaluation.answer_log import AnswerLog
+from napari_ct_assistant.training.evaluation.answer_sets import (
+    AnswerSet,
+    finding_answers,
+    question_answers,
+)
 from napari_ct_assistant.training.evaluation.cases import CaseList
 from napari_ct_assistant.training.evaluation.diagnosis import (
-    FROM_COUNTS,
+    AUROC_OWN,
+    predicted_yes,
+    yes_probabilities,
+)
+from napari_ct_assistant.training.evaluation.examiner import Examiner
+from napari_ct_assistant.training.evaluation.metric_values import OWN
+from napari_ct_assistant.training.evaluation.metrics.baselines import MODEL
+from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
+from napari_ct_assistant.training.evaluation.metrics.classification import (
+    RATES,
+    auroc,
     confusion,
-    diagnosis_items,
     rates,
 )
-from napari_ct_assistant.training.evaluation.examiner import AnswerLog, Examiner
-from napari_ct_assistant.training.evaluation.metric_values import MODEL, Item, question_items
-from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
 from napari_ct_assistant.training.evaluation.metrics.text_metrics import (
     PERCENT,
     TextMetric,
     text_metrics,
 )
-from napari_ct_assistant.training.evaluation.perceiver_table import Cell, tabulate, write
+from napari_ct_assistant.training.evaluation.perceiver_table import (
+    PerceiverValue,
+    tabulate,
+    write_table,
+)
 from napari_ct_assistant.training.evaluation.run import evaluate
 from napari_ct_assistant.training.run import run_stage
 
 Array = NDArray[np.float64]
 
 TASKS = ("vqa", "choice", "diagnosis")
+# Overrides that only the first recipe takes.
+_FIRST_ONLY = ("encoder=", "encoder.", "model=")
 
 
-def compare(
+def compare_perceivers(
     recipes: Sequence[str],
     cases: CaseList,
     out: Path,
@@ -62,34 +79,34 @@ def compare(
     device: str | None = None,
     max_new_tokens: int | None = None,
     progress: Callable[[str], None] | None = None,
-) -> list[Cell]:
-    """Train, examine and tabulate; what is finished is kept, so that it can be gone on with.
+) -> list[PerceiverValue]:
+    """Train, evaluate and tabulate every perceiver; finished runs are kept and not repeated.
 
     Parameters
     ----------
     recipes
         One that joins an encoder, a perceiver and a language model (stage align, or instruct
-        with an encoder), and perhaps one of stage instruct that follows it.
+        with an encoder), optionally followed by one of stage instruct.
     cases : CaseList
-        What the models are examined on.
+        What the models are evaluated on.
     out
-        Gets a folder for each run, and the table as CSV, JSON and Markdown.
+        Receives a folder for each run, and the table as CSV, JSON and Markdown.
     overrides
         `key=value` for every recipe.
     seeds
-        Each perceiver is trained with seeds 0 to `seeds` - 1.
+        Number of seeds per perceiver: 0 to `seeds` - 1.
     perceivers
         Some of the registry.
     tasks
         Some of `TASKS`.
     start
-        A model's folder whose encoder and language model the first recipe starts from.
+        A model folder; the first recipe starts from its encoder and its language model.
     device
-        Where the models are examined.
+        Where the models are evaluated.
     max_new_tokens
-        Length of the longest answer; the model's own limit when absent.
+        Length limit of an answer; the model's own by default.
     progress
-        Called with a sentence before each run.
+        Called with a line of text before each run.
 
     Raises
     ------
@@ -101,11 +118,11 @@ def compare(
     out.mkdir(parents=True, exist_ok=True)
     base = list(overrides)
     if start is not None:
-        # First, so that an override can put another language model in its place.
+        # First, so that an override can name another language model.
         base = [*take_apart(start, out.resolve() / "start"), *base]
     stages = _stages(recipes, base)
     _check_same(out, recipes, overrides, start, cases)
-    cells: list[Cell] = []
+    values: list[PerceiverValue] = []
     runs = [(seed, kind) for seed in range(seeds) for kind in perceivers]
     for number, (seed, kind) in enumerate(runs, start=1):
         tell(f"run {number} of {len(runs)}: {kind}, seed {seed}")
@@ -114,14 +131,14 @@ def compare(
             trained = _train(recipes, stages, base, kind, seed, folder)
             settings = GenerationSettings(max_new_tokens=max_new_tokens)
             assistant = load_assistant(trained, device=device, settings=settings)
-            _examine(assistant, cases, folder, tasks, scorers)
-        cells = tabulate(out, perceivers, seeds)
-        write(out, cells, recipes, overrides, cases.name)
-    return cells
+            _evaluate(assistant, cases, folder, tasks, scorers)
+        values = tabulate(out, perceivers, seeds)
+        write_table(out, values, recipes, overrides, cases.name)
+    return values
 
 
 def take_apart(model: Path, folder: Path) -> list[str]:
-    """Write a model's encoder and language model apart; return the overrides that use them."""
+    """Write a model's encoder and language model to two folders; return overrides that use them."""
     if not (folder / "language" / "tokenizer_config.json").exists():
         whole = VolumeLanguageModel.from_pretrained(model, local_files_only=True).float()
         whole.vision_tower.save_pretrained(folder / "encoder")
@@ -133,12 +150,12 @@ def take_apart(model: Path, folder: Path) -> list[str]:
 
 
 def _set(key: str, value: Path) -> str:
-    """Return an override whose value may hold any character."""
+    """Return an override; JSON quoting allows any character in the path."""
     return f"{key}={json.dumps(str(value))}"
 
 
 def _stages(recipes: Sequence[str], base: Sequence[str]) -> list[Recipe]:
-    """Read the recipes; refuse what cannot be compared."""
+    """Load the recipes; refuse those that cannot be compared."""
     if not 1 <= len(recipes) <= 2:
         raise RecipeError(f"compare takes one recipe, or align and instruct; got {len(recipes)}")
     first = load_recipe(recipes[0], list(base))
@@ -150,24 +167,23 @@ def _stages(recipes: Sequence[str], base: Sequence[str]) -> list[Recipe]:
     assert first.model is not None  # noqa: S101  checked with the recipe
     if (first.path(first.model) / "processor_config.json").is_file():
         raise RecipeError(
-            f"{recipes[0]}: model {first.model} has a perceiver already; give a language model"
+            f"{recipes[0]}: model {first.model} already has a perceiver; give a language model"
         )
     stages = [first]
     if len(recipes) == 2:
-        second = load_recipe(recipes[1], [o for o in base if not o.startswith(_OF_FIRST)])
+        second = load_recipe(recipes[1], [o for o in base if not o.startswith(_FIRST_ONLY)])
         if second.stage != "instruct":
-            raise RecipeError(f"{recipes[1]}: is of stage {second.stage}, not instruct")
+            raise RecipeError(
+                f"{recipes[1]}: stage {second.stage}; the second recipe must be of stage instruct"
+            )
         stages.append(second)
     return stages
-
-
-_OF_FIRST = ("encoder=", "encoder.", "model=")
 
 
 def _check_same(
     out: Path, recipes: Sequence[str], overrides: Sequence[str], start: Path | None, cases: CaseList
 ) -> None:
-    """Refuse a folder that holds a comparison of something else."""
+    """Refuse a folder that holds another comparison."""
     about = {
         "recipes": list(recipes),
         "overrides": list(overrides),
@@ -178,7 +194,7 @@ def _check_same(
     }
     file = out / "comparison.json"
     if not file.exists():
-        file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        atomic.write_text(file, json.dumps(about, indent=2) + "\n")
         return
     known = json.loads(file.read_text(encoding="utf-8"))
     for name, value in about.items():
@@ -197,82 +213,79 @@ def _train(
     seed: int,
     folder: Path,
 ) -> Path:
-    """Run the stages of one perceiver and seed; return the last one's folder."""
+    """Run the stages of one perceiver and seed; return the last stage's folder."""
     trained = folder / stages[0].stage
-    # Only the convolution can start at words: none does here.
+    # Only the convolution can start at word embeddings, so none does here.
     own = [f"perceiver.kind={kind}", "perceiver.concept_words=false"]
     own += [f"seed={seed}", _set("output", trained)]
     run_stage(stages[0].stage, recipes[0], [*base, *own])
     for recipe, stage in zip(recipes[1:], stages[1:], strict=True):
         before, trained = trained, folder / f"{stage.stage}-2"
-        kept = [o for o in base if not o.startswith(_OF_FIRST)]
+        kept = [o for o in base if not o.startswith(_FIRST_ONLY)]
         own = [_set("model", before), f"seed={seed}", _set("output", trained)]
         run_stage(stage.stage, recipe, [*kept, *own])
     return trained
 
 
-def _examine(
+def _evaluate(
     assistant: Assistant,
     cases: CaseList,
     folder: Path,
     tasks: Sequence[str],
     scorers: Sequence[TextMetric],
 ) -> None:
-    """Ask one model everything, and keep each figure with its draws over patients."""
+    """Evaluate one model; keep each figure with its bootstrap draws."""
     evaluate(assistant, cases, folder / "evaluation", tasks=tasks, baselines=False, metrics=scorers)
     log = AnswerLog(folder / "evaluation", {})
     examiner = Examiner(assistant, cases, tuple(tasks), baselines=False)
     assert assistant.model is not None  # noqa: S101  loaded above
     content = {
         "parameters": sum(p.numel() for p in assistant.model.projector.parameters()),
-        "figures": drawn_figures(examiner, log, scorers),
+        "figures": values_with_draws(examiner, log, scorers),
     }
     assistant.close()
     atomic.write_text(folder / "draws.json", json.dumps(content))
 
 
-def drawn_figures(
+def values_with_draws(
     examiner: Examiner, log: AnswerLog, scorers: Sequence[TextMetric]
 ) -> dict[str, dict[str, Any]]:
     """Return {metric: value, draws, items, patients, implementation} of one model.
 
-    Draws of two models are of the same patients, so they can be subtracted.
+    The draws of two models are of the same patients, so they can be subtracted.
     """
     found: dict[str, dict[str, Any]] = {}
 
     def add(name: str, value: float, drawn: Array, of: PatientBootstrap, how: str) -> None:
         found[name] = {
-            "value": value,
-            "draws": [None if not np.isfinite(v) else round(float(v), 5) for v in drawn],
+            "value": PERCENT * value,
+            "draws": [round(PERCENT * float(v), 5) if np.isfinite(v) else None for v in drawn],
             "items": len(of.owner),
             "patients": of.count,
             "implementation": how,
         }
 
-    def add_mean(name: str, scores: Array, items: Sequence[Item], how: str) -> None:
-        of = PatientBootstrap([item.patient for item in items])
+    def add_mean(name: str, scores: Array, sets: Sequence[AnswerSet], how: str) -> None:
+        of = PatientBootstrap([item.patient for item in sets])
         add(name, float(scores.mean()), of.of_mean(scores), of, how)
 
-    texts = question_items(examiner, log, choice=False) if "vqa" in examiner.tasks else []
+    texts = question_answers(examiner, log, choice=False) if "vqa" in examiner.tasks else []
     for metric in scorers if texts else ():
         if not metric.reports_only:
-            scores = metric.score([i.said[MODEL] for i in texts], [i.truth for i in texts])
-            add_mean(metric.name, scores, texts, metric.implementation)
-    choices = question_items(examiner, log, choice=True) if "choice" in examiner.tasks else []
+            scores = metric.score([i.texts[MODEL] for i in texts], [i.truth for i in texts])
+            add_mean(metric.name, scores / PERCENT, texts, metric.implementation)
+    choices = question_answers(examiner, log, choice=True) if "choice" in examiner.tasks else []
     if choices:
-        right = [PERCENT * (chosen_letter(i.said[MODEL], i.choices) == i.truth) for i in choices]
-        add_mean("multiple choice", np.array(right), choices, "own count")
-    asked = diagnosis_items(examiner, log) if "diagnosis" in examiner.tasks else []
-    if asked:
-        truth = np.array([float(i.truth) for i in asked])
-        yes = np.array([float(bool(yes_or_no(i.said[MODEL]))) for i in asked])
-        of = PatientBootstrap([i.patient for i in asked])
-        drawn = PERCENT * of.of_sums(confusion(truth, yes), FROM_COUNTS["BACC"])
-        add("diagnosis BACC", rates(truth, yes)["BACC"], drawn, of, "scikit-learn")
-        chance = [(i.probability or {}).get(MODEL) for i in asked]
-        if all(p is not None for p in chance) and 0 < truth.sum() < len(truth):
-            score = np.array(chance, dtype=float)
-            value = PERCENT * float(roc_auc_score(truth, score))
-            drawn = PERCENT * of.of_auroc(truth, score)
-            add("diagnosis AUROC", value, drawn, of, "scikit-learn")
+        right = [chosen_letter(i.texts[MODEL], i.choices) == i.truth for i in choices]
+        add_mean("multiple choice", np.array(right, dtype=float), choices, OWN)
+    findings = finding_answers(examiner, log) if "diagnosis" in examiner.tasks else []
+    if findings:
+        truth = np.array([float(i.truth) for i in findings])
+        predicted = predicted_yes(findings)
+        of = PatientBootstrap([i.patient for i in findings])
+        drawn = of.of_sums(confusion(truth, predicted), RATES["BACC"])
+        add("diagnosis BACC", rates(truth, predicted)["BACC"], drawn, of, OWN)
+        score = yes_probabilities(findings)
+        if score is not None and 0 < truth.sum() < len(truth):
+            add("diagnosis AUROC", auroc(truth, score), of.of_auroc(truth, score), of, AUROC_OWN)
     return found

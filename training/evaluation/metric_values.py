@@ -1,19 +1,27 @@
-"""From answers to figures: each with its interval, its patients and what computed it."""
+"""From answers to figures, each with its interval, its patients and what computed it."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.report_text.yes_no import chosen_letter, same_text, yes_or_no
-from napari_ct_assistant.training.evaluation.cases import CHOICE, YES_NO, Asked
-from napari_ct_assistant.training.evaluation.examiner import BLIND, REPORT, AnswerLog, Examiner, Key
+from napari_ct_assistant.training.evaluation.answer_sets import ALL, AnswerSet
+from napari_ct_assistant.training.evaluation.cases import YES_NO
 from napari_ct_assistant.training.evaluation.metrics.baselines import (
-    commonest_for_each,
+    BLIND,
+    CHANCE,
+    GAIN,
+    MODEL,
+    MOST_COMMON,
+    SHUFFLED,
+    TRUTH,
+    commonest_count,
+    commonest_of_others,
     most_central,
 )
 from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
@@ -21,19 +29,29 @@ from napari_ct_assistant.training.evaluation.metrics.text_metrics import PERCENT
 
 Array = NDArray[np.float64]
 
-MODEL, WITHOUT, OTHER, CONSTANT, ALL_YES = "model", "blind", "shuffled", "most common", "all yes"
-GAIN = "model - shuffled"
-TRUTH = "truth"
-ALL = "all"
+ASKED = (MODEL, BLIND, SHUFFLED)  # the sources that are the model's own answers
 OWN = "own count"
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number.
+class MetricValue:
+    """One figure of the tables.
 
-    task: report, vqa, choice or diagnosis; group: kind of question, region or finding; answers:
-    whose answers these are; value, low, high: times 100; implementation: what computed it.
+    Parameters
+    ----------
+    task
+        report, vqa, choice or diagnosis.
+    group
+        Kind of question, region or finding.
+    answers
+        The source of the answers: the model, or a baseline.
+    metric
+    value, low, high
+        The figure and its 95 % interval, times 100.
+    items, patients
+        How many answers and patients the figure is computed from.
+    implementation
+        What computed it.
     """
 
     task: str
@@ -48,223 +66,157 @@ class Figure:
     implementation: str
 
 
-@dataclass(frozen=True)
-class Item:
-    """One question about one case, with the text that each kind of answers gives."""
-
-    group: str
-    patient: str
-    question: str
-    truth: str
-    said: dict[str, str]
-    choices: tuple[str, ...] = ()
-    probability: dict[str, float] | None = None
-
-
-def places(examiner: Examiner, log: AnswerLog, index: int, question: str) -> dict[str, Key]:
-    """Return where the answers to a case's question lie, for those there are."""
-    cases = examiner.cases
-    found = {MODEL: (cases.cases[index].key, question)}
-    if examiner.baselines:
-        found[WITHOUT] = (BLIND, question)
-        other = cases.partner(index)
-        if other is not None:
-            found[OTHER] = (cases.cases[other].key, question)
-    return {name: key for name, key in found.items() if key in log.said}
-
-
-def report_items(examiner: Examiner, log: AnswerLog) -> list[Item]:
-    """Return the reports, region by region where both model and data set tell them so."""
-    items = []
-    for index, case in enumerate(examiner.cases.cases):
-        at = places(examiner, log, index, REPORT)
-        if not case.reports or MODEL not in at:
-            continue
-        sections = log.said[at[MODEL]].sections or {}
-        regions = len(case.reports) > 1 or next(iter(case.reports)) in sections
-        shared = [name for name in case.reports if name in sections] if regions else []
-        items.append(
-            Item(
-                ALL,
-                case.patient,
-                REPORT,
-                case.report,
-                {name: log.said[key].text for name, key in at.items()},
-            )
-        )
-        for region in shared:
-            said = {
-                name: (log.said[key].sections or {}).get(region, "") for name, key in at.items()
-            }
-            items.append(Item(region, case.patient, region, case.reports[region], said))
-    return items
-
-
-def question_items(examiner: Examiner, log: AnswerLog, *, choice: bool) -> list[Item]:
-    """Return the multiple-choice questions, or the others."""
-    items = []
-    for index, case in enumerate(examiner.cases.cases):
-        for asked in case.questions:
-            question = examiner.asks_of(asked)
-            at = places(examiner, log, index, question)
-            if (asked.kind == CHOICE) == choice and MODEL in at:
-                items.append(
-                    Item(
-                        asked.kind,
-                        case.patient,
-                        question,
-                        _true_choice(asked) if choice else asked.answer,
-                        {name: log.said[key].text for name, key in at.items()},
-                        asked.choices,
-                    )
-                )
-    return items
-
-
-def _true_choice(asked: Asked) -> str:
-    """Return the letter of the right choice."""
-    if asked.answer in asked.choices:
-        return chr(ord("A") + asked.choices.index(asked.answer))
-    return chosen_letter(asked.answer, asked.choices) or asked.answer
-
-
-def text_figures(task: str, items: Sequence[Item], metrics: Sequence[TextMetric]) -> list[Figure]:
-    """Score texts by every metric, for all items and for each group; accuracy of yes and no."""
-    figures: list[Figure] = []
-    for group, part in _groups(items).items():
+def text_values(
+    task: str, sets: Sequence[AnswerSet], metrics: Sequence[TextMetric]
+) -> list[MetricValue]:
+    """Score texts by every metric, all together and group by group; accuracy of yes and no."""
+    values: list[MetricValue] = []
+    for group, part in _groups(sets).items():
+        truth = [item.truth for item in part]
         constant = (
-            most_central([i.truth for i in part], [i.patient for i in part])
+            most_central(truth, [item.patient for item in part])
             if task == "report"
-            else commonest_for_each(part)
+            else _commonest_of_others(part)
         )
-        said: dict[str, list[str]] = {CONSTANT: constant}
-        for name in (MODEL, WITHOUT, OTHER):
-            if all(name in item.said for item in part):
-                said[name] = [item.said[name] for item in part]
+        texts = {MOST_COMMON: constant, **_asked_texts(part)}
         if task == "vqa" and all(item.group == YES_NO for item in part):
             scores = {
-                name: np.array(
-                    [
-                        PERCENT * (yes_or_no(text) == yes_or_no(item.truth))
-                        for text, item in zip(texts, part, strict=True)
-                    ]
+                source: _percent(
+                    yes_or_no(text) == yes_or_no(true)
+                    for text, true in zip(answers, truth, strict=True)
                 )
-                for name, texts in said.items()
+                for source, answers in texts.items()
             }
-            figures += mean_figures(task, group, "accuracy", scores, part, OWN)
+            values += mean_values(task, group, "accuracy", scores, part, OWN)
         for metric in metrics:
             if metric.reports_only and task != "report":
                 continue
-            truth = [item.truth for item in part]
-            scores = {name: metric.score(texts, truth) for name, texts in said.items()}
-            figures += mean_figures(task, group, metric.name, scores, part, metric.implementation)
-        figures += identical_figures(task, group, part)
-    return figures
+            scores = {source: metric.score(answers, truth) for source, answers in texts.items()}
+            values += mean_values(task, group, metric.name, scores, part, metric.implementation)
+        values += identical_values(task, group, part)
+    return values
 
 
-def choice_figures(items: Sequence[Item]) -> list[Figure]:
-    """Accuracy of multiple choice; an answer that names no choice is wrong."""
-    figures: list[Figure] = []
-    for group, part in _groups(items).items():
-        if group != ALL:
-            continue  # one kind only
-        said: dict[str, list[str | None]] = {}
-        for name in (MODEL, WITHOUT, OTHER):
-            if all(name in item.said for item in part):
-                said[name] = [chosen_letter(item.said[name], item.choices) for item in part]
-        letters = Counter(item.truth for item in part)
-        said[CONSTANT] = [letters.most_common(1)[0][0]] * len(part)
-        scores = {
-            name: np.array(
-                [PERCENT * (a == item.truth) for a, item in zip(answers, part, strict=True)]
-            )
-            for name, answers in said.items()
-        }
-        if all(item.choices for item in part):
-            scores["chance"] = np.array([PERCENT / len(item.choices) for item in part])
-        figures += mean_figures("choice", ALL, "accuracy", scores, part, OWN)
-        unclear = np.array([PERCENT * (letter is None) for letter in said[MODEL]])
-        figures += mean_figures("choice", ALL, "no choice named", {MODEL: unclear}, part, OWN)
-        figures += identical_figures("choice", ALL, part)
-    return figures
+def choice_values(sets: Sequence[AnswerSet]) -> list[MetricValue]:
+    """Return the accuracy of multiple choice; an answer that names no choice is wrong."""
+    if not sets:
+        return []
+    letters: dict[str, list[str | None]] = {
+        source: [chosen_letter(text, item.choices) for text, item in zip(texts, sets, strict=True)]
+        for source, texts in _asked_texts(sets).items()
+    }
+    letters[MOST_COMMON] = [*_commonest_of_others(sets)]
+    scores = {
+        source: _percent(a == item.truth for a, item in zip(answers, sets, strict=True))
+        for source, answers in letters.items()
+    }
+    if all(item.choices for item in sets):
+        scores[CHANCE] = np.array([PERCENT / len(item.choices) for item in sets])
+    unclear = {MODEL: _percent(letter is None for letter in letters[MODEL])}
+    return [
+        *mean_values("choice", ALL, "accuracy", scores, sets, OWN),
+        *mean_values("choice", ALL, "no choice named", unclear, sets, OWN),
+        *identical_values("choice", ALL, sets),
+    ]
 
 
-def mean_figures(
+def mean_values(
     task: str,
     group: str,
     metric: str,
     scores: dict[str, Array],
-    items: Sequence[Item],
+    sets: Sequence[AnswerSet],
     implementation: str,
-) -> list[Figure]:
-    """Mean of each kind of answers, and what the right image adds over another patient's."""
-    bootstrap = PatientBootstrap([item.patient for item in items])
-    draws = {name: bootstrap.of_mean(values) for name, values in scores.items()}
-    means = {name: float(values.mean()) for name, values in scores.items()}
-    if MODEL in scores and OTHER in scores:
-        draws[GAIN] = draws[MODEL] - draws[OTHER]
-        means[GAIN] = means[MODEL] - means[OTHER]
+) -> list[MetricValue]:
+    """Return the mean of each source's scores, and the model's gain over "shuffled".
+
+    scores: {source: [items]}, times 100.
+    """
+    bootstrap = PatientBootstrap([item.patient for item in sets])
+    draws = {source: bootstrap.of_mean(values) for source, values in scores.items()}
+    means = {source: float(values.mean()) for source, values in scores.items()}
+    if MODEL in scores and SHUFFLED in scores:
+        draws[GAIN] = draws[MODEL] - draws[SHUFFLED]
+        means[GAIN] = means[MODEL] - means[SHUFFLED]
     return [
-        Figure(
+        MetricValue(
             task,
             group,
-            name,
+            source,
             metric,
-            means[name],
-            *bootstrap.interval(draws[name]),
-            len(items),
+            means[source],
+            *bootstrap.interval(draws[source]),
+            len(sets),
             bootstrap.count,
             implementation,
         )
-        for name in means
+        for source in means
     ]
 
 
-def identical_figures(task: str, group: str, items: Sequence[Item]) -> list[Figure]:
-    """Share of the commonest answer among those to one question asked of several patients.
+def identical_values(task: str, group: str, sets: Sequence[AnswerSet]) -> list[MetricValue]:
+    """Return the share of the commonest answer to a question asked of several patients.
 
-    100 means the same answer whatever the scan; the true answers' share stands beside it.
+    100 means the same answer whatever the scan; the share among the true answers is beside it.
     """
-    by_question: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
+    by_question: dict[str, list[AnswerSet]] = defaultdict(list)
+    for item in sets:
         by_question[item.question].append(item)
     several = [p for p in by_question.values() if len({item.patient for item in p}) > 1]
     if not several:
         return []
     count = sum(map(len, several))
     patients = len({item.patient for part in several for item in part})
-    shares = {
-        MODEL: [_commonest([item.said[MODEL] for item in part]) for part in several],
-        TRUTH: [_commonest([item.truth for item in part]) for part in several],
+    commonest = {
+        MODEL: [[same_text(item.texts[MODEL]) for item in part] for part in several],
+        TRUTH: [[same_text(item.truth) for item in part] for part in several],
     }
     nan = float("nan")
     return [
-        Figure(
+        MetricValue(
             task,
             group,
-            name,
+            source,
             "identical answers",
-            PERCENT * sum(times) / count,
+            PERCENT * sum(map(commonest_count, answers)) / count,
             nan,
             nan,
             count,
             patients,
             OWN,
         )
-        for name, times in shares.items()
+        for source, answers in commonest.items()
     ]
 
 
-def _commonest(texts: Sequence[str]) -> int:
-    return Counter(map(same_text, texts)).most_common(1)[0][1]
+def _asked_texts(sets: Sequence[AnswerSet]) -> dict[str, list[str]]:
+    """Return {source: texts}, for the sources that answered every question."""
+    return {
+        source: [item.texts[source] for item in sets]
+        for source in ASKED
+        if all(source in item.texts for item in sets)
+    }
 
 
-def _groups(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """All items together, then kind by kind where there are several."""
-    kinds: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        kinds[item.group].append(item)
-    if len(kinds) < 2:
-        return {ALL: list(items)} if items else {}
-    together = kinds.pop(ALL, None)
-    return {ALL: list(items) if together is None else together, **kinds}
+def _commonest_of_others(sets: Sequence[AnswerSet]) -> list[str]:
+    return commonest_of_others(
+        [item.question for item in sets],
+        [item.group for item in sets],
+        [item.patient for item in sets],
+        [item.truth for item in sets],
+    )
+
+
+def _percent(right: Iterable[bool]) -> Array:
+    return np.array([PERCENT * value for value in right])
+
+
+def _groups(sets: Sequence[AnswerSet]) -> dict[str, list[AnswerSet]]:
+    """Return all sets together, then group by group where there are several groups."""
+    groups: dict[str, list[AnswerSet]] = defaultdict(list)
+    for item in sets:
+        groups[item.group].append(item)
+    if len(groups) < 2:
+        return {ALL: list(sets)} if sets else {}
+    together = groups.pop(ALL, None)
+    return {ALL: list(sets) if together is None else together, **groups}

@@ -1,4 +1,4 @@
-"""One picture of an evaluation: the model beside what needs no looking."""
+"""The picture of an evaluation: the model beside the baselines."""
 
 from __future__ import annotations
 
@@ -7,59 +7,69 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ct_assistant.training.evaluation.metric_values import Figure
+from napari_ct_assistant.training.evaluation.answer_sets import ALL
+from napari_ct_assistant.training.evaluation.diagnosis import POOLED
+from napari_ct_assistant.training.evaluation.metric_values import MetricValue
+from napari_ct_assistant.training.evaluation.metrics.baselines import (
+    ALL_YES,
+    BLIND,
+    CHANCE,
+    MODEL,
+    MOST_COMMON,
+    SHUFFLED,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, told apart by colour-blind readers; the model alone is filled dark.
+# Okabe and Ito's palette, which colour-blind readers can tell apart; only the model is dark.
 COLOURS = {
-    "model": "#0072B2",
-    "shuffled": "#E69F00",
-    "blind": "#999999",
-    "most common": "#56B4E9",
-    "all yes": "#CC79A7",
-    "chance": "#BBBBBB",
+    MODEL: "#0072B2",
+    SHUFFLED: "#E69F00",
+    BLIND: "#999999",
+    MOST_COMMON: "#56B4E9",
+    ALL_YES: "#CC79A7",
+    CHANCE: "#BBBBBB",
 }
 PANELS = {
-    "report": ("Report generation", "all"),
-    "vqa": ("Questions", "all"),
-    "choice": ("Multiple choice", "all"),
-    "diagnosis": ("Diagnosis, all findings", "pooled"),
+    "report": ("Report generation", ALL),
+    "vqa": ("Questions", ALL),
+    "choice": ("Multiple choice", ALL),
+    "diagnosis": ("Diagnosis, all findings", POOLED),
 }
 LEFT_OUT = ("identical answers", "neither yes nor no", "no choice named", "present")
 
 
-def draw(figures: Sequence[Figure], title: str, file: Path) -> None:
-    """Draw the tasks side by side, and each finding's AUROC beneath; write a PNG."""
+def draw(values: Sequence[MetricValue], title: str, file: Path) -> None:
+    """Draw the tasks side by side, each finding's AUROC below them, and write a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
+    from matplotlib.figure import Figure
 
     tasks = {
-        task: [f for f in figures if f.task == task and f.group == group and _is_bar(f)]
+        task: [v for v in values if v.task == task and v.group == group and _is_bar(v)]
         for task, (_, group) in PANELS.items()
     }
     tasks = {task: part for task, part in tasks.items() if part}
     findings = [
-        f
-        for f in figures
-        if f.task == "diagnosis" and f.group != "pooled" and f.metric == "AUROC"
-        if f.answers in ("model", "shuffled") and math.isfinite(f.value)
+        v
+        for v in values
+        if v.task == "diagnosis" and v.group != POOLED and v.metric == "AUROC"
+        if v.answers in (MODEL, SHUFFLED) and math.isfinite(v.value)
     ]
-    names = list(dict.fromkeys(f.group for f in findings))
+    names = list(dict.fromkeys(v.group for v in findings))
     rows = bool(tasks) + bool(names)
     if not rows:
         return
     heights = ([3.6] if tasks else []) + ([0.9 + 0.26 * len(names)] if names else [])
-    canvas = Canvas(figsize=(11, sum(heights) + 0.9), layout="constrained")
+    canvas = Figure(figsize=(11, sum(heights) + 0.9), layout="constrained")
     FigureCanvasAgg(canvas)
     canvas.suptitle(title, fontsize=12)
     parts: Any = canvas.subfigures(rows, 1, height_ratios=heights, squeeze=False)[:, 0]
     if tasks:
-        widths = [max(1, len({f.metric for f in part})) + 0.6 for part in tasks.values()]
+        widths = [max(1, len({v.metric for v in part})) + 0.6 for part in tasks.values()]
         axes = parts[0].subplots(1, len(tasks), squeeze=False, width_ratios=widths)[0]
         for axis, (task, part) in zip(axes, tasks.items(), strict=True):
-            _bars(axis, PANELS[task][0], part)
+            _draw_bars(axis, PANELS[task][0], part)
         handles = {h.get_label(): h for axis in axes for h in axis.containers}
         shown = [name for name in COLOURS if name in handles]
         parts[0].legend(
@@ -70,28 +80,26 @@ def draw(figures: Sequence[Figure], title: str, file: Path) -> None:
             frameon=False,
         )
     if names:
-        _findings(parts[-1].subplots(), names, findings)
+        _draw_findings(parts[-1].subplots(), names, findings)
     canvas.savefig(file, dpi=130)
 
 
-def _is_bar(figure: Figure) -> bool:
-    return (
-        figure.metric not in LEFT_OUT and figure.answers in COLOURS and math.isfinite(figure.value)
-    )
+def _is_bar(value: MetricValue) -> bool:
+    return value.metric not in LEFT_OUT and value.answers in COLOURS and math.isfinite(value.value)
 
 
-def _bars(axis: Axes, title: str, figures: Sequence[Figure]) -> None:
-    metrics = list(dict.fromkeys(f.metric for f in figures))
-    answers = [name for name in COLOURS if any(f.answers == name for f in figures)]
+def _draw_bars(axis: Axes, title: str, values: Sequence[MetricValue]) -> None:
+    metrics = list(dict.fromkeys(v.metric for v in values))
+    answers = [name for name in COLOURS if any(v.answers == name for v in values)]
     width = 0.8 / len(answers)
     for number, name in enumerate(answers):
-        part = {f.metric: f for f in figures if f.answers == name}
+        part = {v.metric: v for v in values if v.answers == name}
         x = [i - 0.4 + (number + 0.5) * width for i, m in enumerate(metrics) if m in part]
-        values = [part[m].value for m in metrics if m in part]
+        heights = [part[m].value for m in metrics if m in part]
         errors = [_whisker(part[m]) for m in metrics if m in part]
         axis.bar(
             x,
-            values,
+            heights,
             width,
             label=name,
             color=COLOURS[name],
@@ -107,17 +115,17 @@ def _bars(axis: Axes, title: str, figures: Sequence[Figure]) -> None:
     axis.grid(axis="y", color="#e5e5e5", linewidth=0.8)
 
 
-def _findings(axis: Axes, names: Sequence[str], figures: Sequence[Figure]) -> None:
-    found = {(f.group, f.answers): f for f in figures}
-    order = sorted(names, key=lambda name: _value(found.get((name, "model"))))
-    for answers, marker, shift in (("shuffled", "x", -0.18), ("model", "o", 0.0)):
+def _draw_findings(axis: Axes, names: Sequence[str], values: Sequence[MetricValue]) -> None:
+    found = {(v.group, v.answers): v for v in values}
+    order = sorted(names, key=lambda name: _value(found.get((name, MODEL))))
+    for answers, marker, shift in ((SHUFFLED, "x", -0.18), (MODEL, "o", 0.0)):
         rows = [(y, found.get((name, answers))) for y, name in enumerate(order)]
-        there = [(y + shift, f) for y, f in rows if f is not None]
+        there = [(y + shift, v) for y, v in rows if v is not None]
         if not there:
             continue
-        errors = [_whisker(f) for _, f in there]
+        errors = [_whisker(v) for _, v in there]
         axis.errorbar(
-            [f.value for _, f in there],
+            [v.value for _, v in there],
             [y for y, _ in there],
             xerr=[[e[0] for e in errors], [e[1] for e in errors]],
             fmt=marker,
@@ -135,16 +143,16 @@ def _findings(axis: Axes, names: Sequence[str], figures: Sequence[Figure]) -> No
     axis.set_title("Diagnosis, finding by finding", fontsize=10)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    # Above the axes: beneath, it would lie on the last findings.
+    # Above the axes: inside, it would cover the last findings.
     axis.legend(frameon=False, fontsize=8, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
 
 
-def _whisker(figure: Figure) -> tuple[float, float]:
-    """Return how far the interval reaches below and above; nothing where there is none."""
-    if not (math.isfinite(figure.low) and math.isfinite(figure.high)):
+def _whisker(value: MetricValue) -> tuple[float, float]:
+    """Return the interval's extent below and above the figure; zeros without an interval."""
+    if not (math.isfinite(value.low) and math.isfinite(value.high)):
         return 0.0, 0.0
-    return max(0.0, figure.value - figure.low), max(0.0, figure.high - figure.value)
+    return max(0.0, value.value - value.low), max(0.0, value.high - value.value)
 
 
-def _value(figure: Figure | None) -> float:
-    return figure.value if figure is not None else -1.0
+def _value(value: MetricValue | None) -> float:
+    return value.value if value is not None else -1.0

@@ -1,4 +1,4 @@
-"""One evaluation from start to end: ask, score, write."""
+"""One evaluation from start to end: ask, score, write the tables."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Any
 
 from napari_ct_assistant.assistant import Assistant
 from napari_ct_assistant.training.data.leaks import guard_cases
-from napari_ct_assistant.training.evaluation.cases import CaseList, patients_of
-from napari_ct_assistant.training.evaluation.diagnosis import diagnosis_figures, diagnosis_items
-from napari_ct_assistant.training.evaluation.examiner import TASKS, AnswerLog, Examiner
+from napari_ct_assistant.training.evaluation.answer_log import AnswerLog
+from napari_ct_assistant.training.evaluation.answer_sets import (
+    finding_answers,
+    question_answers,
+    report_answers,
+)
+from napari_ct_assistant.training.evaluation.cases import CaseList
+from napari_ct_assistant.training.evaluation.diagnosis import diagnosis_values
+from napari_ct_assistant.training.evaluation.examiner import TASKS, Examiner
 from napari_ct_assistant.training.evaluation.metric_values import (
-    Figure,
-    choice_figures,
-    question_items,
-    report_items,
-    text_figures,
+    MetricValue,
+    choice_values,
+    text_values,
 )
 from napari_ct_assistant.training.evaluation.metrics.text_metrics import TextMetric, text_metrics
 from napari_ct_assistant.training.evaluation.plot import draw
@@ -35,36 +39,36 @@ def evaluate(
     skip_unreadable: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Ask a model about every case and write what its answers are worth.
+    """Ask a model about every case, score its answers and write the tables.
 
     Parameters
     ----------
     assistant : Assistant
     cases : CaseList
     folder
-        Gets answers.jsonl, figures.csv, figures.json, figures.md and figures.png. Interrupted,
-        the same call goes on where it was.
+        Receives answers.jsonl, figures.csv, figures.json, figures.md and figures.png. After an
+        interruption the same call continues where it stopped.
     tasks
         Some of `TASKS`.
     baselines
-        Also ask without the image, and with another patient's.
+        Also ask without the image, and about another patient's image.
     metrics
-        For texts; BLEU-1, ROUGE-1 and METEOR when absent.
+        Of texts; BLEU-1, ROUGE-1 and METEOR by default.
     skip_unreadable
-        List a scan that cannot be read instead of raising.
+        Skip unreadable scans and list them instead of raising.
     progress
         Called with (answers there, answers wanted).
 
     Returns
     -------
     dict
-        What figures.json holds.
+        The content of figures.json.
 
     Raises
     ------
     RecipeError
-        If the folder holds another evaluation, nothing can be asked, or the model was trained on
-        one of the patients or scans.
+        If the folder holds another evaluation, or the model was trained on one of the patients
+        or scans.
     CTReadError
         If a scan cannot be read.
     """
@@ -73,40 +77,40 @@ def evaluate(
     log = AnswerLog(folder, _identity(assistant, cases))
     examiner = Examiner(assistant, cases, tuple(tasks), baselines=baselines)
     examiner.run(log, progress, skip_unreadable=skip_unreadable)
-    figures = score(examiner, log, text_metrics() if metrics is None else metrics)
+    values = score(examiner, log, text_metrics() if metrics is None else metrics)
     about = {
         "model": assistant.info.to_json(),
         "dataset": cases.name,
         "scans": len(cases.cases) - len(log.unreadable),
-        "patients": patients_of(cases.cases),
+        "patients": cases.patient_count,
         "unreadable": log.unreadable,
         "settings": vars(assistant.settings).copy(),
         "versions": {
             name: version(name) for name in ("napari-ct-assistant", "torch", "transformers")
         },
     }
-    write_tables(folder, figures, about)
-    draw(figures, f"{assistant.info.name} on {cases.name}", folder / "figures.png")
-    return {**about, "figures": [vars(figure) for figure in figures]}
+    write_tables(folder, values, about)
+    draw(values, f"{assistant.info.name} on {cases.name}", folder / "figures.png")
+    return {**about, "figures": [vars(value) for value in values]}
 
 
-def score(examiner: Examiner, log: AnswerLog, metrics: Sequence[TextMetric]) -> list[Figure]:
-    """Turn what was said into figures."""
+def score(examiner: Examiner, log: AnswerLog, metrics: Sequence[TextMetric]) -> list[MetricValue]:
+    """Score the logged answers of every task."""
     tasks = examiner.tasks
-    figures: list[Figure] = []
+    values: list[MetricValue] = []
     if "report" in tasks:
-        figures += text_figures("report", report_items(examiner, log), metrics)
+        values += text_values("report", report_answers(examiner, log), metrics)
     if "vqa" in tasks:
-        figures += text_figures("vqa", question_items(examiner, log, choice=False), metrics)
+        values += text_values("vqa", question_answers(examiner, log, choice=False), metrics)
     if "choice" in tasks:
-        figures += choice_figures(question_items(examiner, log, choice=True))
+        values += choice_values(question_answers(examiner, log, choice=True))
     if "diagnosis" in tasks:
-        figures += diagnosis_figures(diagnosis_items(examiner, log))
-    return figures
+        values += diagnosis_values(finding_answers(examiner, log))
+    return values
 
 
 def _identity(assistant: Assistant, cases: CaseList) -> dict[str, Any]:
-    """Return what answers depend on. More scans of the same data set may follow."""
+    """Return what the answers depend on."""
     return {
         "model": assistant.info.name,
         "weights_sha256": assistant.info.weights_sha256,

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,10 +25,10 @@ from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.phantom_seeds import SELECTION_SEEDS
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.evaluation.metrics.classification import auroc_of, interval
+from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
 from napari_ct_assistant.training.stages.calibration import operating_point
 
-CLAIMED_AUROC = 0.75
+RELIABLE_AUROC = 0.75
 
 
 def bundle(recipe: Recipe, store: VolumeStore, data: str, seed: int) -> Path:
@@ -138,25 +137,30 @@ def find_thresholds(truth: NDArray[np.bool_], probability: NDArray[np.float64]) 
         if present.any() and not present.all():
             p = np.clip(p, 1e-9, 1 - 1e-9)
             cut, _ = operating_point(np.log(p / (1 - p)), present)
-            thresholds[name] = round(float(1 / (1 + np.exp(-cut))), 6)
+            thresholds[name] = float(f"{1 / (1 + np.exp(-cut)):.6g}")
     return thresholds
 
 
 def find_unreliable_findings(
     truth: NDArray[np.bool_], probability: NDArray[np.float64]
 ) -> list[str]:
-    """Return the findings that a screen does not tell apart well enough to claim.
+    """Return the findings that the screen does not tell apart reliably.
 
-    What counts is the lower end of the AUROC's 95 % interval, so that a finding is not claimed
-    by luck: on 120 phantoms a true AUROC of 0.7 may look like 0.8.
+    A finding is reliable if the lower end of its AUROC's 95 % interval reaches
+    `RELIABLE_AUROC`, not the AUROC itself: on 120 phantoms a true AUROC of 0.7 may come out as
+    0.8 by chance.
+
+    Parameters
+    ----------
+    truth, probability : [phantoms, 18]
     """
-    y = truth.astype(float)
-    unreliable_findings = []
-    for f, name in enumerate(FINDINGS):
-        low, _ = interval(partial(auroc_of, y[:, f], probability[:, f]), len(y))
-        if not low >= CLAIMED_AUROC:
-            unreliable_findings.append(name)
-    return unreliable_findings
+    bootstrap = PatientBootstrap(range(len(truth)))  # each phantom is a patient
+    unreliable = []
+    for name, present, p in zip(FINDINGS, truth.T, probability.T, strict=True):
+        low, _ = bootstrap.interval(bootstrap.of_auroc(present.astype(np.float64), p))
+        if not low >= RELIABLE_AUROC:  # also where it is NaN
+            unreliable.append(name)
+    return unreliable
 
 
 def _made(folder: Path) -> Path:

@@ -94,8 +94,9 @@ def operating_point(
     score, present: [n], the highest patch logit of each scan, and whether it shows the finding.
     The slope puts the median scan without the finding at a logit of -3 or below, within 1 to 8.
     """
-    cuts = np.sort(score.astype(np.float64))
-    cuts = (cuts[1:] + cuts[:-1]) / 2
+    # Between different scores: no score equals a cut, so above and from the cut on are the same.
+    values = np.unique(score.astype(np.float64))
+    cuts = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
     above = score[None] > cuts[:, None]
     accuracy = above[:, present].mean(1) - above[:, ~present].mean(1)
     # Several cuts may be as good: the middle one is farthest from both.

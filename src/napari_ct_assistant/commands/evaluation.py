@@ -193,15 +193,18 @@ def compare(
     """
     with one_line_errors(), evaluation_extra():
         from napari_ct_assistant.model.perceivers import PERCEIVERS
-        from napari_ct_assistant.training.evaluation import compare_perceivers as comparison
+        from napari_ct_assistant.training.evaluation.compare_perceivers import (
+            TASKS,
+            compare_perceivers,
+        )
         from napari_ct_assistant.training.evaluation.metrics.text_metrics import text_metrics
         from napari_ct_assistant.training.evaluation.sources import open_cases
 
         kinds = tuple(perceiver or PERCEIVERS)
-        tasks = tuple(task or comparison.TASKS)
+        tasks = tuple(task or TASKS)
         for wrong, known, option in (
             ([k for k in kinds if k not in PERCEIVERS], PERCEIVERS, "--perceiver"),
-            ([t for t in tasks if t not in comparison.TASKS], comparison.TASKS, "--task"),
+            ([t for t in tasks if t not in TASKS], TASKS, "--task"),
         ):
             if wrong:
                 raise fail(f"{option} {wrong[0]}: choose from {', '.join(known)}")
@@ -212,7 +215,7 @@ def compare(
             folder = find_model(start)
         cases = open_cases(test, split=split, limit=limit)
         with redirect_stdout(sys.stderr):  # the stages print progress
-            cells = comparison.compare(
+            values = compare_perceivers(
                 [text for text in recipes if "=" not in text],
                 cases,
                 out,
@@ -227,7 +230,7 @@ def compare(
                 progress=note,
             )
         if as_json:
-            print_json({"test": test, "cells": [vars(cell) for cell in cells]})
+            print_json({"test": test, "cells": [vars(value) for value in values]})
         else:
             typer.echo((out / "perceivers.md").read_text(encoding="utf-8"))
             note(f"tables and models are in {out}")

@@ -16,13 +16,13 @@ from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.yes_no import chosen_letter
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.record import Question, ScanRecord
+from napari_ct_assistant.training.evaluation.answer_log import AnswerLog, ModelAnswer
 from napari_ct_assistant.training.evaluation.cases import (
     listed_choices,
     phantom_cases,
     record_cases,
     table_cases,
 )
-from napari_ct_assistant.training.evaluation.examiner import AnswerLog, Said
 from napari_ct_assistant.training.evaluation.sources import open_cases
 from napari_ct_assistant.volume import CTVolume
 from tests.tiny_model import REPORT, save_tiny_model
@@ -222,8 +222,7 @@ def test_records_hide_who_they_are() -> None:
 
     one = record_cases("set", [record("s1", "p1"), record("s2", "p1"), record("s3", "p2")])
     assert one.cases[0].patient == one.cases[1].patient != one.cases[2].patient
-    assert [one.partner(i) for i in range(3)] == [2, 2, 0]
-    assert record_cases("set", [record("s1", "p1")]).partner(0) is None
+    assert one.patient_count == 2
     # The same scan in another data set has other digits.
     other = record_cases("set", [record("s1", "p1", "y"), record("s2", "p1"), record("s3", "p2")])
     assert {c.key for c in one.cases}.isdisjoint({c.key for c in other.cases})
@@ -262,13 +261,13 @@ def test_listed_choices(question: str, choices: tuple[str, ...]) -> None:
 
 
 def test_an_answer_with_a_line_separator_is_read_back(tmp_path: Path) -> None:
-    said = Said("One line.\u2028Another.\x85", {"findings": "One."}, 0.5)
+    said = ModelAnswer("One line.\u2028Another.\x85", {"findings": "One."}, 0.5)
     AnswerLog(tmp_path, {"model": "m"}).add(("scan", "question"), said)
     with (tmp_path / "answers.jsonl").open("a") as stream:
         stream.write('{"image": "scan", "question": "cut o')
     log = AnswerLog(tmp_path, {"model": "m"})
-    log.add(("scan", "other"), Said("Yes."))
-    assert AnswerLog(tmp_path, {"model": "m"}).said == {
+    log.add(("scan", "other"), ModelAnswer("Yes."))
+    assert AnswerLog(tmp_path, {"model": "m"}).answers == {
         ("scan", "question"): said,
-        ("scan", "other"): Said("Yes."),
+        ("scan", "other"): ModelAnswer("Yes."),
     }

@@ -45,8 +45,23 @@ def test_the_threshold_parts_scans_with_a_finding_from_others() -> None:
     truth, probability = screen(8.0)
     for number, (name, cut) in enumerate(find_thresholds(truth, probability).items()):
         assert name == FINDINGS[number]
-        said = probability[:, number] > cut
+        said = probability[:, number] >= cut
         assert (said == truth[:, number]).mean() > 0.97
+
+
+def test_equal_probabilities_fall_on_one_side_of_the_threshold() -> None:
+    truth = np.zeros((8, len(FINDINGS)), bool)
+    truth[:4] = True
+    probability = np.full(truth.shape, 0.2)
+    probability[:3] = 0.6  # the fourth is at 0.2, as those without the finding
+    for cut in find_thresholds(truth, probability).values():
+        assert 0.2 < cut < 0.6
+
+
+def test_a_tiny_threshold_is_not_rounded_to_zero() -> None:
+    truth, probability = screen(8.0)
+    cuts = find_thresholds(truth, probability * 1e-8)
+    assert all(0 < cut < 1e-8 for cut in cuts.values())
 
 
 def test_stages_are_told_in_their_order(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The audits on phantoms: does the model look, and is its evidence right?"""
+"""Audits on phantoms: does the model look at the scan, and is its evidence right?"""

@@ -1,1 +1,1 @@
-"""Figures and what they are compared with, shared by every evaluation."""
+"""What every evaluation is computed with: intervals, rates, AUROC, baselines and text metrics."""

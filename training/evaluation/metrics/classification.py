@@ -1,118 +1,102 @@
-"""Figures of an audit: per finding and over texts, each with its 95 % interval."""
+"""Rates and the area under the ROC curve of yes/no judgements.
+
+All functions take sums or weights of many bootstrap draws at once. They agree with
+scikit-learn's functions of the same name, which the tests hold them to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
 Array = NDArray[np.float64]
-BOOTSTRAPS = 500
 
 
-def interval(
-    figure: Callable[[NDArray[np.int64]], float], count: int, seed: int = 0
-) -> tuple[float, float]:
-    """95 % bootstrap interval of a figure over phantoms.
+def confusion(truth: Array, predicted: Array) -> Array:
+    """Count each item's outcome. truth, predicted: [items], 0 or 1.
 
-    Parameters
-    ----------
-    figure
-        Takes the drawn indices [count], gives the figure (NaN where it has none).
+    Returns
+    -------
+    [items, 4]
+        True positives, false positives, true negatives, false negatives. Their sums over items
+        are what `RATES` takes.
     """
-    rng = np.random.default_rng(seed)
-    values = [figure(rng.integers(0, count, count)) for _ in range(BOOTSTRAPS)]
-    finite = np.array([v for v in values if np.isfinite(v)])
-    if not len(finite):
-        return float("nan"), float("nan")
-    low, high = np.quantile(finite, [0.025, 0.975])
-    return float(low), float(high)
+    return np.stack(
+        [
+            truth * predicted,
+            (1 - truth) * predicted,
+            (1 - truth) * (1 - predicted),
+            truth * (1 - predicted),
+        ],
+        axis=1,
+    )
+
+
+def _ratio(numerator: Array, denominator: Array, empty: float) -> Array:
+    """Divide; `empty` is the result where the denominator is zero."""
+    result = np.full_like(numerator, empty)
+    return np.divide(numerator, denominator, out=result, where=denominator > 0)
+
+
+def _recall(counts: Array) -> Array:
+    return _ratio(counts[:, 0], counts[:, 0] + counts[:, 3], np.nan)
+
+
+def _specificity(counts: Array) -> Array:
+    return _ratio(counts[:, 2], counts[:, 2] + counts[:, 1], np.nan)
+
+
+# Each maps counts [n, 4], as summed from `confusion`, to [n]. Recall (sensitivity), specificity
+# and BACC are NaN without the class that they are about; precision is 0 without a single yes,
+# and F1 without a yes or a positive.
+RATES: dict[str, Callable[[Array], Array]] = {
+    "BACC": lambda c: (_recall(c) + _specificity(c)) / 2,
+    "precision": lambda c: _ratio(c[:, 0], c[:, 0] + c[:, 1], 0.0),
+    "recall": _recall,
+    "specificity": _specificity,
+    "F1": lambda c: _ratio(2 * c[:, 0], 2 * c[:, 0] + c[:, 1] + c[:, 3], 0.0),
+}
+
+
+def rates(truth: Array, predicted: Array) -> dict[str, float]:
+    """Return every rate of `RATES`, from 0 to 1. truth, predicted: [items], 0 or 1."""
+    counts = confusion(truth, predicted).sum(axis=0, keepdims=True)
+    return {name: float(rate(counts)[0]) for name, rate in RATES.items()}
 
 
 def auroc(truth: Array, score: Array) -> float:
-    """Area under the ROC curve (scikit-learn); NaN with one class only."""
-    return float(roc_auc_score(truth, score)) if 0 < truth.sum() < len(truth) else float("nan")
+    """Return the area under the ROC curve; NaN with one class only.
 
-
-def rates(truth: Array, said: Array) -> dict[str, float]:
-    """Sensitivity, specificity and their mean (BACC). truth, said: [phantoms], 0 or 1."""
-    positive, negative = truth > 0, truth == 0
-    sensitivity = float(said[positive].mean()) if positive.any() else float("nan")
-    specificity = float(1 - said[negative].mean()) if negative.any() else float("nan")
-    return {
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "bacc": (sensitivity + specificity) / 2,
-    }
-
-
-def auroc_of(truth: Array, score: Array, drawn: NDArray[np.int64]) -> float:
-    """AUROC of the drawn phantoms [count], by ranks: scikit-learn's figure, much faster."""
-    shown = truth[drawn] > 0
-    positives, negatives = int(shown.sum()), int((~shown).sum())
-    if not positives or not negatives:
+    truth (0 or 1), score: [items].
+    """
+    if not len(truth):
         return float("nan")
-    above = rankdata(score[drawn])[shown].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    return float(weighted_auroc(truth, score, np.ones((1, len(truth))))[0])
 
 
-def _bacc_of(truth: Array, said: Array, drawn: NDArray[np.int64]) -> float:
-    return rates(truth[drawn], said[drawn])["bacc"]
+def weighted_auroc(truth: Array, score: Array, weights: Array) -> Array:
+    """Return the area under the ROC curve of weighted items; ties count half.
 
+    Parameters
+    ----------
+    truth, score : [items]
+        truth is 0 or 1.
+    weights : [draws, items]
+        One row for each set of weights, e.g. how often a bootstrap draw contains an item.
 
-def screen_table(
-    truth: Array, probability: Array, names: Sequence[str], thresholds: Sequence[float]
-) -> list[dict[str, object]]:
-    """One row a finding. truth, probability: [phantoms, findings]; thresholds: [findings]."""
-    rows: list[dict[str, object]] = []
-    for f, name in enumerate(names):
-        y, p = truth[:, f], probability[:, f]
-        said = (p > thresholds[f]).astype(float)
-        rows.append(
-            {
-                "name": name,
-                "positives": int(y.sum()),
-                "threshold": float(thresholds[f]),
-                "auroc": auroc(y, p),
-                "auroc_95": interval(partial(auroc_of, y, p), len(y)),
-                **rates(y, said),
-                "bacc_95": interval(partial(_bacc_of, y, said), len(y)),
-            }
-        )
-    return rows
-
-
-def mean_over(rows: Sequence[dict[str, object]], key: str) -> float:
-    """Mean of a column, findings without both classes left out."""
-    return float(np.nanmean([float(row[key]) for row in rows]))  # type: ignore[arg-type]
-
-
-def micro_f1(truth: Sequence[frozenset[str]], said: Sequence[frozenset[str]]) -> float:
-    """F1 over all (phantom, finding) pairs of finding sets."""
-    hit = sum(len(t & s) for t, s in zip(truth, said, strict=True))
-    total = sum(len(t) + len(s) for t, s in zip(truth, said, strict=True))
-    return 2 * hit / total if total else float("nan")
-
-
-def best_constant_f1(truth: Sequence[frozenset[str]]) -> float:
-    """F1 of the best report that is the same for every scan: the k commonest findings."""
-    names = sorted({n for t in truth for n in t}, key=lambda n: -sum(n in t for t in truth))
-    constants = [frozenset(names[: k + 1]) for k in range(len(names))]
-    return max((micro_f1(truth, [c] * len(truth)) for c in constants), default=float("nan"))
-
-
-def identical_share(sets: Sequence[frozenset[str]]) -> float:
-    """Share of the commonest finding set: 1 means the same report for every scan."""
-    counts: dict[frozenset[str], int] = {}
-    for one in sets:
-        counts[one] = counts.get(one, 0) + 1
-    return max(counts.values(), default=0) / max(len(sets), 1)
-
-
-def majority(values: Sequence[str]) -> float:
-    """Accuracy of the commonest answer."""
-    return max((values.count(v) for v in set(values)), default=0) / max(len(values), 1)
+    Returns
+    -------
+    [draws]
+        NaN where the weights leave one class only.
+    """
+    order = np.argsort(score, kind="stable")
+    tied = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
+    positive = weights[:, order] * truth[order]
+    negative = weights[:, order] * (1 - truth[order])
+    positive = np.add.reduceat(positive, tied, axis=1)
+    negative = np.add.reduceat(negative, tied, axis=1)
+    below = negative.cumsum(axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    return _ratio((positive * below).sum(axis=1), pairs, np.nan)

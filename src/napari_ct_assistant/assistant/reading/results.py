@@ -208,9 +208,14 @@ class FindingProbability:
     threshold: float = 0.5
 
     @property
+    def reaches_threshold(self) -> bool:
+        """Whether the model says that the finding is there, assessable or not."""
+        return self.probability >= self.threshold
+
+    @property
     def positive(self) -> bool:
         """Whether the model says that the finding is there, and can judge it."""
-        return self.assessable and self.probability >= self.threshold
+        return self.assessable and self.reaches_threshold
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values."""

@@ -1,4 +1,4 @@
-"""The audit's figures on cases whose answer is known."""
+"""Rates and AUROC by hand and against scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,53 +6,111 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
-from napari_ct_assistant.training.evaluation.metrics import classification as metrics
-
-
-def test_auroc_and_rates() -> None:
-    truth = np.array([0, 0, 1, 1.0])
-    assert metrics.auroc(truth, np.array([0.1, 0.4, 0.35, 0.8])) == pytest.approx(0.75)
-    assert math.isnan(metrics.auroc(np.ones(3), np.arange(3.0)))
-    found = metrics.rates(truth, np.array([0, 1, 1, 1.0]))
-    assert found == {"sensitivity": 1.0, "specificity": 0.5, "bacc": 0.75}
-
-
-def test_the_auroc_of_a_draw_is_scikit_learns() -> None:
-    rng = np.random.default_rng(1)
-    truth = (rng.random(60) < 0.3).astype(float)
-    score = np.round(rng.random(60) + 0.4 * truth, 1)  # with ties
-    for _ in range(20):
-        drawn = rng.integers(0, 60, 60)
-        expected = metrics.auroc(truth[drawn], score[drawn])
-        assert metrics.auroc_of(truth, score, drawn) == pytest.approx(expected, abs=1e-12)
-    assert math.isnan(metrics.auroc_of(np.ones(3), np.arange(3.0), np.arange(3)))
+from napari_ct_assistant.training.evaluation.metrics.classification import (
+    RATES,
+    auroc,
+    confusion,
+    rates,
+    weighted_auroc,
+)
 
 
-def test_intervals_hold_the_figure_and_shrink() -> None:
-    rng = np.random.default_rng(0)
-
-    def width(count: int) -> float:
-        values = rng.normal(size=count)
-        low, high = metrics.interval(lambda i: float(values[i].mean()), count)
-        assert low < values.mean() < high
-        return high - low
-
-    assert width(400) < width(25)
-
-
-def test_finding_sets() -> None:
-    truth = [frozenset("ab"), frozenset("a"), frozenset()]
-    assert metrics.micro_f1(truth, truth) == 1.0
-    assert metrics.micro_f1(truth, [frozenset("a")] * 3) == pytest.approx(4 / 6)
-    assert metrics.best_constant_f1(truth) == pytest.approx(4 / 6)
-    assert metrics.identical_share([frozenset("a")] * 3 + [frozenset()]) == 0.75
-    assert metrics.majority(["x", "x", "y"]) == pytest.approx(2 / 3)
+def test_auroc_is_scikit_learns_with_and_without_ties() -> None:
+    rng = np.random.default_rng(2)
+    for levels in (3, 8, 1000):
+        for _ in range(10):
+            truth = (rng.random(60) < 0.3).astype(float)
+            score = rng.integers(0, levels, 60).astype(float)
+            expected = roc_auc_score(truth, score)
+            assert auroc(truth, score) == pytest.approx(expected, abs=1e-12)
+    assert auroc(np.array([0, 1.0]), np.array([0.5, 0.5])) == 0.5
 
 
-def test_a_constant_screen_is_at_chance() -> None:
-    truth = np.array([[0, 1], [1, 0], [1, 1.0]])
-    rows = metrics.screen_table(truth, np.full((3, 2), 0.9), ("a", "b"), (0.5, 0.95))
-    assert [row["auroc"] for row in rows] == [0.5, 0.5]
-    assert [row["bacc"] for row in rows] == [0.5, 0.5]
-    assert metrics.mean_over(rows, "auroc") == 0.5
+def test_auroc_by_hand() -> None:
+    assert auroc(np.array([0, 0, 1, 1.0]), np.array([0.1, 0.4, 0.35, 0.8])) == pytest.approx(0.75)
+
+
+def test_one_class_and_no_items_have_no_auroc() -> None:
+    assert math.isnan(auroc(np.ones(3), np.arange(3.0)))
+    assert math.isnan(auroc(np.zeros(3), np.arange(3.0)))
+    assert math.isnan(auroc(np.zeros(0), np.zeros(0)))
+    assert math.isnan(weighted_auroc(np.ones(3), np.arange(3.0), np.ones((1, 3)))[0])
+
+
+def test_weighted_auroc_is_scikit_learns() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 2, 60).astype(float)
+    score = rng.integers(0, 8, 60).astype(float)  # with ties
+    weights = rng.integers(0, 4, (20, 60)).astype(float)
+    found = weighted_auroc(truth, score, weights)
+    for w, area in zip(weights, found, strict=True):
+        assert area == pytest.approx(roc_auc_score(truth, score, sample_weight=w))
+
+
+def test_rates_by_hand_and_scikit_learns() -> None:
+    truth = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 1.0])
+    yes = np.array([1, 1, 0, 1, 0, 0, 0, 0, 0, 0.0])
+    found = rates(truth, yes)
+    # 2 of 4 found, 5 of 6 left alone, 2 of 3 yeses right.
+    assert found == pytest.approx(
+        {
+            "BACC": (0.5 + 5 / 6) / 2,
+            "precision": 2 / 3,
+            "recall": 0.5,
+            "specificity": 5 / 6,
+            "F1": 4 / 7,
+        }
+    )
+    references = {
+        "BACC": balanced_accuracy_score,
+        "precision": precision_score,
+        "recall": recall_score,
+        "specificity": lambda t, y: recall_score(t, y, pos_label=0),
+        "F1": f1_score,
+    }
+    for name, reference in references.items():
+        assert found[name] == pytest.approx(reference(truth, yes)), name
+
+
+def test_rates_of_many_draws_at_once() -> None:
+    counts = np.array([[2, 1, 5, 2], [0, 0, 4, 0], [3, 0, 0, 1.0]])
+    assert RATES["recall"](counts) == pytest.approx([0.5, np.nan, 0.75], nan_ok=True)
+    assert RATES["BACC"](counts) == pytest.approx([2 / 3, np.nan, np.nan], nan_ok=True)
+    assert RATES["precision"](counts) == pytest.approx([2 / 3, 0, 1])
+    assert RATES["F1"](counts) == pytest.approx([4 / 7, 0, 6 / 7])
+
+
+def test_without_a_yes_precision_and_f1_are_zero_as_scikit_learns() -> None:
+    truth, never = np.array([1, 0, 0.0]), np.zeros(3)
+    found = rates(truth, never)
+    assert found["precision"] == precision_score(truth, never, zero_division=0) == 0
+    assert found["F1"] == f1_score(truth, never, zero_division=0) == 0
+
+
+def test_a_rate_without_its_class_is_undefined() -> None:
+    found = rates(np.zeros(4), np.array([1, 0, 0, 0.0]))
+    assert math.isnan(found["recall"])
+    assert math.isnan(found["BACC"])
+    assert found["specificity"] == 0.75
+
+
+def test_confusion_counts_each_item_once() -> None:
+    counts = confusion(np.array([1, 0, 0, 1.0]), np.array([1, 1, 0, 0.0]))
+    assert (counts == np.eye(4)).all()
+
+
+def test_all_yes_is_the_papers_baseline() -> None:
+    """E3D-GPT's Table 4 has 19.26 % of positives: all-yes then reaches an F1 of 32.3."""
+    truth = np.array([1.0] * 1926 + [0.0] * 8074)
+    found = rates(truth, np.ones(10000))
+    assert found["F1"] == pytest.approx(0.323, abs=0.0005)
+    assert found["precision"] == pytest.approx(0.1926)
+    assert found["BACC"] == 0.5
