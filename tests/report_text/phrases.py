@@ -177,7 +177,7 @@ PHRASES = (
     Phrase("History of emphysema.", open=(EMPHYSEMA,)),
     Phrase("Status post sternotomy with sternal wires.", (MATERIAL,)),
     Phrase("Status post coronary stent placement.", (MATERIAL,)),
-    Phrase("Status post removal of the port catheter.", open=(MATERIAL,)),
+    Phrase("Status post removal of the port catheter.", (), (MATERIAL,), yes=False),
     # None of the 18 findings.
     Phrase("There is a nodule in the right lobe of the thyroid.", yes=True),
     Phrase("Thyroid nodules are seen.", yes=True),
@@ -191,6 +191,189 @@ PHRASES = (
     Phrase("Soft plaques in the coronary arteries."),
     Phrase("Both lungs are clear."),
     Phrase("Lymph nodes are of normal size, the heart is enlarged.", (HEART,), yes=True),
+    # As dictated, longer.
+    Phrase("Heart contour, size is normal."),
+    Phrase("Thoracic aorta diameter is normal."),
+    Phrase("Pericardial effusion-thickening was not observed.", (), (PERICARDIAL,), yes=False),
+    Phrase("Calibration of thoracic main vascular structures is natural."),
+    Phrase(
+        "Thoracic esophageal calibration was normal and no significant pathological "
+        "wall thickening was detected.",
+        yes=False
+    ),
+    Phrase(
+        "No enlarged lymph nodes in prevascular, pre-paratracheal, subcarinal or "
+        "bilateral hilar-axillary pathological dimensions were detected.",
+        (), (NODES,), yes=False
+    ),
+    Phrase(
+        "When examined in the lung parenchyma window; linear atelectasis is present in "
+        "both lungs.",
+        (ATELECTASIS,), yes=True
+    ),
+    Phrase(
+        "Aeration of both lung parenchyma is normal and no nodular or infiltrative "
+        "lesion is detected in the lung parenchyma.",
+        (), (OPACITY,), yes=False
+    ),
+    Phrase("Pleural effusion or thickening was not detected.", (), (PLEURAL,), yes=False),
+    Phrase(
+        "There are millimetric nodules in both lungs, some of which are calcified.",
+        (NODULE,), yes=True
+    ),
+    Phrase(
+        "Mild bronchiectatic changes and peribronchial thickening are observed in both "
+        "lungs.",
+        (BRONCHIECTASIS, BRONCHIAL), yes=True
+    ),
+    Phrase(
+        "Wall calcifications are observed in the aorta and coronary arteries.",
+        (ARTERIAL, CORONARY), yes=True
+    ),
+    Phrase(
+        "Atherosclerotic wall calcifications were observed in the coronary arteries and"
+        " thoracic aorta.",
+        (ARTERIAL, CORONARY), yes=True
+    ),
+    Phrase(
+        "Sliding type hiatal hernia was observed at the lower end of the esophagus.",
+        (HERNIA,), yes=True
+    ),
+    Phrase(
+        "Port chamber on the anterior chest wall on the right and catheter extending "
+        "into the superior vena cava are seen.",
+        (MATERIAL,), yes=True
+    ),
+    Phrase(
+        "Emphysematous changes were observed in the upper lobes of both lungs, more "
+        "prominently on the right.",
+        (EMPHYSEMA,), yes=True
+    ),
+    Phrase(
+        "Crazy paving pattern with ground glass areas and interlobular septal "
+        "thickenings.",
+        (OPACITY, SEPTAL)
+    ),
+    Phrase("No pneumothorax, pneumonia or pulmonary edema.", yes=False),
+    Phrase("The cardiomediastinal silhouette is within normal limits."),
+    Phrase("Stable cardiomegaly.", (HEART,)),
+    Phrase("Status post CABG with median sternotomy wires intact.", (MATERIAL,)),
+    Phrase("Interval removal of the endotracheal tube.", (), (MATERIAL,), yes=False),
+    Phrase(
+        "Trace bilateral pleural effusions, right greater than left, with adjacent "
+        "atelectasis.",
+        (PLEURAL, ATELECTASIS)
+    ),
+    Phrase(
+        "Bibasilar atelectasis; superimposed consolidation cannot be excluded.",
+        (ATELECTASIS,), open=(CONSOLIDATION,)
+    ),
+    Phrase(
+        "Stable 4 mm left lower lobe pulmonary nodule (series 4, image 112), unchanged "
+        "since 2019.",
+        (NODULE,)
+    ),
+    Phrase("No new or enlarging pulmonary nodules.", open=(NODULE,)),
+    Phrase("Scattered ground-glass nodules, likely infectious or inflammatory.", (OPACITY, NODULE)),
+    Phrase(
+        "Mild centrilobular emphysema without superimposed consolidation or effusion.",
+        (EMPHYSEMA,), (CONSOLIDATION,)
+    ),
+    Phrase("No suspicious osseous lesions.", yes=False),
+    Phrase("Borderline enlarged subcarinal node measuring 11 mm.", (NODES,)),
+    Phrase("No mediastinal, hilar, or axillary adenopathy.", (), (NODES,), yes=False),
+    Phrase("Small hiatal hernia is again noted.", (HERNIA,), yes=True),
+    Phrase("Moderate coronary artery calcification.", (CORONARY,)),
+    Phrase("Scattered calcified plaque in the thoracic aorta.", (ARTERIAL,)),
+    Phrase("The main pulmonary artery is enlarged.", yes=True),
+    Phrase("Right-sided chest tube in place; no residual pneumothorax.", (MATERIAL,)),
+    Phrase("Biapical scarring.", (FIBROTIC,)),
+    Phrase("Mosaic attenuation may reflect small airways disease.", (MOSAIC,)),
+    Phrase("Diffuse bronchial wall thickening with mucus plugging.", (BRONCHIAL,)),
+    Phrase("Smooth interlobular septal thickening and small effusions suggest edema.", (SEPTAL,)),
+    Phrase("Findings concerning for lymphadenopathy.", open=(NODES,)),
+    Phrase(
+        "There is no focal airspace consolidation, pleural effusion, or pneumothorax.",
+        (), (CONSOLIDATION, PLEURAL), yes=False
+    ),
+    Phrase(
+        "Lungs are well expanded and clear, no consolidation, no effusion.",
+        (), (CONSOLIDATION,), yes=False
+    ),
+    Phrase("Nodular thickening of the left adrenal gland."),
+    Phrase("Hypodense nodule in the left lobe of the thyroid gland."),
+    Phrase("Multiple hypodense hepatic lesions, largest in segment 6."),
+    Phrase(
+        "Subpleural reticulation and honeycombing with traction bronchiectasis, in "
+        "keeping with fibrosis.",
+        (BRONCHIECTASIS, FIBROTIC)
+    ),
+    Phrase(
+        "Previously seen right lower lobe consolidation has resolved.",
+        (), (CONSOLIDATION,), yes=False
+    ),
+    Phrase("Decrease in the size of the right pleural effusion.", (PLEURAL,)),
+    Phrase("No significant interval change in bilateral pulmonary nodules.", (NODULE,)),
+    Phrase(
+        "Effusion is absent on both sides, but the pericardium shows a small effusion.",
+        yes=False
+    ),
+    Phrase(
+        "Neither consolidation nor ground-glass opacity.",
+        (), (CONSOLIDATION, OPACITY), yes=False
+    ),
+    Phrase("Absent pleural effusion.", (), (PLEURAL,), yes=False),
+    Phrase(
+        "The previously noted lung nodules are not visualized on the current study.",
+        (), (NODULE,), yes=False
+    ),
+    Phrase(
+        "No definite evidence of bronchiectasis, although motion limits evaluation.",
+        (), (BRONCHIECTASIS,), yes=False
+    ),
+    Phrase(
+        "Peripheral wedge-shaped opacity, probable atelectasis.",
+        (OPACITY,), open=(ATELECTASIS,)
+    ),
+    Phrase("Findings consistent with multifocal consolidation.", (CONSOLIDATION,)),
+    Phrase("Question of a small left lower lobe nodule.", open=(NODULE,)),
+    Phrase("Cardiac size is at the upper limit of normal."),
+    Phrase("Heart is slightly larger than normal.", (HEART,)),
+    Phrase("No lymphadenopathy by CT size criteria.", (), (NODES,), yes=False),
+    Phrase(
+        "Dual-lead pacemaker with leads terminating in the right atrium and right "
+        "ventricle.",
+        (MATERIAL,)
+    ),
+    Phrase(
+        "Pulmonary parenchyma: no nodules or masses. Pleura: no effusion. Mediastinum: "
+        "mild lymphadenopathy.",
+        (NODES,), (NODULE,), yes=False
+    ),
+    Phrase(
+        "Linear subsegmental atelectasis in the lingula and fibrotic recessions are "
+        "seen.",
+        (ATELECTASIS, FIBROTIC), yes=True
+    ),
+    Phrase("Tree-in-bud nodules in the right middle lobe, suggestive of infection.", (NODULE,)),
+    Phrase(
+        "A metallic stent is seen in the left anterior descending artery.",
+        (MATERIAL,), yes=True
+    ),
+    Phrase("Both hemithoraces show minimal pleural fluid.", (PLEURAL,)),
+    Phrase(
+        "Without evidence of pericardial effusion; minimal pleural effusion on the "
+        "left.",
+        (PLEURAL,), (PERICARDIAL,), yes=False
+    ),
+    Phrase("Fissural nodule is compatible with an intrapulmonary lymph node.", (NODULE,)),
+    Phrase("Opacities are not seen.", (), (OPACITY,), yes=False),
+    Phrase(
+        "There are no pleural effusions and the heart is enlarged.",
+        (HEART,), (PLEURAL,), yes=False
+    ),
+    Phrase("No pleural effusion and mild cardiomegaly.", (HEART,), (PLEURAL,), yes=False),
+    Phrase("Right hilar lymph nodes up to 14 mm, pathologically enlarged.", (NODES,)),
 )  # fmt: skip
 
 # Questions as readers ask them, and the findings that they are about.

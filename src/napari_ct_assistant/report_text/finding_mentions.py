@@ -22,7 +22,6 @@ _STRENGTH: tuple[Status, ...] = ("affirmed", "denied", "uncertain", "historical"
 _BOTH = re.compile(r"\b(?:both|bilateral\w*)\b", re.IGNORECASE)
 _LEFT = re.compile(r"\bleft\b", re.IGNORECASE)
 _RIGHT = re.compile(r"\bright\b", re.IGNORECASE)
-_REMOVED = re.compile(r"\b(?:remov|explant|extract)\w*", re.IGNORECASE)
 _AND = re.compile(r"\s*(?:,|/|and|or|and/or)\s*(?:the\s+)?", re.IGNORECASE)
 
 
@@ -41,7 +40,7 @@ def finding_mentions(sentence: str) -> list[FindingMention]:
         for m in find_mentions(sentence, term)
         if name not in FINDINGS_OF_THE_LUNG or not _in_other_organ(sentence, m)
     ]
-    return sorted((_material_stays(sentence, m) for m in found), key=lambda m: m.start)
+    return sorted((_material_stays(m) for m in found), key=lambda m: m.start)
 
 
 def finding_statuses(report: str) -> dict[str, Status]:
@@ -130,10 +129,8 @@ def _in_other_organ(sentence: str, mention: Mention) -> bool:
     return gap(other) < gap(lung) and not listed
 
 
-def _material_stays(sentence: str, mention: FindingMention) -> FindingMention:
+def _material_stays(mention: FindingMention) -> FindingMention:
     """Return a mention; material after an intervention ("status post stenting") is still there."""
     if mention.finding != "Medical material" or mention.status != "historical":
-        return mention
-    if _REMOVED.search(sentence, 0, mention.start):
         return mention
     return FindingMention(mention.start, mention.end, "affirmed", mention.finding)

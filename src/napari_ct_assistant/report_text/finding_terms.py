@@ -31,9 +31,9 @@ _TERMS: dict[str, str] = {
     r"tracheostomy|nasogastric|\bsurgical\s+(?:clips?|material|sutures?)|metallic\s+sutures?|"
     r"\bmedical\s+(?:material|devices?)",
     "Arterial wall calcification": rf"{_AORTA}[^.;,]*?{_CALCIUM}|"
-    rf"{_CALCIUM}(?:(?!coronary)[^.;,])*?(?:aort\w*(?!\s+valve)\b|\barter\w*)",
+    rf"{_CALCIUM}[^.;,]*?aort\w*(?!\s+valve)\b|{_CALCIUM}(?:(?!coronary)[^.;,])*?\barter\w*",
     "Cardiomegaly": r"cardiomegaly|\benlarged\s+(?:heart|cardiac\s+silhouette)|"
-    rf"\b{_HEART}\s+{_IS}(?:enlarged|increased)|\bcardiac\s+enlargement|"
+    rf"\b{_HEART}\s+{_IS}(?:enlarged|increased|larger\s+than)|\bcardiac\s+enlargement|"
     r"\benlargement\s+of\s+the\s+(?:heart|cardiac)|"
     r"\bincreased?\s+(?:in\s+)?(?:heart|cardiac)\s+size",
     "Pericardial effusion": _PERICARDIAL,
@@ -44,7 +44,7 @@ _TERMS: dict[str, str] = {
     "Lymphadenopathy": r"\w*adenopath\w*|\blymph\s+node\s+enlargement|\blymphadenomegal\w*|"
     r"\b(?:enlarged|pathologic\w*)[^.;,]{0,40}?(?:lymph\s+)?\bnodes?\b|"
     r"\blymph\s+nodes?(?:(?!heart|liver|spleen)[^.;,]){0,60}?enlarged|"
-    r"\blymph\s+nodes?[^.;]{0,120}?pathologic\w*\s+(?:size|dimension|appearance)",
+    r"\blymph\s+nodes?[^.;]{0,120}?pathologic\w*\s+(?:size|dimension|appearance|enlarged)",
     "Emphysema": r"(?<!subcutaneous )(?<!surgical )(?<!mediastinal )(?<!tissue )\bemphysem\w*",
     "Atelectasis": r"\w*atelecta\w*",
     "Lung nodule": r"\b(?:micro)?nodul(?:es?|arit(?:y|ies))\b|\bnodular\s+(?:ground[- ]glass|"

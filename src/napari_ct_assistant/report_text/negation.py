@@ -51,7 +51,8 @@ _PSEUDO = _pattern(
 )
 _DENIES_NEXT = _pattern(
     r"\b(?:no|not|without|nor|neither|none|absence\s+of|lack\s+of|negative\s+for|"
-    r"free\s+(?:of|from)|clear\s+of|devoid\s+of|resolution\s+of|rather\s+than|instead\s+of)\b",
+    r"free\s+(?:of|from)|clear\s+of|devoid\s+of|(?:resolution|removal)\s+of|rather\s+than|"
+    r"instead\s+of|absent(?=\s+(?!in\b|on\b|at\b|from\b)\w))\b",
     r"\b(?:cannot|(?:is|are|was|were|has|have|does|do|did|ca|could)n't)\b",
 )
 _DENIES_BEFORE = _pattern(
@@ -60,7 +61,7 @@ _DENIES_BEFORE = _pattern(
     rf"\b{_BE}\s+(?:now\s+)?(?:excluded|ruled\s+out|resolved|gone|no\s+more)\b",
     r"\b(?:has|have)\s+(?:now\s+|completely\s+)?(?:resolved|disappeared|cleared)\b",
     r"\b(?:has|have)\s+been\s+(?:removed|resected|drained|excluded|ruled\s+out)\b",
-    rf"\b(?:{_BE}\s+)?(?:now\s+)?absent\b",
+    rf"\b{_BE}\s+(?:now\s+)?absent\b|\babsent(?=$|[.,;])",
 )
 # "Pleural effusion: none", "Nodules - not seen".
 _DENIED_LABEL = re.compile(
@@ -79,7 +80,7 @@ _DOUBTS_NEXT = _pattern(
     _NOTHING_NEW,
     r"\b(?:possible|possibly|probable|probably|questionable|suspected|presumed|potential)\b",
     r"\b(?:suspicious|concerning|worrisome)\s+(?:for|of)\b",
-    r"\b(?:suspicion\s+of|concern\s+for|rule\s+out|to\s+exclude|differential)\b",
+    r"\b(?:suspicion\s+of|question\s+of|concern\s+for|rule\s+out|to\s+exclude|differential)\b",
     r"\b(?:may|might|could)\s+(?:also\s+)?(?:be|represent|reflect|indicate|suggest)\b",
 )
 _WHETHER = re.compile(r"\bwhether\b", re.IGNORECASE)  # whatever verbs follow
@@ -99,6 +100,7 @@ _CLAUSE_END = _pattern(
     r"other\s+than)\b",
     r",\s*(?:only|the|with)\s",
     r"(?:,|\band)\s+there\s+(?:is|are)\b",
+    r"\band\s+(?:the|mild|moderate|severe|marked|minimal|slight|stable|multiple|several)\s",
 )
 _ARTICLE_NEXT = re.compile(r"(?:,|\band)\s+(?=an?\s)", re.IGNORECASE)
 _ARTICLE = re.compile(r"\ban?\s", re.IGNORECASE)

@@ -11,9 +11,9 @@ from napari_ct_assistant.report_text.sentences import split_sentences
 # "No." and "No, none", but not "No change in the nodule".
 _WORD = re.compile(r"^\W*(?:(yes)\b|no\b(?=\W*$|\s*[.,;:!*\u2013-]))", re.IGNORECASE)
 _PRESENT = re.compile(
-    r"\b(?:there (?:is|are)|(?:image|scan|ct|it|study) (?:shows?|demonstrates|reveals)|"
-    r"(?:is|are) (?:\w+ly )?(?:seen|present|visible|noted|observed|identified|enlarged|"
-    r"thickened))\b",
+    r"\b(?:there (?:is|are|was|were)|(?:image|scan|ct|it|study) (?:shows?|demonstrates|reveals)|"
+    r"(?:is|are|was|were) (?:\w+ly |again |also )?(?:seen|present|visible|noted|observed|"
+    r"identified|enlarged|thickened))\b",
     re.IGNORECASE,
 )
 _PREFIX = re.compile(

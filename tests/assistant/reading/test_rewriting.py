@@ -9,7 +9,7 @@ import pytest
 from napari_ct_assistant.assistant.reading.rewriting import MAX_CHARACTERS, doubts, prompt
 from napari_ct_assistant.report_text.questions import IMPRESSION_QUESTION
 from tests.assistant.report.report_samples import INFO
-from tests.report_text.phrases import PHRASES, Phrase
+from tests.report_text.phrases import PHRASES
 
 TAUGHT = replace(INFO, skills=("explain", "shorten"))
 LONG = "There is a nodule with a diameter of 15 mm in the left upper lobe; no effusion is seen."
@@ -65,19 +65,23 @@ def test_an_impression_may_leave_out_but_not_make_up() -> None:
         prompt("impression", "x" * 6001)
 
 
-@pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.text)
-def test_a_finding_that_turns_into_its_opposite_is_named(phrase: Phrase) -> None:
-    longer = f"{phrase.text} The bones are unremarkable."
-    same = doubts("shorten", longer, phrase.text, TAUGHT)
-    assert not any(" in the original, " in line or "leaves out" in line for line in same)
-    for name, was, other, now in (
-        *((name, "affirmed", f"No {name.lower()}.", "denied") for name in phrase.affirmed),
-        *((name, "denied", f"{name}.", "affirmed") for name in phrase.denied),
-    ):
-        found = doubts("shorten", phrase.text, other, TAUGHT)
-        assert f"{name}: {was} in the original, {now} here." in found
-        impression = doubts("impression", phrase.text, other, TAUGHT)
-        assert f"{name}: {was} in the findings, {now} here." in impression
-    for name in phrase.affirmed:
-        (left_out,) = (w for w in doubts("shorten", phrase.text, "X.", TAUGHT) if "leaves" in w)
-        assert name.lower() in left_out
+def test_a_finding_that_turns_into_its_opposite_is_named() -> None:
+    for phrase in PHRASES:
+        for name, was, other, now in (
+            *((name, "affirmed", f"No {name.lower()}.", "denied") for name in phrase.affirmed),
+            *((name, "denied", f"{name}.", "affirmed") for name in phrase.denied),
+        ):
+            found = doubts("shorten", phrase.text, other, TAUGHT)
+            assert f"{name}: {was} in the original, {now} here." in found, phrase.text
+            impression = doubts("impression", phrase.text, other, TAUGHT)
+            assert f"{name}: {was} in the findings, {now} here." in impression, phrase.text
+
+
+def test_a_finding_that_stays_or_is_left_out() -> None:
+    for phrase in PHRASES:
+        longer = f"{phrase.text} The bones are unremarkable."
+        same = doubts("shorten", longer, phrase.text, TAUGHT)
+        assert not any(" in the original, " in line or "leaves out" in line for line in same)
+        found = " ".join(doubts("shorten", phrase.text, "X.", TAUGHT))
+        for name in phrase.affirmed:
+            assert name.lower() in found.partition("leaves out")[2], phrase.text

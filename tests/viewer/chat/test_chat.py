@@ -20,7 +20,7 @@ from napari_ct_assistant.viewer.session.jobs import AskJob, ReportJob
 from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from napari_ct_assistant.viewer.texts import MEASURED, REGION_UNUSED, STANDS_ALONE
 from napari_ct_assistant.volume import CTVolume
-from tests.report_text.phrases import PHRASES, Phrase
+from tests.report_text.phrases import PHRASES
 from tests.viewer.conftest import box_volume
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 Maker = Callable[..., Any]
 
 
-@pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.text)
-def test_what_is_said_to_be_there_can_be_asked_about(phrase: Phrase) -> None:
-    ideas = " ".join(suggest(phrase.text)[: 2 * len(phrase.affirmed)])
-    for name in phrase.affirmed[:2]:
-        assert f" the {name.lower()}?" in ideas
-    for name in (*phrase.denied, *phrase.open):
-        assert f" the {name.lower()}?" not in ideas
+def test_what_is_said_to_be_there_can_be_asked_about() -> None:
+    for phrase in PHRASES:
+        ideas = " ".join(suggest(phrase.text))
+        for name in phrase.affirmed[:2]:
+            assert f" the {name.lower()}?" in ideas, phrase.text
+        for name in (*phrase.denied, *phrase.open):
+            assert f" the {name.lower()}?" not in ideas, phrase.text
 
 
 def test_suggestions_follow_what_was_said() -> None:
