@@ -18,12 +18,12 @@ class _Clock:
 
     def __init__(self) -> None:
         self.start = time.monotonic()
-        self.last = 0.0
+        self.last: float | None = None
 
     def due(self, seconds: float) -> bool:
         """Return whether the last line is at least `seconds` old, and restart that count if so."""
         now = time.monotonic()
-        if now - self.last < seconds:
+        if self.last is not None and now - self.last < seconds:
             return False
         self.last = now
         return True
@@ -79,5 +79,5 @@ def byte_progress() -> Iterator[Progress]:
     try:
         yield show
     finally:
-        if clock.last:
+        if clock.last is not None:
             typer.echo("", err=True)

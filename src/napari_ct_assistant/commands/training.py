@@ -27,7 +27,7 @@ def train(
         str,
         typer.Argument(
             metavar="STAGE",
-            help="Stage: mae, ground, language, maps, align or instruct. demo: all stages of the "
+            help="mae, ground, language, oracle_maps, align, instruct, or demo for all stages of the "
             "demonstration model.",
         ),
     ],
