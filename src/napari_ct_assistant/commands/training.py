@@ -27,8 +27,8 @@ def train(
         str,
         typer.Argument(
             metavar="STAGE",
-            help="mae, ground, language, oracle_maps, align, instruct, or demo for all stages of the "
-            "demonstration model.",
+            help="mae, ground, language, oracle_maps, align or instruct; demo for all stages "
+            "of the demonstration model.",
         ),
     ],
     recipe: Annotated[
