@@ -37,7 +37,6 @@ OLD = (
     "datasets.md",
     "evaluation.md",
     "evidence.md",
-    "large-datasets.md",
     "model-folder.md",
     "training.md",
     "demo/README.md",
