@@ -8,63 +8,73 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from napari_ct_assistant.training import distributed as processes
+from napari_ct_assistant.training.config.bundled import bundled_chain
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
-from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.stores import fill_store, open_store
 from napari_ct_assistant.training.release.bundle import bundle
 from napari_ct_assistant.training.run import run_recipe
 
-# What the encoder and what the language model learn, neither of which needs the other.
-BRANCHES = (
-    ("demo/mae", "demo/ground_crops", "demo/ground_details", "demo/ground"),
-    ("demo/language", "demo/language_scattered", "demo/oracle_maps", "demo/language_summing"),
-)
-TOGETHER = ("demo/align", "demo/instruct", "demo/instruct_again")
-DEMO_CHAIN = (*BRANCHES[0], *BRANCHES[1], *TOGETHER)
-
 
 def run_chain(overrides: Sequence[str]) -> None:
-    """Run all stages and bundle what the last one wrote.
+    """Run all steps of `recipes/demo/chain.yaml` and bundle what the last one wrote.
 
-    On a CPU with several cores both branches run at once: such small networks gain little from
-    a second thread.
+    On a CPU with several cores the branches run side by side: networks this small gain little
+    from a second thread. What a stage finished is kept: run again, the chain continues where it
+    was interrupted.
 
     Parameters
     ----------
     overrides
-        `key=value`, for every stage.
+        `key=value`, for every step.
 
     Raises
     ------
     RecipeError
-        If a recipe is wrong, before anything is done. What a branch finished is kept when the
-        other fails.
+        If a recipe is wrong, before anything is done. What a branch finished is kept when another
+        fails.
     """
-    recipes = {name: load_recipe(name, overrides) for name in DEMO_CHAIN}
-    # Stage maps sees the labels of all phantoms that any stage sees.
-    widest = recipes["demo/oracle_maps"]
-    branches = [[recipes[name] for name in branch] for branch in BRANCHES]
-    apart = [recipe for branch in branches for recipe in branch]
-    threads = _threads_a_branch()
-    if threads and not all((one.folder / "done").exists() for one in apart):
-        fill_store(open_store(widest))  # or both branches would render the same volumes
-        with ProcessPoolExecutor(len(BRANCHES), mp_context=get_context("spawn")) as pool:
-            for branch in [pool.submit(_run_branch, one, threads) for one in branches]:
-                branch.result()
+    chain = bundled_chain("demo")
+    recipes = {step.name: load_recipe(f"demo/{step.name}", overrides) for step in chain.steps}
+    # The store whose phantoms include those of all other steps.
+    widest = max(recipes.values(), key=lambda recipe: _phantoms(recipe).count)
+    branches: dict[str, list[Recipe]] = {}
+    together = []
+    for step in chain.steps:
+        if step.branch is None:
+            together.append(recipes[step.name])
+        else:
+            branches.setdefault(step.branch, []).append(recipes[step.name])
+    apart = [recipe for branch in branches.values() for recipe in branch]
+    threads = _threads_per_branch(len(branches))
+    if threads and not all((recipe.folder / "done").exists() for recipe in apart):
+        fill_store(open_store(widest))  # or several branches would render the same volumes
+        with ProcessPoolExecutor(len(branches), mp_context=get_context("spawn")) as pool:
+            runs = [pool.submit(_run_branch, branch, threads) for branch in branches.values()]
+            for run in runs:
+                run.result()
     else:
         _run_all(apart)
-    _run_all([recipes[name] for name in TOGETHER])
-    last = recipes[TOGETHER[-1]]
-    bundle(last, open_store(last), data=open_store(widest).key, seed=recipes[DEMO_CHAIN[0]].seed)
+    _run_all(together)
+    last = together[-1]
+    first = recipes[chain.steps[0].name]
+    bundle(last, open_store(last), data=open_store(widest).key, seed=first.seed)
 
 
-def _threads_a_branch() -> int:
-    """Return how many threads each branch gets; 0 where they had better take turns."""
+def _phantoms(recipe: Recipe) -> PhantomData:
+    if not isinstance(recipe.data, PhantomData):
+        raise RecipeError(f"data.kind {recipe.data.kind}: the demonstration model learns phantoms")
+    return recipe.data
+
+
+def _threads_per_branch(branches: int) -> int:
+    """Return the number of threads of each branch; 0 where they should run one after another."""
     import torch
 
     if processes.count() > 1 or torch.cuda.is_available():
         return 0
-    return (os.cpu_count() or 1) // len(BRANCHES)
+    return (os.cpu_count() or 1) // branches
 
 
 def _run_branch(recipes: Sequence[Recipe], threads: int) -> None:

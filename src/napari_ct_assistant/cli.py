@@ -18,6 +18,7 @@ from napari_ct_assistant.commands import (
     journal,
     models,
     reading,
+    recipes,
     scan,
     training,
 )
@@ -62,6 +63,7 @@ app.add_typer(journal.app, name="journal")
 app.command("phantom")(scan.phantom)
 app.command("prepare")(data.prepare)
 app.command("instructions")(data.instructions)
+app.add_typer(recipes.app, name="recipes")
 app.command("train")(training.train)
 app.command("audit")(training.audit)
 app.command("evidence")(evidence.evidence)

@@ -10,7 +10,8 @@ import pytest
 
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.training import chain
-from napari_ct_assistant.training.chain import DEMO_CHAIN
+from napari_ct_assistant.training.config.bundled import bundled_chain
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 
 SHORT = [
@@ -33,7 +34,7 @@ def test_the_chain_makes_a_model_and_goes_on_where_it_was(
         chain, "bundle", lambda recipe, store, data, **_: made.append((recipe, data))
     )
     chain.run_chain([f"root={tmp_path}", *SHORT])
-    folders = [tmp_path / load_recipe(name).output for name in DEMO_CHAIN]
+    folders = [tmp_path / load_recipe(f"demo/{step.name}").output for step in bundled_chain().steps]
     assert all((folder / "done").exists() for folder in folders)
     assert [(recipe.folder, data) for recipe, data in made] == [
         (folders[-1], "phantoms 1000000:1000003")
@@ -46,5 +47,14 @@ def test_the_chain_makes_a_model_and_goes_on_where_it_was(
     (folders[-1] / "done").unlink()
     chain.run_chain([f"root={tmp_path}", *SHORT])
     said = capfd.readouterr().out
-    assert said.count("finished before, kept") == len(DEMO_CHAIN) - 1
+    assert said.count("finished before, kept") == len(folders) - 1
     assert "11-instruct-again: finished in" in said
+
+
+def test_the_chain_is_checked_whole_first(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"training\.sample: unknown key"):
+        chain.run_chain([f"root={tmp_path}", "training.sample=3"])
+    own = "data={kind: table, table: scans.csv, masks: {concepts: {Lung nodule: 1}}}"
+    with pytest.raises(RecipeError, match=r"data\.kind table: the demonstration model"):
+        chain.run_chain([f"root={tmp_path}", own])
+    assert not list(tmp_path.iterdir())

@@ -17,7 +17,8 @@ from napari_ct_assistant import load_assistant
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model import VisionTransformer3D, VolumeLanguageModel
 from napari_ct_assistant.model.conversion.importing import import_model
-from napari_ct_assistant.training.config.load import RECIPES, load_recipe
+from napari_ct_assistant.training.config.bundled import RECIPES
+from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.volume import CTVolume
 from tests.model.conversion.m3d_reference import ViT
 from tests.training.data.datasets.layouts import write_amos_mm

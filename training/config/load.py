@@ -1,44 +1,34 @@
-"""Read a recipe from its YAML file and check it whole, before any data is read."""
+"""Read a recipe and check it whole, before any data is read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from napari_ct_assistant.support.yaml_models import Keys, Problem, dotted, explain
+from napari_ct_assistant.training.config.bundled import RecipeSource, find_recipe
 from napari_ct_assistant.training.config.checks import WrongValueError, check
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
-from napari_ct_assistant.training.data.datasets.specs import KINDS
 
-RECIPES = Path(__file__).parents[1] / "recipes"
-
-# Recipes of earlier versions: keys and stages that have another name now.
-RENAMED = {"maps": "oracle_maps", "decoder_width": "decoder_embed_dim"}
-
-
-def _line_of(node: yaml.Node | None, keys: tuple[Any, ...]) -> int:
-    """Find the line (1-based) of a key path in a composed YAML document."""
-    line = 1
-    for key in keys:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for name, value in node.value:
-            if name.value == str(key):
-                line, node = name.start_mark.line + 1, value
-                break
-    return line
+# Keys and stages that had another name in earlier versions.
+RENAMED = {
+    "maps": "oracle_maps",
+    "decoder_width": "decoder_embed_dim",
+    "decoder_heads": "decoder_num_heads",
+}
 
 
-def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe.
 
     Parameters
     ----------
-    path
+    name
         A YAML file, or the name of a bundled recipe such as "demo/mae".
     overrides
         `key=value` with dots, e.g. `training.learning_rate=1e-4`.
@@ -48,57 +38,61 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     RecipeError
         One line: file, line, key, what is wrong.
     """
-    file = Path(path)
-    if not file.exists():
-        bundled = RECIPES / f"{path}.yaml"
-        if not bundled.exists():
-            names = sorted(
-                str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.rglob("*.yaml")
-            )
-            raise RecipeError(f"{path}: no such recipe; bundled are {', '.join(names)}")
-        file = bundled
-    text = file.read_text(encoding="utf-8")
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{file}{where}: not valid YAML ({error.__class__.__name__})") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"{file}: a recipe is a mapping of keys, found {type(values).__name__}")
+    recipe, problems = check_recipe(name, overrides)
+    if recipe is None:
+        raise RecipeError(problems[0])
+    return recipe
+
+
+def check_recipe(
+    name: Path | str, overrides: Sequence[str] = ()
+) -> tuple[Recipe | None, list[str]]:
+    """Return a recipe, or None and one line for each thing that is wrong with it.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, or it is not YAML.
+    """
+    source = find_recipe(name)
+    values = source.values
     for item in overrides:
         _override(values, item)
-    try:
-        recipe = Recipe.model_validate(values)
-        check(recipe)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        # pydantic names the kind of data that it tried between `data` and the key.
-        loc = first["loc"]
-        keys = tuple(
-            k
-            for before, k in zip((None, *loc), loc, strict=False)
-            if not (k in ("phantoms", *KINDS) and (before == "data" or isinstance(before, int)))
-        )
-        found = first["input"] if first["type"] not in ("missing", "value_error") else None
-        shown = f" (got {found!r})" if found is not None else ""
-        message = f"{first['msg']}{shown}"
-        old = keys[-1] if first["type"] == "extra_forbidden" else first["input"]
-        if keys and isinstance(old, str) and old in RENAMED:
-            message = f"{old} is called {RENAMED[old]} now"
-    except WrongValueError as error:
-        keys, message = tuple(filter(None, error.keys)), str(error)
-    else:
-        return recipe
-    name = ".".join(map(str, keys)) or "recipe"
+    problems = list(_renamed(values))
+    if not problems:
+        try:
+            recipe = Recipe.model_validate(values)
+            check(recipe)
+        except ValidationError as error:
+            problems = explain(error, Recipe)
+        except WrongValueError as error:
+            keys = tuple(filter(None, error.keys))
+            problems = [Problem(keys, f"{dotted(keys)}: {error}")]
+        else:
+            return recipe, []
+    return None, [_in_words(source, overrides, *problem) for problem in problems]
+
+
+def _in_words(source: RecipeSource, overrides: Sequence[str], keys: Keys, message: str) -> str:
+    """Return a problem with the override or the line that is at fault."""
+    name = dotted(keys)
     for item in overrides:
         key = item.partition("=")[0]
         if name == key or name.startswith(f"{key}."):
-            raise RecipeError(f"override {item}: {name}: {message}")
-    line = _line_of(tree, keys)
-    quoted = f" [{text.splitlines()[line - 1].strip()}]" if keys else ""
-    raise RecipeError(f"{file} line {line}: {name}: {message}{quoted}")
+            return f"override {item}: {message}"
+    return source.locate(keys, message)
+
+
+def _renamed(values: dict[str, Any], above: Keys = ()) -> Iterator[Problem]:
+    """Yield the keys, and the stage, that have another name now."""
+    stage = values.get("stage") if not above else None
+    if stage in RENAMED:
+        yield Problem(("stage",), f"stage {stage} is called {RENAMED[stage]} now")
+    for key, value in values.items():
+        if key in RENAMED:
+            yield Problem((*above, key), f"{dotted((*above, key))} is called {RENAMED[key]} now")
+        elif isinstance(value, dict):
+            yield from _renamed(value, (*above, key))
 
 
 def _override(values: dict[str, Any], item: str) -> None:
@@ -110,4 +104,7 @@ def _override(values: dict[str, Any], item: str) -> None:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise RecipeError(f"override {item!r}: {parent} is not a group of keys")
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RecipeError(f"override {item!r}: the value is not valid YAML") from None

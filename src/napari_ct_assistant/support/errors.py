@@ -15,6 +15,7 @@ The tree, with what each error stands for (standard bases in brackets)::
     ├── TemplateError [ValueError]          a report template that cannot be used
     ├── JournalError [OSError]              a journal that cannot be read or written
     ├── BrokenLogError [ValueError]         a broken line within a log of JSON lines
+    ├── YamlFileError [ValueError]          a file that cannot be read as YAML
     ├── RecipeError [ValueError]            a training recipe that cannot be run
     │   ├── EndpointError                   a chat endpoint that cannot be used
     │   └── LeakError                       held-out data that was trained on

@@ -64,7 +64,7 @@ def test_a_departments_own_template(folder: Path) -> None:
     assert ours.place(Sentence("Well.", "Impression")) == ("impression", "Beurteilung")
     assert ours.phrases("findings/lunge") == ("Lunge: frei.", "No")
     assert len(wrong) == 1
-    assert wrong[0].startswith("broken.yml:")
+    assert wrong[0].startswith("broken.yml line 1: ")
     with pytest.raises(TemplateError, match=r"no template 'Theirs'; there are Ours, .*broken\.yml"):
         find_template("Theirs")
 
@@ -77,21 +77,26 @@ def test_a_departments_template_hides_the_bundled_one_of_its_name(folder: Path) 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("    heading: Befund\n", "", "t.yaml:3: heading is missing"),
-        ("heading: Lunge", "heding: Lunge", "t.yaml:6: unknown 'heding'; known are heading"),
-        ("key: findings", "key: Meine Befunde", "t.yaml:3: key 'Meine Befunde' must be"),
-        ("key: impression", "key: findings", "t.yaml:3: two sections are called 'findings'"),
-        ("words: [lung]", "words: lung", "t.yaml:7: expected a list"),
-        ("words: [lung]", "words: []", "t.yaml:7: expected a list with at least one"),
+        ("    heading: Befund\n", "", "line 3: sections[0].heading is missing"),
+        ("heading: Lunge", "heding: Lunge",
+         "line 6: sections[0].organs[0].heding: unknown key; is heading meant?"),
+        ("key: findings", "key: Meine Befunde",
+         "line 3: sections[0].key: 'Meine Befunde' must be"),
+        ("key: impression", "key: findings",
+         "line 2: sections: two sections are called 'findings'"),
+        ("words: [lung]", "words: lung", "line 7: sections[0].organs[0].words: expected a list"),
+        ("words: [lung]", "words: []",
+         "line 7: sections[0].organs[0].words: expected a list with at least one"),
         ("    heading: Befund\n", "    heading: Befund\n    text: a {name} b\n",
-         "t.yaml:5: only {slices}, {thickness}, {voxel}"),
+         "line 5: sections[0].text: only {slices}, {thickness}, {voxel}"),
         ("    heading: Befund\n", "    heading: Befund\n    heading: B\n",
-         "t.yaml:5: 'heading' is there twice"),
-        ("    heading: Befund", "   heading: Befund", "t.yaml:4: "),
-        ("name: Ours\n", "", "t.yaml:1: name is missing"),
-        (GOOD, "", "t.yaml:1: expected name, sections"),
-        (GOOD, "just words", "t.yaml:1: expected name, sections"),
-        (GOOD, "name: a\nsections: !!python/object:os.system x", "t.yaml:2: expected a list"),
+         "line 5: 'heading' is there twice"),
+        ("    heading: Befund", "   heading: Befund", "line 4: "),
+        ("name: Ours\n", "", "line 1: name is missing"),
+        (GOOD, "", "line 1: expected name, sections"),
+        (GOOD, "just words", "line 1: expected name, sections"),
+        (GOOD, "name: a\nsections: !!python/object:os.system x",
+         "line 2: sections: expected a list"),
     ],
 )  # fmt: skip
 def test_a_wrong_template_gets_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -99,7 +104,7 @@ def test_a_wrong_template_gets_one_line(tmp_path: Path, old: str, new: str, said
     path.write_text(GOOD.replace(old, new), encoding="utf-8")
     with pytest.raises(TemplateError) as caught:
         read_template(path)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(f"t.yaml {said}")
     assert "\n" not in str(caught.value)
 
 
@@ -107,7 +112,7 @@ def test_a_wrong_template_gets_one_line(tmp_path: Path, old: str, new: str, said
     ("data", "said"),
     [
         (b"\xff\xfe\x00", "not UTF-8"),
-        (b"#" * 200_001, "not a template"),
+        (b"#" * 200_001, "more than 200000 bytes"),
         (b"[" * 800, "t.yaml"),
         (None, "cannot be read"),
     ],

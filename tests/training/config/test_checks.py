@@ -71,7 +71,7 @@ training: {samples: 4, learning_rate: 1.0e-3}
             "mae.decoder_num_heads: .*integer",
         ),
         (MAE, "training:\n", "train_encoder: true\ntraining:\n", 12, "stage mae has no such"),
-        (MAE, "samples: 4", "sample: 4", 12, "training.samples: Field required"),
+        (MAE, "samples: 4", "sample: 4", 13, "training.sample: unknown key; is samples meant"),
         (ALIGN, "convolution", "telepathy", 7, "'telepathy' is none of convolution, "),
         (ALIGN, "kernel: 2", "kernel: 15", 8, "perceiver_kernel 15 is larger than"),
         (ALIGN, "{image}{question}", "{question}", 9, "the prompt needs {image} and {question}"),

@@ -13,12 +13,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import yaml
 from platformdirs import user_config_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.yaml_models import YamlFileError, explain, read_yaml
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.results import Sentence
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
 
 DEFAULT: Final = "Chest CT"
 FOLDER_VARIABLE: Final = "CT_ASSISTANT_TEMPLATES"
-MAX_BYTES: Final = 200_000
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]*")
 _FIELD: Final = re.compile(r"\{(\w*)\}")
 _FACTS: Final = ("slices", "thickness", "voxel")
@@ -170,105 +177,83 @@ def read_template(path: Path) -> ReportTemplate:
         One line with the file's name and the line that is wrong.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise TemplateError(f"{path.name}: more than {MAX_BYTES} bytes; not a template")
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise TemplateError(f"{path.name}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise TemplateError(f"{path.name}: not UTF-8 text (byte {error.start})") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise TemplateError(f"{path.name}{line}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise TemplateError(f"{path.name}: not YAML ({type(error).__name__})") from error
-    return _Reader(path.name).template(node)
+        file = read_yaml(path, name=path.name, spelled=True)
+    except YamlFileError as error:
+        raise TemplateError(str(error)) from error
+    try:
+        content = _Template.model_validate(file.values)
+    except ValidationError as error:
+        raise TemplateError(file.locate(*explain(error, _Template)[0])) from error
+    return ReportTemplate(content.name, tuple(_parts(content)))
 
 
-class _Reader:
-    """Turns YAML nodes into a template; a node still knows its line."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-
-    def wrong(self, node: Any, problem: str) -> TemplateError:
-        line = 1 if node is None else node.start_mark.line + 1
-        return TemplateError(f"{self.file}:{line}: {problem}")
-
-    def template(self, node: Any) -> ReportTemplate:
-        top = self.mapping(node, {"name", "sections"}, {"name", "sections"})
-        parts: list[Part] = []
-        for item in self.items(top["sections"]):
-            parts += self.section(item)
-        keys = [part.key for part in parts]
-        double = next((key for key in keys if keys.count(key) > 1), None)
-        if double is not None:
-            raise self.wrong(top["sections"], f"two sections are called {double!r}")
-        return ReportTemplate(self.text(top["name"]), tuple(parts))
-
-    def section(self, node: Any) -> Iterator[Part]:
-        known = {"key", "heading", "text", "phrases", "organs"}
-        fields = self.mapping(node, known, {"key", "heading"})
-        key = self.text(fields["key"])
-        if not _KEY.fullmatch(key):
-            raise self.wrong(
-                fields["key"], f"key {key!r} must be a word in small letters, such as findings"
-            )
-        yield Part(
-            key,
-            self.text(fields["heading"]),
-            text=self.filled_text(fields.get("text")),
-            phrases=self.texts(fields.get("phrases")),
-        )
-        for organ in self.items(fields["organs"]) if "organs" in fields else ():
-            inner = self.mapping(organ, {"heading", "words", "phrases"}, {"heading"})
-            heading = self.text(inner["heading"])
-            slug = "_".join(re.findall(r"\w+", heading.lower()))
+def _parts(content: _Template) -> Iterator[Part]:
+    for section in content.sections:
+        yield Part(section.key, section.heading, text=section.text, phrases=section.phrases)
+        for organ in section.organs:
+            slug = "_".join(re.findall(r"\w+", organ.heading.lower()))
             yield Part(
-                f"{key}/{slug}",
-                heading,
+                f"{section.key}/{slug}",
+                organ.heading,
                 level=2,
-                words=self.texts(inner.get("words")),
-                phrases=self.texts(inner.get("phrases")),
+                words=organ.words,
+                phrases=organ.phrases,
             )
 
-    def mapping(self, node: Any, known: set[str], needed: set[str]) -> dict[str, Any]:
-        if not isinstance(node, yaml.MappingNode):
-            raise self.wrong(node, f"expected {', '.join(sorted(needed))}")
-        fields: dict[str, Any] = {}
-        for name, value in node.value:
-            word = self.text(name)
-            if word not in known:
-                raise self.wrong(name, f"unknown {word!r}; known are {', '.join(sorted(known))}")
-            if word in fields:
-                raise self.wrong(name, f"{word!r} is there twice")
-            fields[word] = value
-        missing = sorted(needed - set(fields))
-        if missing:
-            raise self.wrong(node, f"{', '.join(missing)} is missing")
-        return fields
 
-    def items(self, node: Any) -> list[Any]:
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            raise self.wrong(node, "expected a list with at least one item")
-        return list(node.value)
+def _one_line(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return " ".join(text.split())
 
-    def text(self, node: Any) -> str:
-        # A bare `No` or `12` is YAML's boolean or number; the file's own spelling is meant.
-        if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
-            raise self.wrong(node, "expected a text; put it in quotes if it holds a colon")
-        return " ".join(node.value.split())
 
-    def texts(self, node: Any) -> tuple[str, ...]:
-        return () if node is None else tuple(self.text(item) for item in self.items(node))
+Line = Annotated[str, AfterValidator(_one_line)]
+Lines = Annotated[tuple[Line, ...], Field(min_length=1)]
 
-    def filled_text(self, node: Any) -> str:
-        if node is None:
-            return ""
-        text = self.text(node)
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Organ(_Checked):
+    heading: Line
+    words: Lines = ()
+    phrases: Lines = ()
+
+
+class _Section(_Checked):
+    key: Line
+    heading: Line
+    text: Line = ""
+    phrases: Lines = ()
+    organs: Annotated[tuple[_Organ, ...], Field(min_length=1)] = ()
+
+    @field_validator("key")
+    @classmethod
+    def _is_a_word(cls, key: str) -> str:
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"{key!r} must be a word in small letters, such as findings")
+        return key
+
+    @field_validator("text")
+    @classmethod
+    def _has_known_fields(cls, text: str) -> str:
         unknown = [name for name in _FIELD.findall(text) if name not in _FACTS]
         if unknown or "{" in _FIELD.sub("", text) or "}" in _FIELD.sub("", text):
-            said = ", ".join(f"{{{name}}}" for name in _FACTS)
-            raise self.wrong(node, f"only {said} can stand in braces")
+            known = ", ".join(f"{{{name}}}" for name in _FACTS)
+            raise ValueError(f"only {known} can stand in braces")
         return text
+
+
+class _Template(_Checked):
+    name: Line
+    sections: Annotated[tuple[_Section, ...], Field(min_length=1)]
+
+    @field_validator("sections")
+    @classmethod
+    def _keys_differ(cls, sections: tuple[_Section, ...]) -> tuple[_Section, ...]:
+        keys = [section.key for section in sections]
+        double = next((key for key in keys if keys.count(key) > 1), None)
+        if double is not None:
+            raise ValueError(f"two sections are called {double!r}")
+        return sections
