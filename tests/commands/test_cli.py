@@ -1,4 +1,4 @@
-"""The command line on scans: what it tells, what it writes, what it says to bad input."""
+"""The commands on scans: output, files written, and errors for bad input."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_info_json_equals_nibabel(phantom: Path) -> None:
     assert sorted(facts["spacing_mm"]) == pytest.approx(sorted(stored.header.get_zooms()))
     assert (facts["hu_min"], facts["hu_max"]) == (voxels.min(), voxels.max())
     assert facts["orientation"] == "".join(nib.aff2axcodes(stored.affine))
-    # The same corner voxels lie at the same place, whatever the order of the axes.
+    # The corner voxels have the same coordinates, whatever the order of the axes.
     corners = {(i, p, s) for i in (0, 1) for p in (0, 1) for s in (0, 1)}
 
     def box(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -208,9 +208,9 @@ def test_bad_scans_get_one_line(make: object, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", PATH_VERBS)
 def test_every_verb_refuses_a_missing_scan(verb: str, tmp_path: Path) -> None:
-    """In a process of its own, as a user meets it: no traceback, and before any model is loaded."""
+    """A separate process shows no traceback; the error comes before any model is loaded."""
     path = tmp_path / "absent"
-    # A name that Qt accepts, so that `view` comes as far as the scan where no display is.
+    # Qt accepts this platform, so `view` reaches the scan even without a display.
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run(
         [sys.executable, "-m", "napari_ct_assistant", verb, str(path), *PATH_VERBS[verb]],
@@ -228,7 +228,7 @@ def test_every_verb_refuses_a_missing_scan(verb: str, tmp_path: Path) -> None:
 def test_faults_of_ours_keep_their_traceback(
     phantom: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only documented errors are turned into a line."""
+    """Only errors that the package raises on purpose become one line."""
 
     def broken(*_: object, **__: object) -> None:
         raise ValueError("a bug")
@@ -257,7 +257,7 @@ def test_window_problem_names_the_display(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_window_problem_survives_a_dead_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Qt aborts its process on a display that does not answer; ours must live."""
+    """Qt aborts its process if the display does not answer; the command must survive that."""
     if sys.platform != "linux":
         pytest.skip("only Linux has displays by number")
     monkeypatch.setenv("DISPLAY", ":9876")
@@ -266,7 +266,7 @@ def test_window_problem_survives_a_dead_display(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_window_of_the_tests_opens() -> None:
-    """In CI a window must open: were it not so, the tests of the viewer would say nothing."""
+    """In CI a window must open; otherwise the viewer's tests would be skipped unnoticed."""
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("CI")):
         pytest.skip("no display: install xvfb, or set DISPLAY")
     assert window.window_problem() is None

@@ -1,4 +1,4 @@
-"""`models list`: the bundled model and those of the Hugging Face cache, and no other."""
+"""`models list` shows the bundled model and those in the Hugging Face cache."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ run = CliRunner().invoke
 
 
 def put_in_cache(cache: Path, repo: str, config: dict[str, str]) -> Path:
-    """Lay a repository out as the hub's client does: a snapshot, named by the ref `main`."""
+    """Write a repository in the layout of the hub's client: a snapshot that `main` refers to."""
     home = cache / f"models--{repo.replace('/', '--')}"
     folder = home / "snapshots" / ("0" * 40)
     folder.mkdir(parents=True)
@@ -30,7 +30,7 @@ def put_in_cache(cache: Path, repo: str, config: dict[str, str]) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty Hugging Face cache; this machine has no other models."""
+    """Return an empty Hugging Face cache and hide the models of this computer."""
     for module in ("huggingface_hub.constants", "huggingface_hub.utils._cache_manager"):
         monkeypatch.setattr(f"{module}.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False)
     monkeypatch.setenv("CT_ASSISTANT_MODELS", str(tmp_path / "models"))

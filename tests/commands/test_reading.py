@@ -1,4 +1,4 @@
-"""`report`, `ask`, `screen` and `demo` with real models: what is printed, and where."""
+"""`report`, `ask`, `screen` and `demo` with real models: output on stdout and stderr."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_screen_gives_the_18_findings_in_order(scan: str, tiny: list[str]) -> No
 def test_ctrl_c_keeps_what_was_drafted(
     scan: str, tiny: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The signal comes with the first piece of text; the real model stops after it."""
+    """A signal at the first piece of text stops the model after that piece."""
     pieces: list[str] = []
     write = reading.write
 
@@ -176,7 +176,7 @@ def without_a_display() -> dict[str, str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has desktops without a display")
 def test_demo_drafts_in_the_terminal_where_no_display_is() -> None:
-    """The README's first command, as a server meets it: bundled model, phantom, no window."""
+    """The README's first command on a server: bundled model, phantom, no window."""
     done = subprocess.run(
         [sys.executable, "-m", "napari_ct_assistant", "demo"],
         capture_output=True,
@@ -213,7 +213,7 @@ def test_demo_model_reads_real_scans(shared_data: Path) -> None:
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     assert result["report"]
-    # An abdomen is nothing that the phantoms prepared it for.
+    # The phantoms that it was trained on contain no abdomen.
     assert result["warnings"]
 
 
@@ -222,7 +222,7 @@ def test_precision_of_choice(scan: str, tiny: list[str]) -> None:
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["answer"]
     wrong = run(app, ["ask", scan, "Where?", *tiny, "--dtype", "int7"])
-    assert wrong.exit_code == 2  # the command line's own: it lists what there is
+    assert wrong.exit_code == 2  # a usage error, which lists the valid values
     assert "bf16" in wrong.stderr
 
 

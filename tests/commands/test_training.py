@@ -1,4 +1,4 @@
-"""`train` and `audit`: what they refuse, and how figures are printed."""
+"""`train` and `audit`: errors for bad input, and figures printed as text."""
 
 from __future__ import annotations
 
