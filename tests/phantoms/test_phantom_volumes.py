@@ -111,7 +111,7 @@ def test_an_enlarged_heart_is_clearly_larger() -> None:
 def test_no_calcium_in_an_aorta_without_the_label(healthy: Phantom) -> None:
     p = Patient(healthy.seed)
     line = resample(AORTA[:-1], 3.0)
-    index = np.rint(healthy.volume.ras_to_index(-p.frame.to_scanner(line)[:, ::-1])).astype(int)
+    index = np.rint(healthy.volume.ras_to_index(-p.pose.to_scanner(line)[:, ::-1])).astype(int)
     near = np.zeros(SHAPE, bool)
     keep = ((index >= 0) & (index < SHAPE)).all(1)
     near[tuple(index[keep].T)] = True

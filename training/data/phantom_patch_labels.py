@@ -84,7 +84,7 @@ def place_maps(seed: int, patch: tuple[int, int, int] = (8, 16, 16)) -> NDArray[
         axes.append(at * step)
     z, y, x = np.meshgrid(*axes, indexing="ij")
     patient = Patient(seed)
-    z, y, x = patient.frame.to_patient(z, y, x)
+    z, y, x = patient.pose.to_patient(z, y, x)
     lobe = np.where(patient.lung_depth(z, y, x) > 0, patient.lobe(z, y, x), -1)
     # Armpits and chest wall belong to a side; what lies outside the body shows nothing.
     chest = patient.wall_depth(z, y, x) > -45

@@ -1,4 +1,4 @@
-"""Body wall, bones, lungs and upper abdomen, painted slice by slice."""
+"""Paint the healthy body apart from heart and vessels: trunk, bones, arms and couch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_ct_assistant.phantoms.trunk import BINS, Rays, paint_trunk
 
 
 def paint_body(canvas: Canvas, patient: Patient) -> None:
-    """Paint body, lungs and upper abdomen: everything but heart and vessels."""
+    """Paint body, lungs, upper abdomen and couch: everything but heart and vessels."""
     rays = Rays(canvas, patient)
     paint_trunk(canvas, patient, rays)
     _spine(canvas, patient, rays.heights)
@@ -24,20 +24,20 @@ def paint_body(canvas: Canvas, patient: Patient) -> None:
 
 
 def _spine(canvas: Canvas, patient: Patient, heights: list[float]) -> None:
-    """Vertebrae, discs, the canal and the muscle around them."""
+    """Paint vertebrae, discs, the spinal canal and the muscle around them."""
     ys = patient.spine_y(heights)
     width = np.interp(heights, [-160, 0, 160], [15, 17, 22])
     depth = np.interp(heights, [-160, 160], [10, 16])
     _, y_all, x_all = canvas.patient_axes((slice(0, 1), slice(None), slice(None)))
     middle = np.stack([heights, ys + 16, np.zeros(len(ys))], -1)
-    for i, (z, at) in enumerate(zip(heights, patient.frame.to_scanner(middle), strict=True)):
+    for i, (z, at) in enumerate(zip(heights, patient.pose.to_scanner(middle), strict=True)):
         box = canvas.box(at, (0.1, 48, 38))
         if box is None:
             continue
         y, x = (np.ascontiguousarray(a[0][box[1:]]) for a in (y_all, x_all))
         y -= np.float32(ys[i])
         img, lung = canvas.hu[i][box[1:]], canvas.lung[i][box[1:]]
-        # Muscle and ligament around the column keep the lung away from it.
+        # Muscle and ligaments around the spine keep the lung away from it.
         column = x * x
         around = soft(26 - np.sqrt(column + np.square(y - 8) * np.float32(0.85)), canvas.edge)
         work = np.ascontiguousarray(img)
@@ -52,7 +52,7 @@ def _spine(canvas: Canvas, patient: Patient, heights: list[float]) -> None:
 def _vertebra(
     img: Floats, y: Floats, x: Floats, phase: float, half: tuple[float, float], edge: float
 ) -> None:
-    """A slice through the column, `phase` of the way through a disc (below 0.2) and a vertebra."""
+    """Paint a slice of the spine; `phase` runs from 0 through a disc (to 0.2) and a vertebra."""
     width, depth = half
     disc = phase < 0.2
     if not disc:
@@ -78,7 +78,7 @@ def _vertebra(
 def _fill(
     img: Floats, d: Floats, edge: float, hu: float, core: tuple[float, float] | None = None
 ) -> None:
-    """Paint what lies within a surface at depth 0, and deeper than `core[0]` mm `core[1]` HU."""
+    """Paint `hu` inside a surface (depth `d` > 0), and `core[1]` HU below `core[0]` mm."""
     at = np.flatnonzero(d > -0.51 * edge)
     d = d.ravel()[at]
     value: Any = hu
@@ -88,9 +88,9 @@ def _fill(
 
 
 def _armpits(canvas: Canvas, p: Patient) -> None:
-    """Fat between the muscles of the armpits."""
+    """Paint the fat of the armpits."""
     for side in (-1, 1):
-        hit = canvas.ball(p.frame.to_scanner(p.armpit(side)), (42, 17, 17), edge=8.0)
+        hit = canvas.ball(p.pose.to_scanner(p.armpit(side)), (42, 17, 17), edge=8.0)
         if hit is not None:
             box, w = hit
             canvas.paint(box, w * (canvas.wall[box] < -9) * (canvas.hu[box] < 120), -98)
@@ -98,7 +98,7 @@ def _armpits(canvas: Canvas, p: Patient) -> None:
 
 def _sternum(canvas: Canvas, p: Patient) -> None:
     box = canvas.box(
-        p.frame.to_scanner(np.array([-27.0, -float(p.cavity_radius(-np.pi / 2, -27)) - 7, 0.0])),
+        p.pose.to_scanner(np.array([-27.0, -float(p.cavity_radius(-np.pi / 2, -27)) - 7, 0.0])),
         (92, 46, 34),
     )
     if box is None:
@@ -109,7 +109,7 @@ def _sternum(canvas: Canvas, p: Patient) -> None:
     width = np.interp(zs, [-108, -96, -62, -55, -20, 25, 34, 50], [16, 27, 17, 15, 18, 19, 9, 5])
     half = width.astype(np.float32)[:, None, None]
     d = np.minimum(np.minimum(half - np.abs(x), 5.6 - np.abs(y + front)), 77 - np.abs(z + 27))
-    # The joint below the manubrium is cartilage.
+    # The joint between manubrium and body is cartilage.
     d = np.minimum(d, np.abs(z + 56) - 1.5)
     canvas.paint(box, soft(d, canvas.edge), np.where(d > 2.0, np.float32(170), np.float32(430)))
 
@@ -133,8 +133,8 @@ def _shoulders(canvas: Canvas, p: Patient) -> None:
 
 
 def _sleeve(canvas: Canvas, p: Patient, points: Any, radii: Any, hu: float) -> None:
-    """Arm tissue: only where it adds to what is there (air or fat)."""
-    q = p.frame.to_scanner(np.asarray(points, float))
+    """Paint the tissue of an arm where it is denser than what is there (air or fat)."""
+    q = p.pose.to_scanner(np.asarray(points, float))
     for i in range(len(q) - 1):
         hit = canvas.segment(q[i], q[i + 1], radii[i], radii[i + 1])
         if hit is None:
@@ -142,14 +142,14 @@ def _sleeve(canvas: Canvas, p: Patient, points: Any, radii: Any, hu: float) -> N
         box, w = hit
         view = canvas.hu[box]
         more = np.maximum(view, view + w * (hu - view))
-        # Inside the chest wall there is no arm.
+        # No arm inside the chest wall.
         np.copyto(view, more, where=canvas.wall[box] < -12)
 
 
 def _table(canvas: Canvas, p: Patient, depth: float) -> None:
-    """A curved couch in scanner coordinates, right under the back."""
+    """Paint a curved couch under the back, in scanner coordinates."""
     y, x = canvas.axes[1][:, None], canvas.axes[2][None, :]
-    back = p.frame.offset[1] + p.frame.scale[1] * (depth + p.table_gap) + 4
+    back = p.pose.offset[1] + p.pose.scale[1] * (depth + p.table_gap) + 4
     curve = back + 14 - ((x / 200) ** 2) * 40
     top = soft(1.3 - np.abs(y - curve), canvas.edge)
     core = soft(np.minimum(y - curve, 22 - (y - curve)), canvas.edge)

@@ -1,8 +1,8 @@
-"""The voxel grid a phantom is painted on, and its cheap soft-edged brushes.
+"""The voxel grid that a phantom is painted on, and its soft-edged brushes.
 
-Coordinates are millimetres `(z, y, x)` growing towards the feet, the back and
-the patient's left, like the (I, P, L) axes of the array; 0 is the volume's
-centre. Every brush works on a local box.
+Coordinates are millimetres `(z, y, x)` growing towards the feet, the back and the patient's
+left, like the (I, P, L) axes of the array; 0 is the centre of the volume. Every brush works on
+a local box.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Box = tuple[slice, slice, slice]
 
 
 @dataclass
-class Frame:
-    """How the patient lies in the scanner: canonical mm -> scanner mm."""
+class Pose:
+    """How the patient lies in the scanner: maps canonical mm to scanner mm."""
 
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     angle: float = 0.0
@@ -37,7 +37,7 @@ class Frame:
         return moved
 
     def to_patient(self, z: Any, y: Any, x: Any) -> tuple[Any, Any, Any]:
-        """Map scanner coordinates (broadcastable) to canonical mm."""
+        """Map scanner coordinates, which may be broadcast, to canonical mm."""
         y, x = y - self.offset[1], x - self.offset[2]
         c, s = np.cos(self.angle), np.sin(self.angle)
         yy, xx = c * y - s * x, s * y + c * x
@@ -45,7 +45,7 @@ class Frame:
 
 
 def soft(depth: Any, edge: float) -> Floats:
-    """Weight in [0, 1] of a surface at depth 0 seen through a voxel of `edge` mm."""
+    """Return how much of a voxel of `edge` mm lies inside a surface, from its depth in mm."""
     w: Floats = np.multiply(depth, np.float32(1.0 / edge), dtype=np.float32)
     w += np.float32(0.5)
     np.clip(w, 0, 1, out=w)
@@ -53,7 +53,7 @@ def soft(depth: Any, edge: float) -> Floats:
 
 
 def blend(values: Floats, at: Any, weight: Floats, hu: Any) -> None:
-    """Blend `hu` by its weight into the listed places of a flat array."""
+    """Blend `hu` by its weight into a flat array at the listed positions."""
     old = values[at]
     change = hu - old
     change *= weight
@@ -62,9 +62,10 @@ def blend(values: Floats, at: Any, weight: Floats, hu: Any) -> None:
 
 
 def _capsule_depth(offsets: Any, d: Any, n: Any, ra: Any, grow: Any) -> Floats:
-    """Depth in mm inside a capsule of a voxel at `offsets` (z, y, x) from its start.
+    """Return the depth in mm inside a capsule at `offsets` (z, y, x) from its start.
 
-    `d` is the vector to its end, `n` its square, `ra` the first radius, `grow` what is added.
+    `d` is the vector to its end and `n` its squared length; the radius goes from `ra` to
+    `ra + grow`.
     """
     t: Floats = offsets[0] * d[0] + offsets[1] * d[1] + offsets[2] * d[2]
     t /= n
@@ -84,14 +85,15 @@ def _capsule_depth(offsets: Any, d: Any, n: Any, ra: Any, grow: Any) -> Floats:
 
 @dataclass
 class Canvas:
-    """Image in HU, lung share and depth under the inner chest wall in mm, all [I, P, L].
+    """The image being painted: three arrays [I, P, L].
 
-    The depth is negative in the wall, and at most -16 where it is not known.
+    hu: the image; lung: each voxel's share of lung, 0 to 1; wall: depth in mm under the inner
+    chest wall, negative outside, and -99 where it was not computed.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
-    frame: Frame
+    pose: Pose
     hu: Floats = field(init=False)
     lung: Floats = field(init=False)
     wall: Floats = field(init=False)
@@ -105,12 +107,12 @@ class Canvas:
             for n, s in zip(self.shape, self.spacing, strict=True)
         )
         self.edge = float(self.spacing[1]) * 1.1
-        # Slices are thicker than pixels: shrink distances along z so that thin
-        # things between two slices are still seen by both (partial volume).
+        # Slices are thicker than pixels: distances along z are shortened, so that a thin
+        # structure between two slices shows in both (partial volume).
         self.z_squeeze = np.float32(min(1.0, 1.1 * self.spacing[1] / self.spacing[0] + 0.15))
 
     def box(self, centre: Any, radius: Any) -> Box | None:
-        """Index box around a scanner point, `radius` mm each side; None outside."""
+        """Return the index box `radius` mm around a scanner point; None outside the volume."""
         out = []
         centre = [float(c) for c in centre]
         radii = [float(radius)] * 3 if np.ndim(radius) == 0 else [float(r) for r in radius]
@@ -123,18 +125,18 @@ class Canvas:
         return out[0], out[1], out[2]
 
     def scanner_axes(self, box: Box) -> tuple[Floats, Floats, Floats]:
-        """Scanner coordinates of a box, shaped to broadcast."""
+        """Return the scanner coordinates of a box, shaped to broadcast."""
         z, y, x = (a[b] for a, b in zip(self.axes, box, strict=True))
         return z[:, None, None], y[None, :, None], x[None, None, :]
 
     def patient_axes(self, box: Box) -> tuple[Floats, Floats, Floats]:
-        """Canonical coordinates of a box: z [d,1,1], y and x [1,h,w]."""
+        """Return the canonical coordinates of a box: z [d, 1, 1], y and x [1, h, w]."""
         z, y, x = self.scanner_axes(box)
-        pz, py, px = self.frame.to_patient(z, y, x)
+        pz, py, px = self.pose.to_patient(z, y, x)
         return pz.astype(np.float32), py.astype(np.float32), px.astype(np.float32)
 
     def paint(self, box: Box, weight: Floats, hu: Any, *, solid: bool = True) -> None:
-        """Blend `hu` into the box; `solid` things displace lung."""
+        """Blend `hu` into a box by its weight; what is `solid` displaces lung."""
         view = self.hu[box]
         change = hu - view
         change *= weight
@@ -145,7 +147,7 @@ class Canvas:
     def ball(
         self, centre: Any, radii: Any, *, edge: float | None = None
     ) -> tuple[Box, Floats] | None:
-        """Soft ellipsoid, axes along the scanner's; scanner centre, radii in mm."""
+        """Return the box and weights of an ellipsoid along the scanner's axes, in scanner mm."""
         radii = np.broadcast_to(np.asarray(radii, np.float32), 3)
         edge = self.edge if edge is None else edge
         box = self.box(centre, radii + edge)
@@ -158,7 +160,7 @@ class Canvas:
         return box, soft((1 - np.sqrt(q)) * np.float32(radii.min()), edge)
 
     def segment(self, a: Any, b: Any, ra: float, rb: float) -> tuple[Box, Floats] | None:
-        """Soft capsule between two scanner points with end radii in mm."""
+        """Return the box and weights of a capsule between two scanner points; radii in mm."""
         a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
         r = max(ra, rb) + self.edge
         box = self.box((a + b) / 2, np.abs(b - a) / 2 + r)
@@ -173,7 +175,7 @@ class Canvas:
 
     def tube(self, points: Any, radii: Any, hu: Any, *, mask: NDArray[Any] | None = None) -> None:
         """Paint a chain of capsules along canonical points [n, 3]; radii in mm."""
-        p = self.frame.to_scanner(np.asarray(points, float))
+        p = self.pose.to_scanner(np.asarray(points, float))
         r = np.broadcast_to(np.asarray(radii, float), len(p))
         if len(p) > 4:
             self._chain(p.astype(np.float32), r.astype(np.float32), hu, mask)
@@ -186,13 +188,13 @@ class Canvas:
                     mask[hit[0]] |= hit[1] > 0.5
 
     def _chain(self, p: Floats, r: Floats, hu: float, mask: NDArray[Any] | None) -> None:
-        """`tube` for many short capsules, in scanner mm: all boxes of a batch are one array."""
+        """Paint many short capsules, in scanner mm; the boxes of a batch form one array."""
         shape, spacing = np.array(self.shape), np.array(self.spacing)
         reach = np.maximum(r[:-1], r[1:])[:, None] + self.edge
         low = (np.minimum(p[:-1], p[1:]) - reach) / spacing + (shape - 1) / 2
         high = (np.maximum(p[:-1], p[1:]) + reach) / spacing + (shape - 1) / 2
         size = np.minimum(np.ceil(high - low).astype(int).max(0) + 2, shape)
-        # A box that leaves the image is moved back into it: its own voxels decide the weight.
+        # A box that reaches beyond the image is moved back into it; weights come from the voxels.
         first = np.clip(np.floor(low).astype(int), 0, shape - size)
         values, lung = self.hu.reshape(-1), self.lung.reshape(-1)
         batch = max(1, 65536 // int(size.prod()))
@@ -206,7 +208,7 @@ class Canvas:
                 mask.reshape(-1)[at[w > 0.5]] = True
 
     def _capsules(self, p: Floats, r: Floats, first: Any, size: Any) -> tuple[Any, Floats]:
-        """Flat index and weight of the voxels of a chain; those of two capsules come twice."""
+        """Return flat index and weight of a chain's voxels; one in two capsules comes twice."""
         a, d = p[:-1], np.diff(p, axis=0)
         index, offsets = [], []
         for k in range(3):
@@ -224,11 +226,11 @@ class Canvas:
         used = np.flatnonzero(w)
         return (index[0] + index[1] + index[2]).reshape(-1)[used], w[used]
 
-    def stamps(self, points: Any, radii: Any, out: Floats) -> NDArray[np.int64]:
-        """Max many small balls (scanner points [n, 3], radii [n] mm) into a weight volume.
+    def stamp_balls(self, points: Any, radii: Any, out: Floats) -> NDArray[np.int64]:
+        """Write many small balls into a weight volume, keeping the larger weight of each voxel.
 
-        Vectorised over the points: each size of ball has one stencil of voxels. Returns the
-        flat indices touched, some more than once.
+        points: [n, 3] in scanner mm; radii: [n] in mm. Vectorised over the points: balls of one
+        size share a stencil of voxels. Returns the flat indices touched, some more than once.
         """
         p, r = np.asarray(points, np.float32), np.asarray(radii, np.float32)
         spacing = np.asarray(self.spacing, np.float32)
@@ -250,7 +252,7 @@ class Canvas:
             keep = np.linalg.norm(np.maximum(np.abs(grid) - 0.5, 0) * spacing, axis=1) <= reach
             grid = grid[keep]
             step = grid * spacing
-            # As many points at a time as stay in cache.
+            # Few enough points at a time to stay in cache.
             for sel in np.split(mine, range(0, len(mine), max(1, 16384 // len(grid)))[1:]):
                 d2 = np.square((p[sel, 0, None] + step[:, 0]) * self.z_squeeze)
                 for axis in (1, 2):
@@ -266,33 +268,33 @@ class Canvas:
         return np.concatenate(touched)
 
     def noise(self, rng: np.random.Generator, pitch: float, box: Box) -> Floats:
-        """Smooth unit noise on a lattice of `pitch` mm, sampled on the box.
+        """Return smooth noise of unit variance on a lattice of `pitch` mm, sampled in a box.
 
-        The lattice is fixed in millimetres, so every resolution sees the same field.
+        The lattice is fixed in millimetres, so that every resolution sees the same field.
         """
         lattice = Lattice(self, rng, pitch, box)
         return lattice.slices(slice(None))
 
 
 class Lattice:
-    """`Canvas.noise`, a few slices at a time where all at once would not stay in cache."""
+    """`Canvas.noise` for a few slices at a time, which stay in cache."""
 
     BLOCK = 16
 
     def __init__(self, canvas: Canvas, rng: np.random.Generator, pitch: float, box: Box) -> None:
         m = int(np.ceil(360 / pitch)) + 4
         values = rng.standard_normal((m, m, m), dtype=np.float32)
-        # Cubic B-spline weights as three matrix products: smooth, and fast in BLAS.
+        # Cubic B-splines as three matrix products, which BLAS does fast.
         a, b, c = (_spline(canvas.axes[k][box[k]], pitch, m) for k in range(3))
         slices = (a @ values.reshape(m, m * m)).reshape(len(a), m, m)
         self.rows: Floats = np.matmul(b, slices)
         self.columns = c.T
 
     def slices(self, which: slice) -> Floats:
-        """The noise of these slices [I, P, L] of the box."""
+        """Return the noise of these slices of the box, [I, P, L]."""
         rows = self.rows[which]
         n, h, m = rows.shape
-        # One product for all of them: BLAS spreads each over its threads, and waits for them.
+        # One product for all: BLAS spreads each over its threads and waits for them.
         out: Floats = (rows.reshape(-1, m) @ self.columns).reshape(n, h, -1)
         return out
 
@@ -302,7 +304,7 @@ class Lattice:
 
 
 def _spline(at: Floats, pitch: float, m: int) -> Floats:
-    """Weights [n, m] of cubic B-splines on a lattice of `pitch` mm, unit variance out."""
+    """Return cubic B-spline weights [n, m] on a lattice of `pitch` mm, for unit variance."""
     u = np.abs((at[:, None] + 180) / pitch + 1 - np.arange(m)[None])
     w = np.where(u < 1, 2 / 3 - u * u + u**3 / 2, np.clip(2 - u, 0, None) ** 3 / 6)
     w /= np.sqrt((w * w).sum(1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Findings of heart, vessels, nodes, devices and the hiatus."""
+"""Paint findings of vessels, lymph nodes and hiatus, and devices; each returns its mask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Mask = NDArray[np.bool_]
 
 
 def aortic_plaques(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Calcified plaques on the wall of arch and descending aorta."""
+    """Paint calcified plaques on the wall of the aortic arch and the descending aorta."""
     rng = part_rng(p.seed, "draw Arterial wall calcification")
     out = np.zeros(canvas.shape, bool)
     n = {"mild": 4, "moderate": 9, "severe": 18}[t.severity or "mild"]
@@ -39,7 +39,7 @@ def aortic_plaques(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def coronary_plaques(heart: Heart, canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Calcium along the coronary arteries."""
+    """Paint calcified plaques along the coronary arteries."""
     rng = part_rng(p.seed, "draw Coronary artery wall calcification")
     out = np.zeros(canvas.shape, bool)
     courses = [resample(c, 1.5) for c in heart.coronaries()]
@@ -54,7 +54,7 @@ def coronary_plaques(heart: Heart, canvas: Canvas, p: Patient, t: FindingTruth) 
 
 
 def nodes(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Enlarged nodes at one station."""
+    """Paint enlarged lymph nodes at one station."""
     rng = part_rng(p.seed, "draw Lymphadenopathy")
     out = np.zeros(canvas.shape, bool)
     r = (t.size_mm or 16.0) / 2
@@ -69,7 +69,7 @@ def nodes(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
         rk = r if k == 0 else r * float(rng.uniform(0.7, 0.95))
         step = 0.0 if k == 0 else (1.5 * r) * (1 if k % 2 else -1) * ((k + 1) // 2)
         c = base + spread * (step, rng.normal(0, 6), rng.normal(0, 6))
-        hit = canvas.ball(p.frame.to_scanner(c), rk * np.array([1.15, 1.0, rng.uniform(1.0, 1.25)]))
+        hit = canvas.ball(p.pose.to_scanner(c), rk * np.array([1.15, 1.0, rng.uniform(1.0, 1.25)]))
         if hit:
             canvas.paint(*hit, 48 if p.contrast == "none" else 85)
             out[hit[0]] |= hit[1] > 0.5
@@ -77,12 +77,12 @@ def nodes(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def hernia(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Stomach above the diaphragm, behind the heart: wall, fluid, air."""
+    """Paint stomach above the diaphragm, behind the heart: wall, fluid and air."""
     rng = part_rng(p.seed, "draw Hiatal hernia")
     r = (t.size_mm or 36.0) / 2
     c = np.array([min(p.right_dome, 52.0) + 4 - r * 0.3, 32 - r * 0.25, 2 + r * 0.25])
     out = np.zeros(canvas.shape, bool)
-    at = p.frame.to_scanner(c)
+    at = p.pose.to_scanner(c)
     radii = r * np.array([1.15, 0.85, 1.15])
     hit = canvas.ball(at, radii)
     if hit is None:
@@ -100,18 +100,18 @@ def hernia(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def device(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Pacemaker with lead, port with catheter, sternal wires or a tracheal tube."""
+    """Paint a pacemaker with its lead, a port with its catheter, sternal wires or a tube."""
     rng = part_rng(p.seed, "draw Medical material")
     out = np.zeros(canvas.shape, bool)
     s = -1.0 if t.side == "right" else 1.0
     if t.detail in ("pacemaker", "port catheter"):
         z = -72.0 if t.detail == "pacemaker" else -82.0
         theta = float(np.arctan2(-60, 78 * s))
-        muscle, fat = p.wall(np.array(theta), z)
+        muscle, fat = p.wall_thickness(np.array(theta), z)
         r = float(p.cavity_radius(theta, z) + muscle + 0.35 * fat)
         c = np.array([z, r * np.sin(theta), r * np.cos(theta)])
         big = t.detail == "pacemaker"
-        at = p.frame.to_scanner(c)
+        at = p.pose.to_scanner(c)
         box = canvas.box(at, 34)
         if box is not None:
             pz, py, px = canvas.scanner_axes(box)

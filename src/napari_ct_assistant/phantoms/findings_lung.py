@@ -1,4 +1,4 @@
-"""Findings of the lung: each paints itself into the canvas and returns its mask."""
+"""Paint findings of lung, bronchi and pleura; each function returns the finding's mask."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Mask = NDArray[np.bool_]
 
 
 def _lungs(canvas: Canvas, p: Patient, side: str | None = None) -> Box:
-    """Index box of both lungs or one."""
+    """Return the index box of both lungs or of one."""
     x0, x1 = {"left": (-20, 150), "right": (-150, 20)}.get(side or "", (-150, 150))
-    corners = p.frame.to_scanner(
+    corners = p.pose.to_scanner(
         np.array([(z, y, x) for z in (-138, 178) for y in (-104, 104) for x in (x0, x1)], float)
     )
     lo, hi = corners.min(0), corners.max(0)
@@ -29,7 +29,7 @@ def _lungs(canvas: Canvas, p: Patient, side: str | None = None) -> Box:
 
 
 def _box_around(canvas: Canvas, touched: list[NDArray[Any]]) -> Box:
-    """Box of the voxels with these flat indices."""
+    """Return the box of the voxels with these flat indices."""
     flat = np.concatenate([*touched, np.zeros(0, np.int64)])
     if not len(flat):
         return slice(0), slice(0), slice(0)
@@ -39,7 +39,7 @@ def _box_around(canvas: Canvas, touched: list[NDArray[Any]]) -> Box:
 
 
 def _apply(canvas: Canvas, box: Box, weight: Floats, hu: Any, *, solid: bool = False) -> Mask:
-    """Paint only where there is lung; returns the whole-volume mask of what was painted."""
+    """Paint where there is lung; return the mask [I, P, L] of what was painted."""
     w = weight * canvas.lung[box]
     canvas.paint(box, w, hu, solid=solid)
     mask = np.zeros(canvas.shape, bool)
@@ -50,7 +50,7 @@ def _apply(canvas: Canvas, box: Box, weight: Floats, hu: Any, *, solid: bool = F
 def _blob(
     canvas: Canvas, rng: np.random.Generator, centre: Any, radii: Any, rough: float, pitch: float
 ) -> tuple[Box, Floats] | None:
-    """Depth in mm inside an ellipsoid with a noisy outline, in its box."""
+    """Return the box of an ellipsoid with a noisy outline, and the depth in mm inside it."""
     radii = np.asarray(radii, np.float32)
     box = canvas.box(centre, radii * (1 + 2 * rough))
     if box is None:
@@ -66,18 +66,18 @@ def _blob(
 
 
 def _within_lobe(canvas: Canvas, p: Patient, box: Box, depth: Floats, lobe: str | None) -> Floats:
-    """Cut a blob at the fissures of its lobe."""
+    """Cut off the depth of a blob at the fissures of its lobe."""
     own = p.lobe(*canvas.patient_axes(box)) == LOBES.index(lobe or LOBES[0])
     out: Floats = np.where(own, depth, np.minimum(depth, -6.0)).astype(np.float32)
     return out
 
 
 def _centre(p: Patient, rng: np.random.Generator, lobe: str, depth: float) -> Any:
-    return p.frame.to_scanner(p.spot(rng, LOBES.index(lobe), depth))
+    return p.pose.to_scanner(p.point_in_lobe(rng, LOBES.index(lobe), depth))
 
 
 def emphysema(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Centrilobular holes, denser in the upper lungs, with bullae under the pleura if severe."""
+    """Paint centrilobular holes, more of them in the upper lungs and with the degree."""
     rng = part_rng(p.seed, "draw Emphysema")
     box = _lungs(canvas, p)
     z, _, _ = canvas.patient_axes(box)
@@ -89,7 +89,7 @@ def emphysema(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def mosaic(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
-    """Geographic patches of darker and lighter lung, about 100 HU apart."""
+    """Paint geographic patches of darker and lighter lung, about 100 HU apart."""
     rng = part_rng(p.seed, "draw Mosaic attenuation pattern")
     box = _lungs(canvas, p)
     light = soft(canvas.noise(rng, 26, box) + 0.3 * canvas.noise(rng, 9, box), 0.16)
@@ -101,7 +101,7 @@ def mosaic(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
 
 
 def opacity(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Ground glass: denser than lung, vessels still seen."""
+    """Paint ground glass: denser than lung, with vessels still visible."""
     rng = part_rng(p.seed, "draw Lung opacity")
     r = {"small": 20, "moderate": 29, "large": 42}[t.severity or "small"]
     c = _centre(p, rng, t.lobe or LOBES[0], min(r * 0.7, 20))
@@ -115,7 +115,7 @@ def opacity(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def consolidation(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Lung filled with soft tissue; bronchi stay open in it (painted later)."""
+    """Paint lung filled with soft tissue; the air of its bronchi is painted later."""
     rng = part_rng(p.seed, "draw Consolidation")
     r = {"small": 17, "moderate": 27, "large": 40}[t.severity or "small"]
     c = _centre(p, rng, t.lobe or LOBES[0], min(r * 0.6, 15))
@@ -131,10 +131,10 @@ def consolidation(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def atelectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """A band of collapsed lung (linear), or a wedge on the pleura (segmental)."""
+    """Paint bands of collapsed lung (linear) or a wedge on the pleura (segmental)."""
     rng = part_rng(p.seed, "draw Atelectasis")
     lobe = t.lobe or LOBES[2]
-    q = p.spot(rng, LOBES.index(lobe), 12)
+    q = p.point_in_lobe(rng, LOBES.index(lobe), 12)
     out = np.zeros(canvas.shape, bool)
     side = -1.0 if "right" in lobe else 1.0
     if t.detail == "linear":
@@ -142,7 +142,7 @@ def atelectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
         normal = np.array([1.0, tilt[0], tilt[1] + 0.15 * side])
         normal /= np.linalg.norm(normal)
         for shift in (0.0, rng.uniform(14, 22)) if rng.random() < 0.5 else (0.0,):
-            c = p.frame.to_scanner(q + np.array([shift, 0, 0]))
+            c = p.pose.to_scanner(q + np.array([shift, 0, 0]))
             box = canvas.box(c, (26, 40, 36))
             if box is None:
                 continue
@@ -157,12 +157,12 @@ def atelectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
             w = soft(np.minimum(2.6 - plate, extent * 20), 1.8)
             out |= _apply(canvas, box, w, 35)
         return out
-    # Collapsed lower lobe: a sharp triangle beside the spine, wider towards the diaphragm.
+    # A collapsed lower lobe: a sharp triangle beside the spine, wider near the diaphragm.
     box = _lungs(canvas, p, "right" if side < 0 else "left")
     z, y, x = canvas.patient_axes(box)
     deep = float(rng.uniform(26, 36))
     if p.effusion.side in (t.side, "both"):
-        # In front of the fluid that may lie behind it.
+        # It reaches in front of the effusion, if there is one behind it.
         deep += 0.8 * (p.effusion.size_mm or 0.0)
     grow = np.clip((z + 20) / 75, 0, 1)
     lateral = (18 + deep * grow) - np.abs(x) + (y - 30) * np.float32(0.55)
@@ -174,7 +174,7 @@ def atelectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def nodule(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """One to three solid nodules; the first is the largest."""
+    """Paint one to three solid nodules, the largest first."""
     rng = part_rng(p.seed, "draw Lung nodule")
     out = np.zeros(canvas.shape, bool)
     size = t.size_mm or 8.0
@@ -202,10 +202,10 @@ def nodule(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def fibrosis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Scar: irregular strands running in from a thickened, retracted pleura."""
+    """Paint a scar: irregular strands that start at a thickened, retracted pleura."""
     rng = part_rng(p.seed, "draw Pulmonary fibrotic sequela")
     lobe = t.lobe or LOBES[0]
-    # Apical scars in the upper lobes, peripheral ones elsewhere.
+    # In the upper lobes at the apex, elsewhere at the periphery.
     pts, depth = p.clear_points(rng, LOBES.index(lobe))
     score = p.wall_depth(*pts.T) * 2 + rng.uniform(0, 12, len(pts))
     if "upper" in lobe:
@@ -224,9 +224,9 @@ def fibrosis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
         s = np.arange(0, length, 1.2)[:, None]
         at.append(start + s * d + rng.normal(0, 2.5, 3) * np.sin(s / 9))
         rad.append(np.interp(s[:, 0], [0, length], [rng.uniform(1.4, 2.4), 0.7]))
-    where = p.frame.to_scanner(np.concatenate(at))
-    touched = [canvas.stamps(where, np.concatenate(rad), w)]
-    hit = _blob(canvas, rng, p.frame.to_scanner(anchor), (9, 11, 13), 0.35, 6)
+    where = p.pose.to_scanner(np.concatenate(at))
+    touched = [canvas.stamp_balls(where, np.concatenate(rad), w)]
+    hit = _blob(canvas, rng, p.pose.to_scanner(anchor), (9, 11, 13), 0.35, 6)
     if hit is not None:
         np.maximum(w[hit[0]], soft(hit[1], 2.0), out=w[hit[0]])
         corners = [[s.start for s in hit[0]], [s.stop - 1 for s in hit[0]]]
@@ -236,7 +236,7 @@ def fibrosis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def effusion(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """Free fluid: a crescent along the dependent chest wall, thickest at the base."""
+    """Paint free fluid: a crescent along the dependent chest wall, thickest at the base."""
     rng = part_rng(p.seed, "draw Pleural effusion")
     out = np.zeros(canvas.shape, bool)
     for side in ("right", "left"):
@@ -255,7 +255,7 @@ def effusion(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
 
 
 def septal(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
-    """A network of thickened septa: walls of cells about 14 mm wide, outer and lower lung."""
+    """Paint thickened septa in the outer and lower lung: walls of cells about 14 mm wide."""
     rng = part_rng(p.seed, "draw Interlobular septal thickening")
     box = _lungs(canvas, p)
     z, _, _ = canvas.patient_axes(box)
@@ -264,7 +264,7 @@ def septal(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
     zone = soft(outer - wall, 12.0)
     lines = np.zeros(wall.shape, np.float32)
     for _ in range(3):
-        # Zero crossings of smooth noise are thin sheets; several cut the lung into cells.
+        # The zero crossings of smooth noise are thin sheets; three of them form cells.
         n = canvas.noise(rng, 17, box)
         lines = np.maximum(lines, soft(0.09 - np.abs(n), 0.09))
     _apply(canvas, box, zone * 0.15, -650)
@@ -275,14 +275,14 @@ def septal(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
 
 
 def thick_bronchi(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """All bronchi with walls 1.5 to 2.5 mm thicker."""
+    """Paint all bronchi with walls 1.5 (mild) or 2.3 mm (severe) thicker."""
     extra = {"mild": 1.5, "severe": 2.3}[t.severity or "mild"]
     mask = paint_bronchi(canvas, p, thick=extra)
     return mask if mask is not None else np.zeros(canvas.shape, bool)
 
 
 def bronchiectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
-    """A cluster of wide, thick-walled bronchi in one lobe."""
+    """Paint a cluster of wide, thick-walled bronchi in one lobe."""
     rng = part_rng(p.seed, "draw Bronchiectasis")
     lobe = t.lobe or LOBES[2]
     index = LOBES.index(lobe)
@@ -293,7 +293,7 @@ def bronchiectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     air = np.zeros(canvas.shape, np.float32)
     touched = []
     for _ in range(7):
-        end = p.spot(rng, index, 8)
+        end = p.point_in_lobe(rng, index, 8)
         s = np.linspace(0.4, 1, 36)[:, None]
         line = hilum + (end - hilum) * s + rng.normal(0, 4, 3) * np.sin(np.pi * s)
         keep = p.lobe(*line.T) == index
@@ -301,9 +301,9 @@ def bronchiectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
         if len(line) < 4:
             continue
         r = float(rng.uniform(3.2, 4.8)) * (1 + 0.12 * np.sin(np.arange(len(line))))
-        at = p.frame.to_scanner(line)
-        touched.append(canvas.stamps(at, r + 1.9, wall))
-        canvas.stamps(at, r, air)
+        at = p.pose.to_scanner(line)
+        touched.append(canvas.stamp_balls(at, r + 1.9, wall))
+        canvas.stamp_balls(at, r, air)
     box = _box_around(canvas, touched)
     mask = _apply(canvas, box, wall[box], 0)
     _apply(canvas, box, air[box], -985)

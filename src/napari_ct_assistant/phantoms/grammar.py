@@ -1,4 +1,4 @@
-"""The sentences: how a truth becomes a report. `parse_report` reads the same tables backwards."""
+"""Write a phantom's report from its truth; `parse_report` reads it back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from napari_ct_assistant.phantoms.truth import FindingTruth, part_rng
 
-# Slots: {grade} size class or grade, {where} side or lobe, {kind} detail, {many} and {number}
-# how many. Every positive sentence holds one of its finding's `KEYWORDS`, and names the finding
-# before it says where and how large it is: what a language model writes next then hangs on what
-# it has just written, which the smallest can learn.
+# Slots: {grade} is the size class or grade, {where} the side or lobe, {kind} the detail, {many}
+# and {number} the count. Every sentence holds one of its finding's `KEYWORDS` and names the
+# finding before its place and size: the next word then depends on words just written, which
+# even the smallest language model can learn.
 POSITIVE: dict[str, tuple[str, ...]] = {
     "Medical material": (
         "There is a {kind}{where}.",
@@ -153,8 +153,8 @@ IMPRESSION: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# Any of these (lower case) in a sentence makes it about the finding; first match wins, so
-# that "coronary ... calcification" comes before "calcification".
+# Lower-case words that mark a sentence as being about a finding. The first match wins, so that
+# "coronary" stands before "aort".
 KEYWORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Medical material",
@@ -179,8 +179,8 @@ KEYWORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Interlobular septal thickening", ("interlobular",)),
 )
 
-# Name of a finding inside a negative sentence.
-PLAIN: dict[str, str] = {
+# The name of a finding in negative sentences and in lists.
+SHORT_NAMES: dict[str, str] = {
     "Medical material": "medical material",
     "Arterial wall calcification": "aortic calcification",
     "Cardiomegaly": "cardiomegaly",
@@ -201,7 +201,7 @@ PLAIN: dict[str, str] = {
     "Interlobular septal thickening": "interlobular septal thickening",
 }
 
-# Organ by organ: what is said there, and the sentence when nothing is wrong.
+# By organ: its findings, and the sentences that say that it is normal.
 ORGANS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("Medical material",), ()),
     (
@@ -276,7 +276,7 @@ def join(words: Sequence[str], last: str = "or") -> str:
 
 
 def where_of(t: FindingTruth) -> str:
-    """Words for the place of a finding, as its templates need them."""
+    """Return the place of a finding in the words that its templates need."""
     if t.name == "Medical material":
         return f" in the {t.side} chest wall" if t.side else ""
     if t.name == "Lymphadenopathy":
@@ -287,7 +287,7 @@ def where_of(t: FindingTruth) -> str:
 
 
 def fill(template: str, t: FindingTruth) -> str:
-    """Fill a template's slots; slots in upper case begin the sentence."""
+    """Fill the slots of a template; a capitalised slot begins the sentence."""
     words = {
         "grade": t.severity or "",
         "where": where_of(t),
@@ -309,32 +309,35 @@ def fill(template: str, t: FindingTruth) -> str:
 
 
 def choose(seed: int, part: str, options: Sequence[str]) -> str:
-    """One paraphrase, from the part's own stream."""
+    """Choose one paraphrase, by the random stream of this part of the report."""
     rng: np.random.Generator = part_rng(seed, "words of " + part)
     return options[int(rng.integers(len(options)))]
 
 
 def write_report(seed: int, findings: Sequence[FindingTruth]) -> str:
-    """Report text: "Findings: ... Impression: ...".
+    """Write a report: "Findings: ... Impression: ...".
 
-    Adding a finding changes only the sentences about it and its organ's negatives.
+    One finding more changes only the sentences about it and the negatives of its organ.
     """
     text = " ".join(sentence for sentence, _ in _describe(seed, findings))
     return f"Findings: {text} Impression: {_sum_up(seed, findings)}"
 
 
 def write_excerpt(
-    seed: int, findings: Sequence[FindingTruth], rng: np.random.Generator, most: int | None = None
+    seed: int,
+    findings: Sequence[FindingTruth],
+    rng: np.random.Generator,
+    max_findings: int | None = None,
 ) -> str:
-    """Report text on some of the findings, on `most` at most, with few sentences that report none.
+    """Write a report about some of the findings, with few of the normal and negative sentences.
 
-    So is a draft of which a reader rejected sentences. And in few sentences it is easier to
-    learn which place and which degree belong to which finding.
+    A draft looks like this after a reader has rejected sentences; and a short text makes it
+    easier to learn which place and which degree belong to which finding.
     """
     share, rest = rng.random(2)
     count = round(share * len(findings))
-    if most is not None:
-        count = min(1 + int(share * most), len(findings))
+    if max_findings is not None:
+        count = min(1 + int(share * max_findings), len(findings))
     kept = set(rng.permutation(len(findings))[:count].tolist())
     findings = [t for number, t in enumerate(findings) if number in kept]
     text = [s for s, positive in _describe(seed, findings) if positive or rng.random() < rest**3]
@@ -344,7 +347,7 @@ def write_excerpt(
 
 
 def _describe(seed: int, findings: Sequence[FindingTruth]) -> list[tuple[str, bool]]:
-    """Write the findings, sentence by sentence, with whether it says that something is there."""
+    """Write the sentences of the findings; True marks one that reports something present."""
     by_name = {t.name: t for t in findings}
     text: list[tuple[str, bool]] = []
     for names, normal in ORGANS:
@@ -352,7 +355,7 @@ def _describe(seed: int, findings: Sequence[FindingTruth]) -> list[tuple[str, bo
         if not here and normal:
             text.append((choose(seed, normal[0], normal), False))
         text += [(fill(choose(seed, n, POSITIVE[n]), by_name[n]), True) for n in here]
-        absent = [PLAIN[n] for n in names if n not in by_name]
+        absent = [SHORT_NAMES[n] for n in names if n not in by_name]
         if absent:
             denied = choose(seed, "no " + names[0], NO_LIST).format(list=join(absent))
             text.append((denied, False))
@@ -361,7 +364,7 @@ def _describe(seed: int, findings: Sequence[FindingTruth]) -> list[tuple[str, bo
 
 
 def _sum_up(seed: int, findings: Sequence[FindingTruth]) -> str:
-    """Write the impression, in the order of the findings."""
+    """Write the impression, its sentences in the order of the findings."""
     by_name = {t.name: t for t in findings}
     last = [
         fill(choose(seed, "impression " + n, IMPRESSION[n]), by_name[n])

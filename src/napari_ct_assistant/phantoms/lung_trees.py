@@ -1,4 +1,4 @@
-"""Branching vessels and bronchi inside the lungs."""
+"""Grow and paint the branching vessels and bronchi of the lungs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from napari_ct_assistant.phantoms.truth import part_rng
 Points = NDArray[np.float64]
 
 
-def grow(
+def grow_tree(
     p: Patient, rng: np.random.Generator, leaves: int, root: float, tip: float
 ) -> tuple[Points, Points, Points]:
-    """Grow a tree from both hila to random lung points.
+    """Grow a tree from both hila to random points of the lungs.
 
-    Three levels of joints (lobar, segmental, subsegmental), each between its parent and the
-    middle of the leaves that it feeds. Returns points [n, 3] canonical, radii [n] in mm and
-    level [n] (0 at the hilum to 3).
+    It branches on three levels (lobar, segmental, subsegmental), each time on the way from the
+    parent to the middle of the leaves it supplies. Returns canonical points [n, 3], radii [n]
+    in mm and levels [n] (0 at the hilum to 3).
     """
     ends = p.lung_points(rng, leaves, depth=2.0)
     stretches: list[tuple[Any, Any, float, float, int]] = []
@@ -61,7 +61,7 @@ def grow(
 def _points_along(
     stretches: list[tuple[Any, Any, float, float, int]], rng: np.random.Generator
 ) -> tuple[Points, Points, Points]:
-    """Points every 1.6 mm of slightly bent stretches (from, to, radius, radius, level)."""
+    """Return points every 1.6 mm along slightly bent stretches (from, to, 2 radii, level)."""
     a, b = (np.array([s[k] for s in stretches]) for k in (0, 1))
     ra, rb, level = (np.array([s[k] for s in stretches], float) for k in (2, 3, 4))
     length = np.linalg.norm(b - a, axis=1)
@@ -75,17 +75,17 @@ def _points_along(
 
 
 def paint_vessels(canvas: Canvas, p: Patient) -> None:
-    """Arteries and veins, only where there is lung."""
+    """Paint arteries and veins where there is lung."""
     w = np.zeros(canvas.shape, np.float32)
     touched = []
     for name, leaves, root in (("arteries", 300, 4.4), ("veins", 220, 3.8)):
-        pts, rad, _ = grow(p, part_rng(p.seed, "lung " + name), leaves, root, 0.75)
-        touched.append(canvas.stamps(p.frame.to_scanner(pts), rad, w))
+        pts, rad, _ = grow_tree(p, part_rng(p.seed, "lung " + name), leaves, root, 0.75)
+        touched.append(canvas.stamp_balls(p.pose.to_scanner(pts), rad, w))
     blood = 40.0 + 0.5 * (p.right_blood_hu - 40)
-    in_lung(canvas, w, np.concatenate(touched), blood)
+    paint_in_lung(canvas, w, np.concatenate(touched), blood)
 
 
-def in_lung(canvas: Canvas, w: Any, touched: Any, hu: float) -> None:
+def paint_in_lung(canvas: Canvas, w: Any, touched: Any, hu: float) -> None:
     """Blend `hu` into the touched voxels by their weight and their share of lung."""
     values, lung = canvas.hu.reshape(-1), canvas.lung.reshape(-1)
     old = values[touched]
@@ -94,24 +94,24 @@ def in_lung(canvas: Canvas, w: Any, touched: Any, hu: float) -> None:
 
 
 def bronchi(p: Patient) -> tuple[Points, Points, Points]:
-    """The bronchial tree of this seed: canonical points, lumen radii in mm, levels."""
-    return grow(p, part_rng(p.seed, "bronchi"), 60, 4.0, 0.7)
+    """Return the bronchial tree of a patient: canonical points, lumen radii in mm, levels."""
+    return grow_tree(p, part_rng(p.seed, "bronchi"), 60, 4.0, 0.7)
 
 
 def paint_bronchi(canvas: Canvas, p: Patient, *, thick: Any = 0.0) -> NDArray[np.bool_] | None:
-    """Bronchi: wall, then air. `thick` mm of extra wall; returns the thickened walls' mask."""
+    """Paint bronchi: wall, then air. With `thick` mm more wall, return the mask of the walls."""
     pts, rad, level = bronchi(p)
     seen = (level < 2.5) if not thick else (level < 3.5)
-    at, rad, level = p.frame.to_scanner(pts[seen]), rad[seen], level[seen]
+    at, rad, level = p.pose.to_scanner(pts[seen]), rad[seen], level[seen]
     wall = np.zeros(canvas.shape, np.float32)
     air = np.zeros(canvas.shape, np.float32)
     lumen = np.maximum(rad, 1.15) if thick else rad
     outer = lumen + 0.45 + thick
-    touched = canvas.stamps(at, outer, wall)
+    touched = canvas.stamp_balls(at, outer, wall)
     keep = lumen > 1.0
-    open_ = canvas.stamps(at[keep], lumen[keep], air)
-    in_lung(canvas, wall, touched, 20)
-    in_lung(canvas, air, open_, -975)
+    open_ = canvas.stamp_balls(at[keep], lumen[keep], air)
+    paint_in_lung(canvas, wall, touched, 20)
+    paint_in_lung(canvas, air, open_, -975)
     if not thick:
         return None
     mask: NDArray[np.bool_] = (wall > 0.35) & (canvas.lung > 0.3)

@@ -1,4 +1,4 @@
-"""Heart, great vessels, oesophagus and central airways."""
+"""Paint heart, great vessels, oesophagus, normal lymph nodes and central airways."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_ct_assistant.phantoms.canvas import Box, Canvas, soft
 from napari_ct_assistant.phantoms.patient import HEART_GROWTH, Patient, envelope
 from napari_ct_assistant.phantoms.truth import part_rng
 
-# Central lines, canonical (z, y, x) in mm.
+# Centre lines, canonical (z, y, x) in mm.
 AORTA = np.array(
     [
         (2, -24, 2), (-18, -32, -8), (-38, -34, -13), (-56, -30, -12), (-69, -20, -6),
@@ -34,7 +34,7 @@ OESOPHAGUS = np.array(
 
 
 def resample(points: NDArray[Any], step: float) -> NDArray[np.float64]:
-    """Points every `step` mm along a polyline [n, 3], corners rounded."""
+    """Return points every `step` mm along a polyline [n, 3], its corners rounded."""
     t = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     u = np.arange(0, t[-1], step)
     line = np.stack([np.interp(u, t, points[:, k]) for k in range(3)], -1)
@@ -45,13 +45,13 @@ def resample(points: NDArray[Any], step: float) -> NDArray[np.float64]:
 
 
 def paint_great_vessels(canvas: Canvas, p: Patient) -> None:
-    """Aorta and its branches, pulmonary arteries, caval veins, oesophagus."""
+    """Paint the aorta and its branches, pulmonary arteries, venae cavae and oesophagus."""
     rng = part_rng(p.seed, "oesophagus")
     wall = [4.5, 5.5, 6.5, 7, 7, 7, 7]
     canvas.tube(OESOPHAGUS, wall, 42)
     for i in range(1, 5):
         if rng.random() < 0.3:
-            at = p.frame.to_scanner((OESOPHAGUS[i] + OESOPHAGUS[i + 1]) / 2)
+            at = p.pose.to_scanner((OESOPHAGUS[i] + OESOPHAGUS[i + 1]) / 2)
             hit = canvas.ball(at, (6, 2.4, 2.6))
             if hit:
                 canvas.paint(*hit, -700)
@@ -79,24 +79,24 @@ def paint_great_vessels(canvas: Canvas, p: Patient) -> None:
 
 
 def paint_small_nodes(canvas: Canvas, p: Patient) -> None:
-    """Nodes of normal size (up to 7 mm) in the mediastinum and the armpits."""
+    """Paint lymph nodes of normal size (up to 7 mm) in the mediastinum and the armpits."""
     rng = part_rng(p.seed, "small nodes")
     for place in ((-72, 4, -17), (-60, 6, -16), (-64, -40, 8), (-34, 18, 0), (-90, 2, 14)):
         if rng.random() < 0.6:
-            at = p.frame.to_scanner(np.asarray(place) + rng.normal(0, 2.5, 3))
+            at = p.pose.to_scanner(np.asarray(place) + rng.normal(0, 2.5, 3))
             hit = canvas.ball(at, rng.uniform((3.0, 2.2, 2.2), (4.5, 3.4, 3.4)))
             if hit is not None:
                 canvas.paint(*hit, p.muscle_hu)
     for side in (-1, 1):
         for _ in range(int(rng.integers(1, 4))):
-            at = p.frame.to_scanner(p.armpit(side) + rng.normal(0, (14, 4, 4)))
+            at = p.pose.to_scanner(p.armpit(side) + rng.normal(0, (14, 4, 4)))
             hit = canvas.ball(at, rng.uniform((3.5, 2.2, 2.2), (5.5, 3.4, 3.4)))
             if hit is not None:
                 canvas.paint(*hit, p.muscle_hu)
 
 
 def paint_central_airways(canvas: Canvas, *, wall: float = 1.2) -> None:
-    """Trachea and main bronchi: wall, then air."""
+    """Paint trachea and main bronchi: wall, then air."""
     lines = [(TRACHEA, [9.5, 9, 8.5, 8.5, 8.5])]
     for side, r in ((-1, 6.6), (1, 6.0)):
         lines.append(
@@ -109,7 +109,7 @@ def paint_central_airways(canvas: Canvas, *, wall: float = 1.2) -> None:
 
 
 class Heart:
-    """The heart of one patient in its state: size and the fluid around it."""
+    """The heart of one patient, with its size and the fluid around it."""
 
     def __init__(self, p: Patient, *, enlarged: str | None, fluid_mm: float) -> None:
         self.p = p
@@ -118,19 +118,19 @@ class Heart:
         self.fluid_mm = fluid_mm
 
     def box(self, canvas: Canvas) -> Box:
-        """Index box that holds the heart, its fat and its effusion."""
+        """Return the index box of the heart with its fat and its effusion."""
         s = self.scale * self.p.heart_scale
         c = self.p.heart_centre(self.scale) + np.array([-2.0, -2.0, 7.0]) * s
         reach = np.array([58.0, 56.0, 72.0]) * s * 1.08 + self.fluid_mm * 1.3 + 10
-        box = canvas.box(self.p.frame.to_scanner(c), reach)
+        box = canvas.box(self.p.pose.to_scanner(c), reach)
         if box is None:
             raise ValueError("the heart lies outside the field of view")
         return box
 
     def paint(self, canvas: Canvas) -> tuple[Box, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Paint it; returns its box and the masks in it of the heart and of the effusion.
+        """Paint the heart; return its box and, in it, the masks of heart and effusion.
 
-        The smooth envelope of the chambers is filled with fat, so that their grooves hold it.
+        The smooth envelope of the chambers is filled with fat, which thus fills their grooves.
         """
         box = self.box(canvas)
         heart = np.zeros(tuple(s.stop - s.start for s in box), bool)
@@ -147,7 +147,7 @@ class Heart:
         p, e = self.p, canvas.edge
         z, y, x = canvas.patient_axes(box)
         room = soft(canvas.wall[box] - 2, e)
-        room *= soft((p.dome(y, x).astype(np.float32) + 1 - z) * np.float32(0.75), e)
+        room *= soft((p.diaphragm_height(y, x).astype(np.float32) + 1 - z) * np.float32(0.75), e)
         if not room.any():
             return
         spine = x * x + (y - p.spine_y(z).astype(np.float32)) ** 2
@@ -183,7 +183,7 @@ class Heart:
             canvas.paint(box, heart if d is None else soft(-d, e) * heart, hu)
 
     def coronaries(self) -> list[NDArray[np.float64]]:
-        """Courses on the surface, canonical points: LAD, circumflex, right."""
+        """Return the courses on the heart's surface, canonical: LAD, circumflex, right."""
         p = self.p
         c = p.heart_centre(self.scale)
         courses = []
@@ -200,7 +200,7 @@ class Heart:
         return courses
 
     def paint_coronaries(self, canvas: Canvas) -> None:
-        """Thin arteries in the fat of the grooves."""
+        """Paint the coronary arteries in the fat of the grooves."""
         hu = self.p.blood_hu if self.p.contrast == "arterial" else 45.0
         for course in self.coronaries():
             canvas.tube(resample(course, 4.0), 3.4, -70)

@@ -24,10 +24,18 @@ _NORMAL = re.compile(r"\b(normal|clear|free|dry|open|unremarkable)\b")
 class ParsedReport:
     """What a report says.
 
-    present: findings that the Findings section affirms (the Impression, if there is no such
-    section); absent: those it denies; side, lobe, size: what is said of each present one
-    (size is the size class); impression: findings affirmed in the Impression;
-    contradictions: one line each.
+    Attributes
+    ----------
+    present : frozenset of str
+        Findings that the section Findings affirms, or the Impression where there is no other.
+    absent : frozenset of str
+        Findings that either section denies.
+    side, lobe, size : dict
+        Side, lobe and size class of each finding present, where the report gives them.
+    impression : frozenset of str
+        Findings that the Impression affirms.
+    contradictions : tuple of str
+        One line each.
     """
 
     present: frozenset[str]
@@ -40,7 +48,7 @@ class ParsedReport:
 
 
 def _keywords_in(sentence: str) -> dict[str, list[Status]]:
-    """Return how each finding is meant whose keywords stand in a sentence, in lower case."""
+    """Return, for a lower-case sentence, its findings by keyword and how each is meant."""
     found: dict[str, list[Status]] = {}
     rest = sentence
     for name, words in KEYWORDS:
@@ -48,14 +56,14 @@ def _keywords_in(sentence: str) -> dict[str, list[Status]]:
             at = [m.span() for m in re.finditer(re.escape(word), rest)]
             if at:
                 found.setdefault(name, []).extend(status_of(sentence, *span) for span in at)
-        # What was read for one finding is not read again for another.
+        # Words that count for one finding do not count again for the next.
         for word in words if name in found else ():
             rest = rest.replace(word, " " * len(word))
     return found
 
 
 def parse_report(text: str) -> ParsedReport:
-    """Read a report by rules."""
+    """Read a report in the grammar of the phantoms, by rules."""
     sections = split_sections(text, "Findings")
     findings, impression = sections.get("Findings", ""), sections.get("Impression", "")
     said: list[set[str]] = [set(), set()]

@@ -1,4 +1,4 @@
-"""A phantom: a CT volume with everything that is true about it."""
+"""A phantom: a CT volume with its labels, masks, report and questions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 Resolution = Literal["model", "reading"]
 
-# Least share of a patch that a finding's mask must cover to label it. Small findings count
-# from the first few voxels; the best covered patch is labelled in any case.
-COVER = {
+# The share of a patch that a finding's mask must cover for the patch to be labelled. For small
+# findings a few voxels are enough; the patch covered most is labelled in any case.
+MIN_COVERAGE = {
     "Cardiomegaly": 0.25,
     "Emphysema": 0.12,
     "Mosaic attenuation pattern": 0.25,
@@ -48,9 +48,9 @@ COVER = {
 
 @dataclass(frozen=True)
 class Truth:
-    """What a phantom holds, before rendering; boxes are still None.
+    """What a phantom shows, before it is rendered: boxes are None.
 
-    Its texts are written when they are first asked for.
+    Report and questions are written when they are first used.
     """
 
     seed: int
@@ -59,18 +59,18 @@ class Truth:
 
     @cached_property
     def report(self) -> str:
-        """Findings and impression."""
+        """The report: findings and impression."""
         return write_report(self.seed, self.findings)
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
-        """What can be asked about it, with answers."""
+        """Questions about the phantom, with their answers."""
         return make_questions(self.seed, self.findings)
 
 
 @dataclass(frozen=True)
 class Phantom:
-    """A rendered phantom; masks [I, P, L] per finding present, on the volume's grid."""
+    """A rendered phantom; `masks` holds [I, P, L] for each finding present."""
 
     seed: int
     volume: CTVolume
@@ -81,7 +81,7 @@ class Phantom:
     masks: dict[str, NDArray[np.bool_]]
 
     def patch_labels(self, patch: tuple[int, int, int] = (8, 16, 16)) -> NDArray[np.uint8]:
-        """Patch maps [18, I // pi, P // pp, L // pl]: 1 where a finding covers a patch enough."""
+        """Return [18, I // pi, P // pp, L // pl]: 1 where a finding covers enough of a patch."""
         grid = tuple(n // p for n, p in zip(self.volume.shape, patch, strict=True))
         out = np.zeros((len(FINDINGS), *grid), np.uint8)
         for name, mask in self.masks.items():
@@ -89,11 +89,11 @@ class Phantom:
             m = m.reshape(grid[0], patch[0], grid[1], patch[1], grid[2], patch[2])
             cover = m.mean(axis=(1, 3, 5), dtype=np.float32)
             if cover.max() > 0:
-                out[FINDINGS.index(name)] = cover >= min(COVER[name], float(cover.max()))
+                out[FINDINGS.index(name)] = cover >= min(MIN_COVERAGE[name], float(cover.max()))
         return out
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for the file beside a written phantom."""
+        """Return plain data for the JSON file beside a written phantom."""
         return {
             "seed": self.seed,
             "labels": dict(self.labels),
@@ -104,12 +104,12 @@ class Phantom:
 
 
 def draw_truth(seed: int, findings: Sequence[str] | None = None) -> Truth:
-    """Labels, attributes, report and questions of `make_phantom(seed)`, without voxels.
+    """Draw labels, attributes, report and questions of `make_phantom(seed)`, without voxels.
 
     Raises
     ------
     ValueError
-        For a name that is not in `FINDINGS`.
+        If a name is not in `FINDINGS`.
     """
     if findings is None:
         names = draw_presence(seed)
@@ -131,9 +131,9 @@ def make_phantom(
     Parameters
     ----------
     seed
-        Decides the patient, the protocol and, where `findings` is None, what is wrong.
+        Determines the patient, the protocol and, where `findings` is None, the findings.
     findings
-        Exactly these of the 18 names, everything else as the seed has it.
+        The findings to show, of the 18 names; everything else stays as in the seed.
     resolution
         "model": (112, 224, 224) voxels of (3, 1.5, 1.5) mm; "reading": (224, 420, 420) of
         (1.5, 0.8, 0.8) mm, the same patient.
@@ -144,7 +144,7 @@ def make_phantom(
     hu, masks = render(seed, truth.findings, resolution)
     shape, spacing = GRIDS[resolution]
     affine = np.zeros((4, 4))
-    # Index i falls (S), p goes back (-A), l goes left (-R).
+    # RAS: index i goes down (-S), p goes back (-A), l goes left (-R).
     for column, (row, step) in enumerate(zip((2, 1, 0), spacing, strict=True)):
         affine[row, column] = -step
         affine[row, 3] = step * (shape[column] - 1) / 2
@@ -157,7 +157,7 @@ def make_phantom(
 
 
 def box_of(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> BoxMm | None:
-    """Box of a mask in RAS mm, from outer voxel edge to outer voxel edge; None if empty."""
+    """Return the box of a mask in RAS mm, outer voxel edges included; None if it is empty."""
     spans = []
     for axis in range(3):
         used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))

@@ -1,4 +1,4 @@
-"""Questions about a phantom and their answers, and questions that must be declined."""
+"""Ask about a phantom: questions with their true answers, some of which are to be declined."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Literal
 
 import numpy as np
 
-from napari_ct_assistant.phantoms.decline_bank import questions_to_decline
-from napari_ct_assistant.phantoms.grammar import NUMBERS, PLAIN, join
+from napari_ct_assistant.phantoms.declined_questions import questions_to_decline
+from napari_ct_assistant.phantoms.grammar import SHORT_NAMES, join
 from napari_ct_assistant.phantoms.truth import DEGREES, LOBES, FindingTruth, part_rng
 from napari_ct_assistant.report_text.findings import FINDINGS
 
 Kind = Literal["yes_no", "free", "where", "how_large", "multiple_choice", "decline"]
 DECLINED = "I can't tell that from this scan."
-# The choice itself, not its letter: a small model reads it off the scan, and does not have to
-# look up in the question under which letter it stands.
+# The choice itself, not its letter: a small model can read it off the scan without looking up
+# its letter in the question.
 CHOICE_ANSWER = "{choice}."
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question with its true answer; finding is the one it is about, if any."""
+    """One question with its true answer; `finding` is the one it is about, if any."""
 
     question: str
     answer: str
@@ -57,12 +57,12 @@ SIZE_NOTE = {
 
 
 def finding_words(name: str) -> str:
-    """A finding as the questions write it: lower case."""
+    """Return a finding as the questions write it: in lower case."""
     return name.lower()
 
 
 def place(t: FindingTruth) -> str | None:
-    """Where a finding is, as answers say it; None where that is not asked."""
+    """Return the place of a finding as answers give it; None where it is not asked for."""
     if t.lobe:
         return f"in the {t.lobe}"
     if t.name == "Medical material":
@@ -75,9 +75,9 @@ def place(t: FindingTruth) -> str | None:
 
 
 def phrase(t: FindingTruth) -> str:
-    """A finding in a few words, for lists."""
+    """Return a finding with its place and size in a few words, for lists."""
     size = f" ({t.severity})" if t.severity else ""
-    name = t.detail if t.name == "Medical material" else PLAIN[t.name]
+    name = t.detail if t.name == "Medical material" else SHORT_NAMES[t.name]
     where = place(t)
     return f"{name}" + (f" {where}" if where else "") + size
 
@@ -91,14 +91,14 @@ def _choices(
 ) -> tuple[str, str]:
     options = [right, *(wrong[i] for i in rng.permutation(len(wrong))[:3])]
     options = [options[i] for i in rng.permutation(len(options))]
-    # As `VolumeLanguageProcessor.choices_question` writes them, and `CHOICE_ANSWER` answers.
+    # The form of `VolumeLanguageProcessor.choices_question`; answered by `CHOICE_ANSWER`.
     listed = " ".join(f"{letter}. {o}" for letter, o in zip("ABCD", options, strict=False))
     answer = CHOICE_ANSWER.format(choice=right[:1].upper() + right[1:])
     return f"{stem} Choices: {listed}", answer
 
 
 def make_questions(seed: int, findings: Sequence[FindingTruth]) -> tuple[Question, ...]:
-    """20 to 40 questions. Every finding is asked about; the rest depends on what is there."""
+    """Write 20 to 60 questions: on each of the 18 findings, and more on those present."""
     by_name = {t.name: t for t in findings}
     out: list[Question] = []
     for name in FINDINGS:
@@ -162,20 +162,9 @@ def _multiple_choice(seed: int, by_name: dict[str, FindingTruth]) -> list[Questi
                 name,
             )
         degrees = DEGREES.get(name, ())
-        # Where there are but two, a choice among three would offer one that never is.
+        # With only two degrees, a third choice would be one that never occurs.
         if len(degrees) > 2:
             ask = "What is the degree of the" if name in GRADED else "How large is the"
             add(f"{ask} {f}?", str(t.severity), degrees, name)
     order = rng.permutation(len(out))[:4]
     return [out[int(i)] for i in sorted(order)]
-
-
-__all__ = [
-    "CHOICE_ANSWER",
-    "DECLINED",
-    "NUMBERS",
-    "Question",
-    "finding_words",
-    "make_questions",
-    "questions_to_decline",
-]

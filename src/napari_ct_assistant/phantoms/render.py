@@ -1,4 +1,4 @@
-"""The order in which a phantom is painted, and the scanner's noise."""
+"""Paint a phantom's anatomy and findings in order, and add the scanner's noise."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ GRIDS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
 def render(
     seed: int, findings: Sequence[FindingTruth], resolution: str
 ) -> tuple[NDArray[np.int16], dict[str, Mask]]:
-    """HU [I, P, L] and a mask per finding.
+    """Return the HU [I, P, L] and the mask of each finding.
 
-    What comes first is overlaid by what follows; each finding draws from its own stream.
+    Later parts are painted over earlier ones. Each finding has its own random stream, so that
+    adding one changes no other.
     """
     shape, spacing = GRIDS[resolution]
     p = Patient(seed)
-    canvas = Canvas(shape, spacing, p.frame)
+    canvas = Canvas(shape, spacing, p.pose)
     t = {f.name: f for f in findings}
     masks: dict[str, Mask] = {}
     anatomy.paint_body(canvas, p)
@@ -51,7 +52,7 @@ def render(
     mediastinum.paint_small_nodes(canvas, p)
     mediastinum.paint_great_vessels(canvas, p)
     heart.paint_coronaries(canvas)
-    draw = _Drawer(canvas, p, t, masks)
+    draw = _FindingPainter(canvas, p, t, masks)
     draw("Hiatal hernia", findings_chest.hernia)
     draw("Lymphadenopathy", findings_chest.nodes)
     draw("Pleural effusion", findings_lung.effusion)
@@ -76,8 +77,8 @@ def render(
 
 
 @dataclass
-class _Drawer:
-    """Draws a finding if the patient has it, and keeps its mask."""
+class _FindingPainter:
+    """Paints a finding if the patient has it, and keeps its mask."""
 
     canvas: Canvas
     patient: Patient
@@ -90,15 +91,16 @@ class _Drawer:
 
 
 def with_noise(canvas: Canvas, p: Patient, resolution: str) -> NDArray[np.int16]:
-    """HU with scanner noise: independent from slice to slice, smoothed in the plane.
+    """Return the HU with scanner noise: independent between slices, smoothed in the plane.
 
-    Slices are random cut-outs, mirrored or negated, of a pool of noise images.
+    Each slice takes a random part of one of a pool of noise images, mirrored or negated at
+    random.
     """
     rng = part_rng(p.seed, "noise")
     depth, height, width = canvas.shape
     blur, gain = (0, 1.0) if p.sharp else (1, 1.0)
     if resolution == "reading":
-        # Measured: 1 / what is left of such noise after resampling to the model's grid.
+        # The gain makes up for the noise lost in resampling to the model's grid, as measured.
         blur, gain = (1, 1.59) if p.sharp else (3, 1.49)
     pool: Floats = rng.standard_normal((depth // 4, height + 48, width + 48), dtype=np.float32)
     for image in pool:

@@ -1,4 +1,4 @@
-"""The trunk slice by slice: skin, fat, muscle, ribs, lungs and what lies below the diaphragm."""
+"""Paint the trunk slice by slice: skin, fat, muscle, ribs, lungs and upper abdomen."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from napari_ct_assistant.phantoms.truth import part_rng
 Indices = NDArray[np.intp]
 BINS = 2880
 RINGS = 96
-# How far outside the chest wall, in mm, `Canvas.wall` says how far.
-WALL = np.float32(16)
+# `Canvas.wall` holds the distance up to this many mm outside the inner chest wall.
+WALL_DEPTH = np.float32(16)
 
 
 class Rays:
-    """Thicknesses along rays from the body's axis: tables of `BINS` angles per slice."""
+    """Distances along rays from the body's axis: tables of `BINS` angles for each slice."""
 
     def __init__(self, canvas: Canvas, patient: Patient) -> None:
         z, _, _ = canvas.patient_axes((slice(None), slice(0), slice(0)))
@@ -27,20 +27,21 @@ class Rays:
         self.centres = ((np.arange(BINS) + 0.5) / BINS - 0.5) * 2 * np.pi
         ray, level = self.centres[None], np.array(self.heights)[:, None]
         inner = patient.cavity_radius(ray, level)
-        muscle, fat = patient.wall(ray, level)
-        # [n_z, BINS] each: from the axis to the inner chest wall, the muscle's surface, the skin.
+        muscle, fat = patient.wall_thickness(ray, level)
+        # [n_z, BINS] in mm, from the axis to the inner chest wall, to the muscle's surface, to the
+        # skin.
         self.inner = inner.astype(np.float32)
         self.muscle = (inner + muscle).astype(np.float32)
         self.skin = (inner + muscle + fat).astype(np.float32)
-        # A shoulder blade may leave the skin.
-        self.most = np.maximum(self.skin, self.inner + np.float32(26))
+        # A shoulder blade may reach beyond the skin.
+        self.outermost = np.maximum(self.skin, self.inner + np.float32(26))
 
 
-class _Pixels:
-    """The pixels of a slice that the body reaches at any height, from its middle outwards.
+class _BodyPixels:
+    """The pixels that the body covers in any slice, ordered from the axis outwards.
 
-    So the inside of the chest is the front part of every array of them, and a layer of its
-    wall a short list of positions: nothing is computed where it would not be seen.
+    In this order the inside of the chest is the first part of every array, and a layer of the
+    wall is a short range, so that nothing is computed where it would not be seen.
     """
 
     def __init__(self, canvas: Canvas, rays: Rays) -> None:
@@ -49,7 +50,7 @@ class _Pixels:
         bins = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * BINS).astype(np.intp).clip(0, BINS - 1)
         self.scale = (RINGS / rays.inner.mean(0)).astype(np.float32)
         ring = (r * self.scale[bins]).astype(np.int16).ravel()
-        ring[r.ravel() > (rays.most.max(0) + canvas.edge)[bins].ravel()] = -1
+        ring[r.ravel() > (rays.outermost.max(0) + canvas.edge)[bins].ravel()] = -1
         order = np.argsort(ring, kind="stable")[np.count_nonzero(ring < 0) :]
         self.at: Indices = order
         self.ring = ring[order]
@@ -57,13 +58,13 @@ class _Pixels:
         self.bins: Indices = bins.ravel()[self.at]
         rows = self.at // canvas.shape[2]
         self.rows = slice(int(rows.min()), int(rows.max()) + 1)
-        # Position in those rows alone.
+        # Positions counted from the first of those rows.
         self.at_row: Indices = self.at - self.rows.start * canvas.shape[2]
 
-    def first(self, far: Floats, *, beyond: bool = False) -> list[int]:
-        """How many pixels to take of each slice to have all that lie within `far` [n_z, BINS] mm.
+    def count_within(self, far: Floats, *, beyond: bool = False) -> list[int]:
+        """Return, for each slice, how many pixels hold all those within `far` [n_z, BINS] mm.
 
-        With `beyond`, how many to leave out to have all that lie outside of it.
+        With `beyond`, how many can be skipped without losing one that lies outside `far`.
         """
         ring = far * self.scale
         edge = np.floor(ring.min(1)) if beyond else np.floor(ring.max(1)) + 1
@@ -73,14 +74,16 @@ class _Pixels:
 
 def paint_trunk(canvas: Canvas, patient: Patient, rays: Rays) -> None:
     """Paint everything whose outline is a function of angle and height."""
-    pixels = _Pixels(canvas, rays)
+    pixels = _BodyPixels(canvas, rays)
     box = (slice(None), pixels.rows, slice(None))
     texture = Lattice(canvas, part_rng(patient.seed, "texture of the body"), 7.0, box)
-    wall = _Wall(canvas, patient, rays, pixels, box)
-    inside = _Inside(canvas, patient, pixels)
+    wall = _ChestWall(canvas, patient, rays, pixels, box)
+    inside = _ChestContents(canvas, patient, pixels)
     reach = np.float32(canvas.edge * 0.51)
-    body, chest = pixels.first(rays.most + reach), pixels.first(rays.inner + reach)
-    near, deep = pixels.first(rays.inner + WALL), pixels.first(rays.inner - reach, beyond=True)
+    body = pixels.count_within(rays.outermost + reach)
+    chest = pixels.count_within(rays.inner + reach)
+    near = pixels.count_within(rays.inner + WALL_DEPTH)
+    deep = pixels.count_within(rays.inner - reach, beyond=True)
     flat = [a.reshape(len(a), -1) for a in (canvas.hu, canvas.lung, canvas.wall)]
     for i, (z, tex_rows, planes) in enumerate(zip(rays.heights, texture, wall.planes, strict=True)):
         img = np.full(body[i], -1000, np.float32)
@@ -93,11 +96,11 @@ def paint_trunk(canvas: Canvas, patient: Patient, rays: Rays) -> None:
             whole[i][pixels.at[: len(values)]] = values
 
 
-class _Wall:
+class _ChestWall:
     """Skin, fat, muscles, ribs and shoulder blades."""
 
     def __init__(
-        self, canvas: Canvas, patient: Patient, rays: Rays, pixels: _Pixels, box: Any
+        self, canvas: Canvas, patient: Patient, rays: Rays, pixels: _BodyPixels, box: Any
     ) -> None:
         self.p, self.rays, self.pixels, self.edge = patient, rays, pixels, canvas.edge
         self.planes = Lattice(canvas, part_rng(patient.seed, "muscle planes"), 24.0, box)
@@ -108,7 +111,7 @@ class _Wall:
     def paint(
         self, i: int, deep: int, img: Floats, d_in: Floats, tex: Floats, planes: Floats
     ) -> None:
-        """Paint slice `i`; the first `deep` pixels lie within the chest."""
+        """Paint slice `i`; its first `deep` pixels lie inside the chest and are skipped."""
         img, d_in, tex = img[deep:], d_in[deep:], tex[deep:]
         p, end = self.pixels, deep + len(img)
         bins, r = p.bins[deep:end], p.r[deep:end]
@@ -138,7 +141,7 @@ class _Wall:
     def _add_gland(
         self, tissue: Floats, z: float, at: Indices, d_mus: Floats, d_body: Floats, t: Floats
     ) -> None:
-        """Add glandular tissue to the breast fat, HU."""
+        """Add the HU of glandular tissue to the breast's fat."""
         k = np.flatnonzero((d_mus < -5) & (d_body > 5) & (self.pixels.y[at] < -15))
         near = np.clip((-5 - d_mus[k]) / 6, 0, 1)
         near *= np.float32(np.exp(-(((z - 10) / 34) ** 2)))
@@ -176,9 +179,9 @@ class _Wall:
 
 
 def _fat_planes(plane: Floats, d_in: Floats, d_mus: Floats) -> Floats:
-    """HU less where a plane of fat lies between the layers of a thick muscle; from noise.
+    """Return by how many HU planes of fat between muscle layers lower the muscle.
 
-    Overwrites the noise `plane` and `d_in`.
+    The planes follow the noise `plane`. Overwrites `plane` and `d_in`.
     """
     off = 4 * plane
     d_in += np.float32(17)
@@ -192,30 +195,30 @@ def _fat_planes(plane: Floats, d_in: Floats, d_mus: Floats) -> Floats:
     return plane
 
 
-class _Inside:
-    """Lungs, and the fat around heart and belly."""
+class _ChestContents:
+    """The lungs, the mediastinal fat and, below the diaphragm, the abdomen."""
 
-    def __init__(self, canvas: Canvas, patient: Patient, pixels: _Pixels) -> None:
+    def __init__(self, canvas: Canvas, patient: Patient, pixels: _BodyPixels) -> None:
         self.p, self.edge, self.x = patient, canvas.edge, pixels.x
         y, x = pixels.y, pixels.x
-        self.dome = patient.dome(y, x).astype(np.float32)
-        self.apex = patient.apex(y, x).astype(np.float32)
+        self.dome = patient.diaphragm_height(y, x).astype(np.float32)
+        self.apex = patient.apex_height(y, x).astype(np.float32)
         self.rise, self.fall = (v.astype(np.float32) for v in patient.mediastinum_shape(y))
         self.off = np.abs(x - np.float32(2))
         self.base = (patient.lung_hu + patient.lung_gradient * y / 90).astype(np.float32)
-        # Height of the oblique fissure over y, along its normal: see `Patient.lobe`.
+        # Height of the oblique fissure at y, measured along its normal; see `Patient.lobe`.
         self.fissure = (50 - y) * np.float32(1.2 * 0.64)
-        self.belly = _Belly(patient, y, x)
+        self.abdomen = _Abdomen(patient, y, x)
 
     def paint(self, z: float, img: Floats, d_in: Floats, tex: Floats) -> Floats:
-        """Paint the first pixels, those within the chest; returns their share of lung."""
+        """Paint the pixels inside the chest; return each one's share of lung."""
         n = len(img)
         under = z - self.dome[:n]
         fill = 8 * tex
         fill += np.float32(-92)
         at = np.flatnonzero(under > 0)
         if len(at):
-            fill[at] = self.belly.slice(z, at, under[at], d_in[at], tex[at])
+            fill[at] = self.abdomen.slice(z, at, under[at], d_in[at], tex[at])
         fill -= img
         fill *= soft(d_in, self.edge)
         img += fill
@@ -236,7 +239,7 @@ class _Inside:
         return lung
 
     def _beside_mediastinum(self, z: float, n: int) -> Floats:
-        """Distance in mm outside `Patient.mediastinum`."""
+        """Return the distance in mm outside `Patient.mediastinum`."""
         half, front = self.p.mediastinum_width(z)
         out: Floats = self.off[:n] - np.float32(front)
         out -= np.float32(half - front) * self.rise[:n]
@@ -244,7 +247,7 @@ class _Inside:
         return out
 
     def _fissures(self, z: float, n: int) -> Floats:
-        """HU that the fissures add."""
+        """Return the HU that the fissures add."""
         fissure = self.fissure[:n]
         off = np.abs((z + 75) * 0.64 - fissure)
         if abs(z - 2) < 2:
@@ -256,7 +259,7 @@ class _Inside:
         return out
 
 
-class _Belly:
+class _Abdomen:
     """Liver, stomach, spleen and fat below the diaphragm."""
 
     def __init__(self, p: Patient, y: Floats, x: Floats) -> None:
@@ -264,11 +267,11 @@ class _Belly:
         top = p.left_dome
         self.spleen = (((x - 88) / 38) ** 2 + ((y - 42) / 44) ** 2, top + 54, 52.0)
         self.stomach = (((x - 66) / 45) ** 2 + ((y + 16) / 62) ** 2, top + 46, 52.0)
-        self.air = y < -18 - 26 * p.gas
+        self.air = y < -18 - 26 * p.stomach_gas
         self.edge = 38 - np.clip(y + 20, 0, 60) * 0.55
 
     def slice(self, z: float, at: Indices, under: Floats, d_in: Floats, tex: Floats) -> Floats:
-        """HU of the pixels `at` of a slice, `under` mm below the diaphragm."""
+        """Return the HU of the pixels `at`, which lie `under` mm below the diaphragm."""
         p, x, y = self.p, self.x[at], self.y[at]
         out = -100 + 8 * tex
         k, _ = self._within(self.spleen, z, at)
@@ -291,15 +294,15 @@ class _Belly:
 
     @staticmethod
     def _within(organ: tuple[Any, float, float], z: float, at: Indices) -> tuple[Any, Any]:
-        """Positions in `at` within an ellipsoid, and how far out they are (1 at the surface)."""
+        """Return the positions in `at` inside an ellipsoid, and their radius (1 at the surface)."""
         q = organ[0][at] + ((z - organ[1]) / organ[2]) ** 2
         k = np.flatnonzero(q < 1)
         return k, q[k]
 
 
 def _rib_tables(zs: Any, theta: Any) -> tuple[Floats, Any]:
-    """[n_z, BINS] twice: distance in mm along z from the nearest rib; whether it is cartilage."""
-    # A quarter of the angles is enough. 0 at the spine, 1 at the front, where ribs are lower.
+    """Return [n_z, BINS] twice: mm along z to the nearest rib; whether that is cartilage."""
+    # A quarter of the angles is enough. `progress`: 0 at the spine, 1 in front.
     theta, zs = theta[1::4].astype(np.float32), zs.astype(np.float32)
     progress = np.abs(np.arctan2(np.cos(theta), np.sin(theta))) / np.pi
     ribs = np.full((len(zs), len(theta)), 99.0, np.float32)
@@ -312,7 +315,7 @@ def _rib_tables(zs: Any, theta: Any) -> tuple[Floats, Any]:
         gone = np.clip((progress - reach) * 120, 0, 99) + np.clip((0.055 - progress) * 400, 0, 99)
         ribs = np.minimum(ribs, np.abs(zs[:, None] - line[None]) * 0.8 + gone[None])
         if k < 9:
-            # Cartilage climbs from the rib's end to the breast bone.
+            # The cartilage rises from the end of the rib to the sternum.
             up = np.clip(progress - reach, 0, 1) / (1 - reach)
             climb = line - up * (6 + 9 * k)
             off = np.clip((reach - progress) * 300, 0, 99) + np.clip(

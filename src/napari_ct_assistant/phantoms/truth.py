@@ -1,4 +1,4 @@
-"""What is in a phantom: the findings, where they are and how large, before any voxel is drawn."""
+"""Draw what a phantom shows: its findings with place and size, before any voxel is painted."""
 
 from __future__ import annotations
 
@@ -24,11 +24,20 @@ LOBES = (
 class FindingTruth:
     """One finding that is present.
 
-    side is "left", "right", "both" or None; lobe one of `LOBES` or None; size_mm the
-    largest one's diameter or thickness; severity the size class that texts use; detail what
-    else the report says (kind of device, nodal station, ...); count how many;
-    box_ras_mm the box of the voxel mask, ((x0, y0, z0), (x1, y1, z1)) in RAS mm, None
-    until rendered.
+    Attributes
+    ----------
+    side : {"left", "right", "both"} or None
+    lobe : str or None
+        One of `LOBES`.
+    size_mm : float or None
+        Diameter or thickness of the largest.
+    severity : str or None
+        The size class or grade that the texts use.
+    detail : str or None
+        What else the report says: kind of device, nodal station, ...
+    count : int
+    box_ras_mm : ((x0, y0, z0), (x1, y1, z1)) or None
+        Box of the voxel mask in RAS mm; None until the phantom is rendered.
     """
 
     name: str
@@ -42,19 +51,19 @@ class FindingTruth:
 
 
 def part_rng(seed: int, part: str) -> np.random.Generator:
-    """Independent stream for one part of one phantom, the same in every process."""
+    """Return the random stream of one part of one phantom, the same in every process."""
     return np.random.default_rng([seed, zlib.crc32(part.encode())])
 
 
 def size_class(size: float, small: float, large: float, names: Sequence[str]) -> str:
-    """Name of the class of `size`: below small, between, above large."""
+    """Return the name of the class of `size`: below `small`, between, above `large`."""
     return names[0] if size < small else names[1] if size <= large else names[2]
 
 
 SIZES = ("small", "moderate", "large")
 NODULE_SIZES = ("small", "medium-sized", "large")
 GRADES = ("mild", "moderate", "severe")
-# The degrees that a finding comes in, and its kinds.
+# The degrees in which a finding occurs, and its kinds.
 DEGREES: dict[str, tuple[str, ...]] = {
     "Arterial wall calcification": GRADES,
     "Cardiomegaly": ("mild", "severe"),
@@ -81,10 +90,10 @@ def _pick(rng: np.random.Generator, items: Sequence[str], p: Sequence[float] | N
 
 
 def draw_attributes(seed: int) -> dict[str, FindingTruth]:
-    """Draw how each of the 18 findings looks in this seed's patient, were it present.
+    """Draw for each of the 18 findings how it looks in this patient, should it be present.
 
-    Each comes from its own stream, so that adding one changes no other. Focal lung findings
-    share out the lobes, so that none hides another.
+    Each finding has its own random stream, so that adding one changes no other. Each focal lung
+    finding gets a lobe of its own, so that none hides another.
     """
     layout = part_rng(seed, "layout")
     lobes = [LOBES[i] for i in layout.permutation(5)]
@@ -144,7 +153,7 @@ def draw_attributes(seed: int) -> dict[str, FindingTruth]:
     form = "linear" if "middle" in atelectasis else _pick(r, KINDS["Atelectasis"])
     add("Atelectasis", side=side_of[atelectasis], lobe=atelectasis, detail=form)
     r = rng_of("Lung nodule")
-    # Sizes keep away from the class limits, so that the class can be seen.
+    # Sizes stay away from the limits between classes, so that the class can be seen.
     spans = ((6.5, 9.0), (11.0, 17.0), (21.0, 25.0))
     size = float(r.uniform(*spans[int(r.choice(3, p=[0.3, 0.4, 0.3]))]))
     add(
@@ -178,7 +187,7 @@ def draw_attributes(seed: int) -> dict[str, FindingTruth]:
     return {name: out[name] for name in FINDINGS}
 
 
-# Prevalence without and with the company each tends to keep: name -> (base, {other: added}).
+# Prevalence of each finding, and how much others add to it: name -> (base, {other: added}).
 PREVALENCE: dict[str, tuple[float, dict[str, float]]] = {
     "Medical material": (0.22, {}),
     "Arterial wall calcification": (0.26, {}),
@@ -202,7 +211,7 @@ PREVALENCE: dict[str, tuple[float, dict[str, float]]] = {
 
 
 def draw_presence(seed: int) -> tuple[str, ...]:
-    """Which findings this seed's patient has; about one in ten has none."""
+    """Draw which findings a patient has; about one in ten has none."""
     rng = part_rng(seed, "presence")
     if rng.random() < 0.1:
         return ()

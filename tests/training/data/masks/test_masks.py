@@ -19,7 +19,7 @@ from nibabel.orientations import (
 from numpy.typing import NDArray
 
 from napari_ct_assistant.phantoms import make_phantom
-from napari_ct_assistant.phantoms.phantom import COVER, Phantom
+from napari_ct_assistant.phantoms.phantom import MIN_COVERAGE, Phantom
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.preparing import Box
@@ -100,7 +100,7 @@ def test_masks_land_where_the_phantom_has_them(
 ) -> None:
     """The masks lie on another grid than the scan, in another orientation, and are cropped."""
     affine = phantom.volume.affine
-    masks: dict[str, Any] = {"cover_of": {name: COVER[name] for name in NAMES}}
+    masks: dict[str, Any] = {"cover_of": {name: MIN_COVERAGE[name] for name in NAMES}}
     column = "mask.nii"
     if form == "labels":
         labels = sum(n * phantom.masks[name].astype(np.uint8) for n, name in enumerate(NAMES, 3))

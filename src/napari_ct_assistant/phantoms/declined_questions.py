@@ -1,4 +1,4 @@
-"""Questions that a chest CT phantom, or its labels, cannot answer."""
+"""Questions that must be declined: neither a chest CT nor a phantom's labels answer them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zlib
 from functools import cache
 from typing import Literal
 
-# Ways to ask, and what for; no scan and no label of a phantom answers any of it.
+# Phrasings, and the things that each is asked about.
 _ASK: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("What is the {}?", "Tell me the {}.", "Can you see the {} here?", "Do you know the {}?"), (
         "patient's name", "patient's age", "patient's sex", "patient's date of birth",
@@ -90,10 +90,10 @@ _ASK: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 
 @cache
 def questions_to_decline(split: Literal["train", "test", "all"] = "all") -> tuple[str, ...]:
-    """Questions whose right answer is `DECLINED`.
+    """Return the questions whose right answer is `DECLINED`.
 
-    What is asked for decides the split, by a hash, so that nothing of "test" was ever trained
-    on in other words.
+    A hash of the thing asked about decides the split, so that nothing in "test" was trained on
+    in another phrasing.
     """
     every = [(what, way.format(what)) for ways, things in _ASK for what in things for way in ways]
     if split == "all":
