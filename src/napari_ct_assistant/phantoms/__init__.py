@@ -4,6 +4,7 @@
 `draw_truth(seed)` gives the texts and labels of the same phantom without voxels.
 """
 
+from napari_ct_assistant.phantoms.declined_questions import questions_to_decline
 from napari_ct_assistant.phantoms.grammar import write_excerpt, write_report
 from napari_ct_assistant.phantoms.parse_report import ParsedReport, parse_report
 from napari_ct_assistant.phantoms.phantom import Phantom, Truth, draw_truth, make_phantom
@@ -12,7 +13,6 @@ from napari_ct_assistant.phantoms.questions import (
     DECLINED,
     Question,
     make_questions,
-    questions_to_decline,
 )
 from napari_ct_assistant.phantoms.truth import FindingTruth
 
