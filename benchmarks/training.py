@@ -31,8 +31,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_ct_assistant.model import MaskedAutoencoder3D, VisionTransformer3D
-from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 
 # Voxels, patch, encoder width, depth, heads, decoder width, depth, heads.
 SIZES: dict[str, tuple[Any, ...]] = {

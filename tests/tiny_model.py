@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from transformers import LlamaConfig
 
-from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.format import GROUNDED_KEYS
+from napari_ct_assistant.model.grounded.configuration import GroundedVisionConfig3D
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.sequences.collator import Collator
@@ -28,7 +31,7 @@ NOTICE = "Tiny model for tests."
 
 
 def tiny_vision(**changes: Any) -> VisionConfig3D:
-    """Return a 4x4x4 token grid of 32x64x64 voxels."""
+    """Return a 4x4x4 token grid of 32x64x64 voxels; grounded where the changes ask for it."""
     settings: dict[str, Any] = {
         "image_size": (32, 64, 64),
         "patch_size": (8, 16, 16),
@@ -36,6 +39,8 @@ def tiny_vision(**changes: Any) -> VisionConfig3D:
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
     }
+    if any(key.startswith(GROUNDED_KEYS) for key in changes):
+        return GroundedVisionConfig3D(**(settings | changes))
     return VisionConfig3D(**(settings | changes))
 
 
@@ -68,8 +73,8 @@ def tiny_model(
     vision = model.config.vision_config
     processor = VolumeLanguageProcessor(
         tokenizer,
-        size=vision.image_size,
-        patch=vision.patch_size,
+        image_size=vision.image_size,
+        patch_size=vision.patch_size,
         num_image_tokens=model.num_image_tokens,
         spacing=(10.0, 6.0, 6.0),
         image_token=IMAGE,

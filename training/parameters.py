@@ -14,13 +14,14 @@ import torch
 from torch import nn
 from transformers import AutoConfig, LlamaConfig, PreTrainedConfig
 
-from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.encoders import make_encoder
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.mae import MaskedAutoencoder3D
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.presets import e3d_gpt, vit3d_llama3
-from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.training.config.encoders import PRESETS as ENCODERS
 from napari_ct_assistant.training.config.encoders import encoder_config
 from napari_ct_assistant.training.config.errors import RecipeError
@@ -99,7 +100,7 @@ def count_recipe(recipe: Recipe) -> list[Count]:
     """
     if recipe.stage == "mae":
         with torch.device("meta"):
-            encoder = VisionTransformer3D(_vision(recipe))
+            encoder = make_encoder(_vision(recipe))
             mae = MaskedAutoencoder3D(encoder, **recipe.mae.model_dump())
         return _of_mae(mae)
     if recipe.joins:

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from napari_ct_assistant.model import PERCEIVERS, VisionTransformer3D, VolumeLanguageModel
-from napari_ct_assistant.model.configuration import VisionConfig3D
 from napari_ct_assistant.model.presets import e3d_gpt, vit3d_llama3_vision
 from tests.tiny_model import tiny_model, tiny_vision
 
@@ -58,7 +57,7 @@ def test_a_wrong_volume_is_refused() -> None:
 
 
 def test_save_and_load(tmp_path: Path) -> None:
-    model, _ = tiny_model(perceiver_position=0.5)
+    model, _ = tiny_model(perceiver_pos_embed_scale=0.5)
     model.save_pretrained(tmp_path)
     again = VolumeLanguageModel.from_pretrained(tmp_path).eval()
     inputs = batch(model)
@@ -143,52 +142,13 @@ def test_m3d_vit_has_its_true_size() -> None:
     assert sum(p.numel() for p in vit.parameters()) == 87_389_184
 
 
-def test_concepts_are_appended() -> None:
-    config = tiny_vision(num_concepts=18, concept_scale=4.0)
-    vit = VisionTransformer3D(config).eval()
-    with torch.no_grad():
-        tokens = vit(torch.rand(1, 1, 32, 64, 64))
-    assert tokens.shape == (1, 64, 24 + 18)
-    assert tokens[..., 24:].min() >= 0
-    assert tokens[..., 24:].max() <= 4
-
-
-def test_places_and_details_follow_the_concepts() -> None:
-    config = tiny_vision(
-        num_concepts=3, concept_scale=4.0, concept_owners=[0, 0, 2], concept_pairs=[[0, 2]]
-    )
-    assert config.output_size == 24 + 3 + 1
-    vit = VisionTransformer3D(config).eval()
-    with torch.no_grad():
-        tokens = vit(torch.rand(1, 1, 32, 64, 64)) / 4
-    assert tokens.shape == (1, 64, config.output_size)
-    finding, detail, _, placed = tokens[0, :, 24:].T
-    torch.testing.assert_close(placed, finding, msg="the only place is where it is")
-    share = detail / finding
-    torch.testing.assert_close(share, share[:1].expand_as(share), msg="one degree, everywhere")
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"num_attention_heads": 5}, r"num_attention_heads \(5\) must divide hidden_size \(24\)"),
-        ({"num_concepts": 2, "concept_pairs": [[0, 2]]}, r"\[0, 2\] is no pair of the 2 concepts"),
-        ({"num_concepts": 2, "concept_owners": [0]}, r"\[0\] are no owners of the 2 concepts"),
-        ({"num_concepts": 2, "concept_names": ["one"]}, "1 names for num_concepts 2"),
         ({"patch_size": (8, 16, 15)}, "patch_size 15 must divide image_size 64 on axis W"),
     ],
 )
 def test_impossible_configurations_quote_their_numbers(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tiny_vision(**changes)
-
-
-def test_stem_levels_must_reach_the_patch() -> None:
-    config = VisionConfig3D(
-        **tiny_vision().to_dict()
-        | {"stem": "convolution", "stem_channels": (4, 4), "stem_depths": (1, 1)}
-    )
-    with pytest.raises(
-        ValueError, match=r"patch_size \(8, 16, 16\) is not reached by 2 stem levels"
-    ):
-        VisionTransformer3D(config)

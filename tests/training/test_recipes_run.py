@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.model import VisionTransformer3D, VolumeLanguageModel
+from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.model.conversion.importing import import_model
+from napari_ct_assistant.model.encoders import load_encoder
 from napari_ct_assistant.training.config.bundled import RECIPES
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.volume import CTVolume
@@ -51,7 +52,7 @@ def test_e3d_gpt_from_masked_autoencoder_to_report(
     assert "mae: finished in" in printed
     train("align", "e3d_gpt/align", tmp_path, toy.data(), f"model={llm}")
     train("instruct", "e3d_gpt/instruct", tmp_path, toy.data())
-    mae = VisionTransformer3D.from_pretrained(tmp_path / "mae").state_dict()
+    mae = load_encoder(tmp_path / "mae").state_dict()
     align = VolumeLanguageModel.from_pretrained(tmp_path / "align").state_dict()
     instruct = VolumeLanguageModel.from_pretrained(tmp_path / "instruct").state_dict()
     changed = {k for k, v in instruct.items() if not torch.equal(v, align[k])}
@@ -83,7 +84,7 @@ def test_vit3d_llama3_from_m3d_clip(m3d_clip: Path, tmp_path: Path) -> None:
     amos = write_amos_mm(tmp_path / "AMOS-MM")
     recipe = "vit3d_llama3/instruct"
     train("instruct", recipe, tmp_path, f"data.root={amos}", f"model={llm}")
-    before = VisionTransformer3D.from_pretrained(m3d_clip).state_dict()
+    before = load_encoder(m3d_clip).state_dict()
     model = VolumeLanguageModel.from_pretrained(tmp_path / "instruct")
     after = model.vision_tower.state_dict()
     still = {k for k, v in before.items() if torch.equal(v, after[k])}
@@ -100,10 +101,10 @@ def test_align_with_an_encoder_that_learns(toy: Toy, tmp_path: Path) -> None:
     options = [*toy.options(tmp_path / "out", 2), *toy.align, "train_encoder=true"]
     done = CliRunner().invoke(app, ["train", "align", "e3d_gpt/align", *options])
     assert done.exit_code == 0, done.stderr
-    before = VisionTransformer3D.from_pretrained(toy.folder / "encoder").state_dict()
+    before = load_encoder(toy.folder / "encoder").state_dict()
     after = VolumeLanguageModel.from_pretrained(tmp_path / "out").state_dict()
     assert not torch.equal(
-        before["blocks.0.mlp.0.weight"], after["vision_tower.blocks.0.mlp.0.weight"]
+        before["blocks.0.mlp.fc1.weight"], after["vision_tower.blocks.0.mlp.fc1.weight"]
     )
     llm = VolumeLanguageModel.from_pretrained(tmp_path / "out").language_model.state_dict()
     from transformers import AutoModelForCausalLM

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_ct_assistant.model import VisionTransformer3D, VolumeLanguageModel
+from napari_ct_assistant.model import VolumeLanguageModel
+from napari_ct_assistant.model.encoders import load_encoder
 from tests.training.several_stages import run_all
 from tests.training.toy import Toy, losses
 
@@ -47,9 +48,9 @@ def test_losses_are_those_of_one_process(outputs: tuple[Path, Path, str], stage:
 
 
 def test_weights_are_those_of_one_process(outputs: tuple[Path, Path, str]) -> None:
-    kinds = {"mae": VisionTransformer3D, "instruct": VolumeLanguageModel}
-    for stage, kind in kinds.items():
-        one, two = (kind.from_pretrained(f / stage).state_dict() for f in outputs[:2])
+    kinds = {"mae": load_encoder, "instruct": VolumeLanguageModel.from_pretrained}
+    for stage, load in kinds.items():
+        one, two = (load(f / stage).state_dict() for f in outputs[:2])
         for name, tensor in one.items():
             torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from napari_ct_assistant.model import VisionTransformer3D
+from napari_ct_assistant.model.encoders import make_encoder
 from napari_ct_assistant.training.stages.tokenizer import train_tokenizer
 from napari_ct_assistant.volume import CTVolume, write_nifti
 from tests.tiny_model import save_tiny_model, tiny_vision
@@ -71,7 +71,7 @@ def make_toy(folder: Path, volume: CTVolume) -> Toy:
         rows.append(f'{number}.nii.gz,"{report}"')
     (folder / "scans.csv").write_text("\n".join(rows) + "\n")
     torch.manual_seed(0)
-    VisionTransformer3D(tiny_vision(num_concepts=18)).save_pretrained(folder / "encoder")
+    make_encoder(tiny_vision(num_concepts=18)).save_pretrained(folder / "encoder")
     tokenizer = train_tokenizer(REPORTS, vocab_size=300)
     tokenizer.save_pretrained(folder / "llm")
     config = LlamaConfig(

@@ -12,11 +12,11 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from pydantic import TypeAdapter, ValidationError
 
-from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.encoders import make_encoder
 from napari_ct_assistant.model.mae import MaskedAutoencoder3D
 from napari_ct_assistant.model.perceivers import PERCEIVERS
 from napari_ct_assistant.model.processor import check_prompt
-from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training.config.encoders import PRESETS
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
@@ -46,14 +46,14 @@ def check(recipe: Recipe) -> None:
     if recipe.stage == "mae":
         try:
             with torch.device("meta"):
-                MaskedAutoencoder3D(VisionTransformer3D(config), **recipe.mae.model_dump())
+                MaskedAutoencoder3D(make_encoder(config), **recipe.mae.model_dump())
         except ValueError as error:
             raise WrongValueError(
                 ("mae", _named(error, recipe.mae.model_dump())), str(error)
             ) from None
     if recipe.joins:
         perceiver = recipe.perceiver
-        if perceiver.concepts_only and not config.num_concepts:
+        if perceiver.concepts_only and not getattr(config, "num_concepts", 0):
             raise WrongValueError(
                 ("perceiver", "concepts_only"), "the encoder names no patch-level findings"
             )
@@ -97,7 +97,8 @@ def _check_encoder(recipe: Recipe) -> VisionConfig3D | None:
                 ("encoder", "changes"), "an encoder that starts from weights keeps its sizes"
             )
         return None
-    hints = _setting_types()
+    preset = PRESETS[choice.preset]()
+    hints = _setting_types(type(preset))
     for key, value in choice.changes.items():
         if key not in hints:
             raise WrongValueError(("encoder", "changes", key), "the encoder has no such setting")
@@ -106,21 +107,24 @@ def _check_encoder(recipe: Recipe) -> VisionConfig3D | None:
         except ValidationError as error:
             message = f"{error.errors()[0]['msg']} (got {value!r})"
             raise WrongValueError(("encoder", "changes", key), message) from None
-    preset = PRESETS[choice.preset]().to_dict()
     try:
-        config = VisionConfig3D(**(preset | choice.changes))
+        config = type(preset)(**(preset.to_dict() | choice.changes))
         with torch.device("meta"):
-            VisionTransformer3D(config)
+            make_encoder(config)
     except (ValueError, TypeError, StrictDataclassError) as error:
         text = " ".join(str(error).split())
         raise WrongValueError(("encoder", "changes", _named(error, choice.changes)), text) from None
     return config
 
 
-def _setting_types() -> dict[str, Any]:
-    """Return the type of each of the encoder's own settings."""
-    own = type("Own", (), {"__annotations__": VisionConfig3D.__annotations__})
-    return get_type_hints(own, vars(sys.modules[VisionConfig3D.__module__]))
+def _setting_types(kind: type[VisionConfig3D]) -> dict[str, Any]:
+    """Return the type of each of an encoder's own settings, without those of transformers."""
+    hints: dict[str, Any] = {}
+    for base in kind.__mro__:
+        if issubclass(base, VisionConfig3D):
+            own = type("Own", (), {"__annotations__": base.__annotations__})
+            hints |= get_type_hints(own, vars(sys.modules[base.__module__]))
+    return hints
 
 
 def _named(error: Exception, settings: dict[str, object]) -> str:

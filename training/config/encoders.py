@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.encoders import (
+    load_encoder,
+    load_encoder_config,
+    make_encoder,
+    make_encoder_config,
+)
 from napari_ct_assistant.model.presets import demo_vision, e3d_gpt_vision, vit3d_llama3_vision
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
@@ -26,11 +33,11 @@ def encoder_config(recipe: Recipe) -> VisionConfig3D:
         vision: VisionConfig3D = config.vision_config
         return vision
     if choice.start is not None:
-        return VisionConfig3D.from_pretrained(recipe.path(choice.start))
+        return load_encoder_config(recipe.path(choice.start))
     assert choice.preset is not None  # noqa: S101
     settings = PRESETS[choice.preset]().to_dict() | choice.changes
     try:
-        return VisionConfig3D(**settings)
+        return make_encoder_config(settings)
     except (ValueError, TypeError) as error:
         raise RecipeError(f"encoder: {error}") from None
 
@@ -40,5 +47,5 @@ def build_encoder(recipe: Recipe) -> VisionTransformer3D:
     choice = recipe.encoder
     assert choice is not None  # noqa: S101  checked with the recipe
     if choice.start is not None:
-        return VisionTransformer3D.from_pretrained(recipe.path(choice.start))
-    return VisionTransformer3D(encoder_config(recipe))
+        return load_encoder(recipe.path(choice.start))
+    return make_encoder(encoder_config(recipe))

@@ -79,7 +79,7 @@ class PerceiverSettings(_Strict):
     kind: str = "convolution"
     kernel: int = Field(2, ge=1)
     bias: bool = True
-    position: float = Field(0.0, ge=0)
+    pos_embed_scale: float = Field(0.0, ge=0)
     # Start each patch-level finding at the words for it, in the language model's own embedding.
     concept_words: bool = False
     # Read nothing else of a token than the patch-level findings, their details and places.

@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_ct_assistant.model.configuration import VisionConfig3D
 from napari_ct_assistant.model.grounded.concept_maps import with_places
+from napari_ct_assistant.model.grounded.configuration import GroundedVisionConfig3D
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.recipe import OracleMapSettings
 
 
-def map_tokens(patch_labels: NDArray[np.uint8], config: VisionConfig3D) -> Tensor:
+def map_tokens(patch_labels: NDArray[np.uint8], config: GroundedVisionConfig3D) -> Tensor:
     """Return what an encoder that sees everything would give: no features, certain findings.
 
     patch_labels: [concepts, d, h, w], 0 or 1 -> float32 [d*h*w, output_size]
@@ -26,7 +26,10 @@ def map_tokens(patch_labels: NDArray[np.uint8], config: VisionConfig3D) -> Tenso
 
 
 def with_mistakes(
-    tokens: Tensor, config: VisionConfig3D, mistakes: OracleMapSettings, rng: np.random.Generator
+    tokens: Tensor,
+    config: GroundedVisionConfig3D,
+    mistakes: OracleMapSettings,
+    rng: np.random.Generator,
 ) -> Tensor:
     """Hide some of the findings, and blur the details and places of others.
 
@@ -37,7 +40,7 @@ def with_mistakes(
     ----------
     tokens : Tensor [N, output_size]
         What `map_tokens` gives.
-    config : VisionConfig3D
+    config : GroundedVisionConfig3D
     mistakes : OracleMapSettings
     rng : numpy Generator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.grounded.configuration import GroundedVisionConfig3D
 from napari_ct_assistant.training.config.recipe import ConversationSettings, OracleMapSettings
 from napari_ct_assistant.training.data.oracle_tokens import map_tokens, with_mistakes
 from napari_ct_assistant.training.data.patch_concepts import detail_words
@@ -26,7 +26,7 @@ class StoreConversations:
         The encoder's tokens of each scan.
     text_only : bool
         Without a cache: leave the scan out instead of giving its voxels.
-    maps_for : VisionConfig3D, optional
+    maps_for : GroundedVisionConfig3D, optional
         Give the true map of findings in the form of this encoder's tokens (stage `oracle_maps`).
     mistakes : OracleMapSettings, optional
         How often such a map hides something.
@@ -39,7 +39,7 @@ class StoreConversations:
         cache: TokenCache | None = None,
         *,
         text_only: bool = False,
-        maps_for: VisionConfig3D | None = None,
+        maps_for: GroundedVisionConfig3D | None = None,
         mistakes: OracleMapSettings | None = None,
     ):
         self.store = store

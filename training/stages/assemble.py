@@ -9,6 +9,7 @@ from textwrap import shorten
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.encoders import with_concepts
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import LETTER_FIRST, VolumeLanguageProcessor
 from napari_ct_assistant.model.vit import VisionTransformer3D
@@ -33,6 +34,7 @@ def assemble(
     """
     encoder = build_encoder(recipe)
     if store is not None:
+        encoder = with_concepts(encoder)
         set_concepts(encoder, store.concepts)
         encoder.config.concept_pairs = list(store.concept_pairs)
     assert recipe.model is not None  # noqa: S101  checked with the recipe
@@ -61,7 +63,7 @@ def assemble(
         perceiver=recipe.perceiver.kind,
         perceiver_kernel=recipe.perceiver.kernel,
         perceiver_bias=recipe.perceiver.bias,
-        perceiver_position=recipe.perceiver.position,
+        perceiver_pos_embed_scale=recipe.perceiver.pos_embed_scale,
         perceiver_concepts_only=recipe.perceiver.concepts_only,
         image_token_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
         trained_on=recipe.trained_on,
@@ -75,8 +77,8 @@ def assemble(
         start_at_words(model, tokenizer, store)
     processor = VolumeLanguageProcessor(
         tokenizer,
-        size=encoder.config.image_size,
-        patch=encoder.config.patch_size,
+        image_size=encoder.config.image_size,
+        patch_size=encoder.config.patch_size,
         num_image_tokens=model.num_image_tokens,
         image_token=IMAGE,
         prompt=chat_prompt(tokenizer) if recipe.prompt == CHAT else recipe.prompt,
@@ -123,7 +125,7 @@ def with_encoder(
     known, given = model.config.vision_config, encoder.config
     # What it is made of is its own affair; its channels must be what the perceiver learned.
     for name in ("output_size", "grid", "concept_names", "concept_pairs"):
-        ours, theirs = (json.dumps(getattr(config, name)) for config in (given, known))
+        ours, theirs = (json.dumps(getattr(config, name, ())) for config in (given, known))
         if ours != theirs:
             raise RecipeError(
                 f"encoder: its {name} is not that of the encoder that {folder.name} was made "

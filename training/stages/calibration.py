@@ -15,19 +15,19 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from napari_ct_assistant.model.grounded.concept_maps import DetailReadout
-from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.model.grounded.vit import GroundedVisionTransformer3D
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.data.volumes import to_pixel_values
 
 FEWEST = 5  # volumes with and without a detail, to judge it by
 
 
-def calibrate(encoder: VisionTransformer3D, store: VolumeStore, volumes: range) -> None:
+def calibrate(encoder: GroundedVisionTransformer3D, store: VolumeStore, volumes: range) -> None:
     """Set operating points, then fit how details are judged over the volume.
 
     Parameters
     ----------
-    encoder : VisionTransformer3D
+    encoder : GroundedVisionTransformer3D
         Its patch-level head and its `details` are changed.
     store : VolumeStore
     volumes : range

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.grounded.configuration import GroundedVisionConfig3D
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.perceivers import ConvolutionPerceiver
 from napari_ct_assistant.training.config.errors import RecipeError
@@ -34,11 +34,12 @@ def start_at_words(
         If the perceiver is no convolution, or the encoder does not name its concepts.
     """
     vision, perceiver = model.config.vision_config, model.projector.perceiver
-    if not isinstance(perceiver, ConvolutionPerceiver) or not vision.concept_names:
+    named = isinstance(vision, GroundedVisionConfig3D) and bool(vision.concept_names)
+    if not isinstance(perceiver, ConvolutionPerceiver) or not named:
         raise RecipeError(
             "perceiver.concept_words needs the convolution and an encoder with named concepts, "
-            f"got {model.config.perceiver} and {vision.num_concepts} concepts, "
-            f"{len(vision.concept_names)} of them named"
+            f"got {model.config.perceiver} and {model.config.num_concepts} concepts, "
+            f"{'all' if named else 'none'} of them named"
         )
     names = list(vision.concept_names)
     names += [f"{names[first]} {names[second]}" for first, second in vision.concept_pairs]
@@ -63,7 +64,7 @@ def start_at_words(
 
 
 def merged_patches(
-    store: VolumeStore, config: VisionConfig3D, kernel: int, volumes: int = 200
+    store: VolumeStore, config: GroundedVisionConfig3D, kernel: int, volumes: int = 200
 ) -> NDArray[np.float64]:
     """Count in how many of the merged patches a concept lies, where it lies in any of them.
 

@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_ct_assistant.model.encoders import with_concepts
 from napari_ct_assistant.model.grounded.concept_maps import DetailReadout
-from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.model.grounded.vit import GroundedVisionTransformer3D
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.encoders import build_encoder
@@ -36,7 +37,7 @@ class GroundingModel(nn.Module):
 
     def __init__(
         self,
-        encoder: VisionTransformer3D,
+        encoder: GroundedVisionTransformer3D,
         settings: GroundSettings,
         concepts: Sequence[Concept] = FINDING_CONCEPTS,
         annotated: NDArray[np.bool_] | None = None,
@@ -53,7 +54,7 @@ class GroundingModel(nn.Module):
         self.register_buffer("owner", torch.tensor(owner), persistent=False)
         self.register_buffer("weight", weight, persistent=False)
         if settings.freeze_stem:
-            encoder.stem.requires_grad_(False)
+            encoder.patch_embed.requires_grad_(False)
         if encoder.details is not None:  # fitted at the end
             encoder.details.requires_grad_(False)
 
@@ -68,7 +69,7 @@ class GroundingModel(nn.Module):
         """Keep the statistics of a frozen stem."""
         super().train(mode)
         if self.settings.freeze_stem:
-            self.encoder.stem.eval()
+            self.encoder.patch_embed.eval()
         return self
 
     def forward(
@@ -85,7 +86,12 @@ class GroundingModel(nn.Module):
         weights = ring_weights(patch_labels, self.settings.ring_weight)
         other_degree = (labels[..., self.owner] > 0) & (labels == 0)
         weights = weights.masked_fill(other_degree, self.settings.contrast_weight)
-        tokens = self.encoder.encode(self.encoder.embed(pixel_values, start))
+        encoder = self.encoder
+        if start is None:
+            tokens = encoder.embed(pixel_values)
+        else:
+            tokens = encoder.embed_crops(pixel_values, start)
+        tokens = encoder.encode(tokens)
         logits = self.concepts(tokens).reshape(labels.shape)
         if start is not None:
             m = self.settings.margin  # patches at a crop's border lack their surroundings
@@ -103,7 +109,7 @@ class GroundingModel(nn.Module):
         return {"loss": (loss * self.weight).sum() / self.weight.sum()}
 
 
-def set_concepts(encoder: VisionTransformer3D, concepts: Sequence[Concept]) -> None:
+def set_concepts(encoder: GroundedVisionTransformer3D, concepts: Sequence[Concept]) -> None:
     """Make an encoder's patch-level head one for these concepts; what it knows it keeps."""
     config, head = encoder.config, encoder.concepts
     names = [concept.name for concept in concepts]
@@ -164,7 +170,7 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train the patch-level findings and write the encoder."""
     torch.manual_seed(recipe.seed)
     settings, samples = recipe.ground, recipe.training.samples
-    encoder = build_encoder(recipe)
+    encoder = with_concepts(build_encoder(recipe))
     concepts = store.concepts if settings.details else store.concepts[: len(FINDINGS)]
     annotated = store.annotated[: len(concepts)]
     if not annotated.any():

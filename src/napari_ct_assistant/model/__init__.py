@@ -10,15 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+    from napari_ct_assistant.model.configuration import VolumeLanguageConfig
     from napari_ct_assistant.model.mae import MaskedAutoencoder3D
     from napari_ct_assistant.model.modeling import VolumeLanguageModel
     from napari_ct_assistant.model.perceivers import PERCEIVERS
     from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+    from napari_ct_assistant.model.vision_configuration import VisionConfig3D
     from napari_ct_assistant.model.vit import VisionTransformer3D
 
 _HOME = {
-    "VisionConfig3D": "configuration",
+    "VisionConfig3D": "vision_configuration",
     "VolumeLanguageConfig": "configuration",
     "MaskedAutoencoder3D": "mae",
     "VolumeLanguageModel": "modeling",

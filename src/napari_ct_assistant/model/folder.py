@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
-from napari_ct_assistant.model.format import FORMAT_VERSION
+from napari_ct_assistant.model.format import FORMAT_VERSION, upgraded_tensor
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 
 HASHES: Final = "SHA256SUMS"
@@ -196,7 +196,7 @@ def weights_of(folder: Path, name: str) -> dict[str, TensorHeader]:
                 f"{name}: {file.name} and {INDEX} disagree about {len(off)} tensor(s): "
                 f"{listing(off)}"
             )
-        headers |= found
+        headers |= {upgraded_tensor(key): header for key, header in found.items()}
     return headers
 
 

@@ -1,7 +1,10 @@
 """3D masked autoencoder (He et al. 2022, as E3D-GPT applies it to CT).
 
-75 % of the patches are removed, the encoder sees the rest, a small decoder predicts the
-voxels of what was removed. The order of the methods is the order of the method.
+75 % of the patches are removed, the encoder sees the rest, and a small decoder predicts the
+voxels of what was removed. The methods stand in the order of the method and have the names of
+the MAE code (facebookresearch/mae, models_mae.py).
+
+Shapes: B volumes, N patches of which L are kept, C channels.
 """
 
 from __future__ import annotations
@@ -9,8 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from napari_ct_assistant.model.positions import sincos_3d
-from napari_ct_assistant.model.vit import Block, VisionTransformer3D
+from napari_ct_assistant.model.pos_embed import get_3d_sincos_pos_embed
+from napari_ct_assistant.model.vit import Block, VisionTransformer3D, patchify, take
 
 
 class MaskedAutoencoder3D(nn.Module):
@@ -25,6 +28,11 @@ class MaskedAutoencoder3D(nn.Module):
         E3D-GPT: 0.75.
     norm_pix_loss : bool
         Predict each patch normalised by its own mean and variance (the MAE code's best).
+
+    Raises
+    ------
+    ValueError
+        If `mask_ratio` is not between 0 and 1, or the heads do not divide the channels.
     """
 
     def __init__(
@@ -50,18 +58,17 @@ class MaskedAutoencoder3D(nn.Module):
         self.mask_ratio = mask_ratio
         self.norm_pix_loss = norm_pix_loss
         self.patch_size = tuple(config.patch_size)
-        voxels = config.patch_size[0] * config.patch_size[1] * config.patch_size[2]
         self.decoder_embed = nn.Linear(config.hidden_size, decoder_embed_dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_embed_dim))
-        self.register_buffer(
-            "decoder_position", sincos_3d(config.grid, decoder_embed_dim)[None], persistent=False
-        )
+        decoder_pos_embed = get_3d_sincos_pos_embed(decoder_embed_dim, config.grid)[None]
+        self.register_buffer("decoder_pos_embed", decoder_pos_embed, persistent=False)
         self.decoder_blocks = nn.ModuleList(
             Block(decoder_embed_dim, decoder_num_heads, eps=config.layer_norm_eps)
             for _ in range(decoder_depth)
         )
         self.decoder_norm = nn.LayerNorm(decoder_embed_dim, eps=config.layer_norm_eps)
-        self.decoder_pred = nn.Linear(decoder_embed_dim, voxels * config.in_channels)
+        pd, ph, pw = self.patch_size
+        self.decoder_pred = nn.Linear(decoder_embed_dim, config.in_channels * pd * ph * pw)
         nn.init.normal_(self.mask_token, std=0.02)
 
     @property
@@ -71,109 +78,83 @@ class MaskedAutoencoder3D(nn.Module):
         return d * h * w
 
     def patchify(self, x: Tensor) -> Tensor:
-        """x: [B, 1, D, H, W] -> patches [B, N, pd*ph*pw]."""
-        b, c, d, h, w = x.shape
-        pd, ph, pw = self.patch_size
-        x = x.reshape(b, c, d // pd, pd, h // ph, ph, w // pw, pw)
-        return x.permute(0, 2, 4, 6, 3, 5, 7, 1).reshape(b, -1, pd * ph * pw * c)
+        """x: [B, c, D, H, W] -> patches [B, N, c*pd*ph*pw]."""
+        return patchify(x, self.patch_size)
 
     def unpatchify(self, patches: Tensor) -> Tensor:
-        """patches: [B, N, pd*ph*pw] -> [B, 1, D, H, W], the inverse of `patchify`."""
+        """patches: [B, N, c*pd*ph*pw] -> [B, c, D, H, W], the inverse of `patchify`."""
         pd, ph, pw = self.patch_size
         d, h, w = self.encoder.config.grid
-        x = patches.reshape(len(patches), d, h, w, pd, ph, pw, -1)
-        return x.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(len(x), -1, d * pd, h * ph, w * pw)
+        x = patches.reshape(len(patches), d, h, w, -1, pd, ph, pw)
+        return x.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(len(x), -1, d * pd, h * ph, w * pw)
 
     def random_masking(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Choose what to keep, per sample, by sorting noise.
+        """Choose which patches of each volume to keep, by sorting noise.
 
-        noise: [B, N] -> keep [B, n] token indices, mask [B, N] (0 is keep, 1 is remove),
-        restore [B, N] (puts kept-then-masked tokens back in place).
+        Parameters
+        ----------
+        noise : Tensor [B, N]
+
+        Returns
+        -------
+        ids_keep : Tensor [B, L]
+        mask : Tensor [B, N]
+            0 is keep, 1 is remove.
+        ids_restore : Tensor [B, N]
+            Puts the kept tokens, followed by mask tokens, back in place.
         """
         b, n = noise.shape
-        kept = int(n * (1 - self.mask_ratio))
-        shuffle = noise.argsort(dim=1)
-        restore = shuffle.argsort(dim=1)
-        keep = shuffle[:, :kept]
+        len_keep = int(n * (1 - self.mask_ratio))
+        ids_shuffle = noise.argsort(dim=1)
+        ids_restore = ids_shuffle.argsort(dim=1)
+        ids_keep = ids_shuffle[:, :len_keep]
         mask = torch.ones(b, n, device=noise.device)
-        mask.scatter_(1, keep, 0.0)
-        return keep, mask, restore
+        mask.scatter_(1, ids_keep, 0.0)
+        return ids_keep, mask, ids_restore
 
-    def forward_encoder(self, x: Tensor, keep: Tensor, mask: Tensor) -> Tensor:
-        """x: [B, 1, D, H, W], keep: [B, n], mask: [B, N] -> latent [B, n, C]."""
-        if self.encoder.config.stem != "linear":
-            # Overlapping convolutions would carry removed voxels into kept tokens, so the
-            # removal happens on the voxels, before the stem. (Linear patches cannot leak.)
-            pd, ph, pw = self.patch_size
-            hole = mask.reshape(len(x), 1, *self.encoder.config.grid)
-            hole = hole.repeat_interleave(pd, 2).repeat_interleave(ph, 3).repeat_interleave(pw, 4)
-            x = x * (1 - hole)
-            tokens = _take(self.encoder.embed(x), keep)
-        else:
-            # What is removed need not be projected first: a quarter of the work.
-            tokens = self.encoder.embed_patches(_take(self.patchify(x), keep), keep)
-        return self.encoder.encode(tokens)
+    def forward_encoder(self, x: Tensor, ids_keep: Tensor) -> Tensor:
+        """x: [B, c, D, H, W], ids_keep: [B, L] -> latent [B, L, C]."""
+        return self.encoder.encode(self.encoder.embed(x, ids_keep))
 
-    def forward_decoder(
-        self, latent: Tensor, restore: Tensor, removed: Tensor | None = None
-    ) -> Tensor:
-        """latent: [B, n, C], restore: [B, N] -> predicted patches [B, N, voxels].
-
-        With removed [B, m], token indices, only those are predicted: [B, m, voxels].
-        """
+    def forward_decoder(self, latent: Tensor, ids_restore: Tensor) -> Tensor:
+        """latent: [B, L, C], ids_restore: [B, N] -> predicted patches [B, N, c*pd*ph*pw]."""
         x = self.decoder_embed(latent)
-        missing = restore.shape[1] - x.shape[1]
-        x = torch.cat([x, self.mask_token.to(x.dtype).expand(len(x), missing, -1)], dim=1)
-        x = x.gather(1, restore[..., None].expand(-1, -1, x.shape[-1]))
-        x = x + self.decoder_position.to(x.dtype)
+        removed = ids_restore.shape[1] - x.shape[1]
+        mask_tokens = self.mask_token.to(x.dtype).expand(len(x), removed, -1)
+        x = take(torch.cat([x, mask_tokens], dim=1), ids_restore)
+        x = x + self.decoder_pos_embed.to(x.dtype)
         for block in self.decoder_blocks:
             x = block(x)
-        if removed is not None:
-            x = _take(x, removed)
         return self.decoder_pred(self.decoder_norm(x))
 
-    def forward_loss(self, x: Tensor, prediction: Tensor, mask: Tensor) -> Tensor:
-        """Mean squared error on removed patches. prediction: [B, N, voxels], mask: [B, N]."""
-        loss = (prediction - self._target(self.patchify(x))).square().mean(dim=-1)  # [B, N]
-        return (loss * mask).sum() / mask.sum()
+    def forward_loss(self, x: Tensor, pred: Tensor, mask: Tensor) -> Tensor:
+        """Mean squared error on removed patches.
 
-    def _target(self, patches: Tensor) -> Tensor:
-        """patches: [B, n, voxels] -> what is to be predicted of them."""
-        if not self.norm_pix_loss:
-            return patches
-        variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
-        return (patches - mean) / (variance + 1e-6) ** 0.5
+        x: [B, c, D, H, W], pred: [B, N, c*pd*ph*pw], mask: [B, N] -> []
+        """
+        target = self.patchify(x)
+        if self.norm_pix_loss:
+            var, mean = torch.var_mean(target, dim=-1, keepdim=True)
+            target = (target - mean) / (var + 1e-6) ** 0.5
+        loss = (pred - target).square().mean(dim=-1)  # [B, N]
+        return (loss * mask).sum() / mask.sum()
 
     def forward(self, pixel_values: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Reconstruct the removed patches.
 
         Parameters
         ----------
-        pixel_values : Tensor [B, 1, D, H, W]
+        pixel_values : Tensor [B, c, D, H, W]
         noise : Tensor [B, N], optional
-            What decides the mask; drawn when absent.
+            Decides the mask; drawn when absent.
 
         Returns
         -------
-        dict with `loss` [], `mask` [B, N] (1 is removed) and, outside training, `prediction`
-        [B, N, voxels]: in training only what is removed is predicted.
+        dict with `loss` [], `pred` [B, N, c*pd*ph*pw] and `mask` [B, N] (1 is removed)
         """
         if noise is None:
             noise = torch.rand(len(pixel_values), self.num_patches, device=pixel_values.device)
-        keep, mask, restore = self.random_masking(noise)
-        self.encoder.check_size(pixel_values)
-        latent = self.forward_encoder(pixel_values, keep, mask)
-        if self.training:
-            removed = restore.argsort(dim=1)[:, keep.shape[1] :]
-            prediction = self.forward_decoder(latent, restore, removed)
-            target = self._target(_take(self.patchify(pixel_values), removed))
-            # As many of each sample, so the mean over all is that of `forward_loss`.
-            return {"loss": (prediction - target).square().mean(), "mask": mask}
-        prediction = self.forward_decoder(latent, restore)
-        loss = self.forward_loss(pixel_values, prediction, mask)
-        return {"loss": loss, "prediction": prediction, "mask": mask}
-
-
-def _take(x: Tensor, index: Tensor) -> Tensor:
-    """x: [B, N, C], index: [B, n] -> [B, n, C]."""
-    return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+        ids_keep, mask, ids_restore = self.random_masking(noise)
+        latent = self.forward_encoder(pixel_values, ids_keep)
+        pred = self.forward_decoder(latent, ids_restore)
+        return {"loss": self.forward_loss(pixel_values, pred, mask), "pred": pred, "mask": mask}

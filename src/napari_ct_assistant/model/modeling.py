@@ -1,7 +1,7 @@
 """The 3D vision-language model: encoder + perceiver + any Hugging Face causal LM.
 
-It is a transformers model, so `from_pretrained`, `save_pretrained`, `push_to_hub`, the
-Trainer, peft, `device_map`, quantization and `generate` work because it is one.
+It is a transformers model: `from_pretrained`, `save_pretrained`, `push_to_hub`, the Trainer, peft,
+`device_map`, quantization and `generate` work with it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers import AutoModelForCausalLM, GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from napari_ct_assistant.model.checkpoints import CurrentNamesModel
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.encoders import make_encoder
+from napari_ct_assistant.model.grounded.projector import GroundedImageProjector
 from napari_ct_assistant.model.perceivers import ImageProjector
-from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.model.splice import splice_by_id, splice_by_position
 
 
-class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
+class VolumeLanguageModel(CurrentNamesModel, GenerationMixin):
     """A causal language model that reads a CT volume.
 
-    The volume stands in `input_ids` as `config.image_token_id`, once for each image token;
-    those embeddings are replaced by the perceiver's output (by mask, and counted).
+    In `input_ids`, `config.image_token_id` stands for each of the volume's image tokens. Their
+    embeddings are replaced by the perceiver's output (`splice`).
     """
 
     config_class = VolumeLanguageConfig
@@ -39,15 +42,16 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: VolumeLanguageConfig):
         super().__init__(config)
-        self.vision_tower = VisionTransformer3D(config.vision_config)
-        self.projector = ImageProjector(config)
+        self.vision_tower = make_encoder(config.vision_config)
+        grounded = config.perceiver_pos_embed_scale or config.perceiver_concepts_only
+        self.projector = GroundedImageProjector(config) if grounded else ImageProjector(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Draw fresh weights; make constants anew, which no checkpoint holds."""
-        if isinstance(module, ImageProjector) and module.position_scale:
-            module.position.copy_(module.make_position())
+        """Draw fresh weights, and compute what no checkpoint holds."""
+        if isinstance(module, GroundedImageProjector) and module.pos_embed_scale:
+            module.pos_embed.copy_(module.make_pos_embed())
         elif isinstance(module, nn.Linear | nn.Conv3d):
             nn.init.trunc_normal_(module.weight, std=0.02)
             if module.bias is not None:
@@ -55,7 +59,7 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
 
     @property
     def num_image_tokens(self) -> int:
-        """Image tokens that stand for one volume in `input_ids`."""
+        """Image tokens of one volume."""
         return self.projector.num_tokens
 
     def get_input_embeddings(self) -> nn.Module:
@@ -75,7 +79,7 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
         self.language_model.set_output_embeddings(value)
 
     def train(self, mode: bool = True) -> VolumeLanguageModel:
-        """Switch dropout and statistics; a frozen encoder keeps its own."""
+        """Switch between training and evaluation; a frozen encoder stays in evaluation."""
         super().train(mode)
         if not any(p.requires_grad for p in self.vision_tower.parameters()):
             self.vision_tower.eval()
@@ -84,13 +88,13 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
     def get_image_features(
         self, pixel_values: Tensor | None = None, vision_tokens: Tensor | None = None
     ) -> Tensor:
-        """Encode volumes, or project tokens that were encoded before.
+        """Encode volumes, or take tokens that were encoded before, and project them.
 
         Parameters
         ----------
         pixel_values : Tensor [B, 1, D, H, W]
         vision_tokens : Tensor [B, N, output_size]
-            What the vision tower made of the volumes; instead of `pixel_values`.
+            The vision tower's output for the volumes, instead of `pixel_values`.
 
         Returns
         -------
@@ -108,7 +112,7 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
         return next(self.projector.parameters()).dtype
 
     def embed(self, input_ids: Tensor, image_features: Tensor | None = None) -> Tensor:
-        """Embed text and put the image tokens where `image_token_id` stands.
+        """Embed text, and put the image tokens in.
 
         Parameters
         ----------
@@ -123,53 +127,20 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
         Raises
         ------
         ValueError
-            If `input_ids` hold another number of image tokens than the volumes have.
+            If the image tokens in `input_ids` are not those of the volumes.
         """
-        if self.config.image_splice == "positional":
-            return self._embed_by_position(input_ids, image_features)
-        is_image = input_ids == self.config.image_token_id
-        # The image id may lie outside the vocabulary; what is looked up there is replaced.
-        embeddings = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
+        image_token_id = self.config.image_token_id
+        positional = self.config.image_splice == "positional"
+        ids = input_ids
+        if not positional:
+            # The image id may lie outside the vocabulary; what is looked up there is replaced.
+            ids = input_ids.masked_fill(input_ids == image_token_id, 0)
+        embeddings: Tensor = self.get_input_embeddings()(ids)
         if image_features is None:
             return embeddings
-        found, expected = int(is_image.sum()), image_features.shape[0] * image_features.shape[1]
-        if found != expected:
-            raise ValueError(
-                f"input_ids hold {found} image tokens (id {self.config.image_token_id}) but "
-                f"{image_features.shape[0]} volume(s) of {image_features.shape[1]} tokens "
-                f"make {expected}; use the processor, which puts them in"
-            )
         image_features = image_features.to(embeddings.device, embeddings.dtype)
-        return embeddings.masked_scatter(is_image[..., None], image_features)
-
-    def _embed_by_position(self, input_ids: Tensor, image_features: Tensor | None) -> Tensor:
-        """Put the n image tokens at positions 1 to n, whatever ids stand there (M3D).
-
-        The ids are those that M3D's tokenizer makes of n image words and a question: with BOS
-        the n ids 1 to n are the image's; without, the n ids 0 to n-1 (or, from the processor,
-        all n+1: what stands last is replaced either way). Padding may come before them.
-        """
-        embeddings = self.get_input_embeddings()(input_ids)
-        if image_features is None:
-            return embeddings
-        is_image = input_ids == self.config.image_token_id
-        count, n = is_image.sum(1), image_features.shape[1]
-        first = is_image.int().argmax(1)
-        start = torch.where(count == n + 1, first + 1, first.clamp_min(1))
-        where = start[:, None] + torch.arange(n, device=start.device)
-        if (
-            len(image_features) != len(input_ids)
-            or input_ids.shape[1] <= int(where.max())
-            or not bool(is_image.gather(1, where[:, :-1]).all())
-        ):
-            raise ValueError(
-                f"each row of input_ids must hold {n} image tokens (id "
-                f"{self.config.image_token_id}) in one piece for its volume, found "
-                f"{count.tolist()}; use the processor, which puts them in"
-            )
-        rows = torch.arange(len(where), device=where.device)[:, None]
-        image_features = image_features.to(embeddings.device, embeddings.dtype)
-        return embeddings.index_put((rows, where), image_features)
+        splice = splice_by_position if positional else splice_by_id
+        return splice(embeddings, input_ids, image_features, image_token_id)
 
     def forward(
         self,
@@ -224,7 +195,7 @@ class VolumeLanguageModel(PreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, *args: Any, is_first_iteration: bool = False, **kwargs: Any
     ) -> dict[str, Any]:
-        """Give the volume to the first step only; afterwards it is in the cache."""
+        """Give the volume to the first step only; later steps find it in the cache."""
         inputs = super().prepare_inputs_for_generation(
             input_ids, *args, is_first_iteration=is_first_iteration, **kwargs
         )

@@ -1,8 +1,10 @@
 """Perceivers: from the encoder's tokens to the language model's image tokens.
 
 The six of E3D-GPT's Table 5 and M3D's spatial pooling, in one registry. Each merges k x k x k
-neighbours (2744 -> 343 tokens at paper size) and projects to the language model's width.
+neighbouring tokens (2744 -> 343 at paper size) and projects to the language model's channels.
 What Table 5 leaves open (depths, heads, activations) is stated at each class.
+
+Shapes: B volumes, N tokens, n = N / k^3 image tokens, C channels (`in_dim`).
 """
 
 from __future__ import annotations
@@ -14,18 +16,34 @@ import torch
 from torch import Tensor, nn
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.positions import sincos_3d
 
 Grid = tuple[int, int, int]
 
 
 class Perceiver(nn.Module):
-    """What every perceiver shares: its sizes, and [B, N, C] <-> [B, C, d, h, w]."""
+    """What every perceiver shares: its sizes, and [B, N, C] <-> [B, C, d, h, w].
 
-    def __init__(self, inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True):
+    Parameters
+    ----------
+    in_dim, out_dim : int
+        Channels of a token, and of an image token.
+    grid : (d, h, w)
+        Of the tokens.
+    kernel : int
+        k, tokens merged along each axis.
+    bias : bool
+        Of the projections.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is larger than the grid.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True):
         super().__init__()
-        self.inputs = inputs
-        self.outputs = outputs
+        self.in_dim = in_dim
+        self.out_dim = out_dim
         self.grid = grid
         self.kernel = kernel
         self.bias = bias
@@ -35,7 +53,7 @@ class Perceiver(nn.Module):
 
     @property
     def num_tokens(self) -> int:
-        """Image tokens that reach the language model."""
+        """Image tokens that reach the language model: n."""
         return math.prod(self.output_grid)
 
     def to_3d(self, tokens: Tensor) -> Tensor:
@@ -46,8 +64,8 @@ class Perceiver(nn.Module):
         """volume: [B, C, d, h, w] -> [B, N, C] ("ToSequence" of E3D-GPT, eq. 3)."""
         return volume.flatten(2).transpose(1, 2)
 
-    def blocks(self, tokens: Tensor) -> Tensor:
-        """Group the neighbours that are merged. tokens: [B, N, C] -> [B, n, k^3, C]."""
+    def neighbourhoods(self, tokens: Tensor) -> Tensor:
+        """Group the tokens that are merged. tokens: [B, N, C] -> [B, n, k^3, C]."""
         k = self.kernel
         d, h, w = self.output_grid
         x = tokens.unflatten(1, self.grid)[:, : d * k, : h * k, : w * k]
@@ -56,14 +74,14 @@ class Perceiver(nn.Module):
 
 
 class ConvolutionPerceiver(Perceiver):
-    """E3D-GPT's own: one Conv3d with kernel = stride = k that merges and projects (eq. 2)."""
+    """E3D-GPT's own: one Conv3d with kernel = stride = k merges and projects (eq. 2)."""
 
-    def __init__(self, inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True):
-        super().__init__(inputs, outputs, grid, kernel, bias)
-        self.convolution = nn.Conv3d(inputs, outputs, kernel, stride=kernel, bias=bias)
+    def __init__(self, in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True):
+        super().__init__(in_dim, out_dim, grid, kernel, bias)
+        self.convolution = nn.Conv3d(in_dim, out_dim, kernel, stride=kernel, bias=bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens: [B, N, C] -> [B, n, outputs]."""
+        """tokens: [B, N, C] -> [B, n, out_dim]."""
         return self.to_sequence(self.convolution(self.to_3d(tokens)))
 
 
@@ -72,59 +90,63 @@ class PoolingPerceiver(Perceiver):
 
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
+        in_dim: int,
+        out_dim: int,
         grid: Grid,
         kernel: int,
         bias: bool = True,
         *,
         pool: Callable[..., Tensor],
     ):
-        super().__init__(inputs, outputs, grid, kernel, bias)
+        super().__init__(in_dim, out_dim, grid, kernel, bias)
         self.pool = pool
-        self.projection = nn.Linear(inputs, outputs, bias=bias)
+        self.projection = nn.Linear(in_dim, out_dim, bias=bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens: [B, N, C] -> [B, n, outputs]."""
+        """tokens: [B, N, C] -> [B, n, out_dim]."""
         return self.projection(self.to_sequence(self.pool(self.to_3d(tokens), self.kernel)))
 
 
 class SpatialPoolingPerceiver(Perceiver):
     """M3D's: average over the neighbours, then Linear, GELU, Linear (`spp`, mlp, 2 layers)."""
 
-    def __init__(self, inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True):
-        super().__init__(inputs, outputs, grid, kernel, bias)
+    def __init__(self, in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True):
+        super().__init__(in_dim, out_dim, grid, kernel, bias)
         self.projector = nn.Sequential(
-            nn.Linear(inputs, outputs, bias=bias), nn.GELU(), nn.Linear(outputs, outputs, bias=bias)
+            nn.Linear(in_dim, out_dim, bias=bias),
+            nn.GELU(),
+            nn.Linear(out_dim, out_dim, bias=bias),
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens: [B, N, C] -> [B, n, outputs]."""
+        """tokens: [B, N, C] -> [B, n, out_dim]."""
         pooled = nn.functional.avg_pool3d(self.to_3d(tokens), self.kernel)
         return self.projector(self.to_sequence(pooled))
 
 
 class MixerPerceiver(Perceiver):
-    """MLP-Mixer: mix all tokens down to n along the sequence, then the channels (Table 5).
+    """MLP-Mixer: mix the N tokens down to n along the sequence, then the channels (Table 5).
 
-    One mixing layer each way, as wide as its output; the paper gives no sizes.
+    One mixing layer each way, with as many hidden units as outputs; the paper gives no sizes.
     """
 
-    def __init__(self, inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True):
-        super().__init__(inputs, outputs, grid, kernel, bias)
-        self.norm_tokens = nn.LayerNorm(inputs)
+    def __init__(self, in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True):
+        super().__init__(in_dim, out_dim, grid, kernel, bias)
+        self.norm_tokens = nn.LayerNorm(in_dim)
         self.mix_tokens = nn.Sequential(
             nn.Linear(math.prod(grid), self.num_tokens, bias=bias),
             nn.GELU(),
             nn.Linear(self.num_tokens, self.num_tokens, bias=bias),
         )
-        self.norm_channels = nn.LayerNorm(inputs)
+        self.norm_channels = nn.LayerNorm(in_dim)
         self.mix_channels = nn.Sequential(
-            nn.Linear(inputs, outputs, bias=bias), nn.GELU(), nn.Linear(outputs, outputs, bias=bias)
+            nn.Linear(in_dim, out_dim, bias=bias),
+            nn.GELU(),
+            nn.Linear(out_dim, out_dim, bias=bias),
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens: [B, N, C] -> [B, n, outputs]."""
+        """tokens: [B, N, C] -> [B, n, out_dim]."""
         mixed = self.mix_tokens(self.norm_tokens(tokens).transpose(1, 2)).transpose(1, 2)
         return self.mix_channels(self.norm_channels(mixed))
 
@@ -132,76 +154,71 @@ class MixerPerceiver(Perceiver):
 class CrossAttention(nn.Module):
     """One Q-Former layer: queries attend to keys, then an MLP (pre-norm)."""
 
-    def __init__(self, width: int, num_heads: int):
+    def __init__(self, dim: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
-        self.norm_query = nn.LayerNorm(width)
-        self.norm_key = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.projection = nn.Linear(width, width)
-        self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
+        self.norm_query = nn.LayerNorm(dim)
+        self.norm_key = nn.LayerNorm(dim)
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.projection = nn.Linear(dim, dim)
+        self.norm_mlp = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """queries: [B, q, C], keys: [B, n, C] -> [B, q, C]."""
-        b, count, width = queries.shape
+        """queries: [B, q, C], keys: [B, m, C] -> [B, q, C]."""
+        b, count, dim = queries.shape
         q = self.query(self.norm_query(queries)).reshape(b, count, self.num_heads, -1)
         kv = self.key_value(self.norm_key(keys)).reshape(b, keys.shape[1], 2, self.num_heads, -1)
         k, v = kv.permute(2, 0, 3, 1, 4)
         x = nn.functional.scaled_dot_product_attention(q.transpose(1, 2), k, v)
-        queries = queries + self.projection(x.transpose(1, 2).reshape(b, count, width))
+        queries = queries + self.projection(x.transpose(1, 2).reshape(b, count, dim))
         return queries + self.mlp(self.norm_mlp(queries))
 
 
-def _heads(width: int) -> int:
-    """Return the largest of 16, 8, ... 1 heads that divides a width."""
-    return next(h for h in (16, 8, 4, 2, 1) if width % h == 0)
+class QFormerPerceiver(Perceiver):
+    """Learned queries attend to tokens, then one linear layer: two layers (no depth in Table 5).
+
+    As many heads as divide the channels, at most 16.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True):
+        super().__init__(in_dim, out_dim, grid, kernel, bias)
+        num_heads = next(heads for heads in (16, 8, 4, 2, 1) if in_dim % heads == 0)
+        self.queries = nn.Parameter(torch.randn(1, self.num_tokens, in_dim) * 0.02)
+        self.layers = nn.ModuleList(CrossAttention(in_dim, num_heads) for _ in range(2))
+        self.projection = nn.Linear(in_dim, out_dim, bias=bias)
 
 
-class GlobalQFormerPerceiver(Perceiver):
-    """n learned queries attend to all tokens: two layers (Table 5 gives no depth)."""
-
-    def __init__(self, inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True):
-        super().__init__(inputs, outputs, grid, kernel, bias)
-        self.queries = nn.Parameter(torch.randn(1, self.num_tokens, inputs) * 0.02)
-        self.layers = nn.ModuleList(CrossAttention(inputs, _heads(inputs)) for _ in range(2))
-        self.projection = nn.Linear(inputs, outputs, bias=bias)
+class GlobalQFormerPerceiver(QFormerPerceiver):
+    """Every query attends to all tokens."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens: [B, N, C] -> [B, n, outputs]."""
+        """tokens: [B, N, C] -> [B, n, out_dim]."""
         queries = self.queries.expand(len(tokens), -1, -1)
         for layer in self.layers:
             queries = layer(queries, tokens)
         return self.projection(queries)
 
 
-class LocalQFormerPerceiver(Perceiver):
-    """Each query attends only to its own k^3 neighbours (Cambrian-1's idea, Table 5)."""
-
-    def __init__(self, inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True):
-        super().__init__(inputs, outputs, grid, kernel, bias)
-        self.queries = nn.Parameter(torch.randn(1, self.num_tokens, inputs) * 0.02)
-        self.layers = nn.ModuleList(CrossAttention(inputs, _heads(inputs)) for _ in range(2))
-        self.projection = nn.Linear(inputs, outputs, bias=bias)
+class LocalQFormerPerceiver(QFormerPerceiver):
+    """Every query attends only to its own k^3 neighbours (the idea of Cambrian-1)."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens: [B, N, C] -> [B, n, outputs]."""
-        keys = self.blocks(tokens).flatten(0, 1)  # [B*n, k^3, C]
+        """tokens: [B, N, C] -> [B, n, out_dim]."""
+        keys = self.neighbourhoods(tokens).flatten(0, 1)  # [B*n, k^3, C]
         queries = self.queries.expand(len(tokens), -1, -1).reshape(len(keys), 1, -1)
         for layer in self.layers:
             queries = layer(queries, keys)
         return self.projection(queries.reshape(len(tokens), self.num_tokens, -1))
 
 
-def _average(inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True) -> Perceiver:
-    return PoolingPerceiver(inputs, outputs, grid, kernel, bias, pool=nn.functional.avg_pool3d)
+def _average(in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True) -> Perceiver:
+    return PoolingPerceiver(in_dim, out_dim, grid, kernel, bias, pool=nn.functional.avg_pool3d)
 
 
-def _maximum(inputs: int, outputs: int, grid: Grid, kernel: int, bias: bool = True) -> Perceiver:
-    return PoolingPerceiver(inputs, outputs, grid, kernel, bias, pool=nn.functional.max_pool3d)
+def _maximum(in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True) -> Perceiver:
+    return PoolingPerceiver(in_dim, out_dim, grid, kernel, bias, pool=nn.functional.max_pool3d)
 
 
 PERCEIVERS: dict[str, Callable[..., Perceiver]] = {
@@ -216,41 +233,40 @@ PERCEIVERS: dict[str, Callable[..., Perceiver]] = {
 
 
 class ImageProjector(nn.Module):
-    """The perceiver that a configuration names, with its optional positions.
+    """The perceiver that a configuration names.
 
-    Of each token it may read the concepts alone (`perceiver_concepts_only`).
+    Parameters
+    ----------
+    config : VolumeLanguageConfig
+    in_dim : int, optional
+        Channels that the perceiver reads; those of an encoder's token when absent.
+
+    Raises
+    ------
+    ValueError
+        If there is no perceiver of that name.
     """
 
-    def __init__(self, config: VolumeLanguageConfig):
+    def __init__(self, config: VolumeLanguageConfig, in_dim: int | None = None):
         super().__init__()
         if config.perceiver not in PERCEIVERS:
             raise ValueError(
                 f"unknown perceiver {config.perceiver!r}; choose one of {', '.join(PERCEIVERS)}"
             )
         vision = config.vision_config
-        self.first_channel = config.first_channel
         self.perceiver = PERCEIVERS[config.perceiver](
-            vision.output_size - self.first_channel,
+            in_dim or vision.output_size,
             config.hidden_size,
             vision.grid,
             config.perceiver_kernel,
             config.perceiver_bias,
         )
-        self.position_scale = config.perceiver_position
-        if self.position_scale:
-            self.register_buffer("position", self.make_position(), persistent=False)
-
-    def make_position(self) -> Tensor:
-        """Return the positions of the image tokens, [1, n, outputs]."""
-        position = sincos_3d(self.perceiver.output_grid, self.perceiver.outputs)[None]
-        return self.position_scale * position
 
     @property
     def num_tokens(self) -> int:
-        """Image tokens that reach the language model."""
+        """Image tokens that reach the language model: n."""
         return self.perceiver.num_tokens
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens: [B, N, C] -> image tokens [B, n, hidden_size of the language model]."""
-        image = self.perceiver(tokens[..., self.first_channel :])
-        return image + self.position.to(image.dtype) if self.position_scale else image
+        return self.perceiver(tokens)

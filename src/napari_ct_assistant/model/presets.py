@@ -6,19 +6,21 @@ from typing import Any
 
 from transformers import LlamaConfig, PreTrainedConfig
 
-from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.grounded.configuration import GroundedVisionConfig3D
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.report_text.findings import FINDINGS
 
 
 def e3d_gpt_vision(**changes: Any) -> VisionConfig3D:
-    """E3D-GPT's encoder: 224x224x112 voxels, patch 16x16x8, width 1536, 2744 tokens."""
+    """Return E3D-GPT's encoder: 224x224x112 voxels, patch 16x16x8, 1536 channels, 2744 tokens."""
     return VisionConfig3D(**changes)
 
 
 def e3d_gpt(
     text_config: PreTrainedConfig | None = None, *, image_token_id: int | None = None
 ) -> VolumeLanguageConfig:
-    """E3D-GPT: its encoder, a convolution perceiver (343 tokens), Vicuna-7B or any other LLM.
+    """Return E3D-GPT: its encoder, a convolution perceiver (343 tokens), Vicuna-7B or another LLM.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def e3d_gpt(
 
 
 def vit3d_llama3_vision() -> VisionConfig3D:
-    """M3D-CLIP's ViT as ViT3D-LLaMA3 uses it: 32x256x256, patch 4x16x16, 2048 tokens."""
+    """Return M3D-CLIP's ViT as ViT3D-LLaMA3 uses it: 32x256x256, patch 4x16x16, 2048 tokens."""
     return VisionConfig3D(
         image_size=(32, 256, 256),
         patch_size=(4, 16, 16),
@@ -57,13 +59,13 @@ def vit3d_llama3_vision() -> VisionConfig3D:
         num_attention_heads=12,
         qkv_bias=False,
         class_token=True,
-        position="learned",
+        pos_embed="learned",
         layer_norm_eps=1e-5,
     )
 
 
 def vit3d_llama3(text_config: PreTrainedConfig, *, image_token_id: int) -> VolumeLanguageConfig:
-    """ViT3D-LLaMA3 and M3D-LaMed: M3D-CLIP's ViT, spatial pooling to 256 tokens, any LLM."""
+    """Return ViT3D-LLaMA3 or M3D-LaMed: M3D-CLIP's ViT, spatial pooling to 256 tokens, any LLM."""
     return VolumeLanguageConfig(
         vision_config=vit3d_llama3_vision(),
         text_config=text_config,
@@ -73,11 +75,11 @@ def vit3d_llama3(text_config: PreTrainedConfig, *, image_token_id: int) -> Volum
     )
 
 
-def demo_vision(**changes: Any) -> VisionConfig3D:
+def demo_vision(**changes: Any) -> GroundedVisionConfig3D:
     """Return the bundled demonstration model's encoder.
 
-    E3D-GPT's input box and token grid, at a width that 2 CPU cores train within an hour. The
-    convolution stem and the patch-level findings are what lets so small an encoder see.
+    It has E3D-GPT's input box and token grid, and few enough channels to train on 2 CPU cores
+    within an hour. So small an encoder needs the convolution stem and the patch-level findings.
     """
     settings: dict[str, Any] = {
         "hidden_size": 128,
@@ -92,7 +94,7 @@ def demo_vision(**changes: Any) -> VisionConfig3D:
         "concept_names": FINDINGS,
         "concept_scale": 1.0,
     }
-    return VisionConfig3D(**(settings | changes))
+    return GroundedVisionConfig3D(**(settings | changes))
 
 
 def demo(*, vocab_size: int, image_token_id: int, **tokens: int) -> VolumeLanguageConfig:
@@ -113,10 +115,10 @@ def demo(*, vocab_size: int, image_token_id: int, **tokens: int) -> VolumeLangua
         num_attention_heads=3,
         num_key_value_heads=3,
         max_position_embeddings=2048,
-        # To look something up by what it is, not by where it stands, a head needs directions that
-        # turn little over some hundred tokens: with Llama's 10,000 a third of them, so half.
+        # To find a token by its content, not its position, an attention head needs channels that
+        # rotate little over a few hundred tokens: half of them do at 1e5, a third at Llama's 1e4.
         rope_theta=1e5,
-        # 1 / sqrt(hidden_size); Llama's 0.02 is meant for widths above 2,000.
+        # 1 / sqrt(hidden_size); Llama's 0.02 is meant for more than 2,000 channels.
         initializer_range=0.07,
         tie_word_embeddings=True,
         **tokens,
@@ -126,7 +128,7 @@ def demo(*, vocab_size: int, image_token_id: int, **tokens: int) -> VolumeLangua
         text_config=text,
         perceiver="convolution",
         perceiver_kernel=2,
-        perceiver_position=0.04,
+        perceiver_pos_embed_scale=0.04,
         perceiver_concepts_only=True,
         image_token_id=image_token_id,
         tie_word_embeddings=True,

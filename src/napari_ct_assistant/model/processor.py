@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
-from napari_ct_assistant.model.configuration import Size3D, grid_of
 from napari_ct_assistant.model.format import upgraded
+from napari_ct_assistant.model.vision_configuration import Size3D, token_grid
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION, REPORT_QUESTION
 from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare, prepare_minmax
 
@@ -25,7 +25,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
     ----------
     tokenizer
         The language model's own.
-    size, patch : (D, H, W)
+    image_size, patch_size : (D, H, W)
         Voxels of the model's input box, and of one patch.
     num_image_tokens : int
         Image tokens of one volume (`VolumeLanguageModel.num_image_tokens`).
@@ -81,8 +81,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
         self,
         tokenizer: PreTrainedTokenizerBase,
         # Not keyword-only: `from_pretrained` drops keyword-only arguments of a saved processor.
-        size: Size3D = (112, 224, 224),
-        patch: Size3D = (8, 16, 16),
+        image_size: Size3D = (112, 224, 224),
+        patch_size: Size3D = (8, 16, 16),
         num_image_tokens: int = 343,
         preparation: Literal["spacing", "minmax"] = "spacing",
         spacing: Sequence[float] = (3.0, 1.5, 1.5),
@@ -102,7 +102,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
         region_form: str | None = None,
         choice_answer: str = LETTER_FIRST,
     ):
-        grid_of(size, patch)
+        token_grid(image_size, patch_size)
         for text in filter(None, (prompt, report_prompt)):
             check_prompt(text, image_first=image_splice == "positional")
         if report_prompt and report_prompt.split("{image}")[0] != prompt.split("{image}")[0]:
@@ -110,8 +110,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
                 f"prompt {prompt!r} and report_prompt {report_prompt!r} must start alike (the "
                 "image's cache is shared)"
             )
-        self.size = tuple(size)
-        self.patch = tuple(patch)
+        self.image_size = tuple(image_size)
+        self.patch_size = tuple(patch_size)
         self.num_image_tokens = num_image_tokens
         self.preparation = preparation
         self.spacing = tuple(float(s) for s in spacing)
@@ -153,10 +153,10 @@ class VolumeLanguageProcessor(ProcessorMixin):
         grid : ModelGrid
         """
         if self.preparation == "minmax":
-            values, grid = prepare_minmax(volume, shape=self.size, patch=self.patch)
+            values, grid = prepare_minmax(volume, shape=self.image_size, patch=self.patch_size)
         else:
             grid = ModelGrid.centred(
-                volume, shape=self.size, spacing=self.spacing, patch=self.patch
+                volume, shape=self.image_size, spacing=self.spacing, patch=self.patch_size
             )
             values = prepare(
                 volume,

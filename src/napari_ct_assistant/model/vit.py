@@ -1,203 +1,251 @@
 """The 3D vision transformer: E3D-GPT's encoder, and M3D-CLIP's by configuration.
 
-The way through it: voxels -> stem -> tokens + positions -> blocks -> norm -> concepts.
+voxels -> patch embedding -> + position embedding -> blocks -> norm -> tokens
+
+Names follow timm and the MAE code. Shapes: B volumes, N = d*h*w tokens in D-major order,
+L <= N tokens that are kept, C channels (`hidden_size`).
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from napari_ct_assistant.model.configuration import VisionConfig3D
-from napari_ct_assistant.model.grounded.concept_maps import DetailReadout, with_places
-from napari_ct_assistant.model.grounded.stem import STEMS
-from napari_ct_assistant.model.positions import sincos_3d
+from napari_ct_assistant.model.checkpoints import CurrentNamesModel, read_older_names
+from napari_ct_assistant.model.pos_embed import get_3d_sincos_pos_embed
+from napari_ct_assistant.model.vision_configuration import Size3D, VisionConfig3D
+
+
+def patchify(x: Tensor, patch_size: Size3D) -> Tensor:
+    """Cut volumes into patches. x: [B, c, D, H, W] -> [B, N, c*pd*ph*pw]."""
+    b, c, d, h, w = x.shape
+    pd, ph, pw = patch_size
+    x = x.reshape(b, c, d // pd, pd, h // ph, ph, w // pw, pw)
+    return x.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(b, -1, c * pd * ph * pw)
+
+
+def take(x: Tensor, ids: Tensor) -> Tensor:
+    """Pick tokens. x: [B, N, C], ids: [B, L] -> [B, L, C]."""
+    return x.gather(1, ids[..., None].expand(-1, -1, x.shape[-1]))
+
+
+class PatchEmbed3D(nn.Module):
+    """Project each patch linearly: a convolution whose kernel is its stride.
+
+    It is computed as a matrix product, so that the masked autoencoder projects only the patches
+    that it keeps.
+    """
+
+    def __init__(self, patch_size: Size3D, in_channels: int, embed_dim: int):
+        super().__init__()
+        self.patch_size = tuple(patch_size)
+        self.proj = nn.Conv3d(in_channels, embed_dim, self.patch_size, stride=self.patch_size)
+
+    def forward(self, x: Tensor, ids_keep: Tensor | None = None) -> Tensor:
+        """x: [B, c, D, H, W], ids_keep: [B, L] -> [B, L, C], or [B, N, C] without `ids_keep`."""
+        patches = patchify(x, self.patch_size)
+        if ids_keep is not None:
+            patches = take(patches, ids_keep)
+        return nn.functional.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
 
 class Attention(nn.Module):
     """Multi-head self-attention over all tokens."""
 
-    def __init__(self, width: int, num_heads: int, *, qkv_bias: bool = True, dropout: float = 0.0):
+    def __init__(self, dim: int, num_heads: int, *, qkv_bias: bool = True, attn_drop: float = 0.0):
         super().__init__()
         self.num_heads = num_heads
-        self.dropout = dropout
-        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
-        self.projection = nn.Linear(width, width)
+        self.attn_drop = attn_drop
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [B, N, C] -> [B, N, C]."""
+        """x: [B, L, C] -> [B, L, C]."""
         b, n, c = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         x = nn.functional.scaled_dot_product_attention(
-            q, k, v, dropout_p=self.dropout if self.training else 0.0
+            q, k, v, dropout_p=self.attn_drop if self.training else 0.0
         )
-        return self.projection(x.transpose(1, 2).reshape(b, n, c))
+        return self.proj(x.transpose(1, 2).reshape(b, n, c))
 
 
-class Block(nn.Module):
-    """Pre-norm transformer block."""
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, dim: int, hidden_dim: int, *, drop: float = 0.0):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.act = nn.GELU()
+        self.drop = nn.Dropout(drop)
+        self.fc2 = nn.Linear(hidden_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [B, L, C] -> [B, L, C]."""
+        return self.fc2(self.drop(self.act(self.fc1(x))))
+
+
+class Block(GradientCheckpointingLayer):
+    """Pre-norm transformer block.
+
+    With gradient checkpointing (`set_grad_checkpointing`), training keeps only its input, and the
+    backward pass computes the rest again.
+    """
 
     def __init__(
         self,
-        width: int,
+        dim: int,
         num_heads: int,
         *,
         mlp_ratio: float = 4.0,
         qkv_bias: bool = True,
         eps: float = 1e-6,
-        dropout: float = 0.0,
+        drop: float = 0.0,
     ):
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=eps)
-        self.attention = Attention(width, num_heads, qkv_bias=qkv_bias, dropout=dropout)
-        self.norm2 = nn.LayerNorm(width, eps=eps)
-        hidden = int(width * mlp_ratio)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width)
-        )
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, num_heads, qkv_bias=qkv_bias, attn_drop=drop)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [B, N, C] -> [B, N, C]."""
-        x = x + self.attention(self.norm1(x))
+        """x: [B, L, C] -> [B, L, C]."""
+        x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
 
-class VisionTransformer3D(PreTrainedModel):
-    """Encode a CT volume into tokens.
+def set_grad_checkpointing(model: nn.Module, enable: bool = True) -> int:
+    """Trade compute for memory in every transformer block of a model, while it is in training.
 
-    Output tokens are [B, N, output_size], N = d*h*w, D-major. With concepts
-    (`config.num_concepts`), the last channels of a token are the probabilities that each
-    concept (finding, degree, lobe) lies in its patch, times
-    `config.concept_scale`: what stage `ground` taught, agreed upon over the volume
-    (`concept_maps`).
+    This covers our own blocks (encoder, MAE decoder) and those of a transformers language model,
+    also inside other modules such as peft's.
+
+    Returns
+    -------
+    int
+        How many blocks there are.
+    """
+    blocks = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    for block in blocks:
+        block.gradient_checkpointing = enable
+        block._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+    return len(blocks)
+
+
+class VisionTransformer3D(CurrentNamesModel):
+    """Encode CT volumes into tokens.
+
+    Parameters
+    ----------
+    config : VisionConfig3D
+    patch_embed : nn.Module, optional
+        From voxels to tokens, with the signature of `PatchEmbed3D.forward`; a `PatchEmbed3D`
+        when absent.
     """
 
     config_class = VisionConfig3D
     config: VisionConfig3D
     base_model_prefix = "vision_tower"
     main_input_name = "pixel_values"
+    supports_gradient_checkpointing = True
     _no_split_modules: ClassVar[list[str]] = ["Block"]
     _supports_sdpa = True
 
-    def __init__(self, config: VisionConfig3D):
+    def __init__(self, config: VisionConfig3D, patch_embed: nn.Module | None = None):
         super().__init__(config)
-        width = config.hidden_size
-        self.stem: nn.Module = STEMS[config.stem](config)
-        if config.position == "sincos":
-            # A constant of the configuration, made anew in `_init_weights`: not in checkpoints.
-            self.register_buffer("position", sincos_3d(config.grid, width)[None], persistent=False)
-        elif config.position == "learned":
-            count = config.grid[0] * config.grid[1] * config.grid[2]
-            self.position = nn.Parameter(torch.zeros(1, count, width))
+        dim = config.hidden_size
+        self.patch_embed = patch_embed or PatchEmbed3D(config.patch_size, config.in_channels, dim)
+        if config.pos_embed == "sincos":
+            # Computed from the configuration, again in `_init_weights`: no checkpoint holds it.
+            pos_embed = get_3d_sincos_pos_embed(dim, config.grid)[None]
+            self.register_buffer("pos_embed", pos_embed, persistent=False)
+        elif config.pos_embed == "learned":
+            d, h, w = config.grid
+            self.pos_embed = nn.Parameter(torch.zeros(1, d * h * w, dim))
         else:
-            self.position = None
-        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if config.class_token else None
+            self.pos_embed = None
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if config.class_token else None
         self.blocks = nn.ModuleList(
             Block(
-                width,
+                dim,
                 config.num_attention_heads,
                 mlp_ratio=config.mlp_ratio,
                 qkv_bias=config.qkv_bias,
                 eps=config.layer_norm_eps,
-                dropout=config.dropout,
+                drop=config.dropout,
             )
             for _ in range(config.num_hidden_layers)
         )
         self.norm = (
-            nn.LayerNorm(width, eps=config.layer_norm_eps) if config.final_norm else nn.Identity()
+            nn.LayerNorm(dim, eps=config.layer_norm_eps) if config.final_norm else nn.Identity()
         )
-        self.concepts = nn.Linear(width, config.num_concepts) if config.num_concepts else None
-        self.details = DetailReadout(config.concept_owners) if config.concept_owners else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Draw fresh weights; make constants anew, which no checkpoint holds."""
-        std = self.config.initializer_range
-        if module is self and self.config.position == "sincos":
-            self.position.copy_(sincos_3d(self.config.grid, self.config.hidden_size)[None])
+        """Draw fresh weights, and compute what no checkpoint holds."""
+        config = self.config
+        if module is self and config.pos_embed == "sincos":
+            self.pos_embed.copy_(get_3d_sincos_pos_embed(config.hidden_size, config.grid)[None])
         if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=std)
+            nn.init.trunc_normal_(module.weight, std=config.initializer_range)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, DetailReadout):
-            module.reset()
-        elif isinstance(module, nn.LayerNorm | nn.BatchNorm3d):
+        elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
 
-    def check_size(self, pixel_values: Tensor, *, crops: bool = False) -> None:
-        """Refuse volumes of another size than the configuration's."""
-        whole = tuple(self.config.image_size)
-        if pixel_values.dim() != 5 or (not crops and tuple(pixel_values.shape[2:]) != whole):
-            raise ValueError(
-                f"pixel_values {tuple(pixel_values.shape)} do not fit this encoder: expected "
-                f"[B, {self.config.in_channels}, {', '.join(map(str, whole))}]"
-            )
-
-    def embed(self, pixel_values: Tensor, start: Tensor | None = None) -> Tensor:
+    def embed(self, pixel_values: Tensor, ids_keep: Tensor | None = None) -> Tensor:
         """Turn voxels into tokens with positions.
 
         Parameters
         ----------
-        pixel_values : Tensor [B, 1, D, H, W]
-            Whole volumes, or crops of whole patches.
-        start : Tensor [B, 3], optional
-            For crops: the token (d, h, w) at which each begins.
+        pixel_values : Tensor [B, c, D, H, W]
+        ids_keep : Tensor [B, L], optional
+            Indices of the tokens to make; all N when absent.
 
         Returns
         -------
-        Tensor [B, N, C], D-major.
-        """
-        self.check_size(pixel_values, crops=start is not None)
-        tokens = self.stem(pixel_values.to(self.dtype))  # [B, d, h, w, C]
-        if self.position is not None:
-            table = self.position.to(tokens.dtype).unflatten(1, self.config.grid)
-            if start is not None:
-                d, h, w = tokens.shape[1:4]
-                table = torch.cat(
-                    [table[:, i : i + d, j : j + h, k : k + w] for i, j, k in start.tolist()]
-                )
-            tokens = tokens + table
-        return tokens.flatten(1, 3)
+        Tensor [B, L, C] or [B, N, C]
 
-    def embed_patches(self, patches: Tensor, index: Tensor) -> Tensor:
-        """Do what `embed` does for some patches of a linear stem.
-
-        patches: [B, n, pd*ph*pw*channels], index: [B, n], which tokens they are -> [B, n, C]
+        Raises
+        ------
+        ValueError
+            If the volumes are not of the configuration's size.
         """
-        projection = self.stem.projection
-        weight = projection.weight.permute(0, 2, 3, 4, 1).flatten(1)
-        tokens = nn.functional.linear(patches.to(self.dtype), weight, projection.bias)
-        if self.position is None:
+        image_size = tuple(self.config.image_size)
+        if pixel_values.dim() != 5 or tuple(pixel_values.shape[2:]) != image_size:
+            raise ValueError(
+                f"pixel_values {tuple(pixel_values.shape)} do not fit this encoder: expected "
+                f"[B, {self.config.in_channels}, {', '.join(map(str, image_size))}]"
+            )
+        tokens = self.patch_embed(pixel_values.to(self.dtype), ids_keep)
+        if self.pos_embed is None:
             return tokens
-        return tokens + self.position[0].to(tokens.dtype)[index]
+        pos_embed = self.pos_embed.to(tokens.dtype)
+        if ids_keep is not None:
+            pos_embed = take(pos_embed.expand(len(tokens), -1, -1), ids_keep)
+        return tokens + pos_embed
 
     def encode(self, tokens: Tensor) -> Tensor:
-        """Run the blocks over (some of) the tokens. tokens: [B, n, C] -> [B, n, C]."""
-        if self.class_token is not None:
-            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        """Run the blocks over all tokens, or over those that are kept. [B, L, C] -> [B, L, C]."""
+        if self.cls_token is not None:
+            tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
         tokens = self.norm(tokens)
-        return tokens[:, 1:] if self.class_token is not None else tokens
-
-    def append_concepts(self, features: Tensor) -> Tensor:
-        """features: [B, N, C] -> [B, N, output_size]."""
-        if self.concepts is None:
-            return features
-        probability = self.concepts(features).sigmoid()
-        if self.details is not None:
-            probability = self.details(probability)
-        probability = with_places(probability, self.config.concept_pairs, self.config.grid)
-        return torch.cat([features, self.config.concept_scale * probability], dim=-1)
+        return tokens[:, 1:] if self.cls_token is not None else tokens
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """pixel_values: [B, 1, D, H, W] -> tokens [B, N, output_size]."""
-        return self.append_concepts(self.encode(self.embed(pixel_values)))
+        """pixel_values: [B, c, D, H, W] -> tokens [B, N, output_size]."""
+        return self.encode(self.embed(pixel_values))
+
+
+read_older_names(VisionTransformer3D)

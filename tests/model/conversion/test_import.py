@@ -139,7 +139,7 @@ def test_the_processor_is_m3ds(tmp_path: Path) -> None:
     import_model(folder, tmp_path / "ours")
     processor = VolumeLanguageProcessor.from_pretrained(tmp_path / "ours")
     assert processor.preparation == "minmax"
-    assert tuple(processor.size) == (8, 32, 32)
+    assert tuple(processor.image_size) == (8, 32, 32)
     n = processor.num_image_tokens
     caption = processor.report_questions["report"]
     assert (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_ct_assistant.model import VisionTransformer3D
+from napari_ct_assistant.model.grounded.vit import GroundedVisionTransformer3D
 from napari_ct_assistant.model.presets import demo_vision
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.recipe import GroundSettings
@@ -42,7 +42,9 @@ def test_a_word_is_shared_out_among_the_patches_that_say_it() -> None:
 
 
 def test_new_concepts_leave_what_the_head_knows() -> None:
-    encoder = VisionTransformer3D(demo_vision(image_size=SHAPE, hidden_size=24, stem="linear"))
+    encoder = GroundedVisionTransformer3D(
+        demo_vision(image_size=SHAPE, hidden_size=24, stem="linear")
+    )
     assert isinstance(encoder.concepts, torch.nn.Linear)
     torch.nn.init.normal_(encoder.concepts.bias)
     known = encoder.concepts.weight[3].clone()
@@ -64,7 +66,7 @@ def test_a_degree_is_told_from_other_degrees_of_the_same_finding() -> None:
     """Another degree's patches weigh more than all that is not the finding."""
     torch.manual_seed(0)
     concepts = (*FINDING_CONCEPTS, Concept("large lung nodule", "Lung nodule"))
-    encoder = VisionTransformer3D(
+    encoder = GroundedVisionTransformer3D(
         demo_vision(image_size=SHAPE, hidden_size=24, num_hidden_layers=1, stem="linear")
     )
     labels = torch.zeros(1, 19, *GRID, dtype=torch.uint8)
@@ -84,7 +86,7 @@ def test_a_degree_is_told_from_other_degrees_of_the_same_finding() -> None:
     without = degree_gradient(100.0), degree_gradient(1.0)
     assert torch.equal(*without), "no nodule, no other degree of it"
     labels[0, nodule, 1, 1, 1] = 1  # a nodule that is not large
-    encoder.stem.projection.weight.data.mul_(4)
+    encoder.patch_embed.proj.weight.data.mul_(4)
     assert not torch.allclose(degree_gradient(100.0), degree_gradient(1.0))
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_ct_assistant.model import VisionTransformer3D
-from napari_ct_assistant.model.configuration import VisionConfig3D
+from napari_ct_assistant.model.encoders import make_encoder, make_encoder_config
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.stages.assemble import with_encoder
 from tests.tiny_model import tiny_model
@@ -23,8 +23,8 @@ def saved(folder: Path) -> VisionConfig3D:
 
 def test_an_encoder_with_the_same_channels_is_put_in(tmp_path: Path) -> None:
     config = saved(tmp_path)
-    deeper = VisionConfig3D(**(config.to_dict() | {"num_hidden_layers": 3}))
-    encoder = VisionTransformer3D(deeper)
+    deeper = make_encoder_config(config.to_dict() | {"num_hidden_layers": 3})
+    encoder = make_encoder(deeper)
     model, _ = with_encoder(tmp_path, encoder)
     assert model.config.vision_config.num_hidden_layers == 3
     pixels = torch.rand(1, 1, *config.image_size)
@@ -37,6 +37,6 @@ def test_an_encoder_with_the_same_channels_is_put_in(tmp_path: Path) -> None:
 
 def test_other_channels_are_refused_by_name(tmp_path: Path) -> None:
     config = saved(tmp_path)
-    wider = VisionConfig3D(**(config.to_dict() | {"hidden_size": config.hidden_size + 24}))
+    wider = make_encoder_config(config.to_dict() | {"hidden_size": config.hidden_size + 24})
     with pytest.raises(RecipeError, match=r"encoder: its output_size is not .* 48 instead of 24"):
-        with_encoder(tmp_path, VisionTransformer3D(wider))
+        with_encoder(tmp_path, make_encoder(wider))

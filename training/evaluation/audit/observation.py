@@ -134,7 +134,7 @@ def observe(assistant: Assistant, seed: int) -> PhantomObservation:
 
 def _patch_scores(assistant: Assistant, reading: Reading) -> tuple[float, ...]:
     model = assistant.model
-    if model is None or model.vision_tower.concepts is None:
+    if model is None or not model.config.num_concepts:
         return (float("nan"),) * len(FINDINGS)
     first = model.vision_tower.config.hidden_size  # then the concepts, findings first
     tokens = reading.vision_tokens[0, :, first : first + len(FINDINGS)]

@@ -12,26 +12,26 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from napari_ct_assistant.model.configuration import Size3D
 from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.vision_configuration import Size3D
 
 # M3D-CLIP's ViT (MONAI 1.3 blocks) -> VisionTransformer3D.
 VIT: dict[str, str] = {
-    "cls_token": "class_token",
-    "patch_embedding.position_embeddings": "position",
-    "patch_embedding.patch_embeddings.1.weight": "stem.projection.weight",
-    "patch_embedding.patch_embeddings.1.bias": "stem.projection.bias",
+    "cls_token": "cls_token",
+    "patch_embedding.position_embeddings": "pos_embed",
+    "patch_embedding.patch_embeddings.1.weight": "patch_embed.proj.weight",
+    "patch_embedding.patch_embeddings.1.bias": "patch_embed.proj.bias",
     "blocks.{}.norm1.weight": "blocks.{}.norm1.weight",
     "blocks.{}.norm1.bias": "blocks.{}.norm1.bias",
-    "blocks.{}.attn.qkv.weight": "blocks.{}.attention.qkv.weight",
-    "blocks.{}.attn.out_proj.weight": "blocks.{}.attention.projection.weight",
-    "blocks.{}.attn.out_proj.bias": "blocks.{}.attention.projection.bias",
+    "blocks.{}.attn.qkv.weight": "blocks.{}.attn.qkv.weight",
+    "blocks.{}.attn.out_proj.weight": "blocks.{}.attn.proj.weight",
+    "blocks.{}.attn.out_proj.bias": "blocks.{}.attn.proj.bias",
     "blocks.{}.norm2.weight": "blocks.{}.norm2.weight",
     "blocks.{}.norm2.bias": "blocks.{}.norm2.bias",
-    "blocks.{}.mlp.linear1.weight": "blocks.{}.mlp.0.weight",
-    "blocks.{}.mlp.linear1.bias": "blocks.{}.mlp.0.bias",
-    "blocks.{}.mlp.linear2.weight": "blocks.{}.mlp.3.weight",
-    "blocks.{}.mlp.linear2.bias": "blocks.{}.mlp.3.bias",
+    "blocks.{}.mlp.linear1.weight": "blocks.{}.mlp.fc1.weight",
+    "blocks.{}.mlp.linear1.bias": "blocks.{}.mlp.fc1.bias",
+    "blocks.{}.mlp.linear2.weight": "blocks.{}.mlp.fc2.weight",
+    "blocks.{}.mlp.linear2.bias": "blocks.{}.mlp.fc2.bias",
     "norm.weight": "norm.weight",
     "norm.bias": "norm.bias",
 }
@@ -84,7 +84,7 @@ MAPS: dict[str, dict[str, str]] = {
     "vit": VIT,
     "llm": LLM,
 }
-PATCH_WEIGHT = "stem.projection.weight"
+PATCH_WEIGHT = "patch_embed.proj.weight"
 
 
 def inverted(mapping: Mapping[str, str]) -> dict[str, str]:

@@ -13,11 +13,12 @@ from typing import Any
 
 from transformers import GenerationConfig, LlamaConfig, Phi3Config, PreTrainedConfig
 
-from napari_ct_assistant.model.configuration import VisionConfig3D, VolumeLanguageConfig
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import read_json
 from napari_ct_assistant.model.presets import vit3d_llama3_vision
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -62,11 +63,6 @@ LANGUAGE_SETTINGS = (
 )
 
 
-def is_m3d(config: Mapping[str, Any]) -> bool:
-    """Return whether a `config.json` is one of M3D's or of its kind."""
-    return "mm_projector_type" in config or "proj_pooling_type" in config
-
-
 def vision_config(config: Mapping[str, Any], shapes: Shapes) -> VisionConfig3D:
     """Return the encoder's configuration.
 
@@ -100,7 +96,7 @@ def vision_config(config: Mapping[str, Any], shapes: Shapes) -> VisionConfig3D:
             mlp_ratio=ratio,
             qkv_bias=preset.qkv_bias,
             class_token=preset.class_token,
-            position=preset.position,
+            pos_embed=preset.pos_embed,
             layer_norm_eps=preset.layer_norm_eps,
         )
     except (TypeError, ValueError) as error:
@@ -197,8 +193,8 @@ def processor_for(
     grid = [n // config.perceiver_kernel for n in vision.grid]
     return VolumeLanguageProcessor(
         tokenizer,
-        size=vision.image_size,
-        patch=vision.patch_size,
+        image_size=vision.image_size,
+        patch_size=vision.patch_size,
         num_image_tokens=math.prod(grid),
         preparation="minmax",
         image_token=IMAGE_WORD,

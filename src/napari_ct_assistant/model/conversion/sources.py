@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from napari_ct_assistant.model.configuration import VisionConfig3D
 from napari_ct_assistant.model.conversion import key_maps, lora
 from napari_ct_assistant.model.conversion.tensors import Entry, read_entries
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import read_json, refuse_code
+from napari_ct_assistant.model.format import upgraded_tensor
+from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -99,7 +100,7 @@ def to_ours(source: Source, vision: VisionConfig3D) -> tuple[dict[str, Entry], l
     if not source.plain:
         return {}, []
     if source.layout == "ours":
-        return dict(source.plain), []
+        return {upgraded_tensor(key): entry for key, entry in source.plain.items()}, []
     if source.layout is None:
         key_maps.map_keys(source.plain, key_maps.M3D_LAMED)  # names what is unknown
         return {}, []

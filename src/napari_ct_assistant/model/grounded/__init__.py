@@ -1,1 +1,5 @@
-"""What only the demonstration model has: concept maps over patches, and a convolution stem."""
+"""What only the demonstration model has, and no paper.
+
+Its encoder is taught which concept (a finding, its degree, a lobe) lies in which patch; it appends
+their probabilities to each token; a convolution stem lets so small an encoder see small findings.
+"""

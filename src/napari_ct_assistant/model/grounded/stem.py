@@ -1,26 +1,12 @@
-"""From voxels to tokens: linear patches as in the papers, or a convolution pyramid."""
+"""A convolution pyramid in place of the linear patch embedding."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from napari_ct_assistant.model.configuration import VisionConfig3D
-
-
-class LinearStem(nn.Module):
-    """Cut the volume into patches and project each linearly (ViT, E3D-GPT, M3D)."""
-
-    def __init__(self, config: VisionConfig3D):
-        super().__init__()
-        patch = tuple(config.patch_size)
-        self.projection = nn.Conv3d(
-            config.in_channels, config.hidden_size, kernel_size=patch, stride=patch
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [B, 1, D, H, W] -> tokens [B, d, h, w, C]."""
-        return self.projection(x).permute(0, 2, 3, 4, 1)
+from napari_ct_assistant.model.grounded.configuration import GroundedVisionConfig3D
+from napari_ct_assistant.model.vit import take
 
 
 class ConvolutionStem(nn.Module):
@@ -28,9 +14,14 @@ class ConvolutionStem(nn.Module):
 
     A finding smaller than a patch is one bright or dark spot at a fine level. Strided
     convolutions average it away; the maximum over the patch keeps it.
+
+    Raises
+    ------
+    ValueError
+        If there is more than one input channel, or the levels' strides cannot make the patch size.
     """
 
-    def __init__(self, config: VisionConfig3D):
+    def __init__(self, config: GroundedVisionConfig3D):
         super().__init__()
         if config.in_channels != 1:
             raise ValueError(f"the convolution stem reads one channel, got {config.in_channels}")
@@ -43,13 +34,13 @@ class ConvolutionStem(nn.Module):
         )
         self.patch_size = tuple(config.patch_size)
         self.norm = nn.LayerNorm(sum(channels[1:]), eps=config.layer_norm_eps)
-        self.projection = nn.Linear(sum(channels[1:]), config.hidden_size)
+        self.proj = nn.Linear(sum(channels[1:]), config.hidden_size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [B, 1, D, H, W] -> tokens [B, d, h, w, C]."""
-        grid = tuple(
-            size // patch for size, patch in zip(x.shape[2:], self.patch_size, strict=True)
-        )
+    def forward(self, x: Tensor, ids_keep: Tensor | None = None) -> Tensor:
+        """x: [B, 1, D, H, W], ids_keep: [B, L] -> [B, L, C], or [B, N, C] without `ids_keep`."""
+        d, h, w = (size // patch for size, patch in zip(x.shape[2:], self.patch_size, strict=True))
+        if ids_keep is not None:
+            x = x * self._kept_voxels(ids_keep, (d, h, w))
         channels = [((x - low) / (high - low)).clamp(0, 1) for low, high in self.windows]
         x = torch.cat(channels, dim=1)  # [B, windows, D, H, W]
         # Channels last is 1.3x faster for few channels on CPU.
@@ -57,30 +48,45 @@ class ConvolutionStem(nn.Module):
         pooled = []
         for level in self.levels:
             x = level(x)
-            window = [size // cells for size, cells in zip(x.shape[2:], grid, strict=True)]
+            window = [size // cells for size, cells in zip(x.shape[2:], (d, h, w), strict=True)]
             pooled.append(nn.functional.max_pool3d(x, window))
-        tokens = torch.cat(pooled, dim=1).permute(0, 2, 3, 4, 1)
-        return self.projection(self.norm(tokens))
+        tokens = torch.cat(pooled, dim=1).flatten(2).transpose(1, 2)
+        if ids_keep is not None:
+            tokens = take(tokens, ids_keep)
+        return self.proj(self.norm(tokens))
+
+    def _kept_voxels(self, ids_keep: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """Return 1 in the kept patches' voxels and 0 elsewhere, [B, 1, D, H, W].
+
+        The convolutions reach over the border of a patch: what a masked autoencoder removes must
+        be gone before them, or it would leak into the tokens that it keeps.
+        """
+        d, h, w = grid
+        kept = torch.zeros(len(ids_keep), d * h * w, device=ids_keep.device)
+        kept = kept.scatter_(1, ids_keep, 1.0).reshape(-1, 1, d, h, w)
+        pd, ph, pw = self.patch_size
+        return kept.repeat_interleave(pd, 2).repeat_interleave(ph, 3).repeat_interleave(pw, 4)
 
 
 def _strides(patch: tuple[int, ...], levels: int) -> list[tuple[int, ...]]:
-    """Split a patch size into `levels` strides of 1 or 2, the finer axes halved first."""
+    """Split a patch size into `levels` strides of 1 or 2; a longer axis is halved earlier."""
     strides = []
-    left = list(patch)
+    remaining = list(patch)
     for level in range(levels):
         later = 2 ** (levels - 1 - level)  # what the later levels can still divide by
-        stride = tuple(2 if size > later else 1 for size in left)
-        left = [size // step for size, step in zip(left, stride, strict=True)]
+        stride = tuple(2 if size > later else 1 for size in remaining)
+        remaining = [size // step for size, step in zip(remaining, stride, strict=True)]
         strides.append(stride)
-    if any(size != 1 for size in left):
+    if any(size != 1 for size in remaining):
         raise ValueError(
             f"patch_size {patch} is not reached by {levels} stem levels of stride 1 or 2; "
-            f"what remains is {tuple(left)}"
+            f"what remains is {tuple(remaining)}"
         )
     return strides
 
 
 def _level(inputs: int, outputs: int, stride: tuple[int, ...], depth: int) -> nn.Sequential:
+    """`depth` convolutions with BatchNorm and ReLU, the first of them strided."""
     layers: list[nn.Module] = []
     for i in range(depth):
         layers += [
@@ -90,6 +96,3 @@ def _level(inputs: int, outputs: int, stride: tuple[int, ...], depth: int) -> nn
         ]
         inputs = outputs
     return nn.Sequential(*layers)
-
-
-STEMS = {"linear": LinearStem, "convolution": ConvolutionStem}

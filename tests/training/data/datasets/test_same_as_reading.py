@@ -23,7 +23,7 @@ def test_prepared_for_training_as_for_reading(
     _, processor = tiny_model()
     processor.preparation = preparation
     pixel_values, _ = processor.prepare_volume(open_ct(shared_data / scan))
-    box = Box(processor.size, processor.patch, preparation, processor.spacing)  # type: ignore[arg-type]
+    box = Box(processor.image_size, processor.patch_size, preparation, processor.spacing)  # type: ignore[arg-type]
     record = ScanRecord("real", scan, shared_data / scan, "p")
     store = DatasetStore(tmp_path, [record], box)
     list(store.fill())
