@@ -32,13 +32,9 @@ from napari_ct_assistant.volume import (
     open_ct,
     prepare,
 )
-from napari_ct_assistant.volume.dicom.header import (
-    FRAME_GROUPS,
-    SHARED_GROUPS,
-    WANTED,
-    read_header,
-)
+from napari_ct_assistant.volume.dicom.header import Header, read_header
 from napari_ct_assistant.volume.dicom.series import walk_files
+from napari_ct_assistant.volume.dicom.tags import FRAME_GROUPS, SHARED_GROUPS, WANTED
 
 Array = NDArray[Any]
 Times = dict[str, tuple[float, float]]
@@ -72,11 +68,11 @@ def benchmark_headers(path: Path, repeat: int) -> None:
     """Read the headers of the series with our parser and with pydicom, one thread each."""
     import pydicom
 
-    files = [file for file in walk_files(path) if read_header(file) is not None]
+    files = [file for file in walk_files(path) if isinstance(read_header(file), Header)]
     if not files:
         print("headers: needs a folder with DICOM files")
         return
-    wanted = sorted(WANTED | {SHARED_GROUPS, FRAME_GROUPS})
+    wanted = sorted({*WANTED, SHARED_GROUPS, FRAME_GROUPS})
     ways: dict[str, Callable[[], Any]] = {
         "read_header": lambda: [read_header(file) for file in files],
         "pydicom, specific_tags": lambda: [

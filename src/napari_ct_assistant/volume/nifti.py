@@ -11,6 +11,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 from nibabel import Nifti1Header, Nifti2Header
+from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
 
 from napari_ct_assistant.volume.ct_volume import CTVolume
@@ -22,7 +23,8 @@ from napari_ct_assistant.volume.geometry import (
     is_usable,
     shear_degrees,
 )
-from napari_ct_assistant.volume.hounsfield import HuCheck, to_hu
+from napari_ct_assistant.volume.hounsfield import to_hu
+from napari_ct_assistant.volume.hu_check import HuCheck
 
 Progress = Callable[[int, int], None]
 
@@ -143,7 +145,7 @@ def _read(path: Path, file: IO[bytes], limit: int, progress: Progress | None) ->
         if dtype.kind == "f":
             doubts.not_numbers += plane.size - int(np.isfinite(plane).sum())
         limits = to_hu(plane, slope, intercept, stored[:, :, k])
-        doubts.add(stored[:, :, k], limits)
+        doubts.add(k, stored[:, :, k], limits)
         if progress is not None:
             progress(k + 1, shape[2])
     warnings += doubts.warnings(f"stored {dtype.name}, slope {slope:g}, intercept {intercept:g}")
@@ -193,16 +195,52 @@ def _scaling(path: Path, header: Nifti1Header, warnings: list[str]) -> tuple[flo
     return slope, intercept
 
 
+def _qform(header: Nifti1Header, warnings: list[str]) -> Affine | None:
+    """Return the affine of the qform, None if it is impossible.
+
+    Read as the NIfTI standard and nibabel do: voxel sizes are absolute values, pixdim[0] = 0
+    means 1, and a quaternion a hair over unit length is normalised.
+    """
+    sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
+    quaternion = np.array([float(header[f"quatern_{axis}"]) for axis in "bcd"])
+    offset = np.array([float(header[f"qoffset_{axis}"]) for axis in "xyz"])
+    length = float(np.sqrt((quaternion**2).sum()))
+    if not np.isfinite(length) or length > 1.01 or not np.isfinite(offset).all():
+        return None
+    if length > 1.0:
+        quaternion /= length
+        length = 1.0
+    b, c, d = quaternion
+    rotation = quat2mat([np.sqrt(max(0.0, 1.0 - length**2)), b, c, d])
+    sign = float(header["pixdim"][0])
+    if sign not in (-1.0, 0.0, 1.0):
+        if sign < 0 or not np.isfinite(sign):
+            # The standard reads -1, nibabel 1: the two are mirror images.
+            return None
+        warnings.append(f"pixdim[0] is {sign:g}, which is not allowed; it was taken as 1")
+    affine = np.eye(4)
+    affine[:3, :3] = rotation * sizes * (1.0, 1.0, -1.0 if sign < 0 else 1.0)
+    affine[:3, 3] = offset
+    return affine
+
+
 def _affine(path: Path, header: Nifti1Header, warnings: list[str]) -> Affine:
     """Return index -> RAS mm from sform, else qform, else the voxel sizes."""
     candidates: list[tuple[str, Affine]] = []
     if header["sform_code"] > 0:
         candidates.append(("sform", np.asarray(header.get_sform(), dtype=np.float64)))
     if header["qform_code"] > 0:
-        try:
-            candidates.append(("qform", np.asarray(header.get_qform(), dtype=np.float64)))
-        except (HeaderDataError, ValueError):
+        qform = _qform(header, warnings)
+        if qform is None:
             warnings.append("the qform is impossible and was ignored")
+        else:
+            candidates.append(("qform", qform))
+    if not candidates and float(header["pixdim"][0]) < 0 and header["qform_code"] > 0:
+        raise CTReadError(
+            path,
+            f"pixdim[0] is {float(header['pixdim'][0]):g}: left and right cannot be told; set it "
+            "to 1 or -1, or convert the scan again",
+        )
     unit = _UNITS_TO_MM.get(int(header["xyzt_units"]) & 7, 1.0)
     if unit != 1.0:
         warnings.append(f"sizes are stored in units of {unit:g} mm; they were converted to mm")
@@ -214,11 +252,19 @@ def _affine(path: Path, header: Nifti1Header, warnings: list[str]) -> Affine:
             warnings.append(f"the {name} is impossible and was ignored")
     if len(usable) == 2:
         moved = np.abs(usable[0][1] - usable[1][1]).max()
+        if axis_codes(usable[0][1]) != axis_codes(usable[1][1]):
+            codes = " and ".join(f"{name} {axis_codes(a)}" for name, a in usable)
+            raise CTReadError(
+                path,
+                f"its two orientations contradict each other ({codes}), so left and right cannot "
+                "be told; convert the scan again or set the code of the wrong one to 0",
+            )
         if moved > 0.1:
             warnings.append(f"sform and qform differ by {moved:.3g} mm; the sform was used")
     if usable:
         affine = usable[0][1]
     else:
+        header["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
         affine = np.asarray(header.get_base_affine(), dtype=np.float64)
         affine[:3] *= unit
         if not is_usable(affine):
@@ -227,13 +273,18 @@ def _affine(path: Path, header: Nifti1Header, warnings: list[str]) -> Affine:
         warnings.append(
             "no sform or qform: the orientation is unknown, LAS was assumed (left may be right)"
         )
+    note_shear(affine, warnings)
+    return affine
+
+
+def note_shear(affine: Affine, warnings: list[str]) -> None:
+    """Warn of axes that are not perpendicular."""
     shear = shear_degrees(affine)
     if shear > 0.1:
         warnings.append(
             f"the axes are {shear:.1f} degrees from perpendicular (gantry tilt?): positions are "
             "exact, but the picture is skewed; open the DICOM series to have it straightened"
         )
-    return affine
 
 
 def _skip(file: IO[bytes], count: int) -> None:

@@ -46,8 +46,8 @@ class SeriesDialog(QDialog):
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
                 self.table.setItem(row, column, item)
-        largest = max(range(len(self._series)), key=lambda row: self._series[row].n_slices)
-        self.table.selectRow(largest)
+        # The list starts with the series that is opened by default.
+        self.table.selectRow(0)
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel
         )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import struct
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.support.errors import CTAssistantError
-from napari_ct_assistant.volume.dicom.header import FRAME_GROUPS, SHARED_GROUPS, Header
+from napari_ct_assistant.volume.dicom.encoding import GE_PRIVATE
+from napari_ct_assistant.volume.dicom.header import Header
+from napari_ct_assistant.volume.dicom.separators import read_separators
+from napari_ct_assistant.volume.dicom.tags import (
+    FRAME_GROUPS,
+    ORIENTATION,
+    POSITION,
+    SHARED_GROUPS,
+)
+from napari_ct_assistant.volume.dicom.values import HeaderValues
 from napari_ct_assistant.volume.errors import CTReadError
 
 MAX_SIDE = 8192
@@ -23,14 +31,33 @@ _CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2.1",  # enhanced CT
     "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted enhanced CT
 )
+# Identifiers are compared by a hash with a key that ends with the process.
+_KEY = secrets.token_bytes(32)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What two slices must share to be of one scan.
+
+    Each is a digest that means nothing outside this process, b"" where the file does not
+    say. series is that of the SeriesInstanceUID, or of number and description where there is
+    none; label is that of number and description.
+    """
+
+    patient: bytes
+    study: bytes
+    series: bytes
+    label: bytes
+    frame_of_reference: bytes
 
 
 @dataclass(frozen=True)
 class DicomFile:
     """What all frames of one file share.
 
-    pixels: (offset, length) as in `Header`. padding: lowest and highest stored value
-    that mean "nothing was measured here".
+    pixels: (offset, length) as in `Header`. floating: type of float pixels, else "".
+    padding: lowest and highest stored value that mean "nothing was measured here". key: of
+    the series, opaque and stable.
     """
 
     path: Path
@@ -43,38 +70,46 @@ class DicomFile:
     bits_allocated: int
     bits_stored: int
     signed: bool
+    floating: str
     padding: tuple[int, int] | None
     offset_table: tuple[bytes, bytes] | None
     uid: bytes
-    group: str
-    acquisition: int
+    key: str
+    identity: Identity
+    series_number: str
     description: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DicomFrame:
-    """One slice: `index` counts frames within its file.
+    """One slice.
 
-    position: LPS mm of the first pixel's centre. orientation: LPS directions of
-    growing column and growing row index [2, 3]. spacing: mm between rows, between
-    columns.
+    index: counts frames within the file. number: the InstanceNumber. position: LPS mm of the
+    first pixel's centre; quantum: mm to which its three numbers are rounded in the header.
+    orientation: LPS directions of growing column and growing row index [2, 3]. spacing: mm
+    between rows, between columns. step: SpacingBetweenSlices. stacked: whether the position
+    was counted from the first frame's, as no other is stated. separators: see
+    `separators.read_separators`.
     """
 
     file: DicomFile
     index: int
     number: int
-    moment: int
     position: NDArray[np.float64]
+    quantum: NDArray[np.float64]
     orientation: NDArray[np.float64]
     spacing: tuple[float, float]
     thickness: float | None
+    step: float | None
     slope: float | None
     intercept: float | None
     unit: str
+    separators: dict[str, str]
+    stacked: bool = False
 
 
 class NotASliceError(CTAssistantError):
-    """A healthy DICOM file that is not part of a CT volume; says what it is."""
+    """A healthy DICOM file that is not part of a CT volume; the message says what it is."""
 
 
 def read_frames(path: Path, header: Header) -> list[DicomFrame]:
@@ -88,64 +123,79 @@ def read_frames(path: Path, header: Header) -> list[DicomFrame]:
         If it is CT and its header is impossible.
     """
     _refuse_others(header)
-    values = _Values(path, header.values, header.order)
-    pixels = header.pixels
-    if pixels is None:
-        raise CTReadError(path, "a CT slice without pixel data, probably cut off; copy it again")
+    values = HeaderValues(path, header.values, header.order)
     groups = header.groups.get(FRAME_GROUPS, [])
-    frames = values.whole(0x00280008, 1, low=1, high=1 << 20)
-    if groups and len(groups) < frames:
+    count = values.whole(0x00280008, 1, low=1, high=1 << 20)
+    if groups and len(groups) < count:
         raise CTReadError(
-            path, f"claims {frames} frames and describes {len(groups)}; export it again"
+            path, f"claims {count} frames and describes {len(groups)}; export it again"
         )
-    if frames > 1 and not groups:
-        raise NotASliceError("a multi-frame image without positions")
-    bits = values.whole(0x00280100, 16, low=1, high=64)
-    stored = values.whole(0x00280101, bits, low=1, high=bits)
-    signed = values.whole(0x00280103, 0, low=0, high=1) == 1
-    padding = values.stored(0x00280120, signed)
-    limit = values.stored(0x00280121, signed)
-    table = header.values.get(0x7FE00001, b""), header.values.get(0x7FE00002, b"")
-    rows = values.whole(0x00280010, None, low=1, high=MAX_SIDE)
-    columns = values.whole(0x00280011, None, low=1, high=MAX_SIDE)
-    instance = DicomFile(
-        path=path,
-        syntax=header.syntax,
-        order=header.order,
-        pixels=pixels,
-        frames=frames,
-        rows=rows,
-        columns=columns,
-        bits_allocated=bits,
-        bits_stored=stored,
-        signed=signed,
-        padding=None if padding is None else _ordered(padding, padding if limit is None else limit),
-        offset_table=table if len(table[0]) == len(table[1]) == 8 * frames else None,
-        uid=header.values.get(0x00080018, b""),
-        group=_group(header, rows, columns),
-        acquisition=values.whole(0x00200012, 0, low=-(2**31), high=2**31),
-        description=values.text(0x0008103E),
-    )
-    shared: dict[int, bytes] = {}
-    for item in header.groups.get(SHARED_GROUPS, [])[:1]:
-        shared = item
+    file = _read_file(path, header, values, count)
+    shared = next(iter(header.groups.get(SHARED_GROUPS, [])), {})
     if not groups:
-        return [_frame(instance, 0, _Values(path, {**shared, **header.values}, header.order))]
+        merged = HeaderValues(path, {**shared, **header.values}, header.order)
+        first = _frame(file, 0, merged)
+        return [first] if count == 1 else _stacked(first)
     found = []
-    for index in range(frames):
+    for index in range(count):
         # A frame's own groups come before the shared ones, both before the top level.
-        merged = {**header.values, **shared, **groups[index]}
-        frame = _Values(path, merged, header.order)
-        if "LOCALIZER" not in frame.text(0x00089007).upper():
-            found.append(_frame(instance, index, frame))
+        merged = HeaderValues(path, {**header.values, **shared, **groups[index]}, header.order)
+        if "LOCALIZER" not in merged.text(0x00089007).upper():
+            found.append(_frame(file, index, merged))
     if not found:
         raise NotASliceError("a localizer")
     return found
 
 
+def _read_file(path: Path, header: Header, values: HeaderValues, frames: int) -> DicomFile:
+    """Return what the frames of a file share."""
+    if header.pixels is None:
+        raise CTReadError(path, "a CT slice without pixel data, probably cut off; copy it again")
+    bits = values.whole(0x00280100, 16, low=1, high=64)
+    signed = values.whole(0x00280103, 0, low=0, high=1) == 1
+    low, high = values.stored(0x00280120, signed), values.stored(0x00280121, signed)
+    table = header.values.get(0x7FE00001, b""), header.values.get(0x7FE00002, b"")
+    rows = values.whole(0x00280010, None, low=1, high=MAX_SIDE)
+    columns = values.whole(0x00280011, None, low=1, high=MAX_SIDE)
+    series = header.values.get(0x0020000E, b"").rstrip(b"\0 ")
+    label = values.text(0x00200011).encode() + b"|" + header.values.get(0x0008103E, b"").strip()
+    stable = series or header.values.get(0x0020000D, b"").rstrip(b"\0 ") + b"|" + label
+    return DicomFile(
+        path=path,
+        syntax=header.syntax,
+        order=">" if header.syntax == GE_PRIVATE else header.order,
+        pixels=header.pixels,
+        frames=frames,
+        rows=rows,
+        columns=columns,
+        bits_allocated=bits,
+        bits_stored=values.whole(0x00280101, bits, low=1, high=bits),
+        signed=signed,
+        floating=header.floating,
+        padding=None if low is None else _ordered(low, low if high is None else high),
+        offset_table=table if len(table[0]) == len(table[1]) == 8 * frames else None,
+        uid=header.values.get(0x00080018, b""),
+        key=hashlib.sha256(stable + f"|{rows}|{columns}".encode()).hexdigest()[:16],
+        identity=Identity(
+            patient=_digest(header.values.get(0x00100020, b"")),
+            study=_digest(header.values.get(0x0020000D, b"")),
+            series=_digest(series or b"label " + label),
+            label=_digest(label),
+            frame_of_reference=_digest(header.values.get(0x00200052, b"")),
+        ),
+        series_number=values.label(0x00200011),
+        description=values.description(),
+    )
+
+
+def _digest(value: bytes) -> bytes:
+    value = value.strip(b"\0 ")
+    return hashlib.blake2b(value, key=_KEY, digest_size=16).digest() if value else b""
+
+
 def _refuse_others(header: Header) -> None:
     """Raise NotASliceError for what is not a slice of a CT volume."""
-    values = _Values(Path(), header.values, header.order)
+    values = HeaderValues(Path(), header.values, header.order)
     modality, kind = values.text(0x00080060), values.text(0x00080016)
     if modality != "CT" and not (not modality and kind in _CT_CLASSES):
         if header.pixels is None:
@@ -157,27 +207,23 @@ def _refuse_others(header: Header) -> None:
         raise NotASliceError("a localizer")
     if header.values.get(0x00280002, b"\1\0") not in (b"\1\0", b"\0\1"):
         raise NotASliceError("a colour picture")
-    placed = 0x00200032 in header.values and 0x00200037 in header.values
+    placed = POSITION in header.values and ORIENTATION in header.values
     if not placed and FRAME_GROUPS not in header.groups:
         if 0x00280010 not in header.values:
             raise NotASliceError("a DICOM document without an image")
+        if values.text(0x00280008) not in ("", "1"):
+            raise NotASliceError("a multi-frame image without positions")
         raise NotASliceError("a CT picture without a position (a screen save or dose sheet)")
-
-
-def _group(header: Header, rows: int, columns: int) -> str:
-    """Return an opaque key of the series; the hash keeps UIDs out of sight."""
-    text = header.values.get(0x0020000E, b"").rstrip(b"\0 ")
-    return hashlib.sha256(text + f"|{rows}|{columns}".encode()).hexdigest()[:16]
 
 
 def _ordered(a: int, b: int) -> tuple[int, int]:
     return (a, b) if a <= b else (b, a)
 
 
-def _frame(file: DicomFile, index: int, values: _Values) -> DicomFrame:
+def _frame(file: DicomFile, index: int, values: HeaderValues) -> DicomFrame:
     """Return one frame, every number checked."""
-    position = values.numbers(0x00200032, 3, limit=1e5)
-    directions = values.numbers(0x00200037, 6, limit=2.0)
+    position = values.numbers(POSITION, 3, limit=1e5)
+    directions = values.numbers(ORIENTATION, 6, limit=2.0)
     spacing = values.numbers(0x00280030, 2, limit=100.0)
     if position is None or directions is None:
         raise CTReadError(file.path, "a CT slice without position or orientation; export it again")
@@ -191,124 +237,49 @@ def _frame(file: DicomFile, index: int, values: _Values) -> DicomFrame:
         raise CTReadError(
             file.path, f"impossible ImageOrientationPatient {directions}; export it again"
         )
-    thickness = values.thickness()
     slope = values.numbers(0x00281053, 1, limit=1e6)
     intercept = values.numbers(0x00281052, 1, limit=1e7)
     if slope and slope[0] == 0:
         raise CTReadError(file.path, "RescaleSlope is 0, which empties the slice; export it again")
+    thickness = values.length(0x00180050)
     return DicomFrame(
         file=file,
         index=index,
         number=values.whole(0x00200013, 0, low=-(2**31), high=2**31),
-        moment=values.whole(0x00209128, 0, low=0, high=2**32),
         position=np.asarray(position),
+        quantum=10.0 ** -np.asarray(values.decimals(POSITION), dtype=np.float64),
         orientation=orientation / lengths[:, None],
         spacing=(spacing[0], spacing[1]),
         thickness=thickness,
+        step=values.length(0x00180088),
         slope=slope[0] if slope else None,
         intercept=intercept[0] if intercept else None,
-        unit=values.text(0x00281054).upper(),
+        unit=values.label(0x00281054).upper(),
+        separators=read_separators(values),
     )
 
 
-class _Values:
-    """Typed, checked access to raw attribute values."""
+def _stacked(first: DicomFrame) -> list[DicomFrame]:
+    """Return the frames of a classic multi-frame file, which states one position only.
 
-    def __init__(self, path: Path, values: dict[int, bytes], order: str) -> None:
-        self._path = path
-        self._values = values
-        self._order = order
-
-    def text(self, tag: int) -> str:
-        """Return a text value, "" if absent."""
-        raw = self._values.get(tag, b"")
-        if tag == 0x0008103E:
-            charset = self._values.get(0x00080005, b"").decode("ascii", "replace")
-            text = raw.decode(_encoding(charset), "replace")
-            return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:64]
-        return raw.decode("ascii", "replace").strip(" \0")
-
-    def numbers(self, tag: int, count: int, *, limit: float) -> list[float] | None:
-        """Return `count` decimal strings within +-limit; None if absent or empty."""
-        raw = self._values.get(tag, b"").strip(b" \0")
-        if not raw:
-            return None
-        try:
-            found = [float(part) for part in raw.split(b"\\")]
-        except ValueError:
-            found = []
-        if count == 1:
-            found = found[:1]
-        if len(found) != count or not all(math.isfinite(v) and abs(v) <= limit for v in found):
-            raise CTReadError(self._path, f"impossible {_NAMES[tag]}; export it again")
-        return found
-
-    def thickness(self) -> float | None:
-        """Return SliceThickness in mm; None if it is absent or nonsense, which costs nothing."""
-        try:
-            found = self.numbers(0x00180050, 1, limit=1e3)
-        except CTReadError:
-            return None
-        return found[0] if found and found[0] > 0 else None
-
-    def whole(self, tag: int, default: int | None, *, low: int, high: int) -> int:
-        """Return a whole number, binary or as text, within low to high."""
-        raw = self._values.get(tag, b"")
-        try:
-            if tag in _TEXT_NUMBERS:
-                text = raw.split(b"\\")[0].strip(b" \0")
-                value = int(text) if text else default
-            elif len(raw) in (2, 4):
-                value = struct.unpack(self._order + ("H" if len(raw) == 2 else "L"), raw)[0]
-            else:
-                value = default if not raw else None
-        except ValueError:
-            value = default if tag in _UNIMPORTANT else None
-        if value is not None and tag in _UNIMPORTANT:
-            return min(max(value, low), high)
-        if value is None or not low <= value <= high:
-            shown = "is missing or unreadable" if value is None else f"is {value}"
-            raise CTReadError(self._path, f"{_NAMES[tag]} {shown}; export it again")
-        return value
-
-    def stored(self, tag: int, signed: bool) -> int | None:
-        """Return a stored pixel value (US or SS) in the sign of the pixels."""
-        raw = self._values.get(tag, b"")
-        if len(raw) < 2:
-            return None
-        unsigned: int = struct.unpack(self._order + "H", raw[:2])[0]
-        if not signed:
-            return unsigned
-        return unsigned - 65536 if unsigned >= 32768 else unsigned
-
-
-_NAMES = {
-    0x00200032: "ImagePositionPatient",
-    0x00200037: "ImageOrientationPatient",
-    0x00280030: "PixelSpacing",
-    0x00180050: "SliceThickness",
-    0x00281052: "RescaleIntercept",
-    0x00281053: "RescaleSlope",
-    0x00280008: "NumberOfFrames",
-    0x00280010: "Rows",
-    0x00280011: "Columns",
-    0x00280100: "BitsAllocated",
-    0x00280101: "BitsStored",
-    0x00280103: "PixelRepresentation",
-    0x00200012: "AcquisitionNumber",
-    0x00200013: "InstanceNumber",
-    0x00209128: "TemporalPositionIndex",
-}
-_TEXT_NUMBERS = frozenset({0x00280008, 0x00200012, 0x00200013})
-# Attributes that only order slices: nonsense in them must not cost the scan.
-_UNIMPORTANT = frozenset({0x00200012, 0x00200013, 0x00209128})
-
-
-def _encoding(charset: str) -> str:
-    """Return the Python codec of the first DICOM character set, latin-1 if unknown."""
-    from pydicom.charset import python_encoding
-
-    names = [part.strip() for part in charset.split("\\")]
-    name = next((part for part in names if part), "ISO_IR 6")
-    codec = python_encoding.get(name, "iso8859")
-    return codec if isinstance(codec, str) else "iso8859"
+    As ITK does, the others follow along the normal in steps of SpacingBetweenSlices, or of
+    SliceThickness where that is missing.
+    """
+    step = first.step or first.thickness
+    if step is None:
+        raise NotASliceError("a multi-frame image without positions or SpacingBetweenSlices")
+    normal = np.cross(first.orientation[0], first.orientation[1])
+    shared = {name: value for name, value in vars(first).items() if name != "stacked"}
+    return [
+        DicomFrame(
+            **{
+                **shared,
+                "index": index,
+                "number": index + 1,
+                "position": first.position + index * step * normal,
+                "quantum": np.zeros(3),
+            },
+            stacked=True,
+        )
+        for index in range(first.file.frames)
+    ]

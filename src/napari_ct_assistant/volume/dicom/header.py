@@ -13,87 +13,42 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, field
+from enum import Enum
+from io import FileIO
 from pathlib import Path
 
-from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.volume.dicom.encoding import (
+    DEFLATED,
+    LONG_VRS,
+    VRS,
+    BrokenDicomError,
+    element_with_unknown_vr,
+    find_encoding,
+    looks_like_dicom,
+)
+from napari_ct_assistant.volume.dicom.tags import (
+    DOUBLE_PIXEL_DATA,
+    ENTERED,
+    FLOAT_PIXEL_DATA,
+    FRAME_GROUPS,
+    ORIENTATION,
+    PIXEL_DATA,
+    POSITION,
+    SHARED_GROUPS,
+    WANTED,
+)
 
-IMPLICIT = "1.2.840.10008.1.2"
-EXPLICIT = "1.2.840.10008.1.2.1"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
-
-PIXEL_DATA = 0x7FE00010
-SHARED_GROUPS = 0x52009229
-FRAME_GROUPS = 0x52009230
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 
-_LONG_VRS = frozenset(
-    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-)
-_VRS = _LONG_VRS | frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT",
-     b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
-)  # fmt: skip
-
-# Attributes that are kept, at any depth.
-WANTED = frozenset(
-    {
-        0x00080005,  # SpecificCharacterSet
-        0x00080008,  # ImageType
-        0x00080016,  # SOPClassUID
-        0x00080018,  # SOPInstanceUID
-        0x00080060,  # Modality
-        0x0008103E,  # SeriesDescription
-        0x00089007,  # FrameType
-        0x00180050,  # SliceThickness
-        0x0020000E,  # SeriesInstanceUID
-        0x00200012,  # AcquisitionNumber
-        0x00200013,  # InstanceNumber
-        0x00200032,  # ImagePositionPatient
-        0x00200037,  # ImageOrientationPatient
-        0x00209128,  # TemporalPositionIndex
-        0x00280002,  # SamplesPerPixel
-        0x00280008,  # NumberOfFrames
-        0x00280010,  # Rows
-        0x00280011,  # Columns
-        0x00280030,  # PixelSpacing
-        0x00280100,  # BitsAllocated
-        0x00280101,  # BitsStored
-        0x00280103,  # PixelRepresentation
-        0x00280120,  # PixelPaddingValue
-        0x00280121,  # PixelPaddingRangeLimit
-        0x00281052,  # RescaleIntercept
-        0x00281053,  # RescaleSlope
-        0x00281054,  # RescaleType
-        0x7FE00001,  # ExtendedOffsetTable
-        0x7FE00002,  # ExtendedOffsetTableLengths
-    }
-)
-# Sequences that are entered: the functional groups of enhanced multi-frame CT.
-_ENTERED = frozenset(
-    {
-        SHARED_GROUPS,
-        FRAME_GROUPS,
-        0x00189329,  # CTImageFrameTypeSequence
-        0x00209111,  # FrameContentSequence
-        0x00209113,  # PlanePositionSequence
-        0x00209116,  # PlaneOrientationSequence
-        0x00289110,  # PixelMeasuresSequence
-        0x00289145,  # PixelValueTransformationSequence
-    }
-)
-_LAST = PIXEL_DATA
+_FLOATS = {FLOAT_PIXEL_DATA: "f4", DOUBLE_PIXEL_DATA: "f8"}
 _MAX_DEPTH = 16
 # A file's first read: headers of ordinary CT end well within it.
 _FIRST_READ = 1 << 15
+_LAST_READ = 1 << 20
 _MAX_ATTRIBUTE = 1 << 16
-
-
-class BrokenDicomError(CTAssistantError):
-    """The bytes are not a DICOM data set, or stop within it."""
 
 
 class _NeedMoreError(Exception):
@@ -102,12 +57,14 @@ class _NeedMoreError(Exception):
 
 @dataclass
 class Header:
-    """What a DICOM file says of itself.
+    """What the header of a DICOM file states.
 
+    syntax: the transfer syntax. order: byte order of the values, "<" or ">".
     values: tag -> raw value bytes, for the attributes in WANTED.
     groups: tag -> items of the functional group sequences, each a flat tag -> bytes.
     pixels: (offset, length) of the pixel data in the (inflated) file, length None for
-    encapsulated frames; None where the file holds none.
+    encapsulated frames; None if the file has no pixel data.
+    floating: "f4" or "f8" if the pixel data are floats, else "".
     """
 
     syntax: str
@@ -115,10 +72,19 @@ class Header:
     values: dict[int, bytes] = field(default_factory=dict)
     groups: dict[int, list[dict[int, bytes]]] = field(default_factory=dict)
     pixels: tuple[int, int | None] | None = None
+    floating: str = ""
 
 
-def read_header(path: Path) -> Header | None:
-    """Read the header of a file, None if it does not look like DICOM.
+class NotDicom(Enum):
+    """What a file is that is not DICOM."""
+
+    EMPTY = "empty"
+    ZEROS = "filled with zeros"
+    OTHER = "another format"
+
+
+def read_header(path: Path) -> Header | NotDicom:
+    """Read the header of a file.
 
     Raises
     ------
@@ -129,17 +95,41 @@ def read_header(path: Path) -> Header | None:
     """
     with path.open("rb", buffering=0) as file:
         data = file.read(_FIRST_READ)
-        if not _looks_like_dicom(data):
-            return None
+        if not data:
+            return NotDicom.EMPTY
+        if not looks_like_dicom(data):
+            return NotDicom.OTHER if data.strip(b"\0") else NotDicom.ZEROS
         while True:
             try:
-                return parse_header(data, whole=len(data) < _FIRST_READ)
+                header = parse_header(data, whole=len(data) < _FIRST_READ)
+                break
             except _NeedMoreError:
                 more = file.read(max(len(data) * 7, _FIRST_READ))
                 if more:
                     data += more
                     continue
-                return parse_header(data, whole=True)
+                header = parse_header(data, whole=True)
+                break
+        placed = POSITION in header.values and ORIENTATION in header.values
+        if header.pixels and not placed and FRAME_GROUPS not in header.groups:
+            _read_behind_pixels(file, data, header)
+        return header
+
+
+def _read_behind_pixels(file: FileIO, data: bytes, header: Header) -> None:
+    """Read the attributes that a script appended after uncompressed pixel data."""
+    if header.pixels is None or header.pixels[1] is None or header.syntax == DEFLATED:
+        return
+    end = header.pixels[0] + header.pixels[1]
+    file.seek(end)
+    tail = file.read(_LAST_READ)
+    encoding = find_encoding(data)
+    try:
+        walk = _Walk(tail, encoding.order, Header(header.syntax, header.order), whole=True)
+        walk.elements(0, len(tail), header.values, encoding.implicit, depth=0)
+    except (struct.error, IndexError, BrokenDicomError):
+        # Padding or rubbish behind the pixels costs nothing.
+        return
 
 
 def inflate(data: bytes, limit: int) -> bytes:
@@ -148,7 +138,7 @@ def inflate(data: bytes, limit: int) -> bytes:
     Returns the meta information followed by at most `limit` bytes of data set, so
     that offsets in a `Header` hold.
     """
-    start = _meta(data)[1]
+    start = find_encoding(data).start
     try:
         return data[:start] + zlib.decompressobj(-15).decompress(data[start:], limit)
     except zlib.error as error:
@@ -163,20 +153,18 @@ def parse_header(data: bytes, *, whole: bool) -> Header:
     data
         The file, or its beginning.
     whole
-        Whether `data` is all there is: the end of it is then an error, else a
+        Whether `data` is the whole file: running over its end is then an error, else a
         request for more.
     """
-    syntax, start = _meta(data)
-    if syntax == DEFLATED:
+    encoding = find_encoding(data)
+    start = encoding.start
+    if encoding.syntax == DEFLATED:
         data = inflate(data, 1 << 22)
         whole = whole or len(data) - start >= 1 << 22
-    if not syntax:
-        syntax = EXPLICIT if data[start + 4 : start + 6] in _VRS else IMPLICIT
-    order = ">" if syntax == BIG_ENDIAN else "<"
-    header = Header(syntax, order)
+    header = Header(encoding.syntax, encoding.order)
     try:
-        walk = _Walk(data, order, header)
-        stop = walk.elements(start, len(data), header.values, syntax == IMPLICIT, depth=0)
+        walk = _Walk(data, encoding.order, header, whole=whole)
+        stop = walk.elements(start, len(data), header.values, encoding.implicit, depth=0)
     except (struct.error, IndexError) as error:
         if not whole:
             raise _NeedMoreError from error
@@ -189,48 +177,14 @@ def parse_header(data: bytes, *, whole: bool) -> Header:
     return header
 
 
-def _looks_like_dicom(data: bytes) -> bool:
-    """Return whether a file starts with a DICOM preamble or, without one, a data set."""
-    if data[128:132] == b"DICM":
-        return True
-    # ACR-NEMA style: straight in, with the file meta or the identification group.
-    if data[:4] not in (
-        b"\x02\0\0\0",
-        b"\x02\0\x10\0",
-        b"\x08\0\0\0",
-        b"\x08\0\x05\0",
-        b"\x08\0\x08\0",
-    ):
-        return False
-    return data[4:6] in _VRS or (len(data) >= 8 and int.from_bytes(data[4:8], "little") < 256)
-
-
-def _meta(data: bytes) -> tuple[str, int]:
-    """Return the transfer syntax UID ("" if not stated) and where the data set starts."""
-    pos = 132 if data[128:132] == b"DICM" else 0
-    syntax = ""
-    while data[pos : pos + 2] == b"\x02\0":
-        if len(data) < pos + 12:
-            break
-        element, vr, length = struct.unpack_from("<2xH2sH", data, pos)
-        pos += 8
-        if vr in _LONG_VRS:
-            length = int.from_bytes(data[pos : pos + 4], "little")
-            pos += 4
-        elif vr not in _VRS:
-            length = int.from_bytes(data[pos - 4 : pos], "little")
-        if element == 0x0010:
-            syntax = data[pos : pos + min(length, 64)].decode("ascii", "replace").strip(" \0")
-        pos += length
-    return syntax, pos
-
-
 class _Walk:
     """One pass over a data set."""
 
-    def __init__(self, data: bytes, order: str, header: Header) -> None:
+    def __init__(self, data: bytes, order: str, header: Header, *, whole: bool) -> None:
         self.data = data
         self.header = header
+        self._order = order
+        self._whole = whole
         self._short = struct.Struct(order + "HH2sH").unpack_from
         self._plain = struct.Struct(order + "HHL").unpack_from
         self._long = struct.Struct(order + "L").unpack_from
@@ -251,21 +205,24 @@ class _Walk:
             else:
                 group, element, vr, length = short(data, pos)
                 pos += 8
-                if vr in _LONG_VRS:
+                if vr in LONG_VRS:
                     (length,) = long(data, pos)
                     pos += 4
-                elif vr not in _VRS:
-                    # Delimiters carry no VR; neither do some writers' private tags.
-                    group, element, length = plain(data, pos - 8)
+                elif vr not in VRS:
+                    # Delimiters have no VR; neither have private tags of some writers.
+                    if not self._whole and pos + _MAX_ATTRIBUTE > len(data):
+                        raise IndexError
+                    pos, length = element_with_unknown_vr(data, pos - 8, self._order)
             tag = group << 16 | element
-            if tag >= _LAST and depth == 0:
-                if tag == _LAST:
+            if tag >= FLOAT_PIXEL_DATA and depth == 0:
+                if tag in (PIXEL_DATA, *_FLOATS):
                     self.header.pixels = (pos, None if length == _UNDEFINED else length)
+                    self.header.floating = _FLOATS.get(tag, "")
                 return pos
             if tag in (_ITEM_END, _SEQUENCE_END):
                 return pos
-            if length == _UNDEFINED or tag in _ENTERED:
-                # PS3.5 6.2.2: what hides in an UN of undefined length is implicit.
+            if length == _UNDEFINED or tag in ENTERED:
+                # PS3.5 6.2.2: the content of an UN of undefined length is implicit.
                 inner = implicit or vr == b"UN"
                 pos = self._sequence(tag, pos, length, values, inner, depth)
                 continue
@@ -290,7 +247,7 @@ class _Walk:
         depth: int,
     ) -> int:
         """Walk a sequence's items; keep those of the functional groups."""
-        keep = tag in _ENTERED
+        keep = tag in ENTERED
         end = len(self.data) if length == _UNDEFINED else pos + length
         if end > len(self.data):
             raise IndexError

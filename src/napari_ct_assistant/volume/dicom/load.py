@@ -1,9 +1,9 @@
-"""Carry out a plan: read, straighten and stack the slices into one volume."""
+"""Carry out the plan of `stack.py`: read, straighten and stack the slices into one volume."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import AIR, CTVolume
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
-from napari_ct_assistant.volume.dicom.pixels import SliceReader
+from napari_ct_assistant.volume.dicom.pixels import SliceReader, erases_padding
 from napari_ct_assistant.volume.dicom.stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import IPLReorder, axis_codes, is_usable
-from napari_ct_assistant.volume.hounsfield import HuCheck
+from napari_ct_assistant.volume.hu_check import HuCheck
 
 Progress = Callable[[int, int], None]
 
@@ -51,7 +51,7 @@ def load_stack(
 
     def read(k: int) -> None:
         limits = _read_straight(reader, stack, k, stored[k])
-        doubts.add(stored[k], limits)
+        doubts.add(k, stored[k], limits)
 
     if stack.places is None:
         _in_threads(read, len(stack.frames), progress)
@@ -60,7 +60,7 @@ def load_stack(
     rescale = {(frame.slope, frame.intercept) for frame in stack.frames}
     warnings = [
         *stack.warnings,
-        *_rescale_warnings(stack.frames),
+        *_header_warnings(stack.frames),
         *doubts.warnings(_spell(rescale)),
     ]
     # Written column, row, slice as DICOM and ITK do.
@@ -158,7 +158,7 @@ def _read_between(
         raise ValueError("an even stack has nothing to blend")
     shape = stored.shape[1:]
     held: dict[int, NDArray[np.int16]] = {}
-    for out, place in zip(stored, stack.places, strict=True):
+    for n, (out, place) in enumerate(zip(stored, stack.places, strict=True)):
         low = int(place)
         part = float(place) - low
         wanted = (low,) if part == 0 else (low, low + 1)
@@ -176,7 +176,7 @@ def _read_between(
             blend = np.multiply(held[low], 1 - part, dtype=np.float32)
             blend += np.multiply(held[low + 1], part, dtype=np.float32)
             out[...] = np.rint(blend, out=blend)
-        doubts.add(out, (int(out.min()), int(out.max())))
+        doubts.add(n, out, (int(out.min()), int(out.max())))
 
 
 def _spell(rescale: set[tuple[float | None, float | None]]) -> str:
@@ -186,17 +186,41 @@ def _spell(rescale: set[tuple[float | None, float | None]]) -> str:
     return f"slope {1.0 if slope is None else slope:g}, intercept {intercept or 0:g}"
 
 
-def _rescale_warnings(frames: tuple[DicomFrame, ...]) -> list[str]:
+def _header_warnings(frames: tuple[DicomFrame, ...]) -> list[str]:
     """Return doubts that the headers themselves raise."""
     found = []
-    bare = sum(frame.slope is None and frame.intercept is None for frame in frames)
-    if bare:
+    bare = [frame for frame in frames if frame.slope is None and frame.intercept is None]
+    floats = all(frame.file.floating for frame in frames)
+    if bare and not floats:
         found.append(
-            f"{bare} of {len(frames)} slices have no RescaleSlope and RescaleIntercept: "
+            f"{len(bare)} of {len(frames)} slices have no RescaleSlope and RescaleIntercept: "
             "stored values were taken as HU"
         )
+    half = [frame for frame in frames if (frame.slope is None) != (frame.intercept is None)]
+    for missing, name in (("intercept", "RescaleIntercept"), ("slope", "RescaleSlope")):
+        part = [frame for frame in half if getattr(frame, missing) is None]
+        if part:
+            assumed = "0" if missing == "intercept" else "1"
+            found.append(
+                f"{len(part)} of {len(frames)} slices have no {name} ({_names(part)}): it was "
+                f"taken as {assumed}, so their HU may be wrong; export them again"
+            )
     units = sorted({f.unit for f in frames if f.unit not in ("", "HU", "HOUNSFIELD")})
     if units:
-        shown = ", ".join(unit[:16] for unit in units[:3] if unit.isprintable())
+        shown = ", ".join(unit[:16] for unit in units[:3])
         found.append(f"RescaleType is {shown!r}, not HU: values may not be Hounsfield units")
+    kept = [f for f in frames if f.file.padding is not None and not erases_padding(f)]
+    if kept and not floats:
+        low, high = kept[0].file.padding or (0, 0)
+        said = f"{low}" if low == high else f"{low} to {high}"
+        found.append(
+            f"the padding declared in {len(kept)} of {len(frames)} slices (stored value {said}) "
+            "lies in the range of tissue; these pixels were kept as they are"
+        )
     return found
+
+
+def _names(frames: Sequence[DicomFrame]) -> str:
+    names = [frame.file.path.name for frame in frames]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import AIR
 from napari_ct_assistant.volume.dicom.codestream import CodestreamError, decode
-from napari_ct_assistant.volume.dicom.frames import DicomFile, DicomFrame
-from napari_ct_assistant.volume.dicom.header import (
+from napari_ct_assistant.volume.dicom.encoding import (
     BIG_ENDIAN,
     DEFLATED,
     EXPLICIT,
+    GE_PRIVATE,
     IMPLICIT,
     BrokenDicomError,
-    inflate,
 )
+from napari_ct_assistant.volume.dicom.frames import DicomFile, DicomFrame
+from napari_ct_assistant.volume.dicom.header import inflate
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.hounsfield import to_hu
 
-_RAW = frozenset({IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN})
+# Padding that maps above this is not believed.
+_PADDING_HU = -900.0
+_RAW = frozenset({IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, GE_PRIVATE})
 
 
 class SliceReader:
@@ -39,8 +42,8 @@ class SliceReader:
     def read(self, frame: DicomFrame, out: NDArray[np.int16]) -> tuple[int, int]:
         """Read one frame as HU into `out` [rows, columns], any strides.
 
-        Pixels that the file declares to be padding, and values below -1024 HU, become
-        -1024 (air); values above 32767 become 32767.
+        Pixels that the file declares to be padding (see `erases_padding`), and values below
+        -1024 HU, become -1024 (air); values above 32767 become 32767.
 
         Returns
         -------
@@ -53,7 +56,7 @@ class SliceReader:
         """
         file = frame.file
         try:
-            plain = file.syntax in _RAW
+            plain = file.syntax in _RAW or bool(file.floating) or _is_uncompressed(file)
             raw = self._plain(frame, out) if plain else self._encapsulated(frame)
         except OSError as error:
             raise CTReadError(file.path, f"cannot be read ({error.strerror or error})") from error
@@ -62,7 +65,9 @@ class SliceReader:
     def _plain(self, frame: DicomFrame, out: NDArray[np.int16]) -> NDArray[Any]:
         """Read uncompressed pixels, straight into `out` where its memory allows."""
         file = frame.file
-        if file.bits_allocated not in (8, 16, 32):
+        if file.floating and np.dtype(file.floating).itemsize * 8 != file.bits_allocated:
+            raise _bits_error(file)
+        if not file.floating and file.bits_allocated not in (8, 16, 32):
             raise _bits_error(file)
         offset, length = file.pixels
         shape = (file.rows, file.columns)
@@ -78,7 +83,8 @@ class SliceReader:
                 f"pixel data has {length} bytes where {file.frames} x {shape} need "
                 f"{file.frames * needed}; export it again",
             )
-        dtype = np.dtype(f"{file.order}u{file.bits_allocated // 8}")
+        kind = file.floating or f"u{file.bits_allocated // 8}"
+        dtype = np.dtype(f"{file.order}{kind}")
         if file.syntax == DEFLATED:
             data = self._inflate(file, offset + file.frames * needed)
             if len(data) < start + needed:
@@ -157,6 +163,10 @@ class _StrictReader(BufferedReader):
 def _finish(frame: DicomFrame, raw: NDArray[Any], out: NDArray[np.int16]) -> tuple[int, int]:
     """Turn stored values into HU; `raw` may be the memory of `out` itself."""
     file = frame.file
+    slope = 1.0 if frame.slope is None else frame.slope
+    intercept = 0.0 if frame.intercept is None else frame.intercept
+    if file.floating:
+        return to_hu(raw, slope, intercept, out)
     raw = raw.view(f"{'i' if file.signed else 'u'}{raw.itemsize}")
     spare = raw.itemsize * 8 - file.bits_stored
     if spare > 0 and file.signed:
@@ -165,16 +175,36 @@ def _finish(frame: DicomFrame, raw: NDArray[Any], out: NDArray[np.int16]) -> tup
         np.right_shift(raw, spare, out=raw)
     elif spare > 0 and int(raw.max()) >> file.bits_stored:
         np.bitwise_and(raw, (1 << file.bits_stored) - 1, out=raw)
-    slope = 1.0 if frame.slope is None else frame.slope
-    intercept = 0.0 if frame.intercept is None else frame.intercept
     padded = None
-    if file.padding is not None:
+    if file.padding is not None and erases_padding(frame):
         padded = (raw >= file.padding[0]) & (raw <= file.padding[1])
     low, high = to_hu(raw, slope, intercept, out)
     if padded is not None:
         out[padded] = AIR
         low, high = int(out.min()), int(out.max())
     return low, high
+
+
+def erases_padding(frame: DicomFrame) -> bool:
+    """Return whether the declared padding can be no tissue and is set to air.
+
+    A PixelPaddingValue of 0 in a file whose stored values are HU, or a range up to 100 HU,
+    would punch holes into the patient. What maps below about -900 HU is air or nothing; an
+    unsigned value of 32768 and more is a negative one that lost its sign.
+    """
+    file = frame.file
+    if file.padding is None:
+        return False
+    if not file.signed and file.bits_stored == 16 and file.padding[0] >= 1 << 15:
+        return True
+    slope = 1.0 if frame.slope is None else frame.slope
+    return max(value * slope + (frame.intercept or 0.0) for value in file.padding) <= _PADDING_HU
+
+
+def _is_uncompressed(file: DicomFile) -> bool:
+    """Return whether the pixels have a length and fit it, whatever syntax is declared."""
+    needed = file.frames * file.rows * file.columns * file.bits_allocated // 8
+    return file.pixels[1] is not None and 0 <= file.pixels[1] - needed <= 1
 
 
 def _bits_error(file: DicomFile) -> CTReadError:

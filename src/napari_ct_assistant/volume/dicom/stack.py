@@ -1,38 +1,49 @@
-"""From loose slices to a straight, even stack: the geometry rules.
+"""From the slices of one pass to a straight, even stack: the geometry rules.
 
 The rules, each with a warning that says what was done:
 
-* Slices are sorted along their common normal.
-* Copies of a slice (same instance) are read once. Different slices at one
-  position: the lowest instance number is kept.
-* Slices that are shifted sideways against each other, as by a tilted gantry, are
-  shifted back within their plane by linear interpolation, on a canvas large enough
-  to lose nothing. The axes of the result are the tilted plane and its normal.
-* Uneven gaps are resampled linearly to the median gap, unless a gap is wider than
-  4 median gaps and 10 mm: then too much anatomy would be made up, and the series
-  is refused.
+* Slices are sorted along their common normal. Copies are read once; different slices at one
+  position are refused, never chosen from.
+* Positions that fit an even straight line within the rounding of the header are on that line:
+  the slices are used as they are.
+* Slices that are shifted sideways against each other, as by a tilted gantry, are shifted back
+  within their plane by linear interpolation, on a canvas large enough to lose nothing. The axes
+  of the result are the tilted plane and its normal.
+* Absent slices, and stretches of other slice distances, are filled by linear interpolation,
+  unless a gap is wider than 4 usual gaps and 10 mm: then too much anatomy would be made up, and
+  the series is refused. Gaps that change from slice to slice are refused too: two scans that
+  interleave look like that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.volume.dicom import duplicates
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
+from napari_ct_assistant.volume.dicom.positions import (
+    SAME_PLACE_MM,
+    Layout,
+    lay_out,
+    rounding,
+)
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import LPS_TO_RAS, Affine
 
-_SAME_PLACE_MM = 0.01
-# Gaps that differ by less are rounding in the header.
-_EVEN_SHARE = 0.02
 _WIDEST_GAPS = 4.0
 _WIDEST_MM = 10.0
-# Sideways shifts, in pixels over the whole stack, that are rounding in the header.
+# Sideways shifts, in pixels over the whole stack, that are too small to correct.
 _STRAIGHT_PIXELS = 0.1
+# Deviations from a straight line, in pixels, that are rounding and no movement.
+_JITTER_PIXELS = 0.25
+# Fewest equal gaps in a row that count as a stretch scanned with another slice distance.
+_SHORTEST_STRETCH = 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def plan_stack(frames: Sequence[DicomFrame], where: Path, *, prefer: Path | None
     where
         File or folder to name in errors.
     prefer
-        A file whose slice wins its position.
+        A file that was asked for by name.
 
     Raises
     ------
@@ -71,45 +82,61 @@ def plan_stack(frames: Sequence[DicomFrame], where: Path, *, prefer: Path | None
         If the slices cannot make a volume.
     """
     warnings: list[str] = []
-    kept, along = _distinct(list(frames), where, prefer, warnings)
+    layout = _distinct(frames, where, prefer, warnings)
+    kept = layout.frames
     first = kept[0]
+    if first.stacked:
+        warnings.append(
+            "a multi-frame file with one position: its slices were placed one after the other "
+            f"{layout.step:.3g} mm apart; check which end is up"
+        )
     down, right = first.orientation[1], first.orientation[0]
     normal = np.cross(right, down)
     rows, columns = first.file.rows, first.file.columns
-    if len(kept) == 1:
+    if layout.kind == "single":
         thickness = first.thickness
         warnings.append(
             "a single slice, shown as a volume one slice thick"
             + ("; its thickness is unknown and was taken as 1 mm" if thickness is None else "")
         )
-        step = normal * (thickness or 1.0)
-        affine = _affine(first.position, step, first)
-        return Stack(tuple(kept), affine, (1, rows, columns), None, None, tuple(warnings))
+        affine = _affine(first.position, normal * layout.step, first)
+        return Stack(kept, affine, (1, rows, columns), None, None, tuple(warnings))
 
     positions = np.array([frame.position for frame in kept])
-    places, count = _even_places(along, where, warnings)
+    along = layout.along
+    places, count = _even_places(layout, where, warnings)
+    _note_thickness(kept, float(along[-1] - along[0]) / (count - 1), warnings)
     moved = positions - positions[0]
     sideways = np.stack([moved @ down / first.spacing[0], moved @ right / first.spacing[1]], axis=1)
-    step = (positions[-1] - positions[0]) / (count - 1)
-    _note_thickness(kept, float(along[-1] - along[0]) / (count - 1), warnings)
-    # With uneven gaps the straight line through first and last is not enough.
+    step = normal * float(along[-1] - along[0]) / (count - 1)
+    if layout.kind == "rounded":
+        warnings.append(
+            "slice positions are rounded in the header; the slices were taken as "
+            f"{layout.step:.4g} mm apart"
+        )
+    elif np.ptp(sideways, axis=0).max() <= _STRAIGHT_PIXELS:
+        affine = _affine(positions[0], (positions[-1] - positions[0]) / (count - 1), first)
+        return Stack(kept, affine, (count, rows, columns), None, places, tuple(warnings))
+    sideways = _without_jitter(sideways, along, kept)
+    low = sideways.min(axis=0)
+    corner = (
+        positions[0]
+        + (along[0] - float(positions[0] @ normal)) * normal
+        + low[0] * first.spacing[0] * down
+        + low[1] * first.spacing[1] * right
+    )
     if np.ptp(sideways, axis=0).max() <= _STRAIGHT_PIXELS:
-        affine = _affine(positions[0], step, first)
         shape = (count, rows, columns)
-        return Stack(tuple(kept), affine, shape, None, places, tuple(warnings))
-
+        return Stack(kept, _affine(corner, step, first), shape, None, places, tuple(warnings))
     grow = np.ceil(np.ptp(sideways, axis=0) - 1e-6).astype(int)
     if grow[0] > rows or grow[1] > columns:
         raise CTReadError(
             where,
             "its slices do not lie over each other, so they are not a volume; export it again",
         )
-    low = sideways.min(axis=0)
-    step = normal * float(along[-1] - along[0]) / (count - 1)
-    corner = positions[0] + low[0] * first.spacing[0] * down + low[1] * first.spacing[1] * right
     warnings.append(_describe_shift(along, sideways * first.spacing))
     return Stack(
-        tuple(kept),
+        kept,
         _affine(corner, step, first),
         (count, rows + int(grow[0]), columns + int(grow[1])),
         sideways - low,
@@ -118,105 +145,122 @@ def plan_stack(frames: Sequence[DicomFrame], where: Path, *, prefer: Path | None
     )
 
 
-def distances(frames: Sequence[DicomFrame]) -> NDArray[np.float64]:
-    """Return where each slice lies along the normal of the first, in mm."""
-    normal = np.cross(frames[0].orientation[0], frames[0].orientation[1])
-    return np.array([frame.position for frame in frames]) @ normal
-
-
-def has_duplicates(frames: Sequence[DicomFrame]) -> bool:
-    """Return whether two different slices lie at one position."""
-    along = np.sort(distances(frames))
-    return bool((np.diff(along) < _SAME_PLACE_MM).any())
-
-
-def drop_copies(frames: Sequence[DicomFrame], prefer: Path | None) -> list[DicomFrame]:
-    """Return the slices without second copies of the same instance."""
-    seen: dict[tuple[bytes, int], DicomFrame] = {}
-    unnamed = []
-    for frame in frames:
-        key = (frame.file.uid, frame.index)
-        if not frame.file.uid:
-            unnamed.append(frame)
-        elif key not in seen or frame.file.path == prefer:
-            seen[key] = frame
-    return [*seen.values(), *unnamed]
-
-
 def _distinct(
-    frames: list[DicomFrame], where: Path, prefer: Path | None, warnings: list[str]
-) -> tuple[list[DicomFrame], NDArray[np.float64]]:
-    """Return slices at distinct positions, sorted along the normal, and where they lie."""
-    unique = drop_copies(frames, prefer)
-    if len(unique) < len(frames):
-        warnings.append(f"{len(frames) - len(unique)} copies of slices were left out")
-    along = distances(unique)
-    rank = sorted(
-        range(len(unique)),
-        key=lambda k: (unique[k].file.path != prefer, unique[k].number, k),
+    frames: Sequence[DicomFrame], where: Path, prefer: Path | None, warnings: list[str]
+) -> Layout:
+    """Return the layout of slices at distinct positions."""
+    layout = lay_out(frames)
+    if layout.kind != "duplicates":
+        return layout
+    asked = [frame for frame in frames if frame.file.path == prefer]
+    if not (asked and duplicates.at_one_place(frames)):
+        try:
+            unique, found = duplicates.drop_copies(frames, prefer)
+        except CTReadError:
+            if not asked and not duplicates.at_one_place(frames):
+                raise
+            unique, found = list(frames), []
+        layout = lay_out(unique)
+        if layout.kind != "duplicates":
+            warnings += found
+            return layout
+        if not asked:
+            raise duplicates.refuse(unique, where)
+    # Somebody named this file, so it is no choice between slices.
+    layout = lay_out(asked)
+    if layout.kind == "duplicates":
+        raise duplicates.refuse(asked, where)
+    warnings.append(
+        f"{len(frames) - len(asked)} other slices of its series lie at the same positions and "
+        "nothing tells them apart; only the given file was opened"
     )
-    order = sorted(range(len(unique)), key=lambda k: (along[k], k))
-    ranked = {k: n for n, k in enumerate(rank)}
-    kept: list[int] = []
-    for k in order:
-        if kept and along[k] - along[kept[-1]] < _SAME_PLACE_MM:
-            kept[-1] = min(kept[-1], k, key=lambda j: ranked[j])
-        else:
-            kept.append(k)
-    dropped = len(unique) - len(kept)
-    if dropped and len(kept) == 1 and prefer is None:
-        raise CTReadError(
-            where, f"its {len(unique)} slices all lie at one position, so they are not a volume"
-        )
-    if dropped:
-        warnings.append(
-            f"{dropped} slices lie where another does; of each the one with the lowest "
-            "instance number was kept"
-        )
-    return [unique[k] for k in kept], along[kept]
+    return layout
+
+
+def _without_jitter(
+    sideways: NDArray[np.float64], along: NDArray[np.float64], frames: Sequence[DicomFrame]
+) -> NDArray[np.float64]:
+    """Replace sideways shifts [n, 2] in pixels by the straight line they are rounded from.
+
+    Shifts that no straight line explains are returned as they are.
+    """
+    run = along - along.mean()
+    level = sideways.mean(axis=0)
+    slope = (sideways * run[:, None]).sum(axis=0) / (run**2).sum()
+    line = level + run[:, None] * slope
+    jitter = np.ptp(sideways - line, axis=0)
+    first = frames[0]
+    quantum = np.min([frame.quantum for frame in frames], axis=0)
+    rounded = np.abs(first.orientation[::-1]) @ np.minimum(quantum, 1.0) / first.spacing
+    if (jitter > np.maximum(2 * _JITTER_PIXELS, 1.05 * rounded)).any():
+        return sideways
+    # A slope that moves the last slice less than the jitter does is an accident of the jitter.
+    steady = np.abs(slope) * np.ptp(along) <= np.maximum(jitter, 1e-9)
+    straight: NDArray[np.float64] = np.where(steady, level, line)
+    return straight
 
 
 def _even_places(
-    along: NDArray[np.float64], where: Path, warnings: list[str]
+    layout: Layout, where: Path, warnings: list[str]
 ) -> tuple[NDArray[np.float64] | None, int]:
     """Return fractional slice places that make the gaps even, and how many slices result."""
+    along = layout.along
+    if layout.kind in ("even", "rounded"):
+        return None, len(along)
     gaps = np.diff(along)
     usual = float(np.median(gaps))
-    if np.abs(gaps - usual).max() <= max(_EVEN_SHARE * usual, _SAME_PLACE_MM):
-        return None, len(along)
     widest = int(np.argmax(gaps))
     gap = float(gaps[widest])
-    count = round(float(along[-1] - along[0]) / usual) + 1
+    absent = layout.kind == "missing"
+    count = int(layout.slots[-1]) + 1 if absent else round(float(along[-1] - along[0]) / usual) + 1
     if gap > max(_WIDEST_GAPS * usual, _WIDEST_MM) or count > 3 * len(along) + 8 or count < 2:
         raise CTReadError(
             where,
             f"slices are missing: a gap of {gap:.2f} mm after slice {widest + 1} of {len(along)} "
             f"where {usual:.2f} mm is usual; fetch the missing slices",
         )
-    even = float(along[-1] - along[0]) / (count - 1)
-    wanted = along[0] + even * np.arange(count)
-    # Where a slice lies within rounding of a wanted place, it is taken as it is.
-    places = np.round(np.interp(wanted, along, np.arange(len(along))), 3)
-    parts = gaps / usual
-    if np.abs(parts - np.rint(parts)).max() <= _EVEN_SHARE * 2:
-        missing = int(np.rint(parts).sum()) - len(gaps)
+    if absent:
         warnings.append(
-            f"{missing} slice(s) missing: the widest gap is {gap:.2f} mm (after slice "
+            f"{layout.missing} slice(s) missing: the widest gap is {gap:.2f} mm (after slice "
             f"{widest + 1} of {len(along)}) where {usual:.2f} mm is usual; filled by linear "
             "interpolation"
         )
-    else:
-        warnings.append(
-            f"uneven slices: gaps run from {gaps.min():.2f} mm to {gap:.2f} mm (usually "
-            f"{usual:.2f} mm); resampled linearly to one slice every {even:.2f} mm"
-        )
-    return places, count
+        return np.interp(np.arange(count), layout.slots, np.arange(len(along))), count
+    _refuse_irregular(gaps, rounding(layout.frames), where)
+    even = float(along[-1] - along[0]) / (count - 1)
+    wanted = along[0] + even * np.arange(count)
+    warnings.append(
+        f"uneven slices: gaps run from {gaps.min():.2f} mm to {gap:.2f} mm (usually "
+        f"{usual:.2f} mm); resampled linearly to one slice every {even:.2f} mm"
+    )
+    # Where a slice lies within rounding of a wanted place, it is taken as it is.
+    return np.round(np.interp(wanted, along, np.arange(len(along))), 3), count
+
+
+def _refuse_irregular(gaps: NDArray[np.float64], quantum: float, where: Path) -> None:
+    """Raise CTReadError unless the gaps are a few stretches of equal ones."""
+    stretch = 0
+    names = [0]
+    for before, gap in pairwise(gaps):
+        stretch += abs(gap - before) > max(0.04 * min(before, gap), quantum, SAME_PLACE_MM)
+        names.append(stretch)
+    lengths = [len(list(group)) for _, group in groupby(names)]
+    long = [length >= _SHORTEST_STRETCH for length in lengths]
+    for k, length in enumerate(lengths):
+        beside = [long[j] for j in (k - 1, k + 1) if 0 <= j < len(lengths)]
+        if not long[k] and not (length == 1 and beside and all(beside)):
+            raise CTReadError(
+                where,
+                f"its slices lie unevenly: gaps run from {gaps.min():.2f} mm to {gaps.max():.2f} "
+                "mm and change from slice to slice, as when two scans share one series; export "
+                "them as separate series",
+            )
 
 
 def _note_thickness(frames: Sequence[DicomFrame], step: float, warnings: list[str]) -> None:
-    """Warn where slices are much thinner than the way between them."""
+    """Warn where slices are much thinner than the distance between them."""
     thickness = max((frame.thickness or 0.0) for frame in frames)
-    if thickness and step > 1.5 * thickness + _SAME_PLACE_MM:
+    if thickness and step > 1.5 * thickness + SAME_PLACE_MM:
         warnings.append(
             f"slices of {thickness:g} mm lie {step:.2f} mm apart: "
             "what lies between them was not scanned"

@@ -1,0 +1,171 @@
+"""What can be opened at a path: DICOM series, or volumes in one file each."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_ct_assistant.volume import itk_files, nifti, sniff
+from napari_ct_assistant.volume.choosing import SeriesInfo, file_info, rank
+from napari_ct_assistant.volume.dicom.series import Series, SeriesSearch, find_series, walk_files
+from napari_ct_assistant.volume.errors import CTReadError
+
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+FILE_ENDINGS = (*NIFTI_ENDINGS, *itk_files.ENDINGS)
+"""Endings, in lower case, of files that hold a whole volume."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a path holds.
+
+    infos: how each series is listed, the default first. series: of DICOM, by key. warnings:
+    about files that were passed over. prefer: the DICOM file that was given.
+    """
+
+    infos: list[SeriesInfo]
+    series: dict[str, Series] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    prefer: Path | None = None
+
+
+def look(path: Path) -> Found:
+    """Find what can be opened at a path.
+
+    Raises
+    ------
+    CTReadError
+        If nothing can; one line that says what is there instead.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return _look_in_folder(path)
+        if not stat.S_ISREG(mode):
+            raise CTReadError(
+                path, "neither a file nor a folder; give a volume file or a DICOM folder"
+            )
+        return _look_in_file(path)
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise CTReadError(path, "a broken link; fetch the file it leads to") from None
+        raise CTReadError(path, "does not exist; check the path") from None
+    except OSError as error:
+        raise CTReadError(path, f"cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        if isinstance(error, CTReadError):
+            raise
+        # A path with a null character.
+        raise CTReadError(repr(str(path)), "is not a path") from error
+
+
+def slices_in(path: Path) -> int | None:
+    """Return how many slices a volume file claims, None if it is no volume file."""
+    count = nifti.count_slices(path)
+    return itk_files.count_slices(path) if count is None else count
+
+
+def _dicom(series: list[Series], warnings: list[str], prefer: Path | None = None) -> Found:
+    ranked = rank(series)
+    return Found(
+        [info for _, info in ranked], {one.key: one for one, _ in ranked}, warnings, prefer
+    )
+
+
+def _files(paths: list[tuple[Path, int]], warnings: list[str]) -> Found:
+    infos = [file_info(path, n, k + 1, len(paths)) for k, (path, n) in enumerate(paths)]
+    return Found(infos, {}, warnings)
+
+
+def _look_in_folder(folder: Path) -> Found:
+    search = find_series(walk_files(folder))
+    warnings = [*_broken(search), *_lost(search)]
+    if search.series:
+        return _dicom(search.series, warnings)
+    volumes = [(path, count) for path in walk_files(folder)
+               if path.name.lower().endswith(FILE_ENDINGS)
+               and (count := slices_in(path)) is not None]  # fmt: skip
+    if volumes:
+        return _files(volumes, warnings)
+    raise _nothing(folder, search)
+
+
+def _look_in_file(path: Path) -> Found:
+    if path.stat().st_size == 0:
+        raise CTReadError(path, "is empty; copy it again")
+    count = slices_in(path)
+    if count is not None:
+        return _files([(path, count)], [])
+    if path.name.upper() == "DICOMDIR":
+        return _look_in_folder(path.parent)
+    alone = find_series([path])
+    if not alone.series:
+        raise _nothing(path, alone)
+    search = find_series([path, *_siblings(path)])
+    mine = [one for one in search.series if any(f.file.path == path for f in one.frames)]
+    lost = _lost(search, path.suffix.lower())
+    return _dicom(mine, [*_broken(search), *lost], prefer=path)
+
+
+def _siblings(path: Path) -> Iterator[Path]:
+    for other in sorted(path.parent.iterdir()):
+        wanted = other != path and not other.name.startswith(".")
+        if wanted and (other.is_file() or (other.is_symlink() and not other.exists())):
+            yield other
+
+
+def _nothing(path: Path, search: SeriesSearch) -> CTReadError:
+    """Say why there is no CT at a path."""
+    if len(search.broken) == 1 and not search.others and not search.lost:
+        return search.broken[0]
+    parts = [f"{count} x {kind}" if count > 1 else kind for kind, count in search.others.items()]
+    if search.broken:
+        parts.append(f"{len(search.broken)} damaged files ({search.broken[0]})")
+    if path.is_dir():
+        parts += _lost(search)
+    if parts:
+        return CTReadError(path, f"no CT volume here, only {'; '.join(parts)}; give a CT series")
+    if not path.is_dir():
+        what, remedy = sniff.describe(path) or (
+            "neither a DICOM nor a NIfTI file",
+            "give a folder of CT slices or a NIfTI file",
+        )
+        return CTReadError(path, f"{what}; {remedy}")
+    if not search.files:
+        return CTReadError(path, "an empty folder; give a folder of CT slices or a NIfTI file")
+    known = [(other, found) for other in walk_files(path) if (found := sniff.describe(other))]
+    if known:
+        other, (what, remedy) = known[0]
+        return CTReadError(
+            path, f"a folder without DICOM or NIfTI files; {other.name} is {what}: {remedy}"
+        )
+    return CTReadError(
+        path,
+        "a folder without DICOM or NIfTI files; give a folder of CT slices or a NIfTI file",
+    )
+
+
+def _broken(search: SeriesSearch) -> list[str]:
+    if not search.broken:
+        return []
+    count = len(search.broken)
+    files = "1 file was" if count == 1 else f"{count} files were"
+    return [f"{files} passed over, the first: {search.broken[0]}"]
+
+
+def _lost(search: SeriesSearch, suffix: str | None = None) -> list[str]:
+    """Name the files (of one suffix) that should be slices and hold nothing."""
+    found = []
+    for kind, paths in search.lost.items():
+        names = [path.name for path in paths if suffix in (None, path.suffix.lower())]
+        if names:
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            plural = kind.replace("a broken link", "broken links") if len(names) > 1 else kind
+            files = "1 file is" if len(names) == 1 else f"{len(names)} files are"
+            found.append(
+                f"{files} {plural} ({', '.join(names[:8])}{more}): slices may be missing; "
+                "copy them again"
+            )
+    return found

@@ -1,0 +1,115 @@
+"""MetaImage and NRRD volumes (.mha, .mhd, .nrrd, .nhdr), read by SimpleITK."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_ct_assistant.volume.ct_volume import CTVolume
+from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.geometry import LPS_TO_RAS, IPLReorder, axis_codes, is_usable
+from napari_ct_assistant.volume.hounsfield import to_hu
+from napari_ct_assistant.volume.hu_check import HuCheck
+from napari_ct_assistant.volume.nifti import Progress, note_shear
+
+ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
+_HEADER = 1 << 14
+_SIZES = re.compile(rb"^(?:DimSize\s*=|sizes:)\s*([0-9 \t]+)", re.MULTILINE)
+
+
+def count_slices(path: Path) -> int | None:
+    """Return how many slices a file claims, None if it is not of these formats."""
+    start = _start(path)
+    if start is None:
+        return None
+    found = _SIZES.search(start)
+    sizes = found[1].split() if found else []
+    return int(sizes[2][:9]) if len(sizes) >= 3 else 1
+
+
+def _start(path: Path) -> bytes | None:
+    if not path.name.lower().endswith(ENDINGS):
+        return None
+    try:
+        with path.open("rb") as file:
+            start = file.read(_HEADER)
+    except OSError:
+        return None
+    return start if start.startswith(b"NRRD") or _SIZES.search(start) else None
+
+
+def open_itk(path: Path, progress: Progress | None = None) -> CTVolume:
+    """Read a MetaImage or NRRD file as CT; its values are taken as HU.
+
+    Parameters
+    ----------
+    path
+        The file; voxels in a file of their own are found by ITK.
+    progress
+        Called with (slices done, slices in all) after each slice.
+
+    Raises
+    ------
+    CTReadError
+        If SimpleITK is not installed, or the file is no readable CT volume.
+    """
+    kind = "NRRD" if path.name.lower().endswith((".nrrd", ".nhdr")) else "MetaImage"
+    start = _start(path)
+    if start is not None and re.search(rb"^Segment\d+_ID:?=", start, re.MULTILINE):
+        raise CTReadError(path, "a NRRD segmentation, not a scan; give the scan it was drawn on")
+    try:
+        import SimpleITK as sitk  # noqa: N813 - its usual name
+    except ImportError as error:
+        raise CTReadError(
+            path, f"a {kind} file needs SimpleITK: pip install 'napari-ct-assistant[itk]'"
+        ) from error
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    warnings: list[str] = []
+    try:
+        reader.ReadImageInformation()
+        size = list(reader.GetSize())
+        if len(size) < 3 or sum(n > 1 for n in size[:3]) < 3:
+            raise CTReadError(path, f"a 2D image (size {size}); a CT volume needs several slices")
+        if reader.GetNumberOfComponents() != 1:
+            raise CTReadError(path, "a colour or vector image, not CT values; give the scan")
+        if len(size) > 3:
+            more = int(np.prod(size[3:]))
+            warnings.append(f"the file holds {more} volumes (size {size}); the first was opened")
+            reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise CTReadError(
+            path, f"the {kind} file is damaged or its voxels are missing; copy or convert it again"
+        ) from error
+    return _volume(path, sitk, image, warnings, progress)
+
+
+def _volume(
+    path: Path, sitk: Any, image: Any, warnings: list[str], progress: Progress | None
+) -> CTVolume:
+    lps = np.eye(4)
+    lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    lps[:3, 3] = image.GetOrigin()
+    affine = LPS_TO_RAS @ lps
+    if not is_usable(affine):
+        raise CTReadError(path, f"impossible voxel sizes {image.GetSpacing()}; convert it again")
+    note_shear(affine, warnings)
+    # ITK's (x, y, z) are the array's axes from last to first.
+    stored = sitk.GetArrayViewFromImage(image)
+    turn = IPLReorder(affine[:, [2, 1, 0, 3]], stored.shape)
+    hu = np.empty(turn.shape, dtype=np.int16)
+    target = turn.stored_view(hu)
+    check = HuCheck()
+    for k, plane in enumerate(stored):
+        if plane.dtype.kind == "f":
+            check.not_numbers += plane.size - int(np.isfinite(plane).sum())
+        check.add(k, target[k], to_hu(np.ascontiguousarray(plane), 1.0, 0.0, target[k]))
+        if progress is not None:
+            progress(k + 1, len(stored))
+    warnings += check.warnings(f"stored {stored.dtype.name}, no rescale")
+    return CTVolume(hu, turn.affine, "", tuple(warnings), axis_codes(affine))
