@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.bundled import bundled_chain
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.stores import fill_store, open_store
+from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.release.bundle import bundle
 from napari_ct_assistant.training.run import run_recipe
+from napari_ct_assistant.training.worker_pool import use_threads
 
 
 def run_chain(overrides: Sequence[str]) -> None:
@@ -72,13 +73,13 @@ def _threads_per_branch(branches: int) -> int:
     """Return the number of threads of each branch; 0 where they should run one after another."""
     import torch
 
-    if processes.count() > 1 or torch.cuda.is_available():
+    if process_state().num_processes > 1 or torch.cuda.is_available():
         return 0
     return (os.cpu_count() or 1) // branches
 
 
 def _run_branch(recipes: Sequence[Recipe], threads: int) -> None:
-    processes.use_threads(threads)
+    use_threads(threads)
     _run_all(recipes)
 
 

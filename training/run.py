@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.distributed import process_state
 
 
 def run_stage(stage: str, recipe: Path | str, overrides: Sequence[str] = ()) -> None:
@@ -45,16 +45,16 @@ def run_recipe(recipe: Recipe) -> None:
         return
     _check_predecessors(recipe)
     _check_machine(recipe)
-    processes.barrier()  # before rank 0 writes what the others look for
+    process_state().wait_for_everyone()  # before rank 0 writes what the others look for
     recipe.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     _run(recipe)
-    processes.barrier()
-    if processes.is_main():
+    process_state().wait_for_everyone()
+    if process_state().is_main_process:
         seconds = round(time.monotonic() - start)
         done.write_text(f"{seconds} s\n")
         print(f"{recipe.output}: finished in {seconds} s", flush=True)
-    processes.barrier()
+    process_state().wait_for_everyone()
 
 
 def _run(recipe: Recipe) -> None:

@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.datasets.reading import open_dataset
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.volume_files import voxel_digest
 from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.volume import CTVolume
 
 if TYPE_CHECKING:
@@ -199,9 +199,9 @@ class RecipeLeaks:
             return
         seen = self.before | Seen.of(self.store)
         for held_out in self.held_out:
-            with processes.main_first():
+            with process_state().main_process_first():
                 for _ in held_out.fill():
                     pass
             refuse_scans(seen.scans, held_out, str(self.recipe.output))
-        if processes.is_main():
+        if process_state().is_main_process:
             seen.write(self.recipe.folder)

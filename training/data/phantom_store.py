@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,6 @@ from napari_ct_assistant.phantoms import (
     write_excerpt,
     write_report,
 )
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.patch_concepts import Concept
 from napari_ct_assistant.training.data.phantom_patch_labels import (
@@ -34,6 +31,7 @@ from napari_ct_assistant.training.data.phantom_patch_labels import (
 from napari_ct_assistant.training.data.volume_files import read_labels, write_labels, write_volume
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.turns import Turn, choose_turns
+from napari_ct_assistant.training.worker_pool import WorkerPool
 
 # Seeds that training texts are drawn from; audits use seeds below a million.
 FIRST_TEXT, TEXTS = 10_000_000, 90_000_000
@@ -72,14 +70,8 @@ class PhantomStore(VolumeStore):
         done = len(self) - len(missing)
         if not missing:
             return
-        # Spawned, not forked: the parent may hold torch's threads.
-        with ProcessPoolExecutor(
-            workers or os.cpu_count() or 1,
-            mp_context=get_context("spawn"),
-            initializer=processes.use_threads,
-            initargs=(1,),
-        ) as pool:
-            for _ in pool.map(_render, [self.folder] * len(missing), missing, chunksize=4):
+        with WorkerPool(workers or os.cpu_count() or 1, Path, self.folder) as pool:
+            for _ in pool.map(_render, missing, chunk=4):
                 done += 1
                 yield done
 

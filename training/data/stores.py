@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.encoders import encoder_config
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.datasets.reading import open_dataset
 from napari_ct_assistant.training.data.phantom_store import PhantomStore
 from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.distributed import process_state
 
 
 def open_store(recipe: Recipe) -> VolumeStore:
@@ -22,9 +22,10 @@ def open_store(recipe: Recipe) -> VolumeStore:
 
 def fill_store(store: VolumeStore) -> None:
     """Make the volumes that are missing, and tell how far it is."""
-    with processes.main_first():
+    state = process_state()
+    with state.main_process_first():
         for number in store.fill():
-            if processes.is_main() and (number % 100 == 0 or number == len(store)):
+            if state.is_main_process and (number % 100 == 0 or number == len(store)):
                 print(f"volumes: {number} of {len(store)}", flush=True)
-    if store.skipped and processes.is_main():
+    if store.skipped and state.is_main_process:
         print(store.skipped, flush=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.data.volumes import to_pixel_values
+from napari_ct_assistant.training.worker_pool import WorkerPool
 
 
 class TokenCache:
@@ -57,20 +55,15 @@ class TokenCache:
         On CPU one process a core does so, each on one thread: faster than one process with
         as many threads, and not stalled by a busy core.
         """
-        self.encoder.eval()
         missing = range(self.state["done"], len(self.store))
         workers = 0 if self.encoder.device.type != "cpu" else os.cpu_count() or 1
         if workers < 2 or len(missing) < 8:
+            here = _Encoding(self.encoder, self.store)
             for index in missing:
-                self._keep(index, _encode(self.encoder, self.store, index))
+                self._keep(index, here.encode(index))
             return
-        with ProcessPoolExecutor(
-            workers,
-            mp_context=get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(self.encoder, self.store),
-        ) as pool:
-            for index, tokens in zip(missing, pool.map(_encode_in_worker, missing), strict=True):
+        with WorkerPool(workers, _Encoding, self.encoder, self.store) as pool:
+            for index, tokens in zip(missing, pool.map(_Encoding.encode, missing), strict=True):
                 self._keep(index, tokens)
 
     def _keep(self, index: int, tokens: NDArray[np.float16]) -> None:
@@ -84,23 +77,19 @@ class TokenCache:
         return torch.from_numpy(self.tokens[index].astype(np.float32))
 
 
-def _encode(encoder: VisionTransformer3D, store: VolumeStore, index: int) -> NDArray[np.float16]:
-    pixel_values = to_pixel_values(store.volume(index))[None].to(encoder.device)
-    with torch.inference_mode():
-        tokens = encoder(pixel_values)[0]
-    return tokens.float().cpu().numpy().astype(np.float16)
+class _Encoding:
+    """An encoder with the volumes that it encodes; each process of a pool has one."""
 
+    def __init__(self, encoder: VisionTransformer3D, store: VolumeStore):
+        self.encoder = encoder.eval()
+        self.store = store
 
-_worker: dict[str, Any] = {}
-
-
-def _start_worker(encoder: VisionTransformer3D, store: VolumeStore) -> None:
-    processes.use_threads(1)
-    _worker.update(encoder=encoder.eval(), store=store)
-
-
-def _encode_in_worker(index: int) -> NDArray[np.float16]:
-    return _encode(_worker["encoder"], _worker["store"], index)
+    def encode(self, index: int) -> NDArray[np.float16]:
+        """Return the tokens [N, output_size] of a volume."""
+        pixel_values = to_pixel_values(self.store.volume(index))[None].to(self.encoder.device)
+        with torch.inference_mode():
+            tokens = self.encoder(pixel_values)[0]
+        return tokens.float().cpu().numpy().astype(np.float16)
 
 
 def _digest(encoder: VisionTransformer3D) -> str:

@@ -20,13 +20,13 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.phantoms import make_phantom
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.phantom_seeds import SELECTION_SEEDS
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
 from napari_ct_assistant.training.stages.calibration import operating_point
+from napari_ct_assistant.training.worker_pool import use_threads
 
 RELIABLE_AUROC = 0.75
 
@@ -120,7 +120,7 @@ _worker: dict[str, Assistant] = {}
 
 
 def _start_worker(folder: Path) -> None:
-    processes.use_threads(1)
+    use_threads(1)
     _worker["assistant"] = load_assistant(folder, device="cpu")
 
 

@@ -9,10 +9,10 @@ from torch import nn
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.sequences.collator import Collator
 from napari_ct_assistant.training.sequences.conversation_dataset import (
     ConversationDataset,
@@ -39,7 +39,7 @@ def train_conversations(
     """Train what is trainable on a store's conversations, and write model and processor."""
     cache = None
     if recipe.conversation.cache_tokens and not recipe.train_encoder:
-        with processes.main_first():
+        with process_state().main_process_first():
             cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
             cache.fill()
     source = StoreConversations(store, recipe.conversation, cache)
@@ -67,7 +67,7 @@ def save_model(
 ) -> None:
     """Write a trained model, its LoRA merged, from rank 0."""
     weights = whole_weights(trainer)
-    if not processes.is_main():
+    if not process_state().is_main_process:
         return
     trained = trainer.accelerator.unwrap_model(trainer.model)
     if weights is not None:

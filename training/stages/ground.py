@@ -21,13 +21,13 @@ from napari_ct_assistant.model.encoders import with_concepts
 from napari_ct_assistant.model.grounded.concept_maps import DetailReadout
 from napari_ct_assistant.model.grounded.vit import GroundedVisionTransformer3D
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.encoders import build_encoder
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import GroundSettings, Recipe
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept, owners_of
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.data.volumes import CropDataset, VolumeDataset
+from napari_ct_assistant.training.distributed import mean_over_processes, process_state
 from napari_ct_assistant.training.stages.calibration import calibrate
 from napari_ct_assistant.training.stages.trainer import finish, save_encoder, train
 
@@ -156,10 +156,10 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
     dims = (0, 1, 2, 3)
     loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     # The counts are those of all processes, so that N of them learn what one would.
-    count = processes.mean_over_processes(labels.sum(dims))
+    count = mean_over_processes(labels.sum(dims))
     negatives = (1 - labels) * weights
-    others = processes.mean_over_processes(negatives.sum(dims))
-    smallest = 1 / processes.count()
+    others = mean_over_processes(negatives.sum(dims))
+    smallest = 1 / process_state().num_processes
     positive = (loss * labels).sum(dims) / count.clamp_min(smallest)
     easy = logits.detach().sigmoid()
     negative = (loss * easy * negatives).sum(dims) / others.clamp_min(smallest)

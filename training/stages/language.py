@@ -20,10 +20,10 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.presets import demo
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.phantoms import draw_truth
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.phantom_store import PhantomStore
+from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
 from napari_ct_assistant.training.stages.conversations import save_model, train_on
 from napari_ct_assistant.training.stages.tokenizer import IMAGE, train_tokenizer
@@ -61,7 +61,7 @@ def run(recipe: Recipe) -> None:
         tokenizer, prompt=recipe.prompt, answer_prefix=recipe.answer_prefix, image_token=IMAGE
     )
     trainer = train_on(source, recipe, model, processor)
-    if processes.is_main():
+    if process_state().is_main_process:
         model.save_pretrained(recipe.folder)
         tokenizer.save_pretrained(recipe.folder)
     finish(recipe, trainer)

@@ -22,9 +22,9 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.support.errors import CTAssistantError
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.distributed import agree, process_state
 from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW
 
 # Between two looks at the clock that several processes have to agree on.
@@ -46,9 +46,9 @@ class _Watch(TrainerCallback):
         """Ask for a checkpoint when it is time; every process must ask for the same one."""
         if state.global_step >= state.max_steps:
             return
-        if processes.count() > 1 and state.global_step % STEPS_TO_AGREE:
+        if process_state().num_processes > 1 and state.global_step % STEPS_TO_AGREE:
             return
-        if processes.share(time.monotonic() - self.saved > self.seconds):
+        if agree(time.monotonic() - self.saved > self.seconds):
             self.saved = time.monotonic()
             control.should_save = True
 
@@ -220,7 +220,7 @@ def train(
     """
     t = recipe.training
     gpu = torch.cuda.is_available()
-    steps = math.ceil(t.samples / (t.batch_size * t.accumulate * processes.count()))
+    steps = math.ceil(t.samples / (t.batch_size * t.accumulate * process_state().num_processes))
     exponential = t.schedule == "exponential"
     folder = recipe.folder / "checkpoints"
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -252,7 +252,7 @@ def train(
         label_names=["labels"],
     )
     callbacks: list[TrainerCallback] = [_Watch(t.save_minutes)]
-    if t.tensorboard and processes.is_main():
+    if t.tensorboard and process_state().is_main_process:
         callbacks.append(_tensorboard(recipe.folder / "tensorboard", last))
     trainer = StageTrainer(
         model=model,
@@ -286,7 +286,7 @@ def whole_weights(trainer: StageTrainer) -> dict[str, Tensor] | None:
     if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         return None
     weights: dict[str, Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    return weights if processes.is_main() else {}
+    return weights if process_state().is_main_process else {}
 
 
 def save_encoder(recipe: Recipe, encoder: VisionTransformer3D, trainer: StageTrainer) -> None:
@@ -296,15 +296,15 @@ def save_encoder(recipe: Recipe, encoder: VisionTransformer3D, trainer: StageTra
         weights = {
             k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")
         }
-    if processes.is_main():
+    if process_state().is_main_process:
         encoder.requires_grad_(True)
         encoder.save_pretrained(recipe.folder, state_dict=weights)
 
 
 def finish(recipe: Recipe, trainer: StageTrainer) -> None:
     """Write the loss curve beside the result, then remove the checkpoints."""
-    if processes.is_main():
+    if process_state().is_main_process:
         history = [row for row in trainer.state.log_history if "loss" in row]
         (recipe.folder / "losses.json").write_text(json.dumps(history, indent=1) + "\n")
         shutil.rmtree(Path(trainer.args.output_dir), ignore_errors=True)
-    processes.barrier()
+    process_state().wait_for_everyone()

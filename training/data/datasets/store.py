@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from itertools import islice
-from multiprocessing import get_context
+from copy import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +30,7 @@ from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, C
 from napari_ct_assistant.training.data.volume_files import read_labels, read_volume, voxel_digest
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.turns import Turn
+from napari_ct_assistant.training.worker_pool import WorkerPool
 from napari_ct_assistant.volume import CTReadError
 
 
@@ -202,21 +200,10 @@ class DatasetStore(VolumeStore):
             for index, files in wanted.items():
                 yield index, attempt(self.records[index], self.box, files)
             return
-        waiting = iter(wanted.items())
-        # Spawned, not forked: the parent may hold torch's threads.
-        pool = ProcessPoolExecutor(min(workers, len(wanted)), mp_context=get_context("spawn"))
-        try:
-            running: dict[Future[Any], int] = {}
-            while True:
-                # A short queue: an error at one scan must not wait for a million others.
-                for index, files in islice(waiting, 2 * workers - len(running)):
-                    running[pool.submit(attempt, self.records[index], self.box, files)] = index
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        tasks = ((index, self.records[index], files) for index, files in wanted.items())
+        with WorkerPool(min(workers, len(wanted)), copy, self.box) as pool:
+            for (index, _, _), made in pool.unordered(_attempt, tasks):
+                yield index, made
 
     def _labels_file(self, index: int) -> Path:
         return self.label_manifest.path(self.box.labels_key(self.records[index]))
@@ -276,3 +263,8 @@ class DatasetStore(VolumeStore):
 def _taught(record: ScanRecord) -> tuple[str, ...]:
     """Return the names of what a scan's masks show, () without masks."""
     return tuple(name for name, _, _ in record.masks.parts) if record.masks else ()
+
+
+def _attempt(box: Box, task: tuple[int, ScanRecord, Wanted]) -> Prepared | CTReadError:
+    _, record, files = task
+    return attempt(record, box, files)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_ct_assistant.assistant import Assistant, load_assistant
-from napari_ct_assistant.training import distributed as processes
 from napari_ct_assistant.training.evaluation.audit.observation import PhantomObservation, observe
 from napari_ct_assistant.training.evaluation.audit.phantom_figures import figures
+from napari_ct_assistant.training.worker_pool import use_threads
 
 
 def audit(
@@ -69,7 +69,7 @@ _worker: dict[str, Assistant] = {}
 
 
 def _start_worker(folder: Path) -> None:
-    processes.use_threads(1)
+    use_threads(1)
     _worker["assistant"] = load_assistant(folder, device="cpu")
 
 
