@@ -16,6 +16,7 @@ from napari_ct_assistant.report_text.questions import (
 )
 from napari_ct_assistant.report_text.sections import split_sections
 from napari_ct_assistant.report_text.sentences import split_sentences
+from napari_ct_assistant.report_text.yes_no import yes_or_no
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 
 
@@ -78,8 +79,8 @@ def choose_turns(
     "no" is not the safe answer. The other kinds of question alternate in what is left.
     """
     turns = report_turns(report, others or (report,), settings, rng) if settings.report else []
-    yes = [q for q in questions if q.kind == "yes_no" and q.answer.startswith("Yes")]
-    no = [q for q in questions if q.kind == "yes_no" and not q.answer.startswith("Yes")]
+    pairs = [(q, yes_or_no(q.answer)) for q in questions if q.kind == "yes_no"]
+    yes, no = ([q for q, said in pairs if bool(said) == side] for side in (True, False))
     yes_no = round(settings.questions * settings.yes_no)
     n_yes = min(len(yes), round(yes_no * settings.positives))
     picked = _draw(yes, n_yes, rng) + _draw(no, yes_no - n_yes, rng)

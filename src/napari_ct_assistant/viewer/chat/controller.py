@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, Signal
 
+from napari_ct_assistant.report_text.finding_mentions import affirmed_findings
+from napari_ct_assistant.report_text.yes_no import yes_or_no
 from napari_ct_assistant.viewer.chat.chips import Chips
 from napari_ct_assistant.viewer.chat.choices_dialog import ChoicesDialog
 from napari_ct_assistant.viewer.chat.suggestions import about_region, suggest
@@ -122,7 +124,7 @@ class ChatController(QObject):
 
     def _on_answered(self, result: AskResult) -> None:
         said = result.answer.text
-        if said.lower().startswith("yes"):
+        if yes_or_no(said) and not affirmed_findings(said):
             # "Yes." alone names no finding; the question does.
             said = f"{said} {result.job.question}"
         self._last_text = (said, result.record.info.unreliable_findings)
