@@ -2,111 +2,150 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.report_text.patterns import any_case, one_of
 
+_DEGREE = "(?:(?:mildly|slightly|moderately|markedly|severely|borderline|minimally|diffusely) )?"
+_IS = f"(?:(?:is|are|has|was|were) )?(?:not )?{_DEGREE}"
+_HEART = "(?:heart|cardiac|cardiac silhouette)(?: size)?"
 # Non-calcified ("soft") plaques are no calcification, and an aortic valve is no artery.
 _CALCIUM = (
     r"(?:(?<!non)(?<!non-)calcif\w*|calcium|atherom\w*|atheroscl\w*|"
-    r"(?<!noncalcified )(?<!non-calcified )(?<!soft )plaques?)"
+    r"(?<!noncalcified\s)(?<!non-calcified\s)(?<!soft\s)plaques?)"
 )
-_AORTA = r"(?:aort\w*(?!\s+valve)\b|(?<!coronary )\barter\w*|supra-aortic)"
-_AND = r"(?:\s*(?:/|,|-|,?\s*(?:and/or|or|and|nor))\s*(?:a\s+)?(?:{others}))?"
-_FLUID = r"\s+(?:effusions?|fluid)"
-_THICKENING = r"(?:\s+thicken\w*\s*(?:/|,|-|and/or|or|and))?"
-_PLEURAL = r"\bpleur\w*" + _THICKENING + _AND.format(others=r"pericardi\w*") + _FLUID
-_PERICARDIAL = r"\bpericardi\w*" + _THICKENING + _AND.format(others=r"pleur\w*") + _FLUID
-_DEGREE = r"(?:mildly|slightly|moderately|markedly|severely|borderline|minimally|diffusely)"
-_IS = rf"(?:(?:is|are|has|was|were)\s+)?(?:not\s+)?(?:{_DEGREE}\s+)?"
-_HEART = r"(?:heart|cardiac|cardiac\s+silhouette)(?:\s+size)?"
-_THICK = r"(?:thick\w*|cuffing)"
+_AORTA = r"aort\w*(?! valve)\b"
+_ARTERY = r"(?<!coronary\s)\barter\w*"
+# "Pleural or pericardial effusion", "pleural thickening or fluid".
+_OR = r"(?:\s*(?:/|,|-|,?\s*(?:and/or|or|and|nor))\s*(?:a )?{other})?"
+_THICKENING = r"(?: thicken\w*\s*(?:/|,|-|and/or|or|and))?"
+_PLEURAL = rf"pleur\w*{_THICKENING}{_OR.format(other='pericardi[a-z]*')}"
+_PERICARDIAL = rf"pericardi\w*{_THICKENING}{_OR.format(other='pleur[a-z]*')}"
+_FLUID = "(?:effusions?|fluid)"
 
-_TERMS: dict[str, str] = {
-    "Medical material": r"pacemaker|\bpacer\b|\bpacing\s+(?:leads?|wires?)|\bICD\b|port-a-cath|"
-    r"\bport\s+(?:chamber|system)|\bchest\s+port\b|\bcatheters?\b|\bPICC\b|"
-    r"\bcentral\s+(?:venous\s+)?lines?\b|\bstern(?:al|otomy)\s+(?:wires?|sutures?)|\bstents?\b|"
-    r"prosthe\w*|\b(?:endotracheal|nasogastric|chest|feeding|drainage|tracheostomy)\s+tubes?|"
-    r"tracheostomy|nasogastric|\bsurgical\s+(?:clips?|material|sutures?)|metallic\s+sutures?|"
-    r"\bmedical\s+(?:material|devices?)",
-    "Arterial wall calcification": rf"{_AORTA}[^.;,]*?{_CALCIUM}|"
-    rf"{_CALCIUM}[^.;,]*?aort\w*(?!\s+valve)\b|{_CALCIUM}(?:(?!coronary)[^.;,])*?\barter\w*",
-    "Cardiomegaly": r"cardiomegaly|\benlarged\s+(?:heart|cardiac\s+silhouette)|"
-    rf"\b{_HEART}\s+{_IS}(?:enlarged|increased|larger\s+than)|\bcardiac\s+enlargement|"
-    r"\benlargement\s+of\s+the\s+(?:heart|cardiac)|"
-    r"\bincreased?\s+(?:in\s+)?(?:heart|cardiac)\s+size",
-    "Pericardial effusion": _PERICARDIAL,
-    "Coronary artery wall calcification": rf"coronar\w*[^.;,]*?{_CALCIUM}|"
-    rf"{_CALCIUM}[^.;,]*?coronar\w*",
-    "Hiatal hernia": r"\bhiat(?:al|us)\s+herni\w*|\bherni\w*\s+of\s+the\s+hiatus|"
-    r"\b(?:sliding|para-?(?:o?e)?sophageal)(?:\s+type)?\s+herni\w*",
-    "Lymphadenopathy": r"\w*adenopath\w*|\blymph\s+node\s+enlargement|\blymphadenomegal\w*|"
-    r"\b(?:enlarged|pathologic\w*)[^.;,]{0,40}?(?:lymph\s+)?\bnodes?\b|"
-    r"\blymph\s+nodes?(?:(?!heart|liver|spleen)[^.;,]){0,60}?enlarged|"
-    r"\blymph\s+nodes?[^.;]{0,120}?pathologic\w*\s+(?:size|dimension|appearance|enlarged)",
-    "Emphysema": r"(?<!subcutaneous )(?<!surgical )(?<!mediastinal )(?<!tissue )\bemphysem\w*",
-    "Atelectasis": r"\w*atelecta\w*",
-    "Lung nodule": r"\b(?:micro)?nodul(?:es?|arit(?:y|ies))\b|\bnodular\s+(?:ground[- ]glass|"
-    r"opacit\w+|densit\w+|lesions?|foc\w+|consolidat\w+|infiltrat\w+|formations?|structures?|areas?)",
-    "Lung opacity": r"ground[- ]?glass|\bopacit(?:y|ies)\b|infiltrat\w*|"
-    r"(?<!contrast )\bopacification"
-    r"(?!\s+of\s+(?:the\s+)?(?:pulmonary\s+)?(?:arter|vess|vein|bowel))",
-    "Pulmonary fibrotic sequela": r"\bfibro(?:tic|sis|atelecta\w*)|\bsequel(?:a\w*|ar)\b|"
-    r"\bscar(?:s|ring)?\b|parenchymal\s+bands?",
-    "Pleural effusion": _PLEURAL + r"|\bhydrothora\w+|"
-    r"\b(?:effusions?|fluid)\s+(?:(?:is|are)\s+\w+\s+)?in\s+(?:\w+\s+){0,2}pleural|"
-    r"\b(?:left|right|bilateral)(?:-sided)?\s+effusions?",
-    "Mosaic attenuation pattern": r"\bmosaic\w*"
-    r"(?:\s+(?:lung|attenuation|perfusion|density|pattern))*",
-    "Peribronchial thickening": rf"\bperibronch\w*(?:\s+and\s+\w+(?:\s+septal)?)?"
-    rf"(?:\s+walls?)?\s+{_THICK}|\bbronchial\s+walls?\s+(?:(?:is|are)\s+)?(?:{_DEGREE}\s+)?thick\w*|"
-    r"\bthick\w*\s+(?:of\s+)?(?:the\s+)?bronchial\s+walls?",
-    "Consolidation": r"\bconsolidat\w*",
-    "Bronchiectasis": r"\bbronchiecta\w*|\bdilated\s+bronchi\b|\bbronchial\s+dilat\w+|"
-    r"\bbronchi\s+(?:(?:is|are)\s+)?(?:\w+ly\s+)?dilated",
-    "Interlobular septal thickening": r"(?<!ventricular )\bsepta(?:l)?\s+thick\w*|"
-    r"\bthick\w*\s+(?:of\s+)?(?:the\s+)?(?:inter-?\s*lobular\s+)?sept\w+|"
-    r"\binter-?\s*lobular\s+sept\w+[^.;,]{0,40}?(?:thick\w*|prominen\w*)",
+# Any of these makes a sentence one about the finding.
+_REPORT_WORDS: dict[str, tuple[str, ...]] = {
+    "Medical material": (
+        "pacemakers?|pacer|pacing (?:leads?|wires?)|ICD",
+        "port-a-cath|port (?:chamber|system)|chest port",
+        r"\w*catheters?|PICC|central (?:venous )?lines?",
+        "stern(?:al|otomy) (?:wires?|sutures?)|metallic sutures?",
+        r"surgical (?:clips?|material|sutures?)|stents?|prosthe\w*",
+        "(?:endotracheal|nasogastric|chest|feeding|drainage) tubes?",
+        "tracheostomy|nasogastric",
+        "medical (?:material|devices?)",
+    ),
+    "Arterial wall calcification": (
+        f"(?:{_AORTA}|{_ARTERY}|supra-aortic)[^.;,]*?{_CALCIUM}",
+        f"{_CALCIUM}[^.;,]*?{_AORTA}",
+        rf"{_CALCIUM}(?:(?!coronary)[^.;,])*?\barter\w*",
+    ),
+    "Cardiomegaly": (
+        "cardiomegaly|cardiac enlargement",
+        "enlarged (?:heart|cardiac silhouette)|enlargement of the (?:heart|cardiac)",
+        f"{_HEART} {_IS}(?:enlarged|increased|larger than)",
+        "increased? (?:in )?(?:heart|cardiac) size",
+    ),
+    "Pericardial effusion": (f"{_PERICARDIAL} {_FLUID}",),
+    "Coronary artery wall calcification": (
+        rf"coronar\w*[^.;,]*?{_CALCIUM}",
+        rf"{_CALCIUM}[^.;,]*?coronar\w*",
+    ),
+    "Hiatal hernia": (
+        r"hiat(?:al|us) herni\w*|herni\w* of the hiatus",
+        r"(?:sliding|para-?(?:o?e)?sophageal)(?: type)? herni\w*",
+    ),
+    "Lymphadenopathy": (
+        r"\w*adenopath\w*|lymphadenomegal\w*|lymph node enlargement",
+        r"(?:enlarged|pathologic\w*)[^.;,]{0,40}?\bnodes?",
+        "lymph nodes?(?:(?!heart|liver|spleen)[^.;,]){0,60}?enlarged",
+        r"lymph nodes?[^.;]{0,120}?pathologic\w* (?:size|dimension|appearance|enlarged)",
+    ),
+    "Emphysema": (r"(?<!subcutaneous\s)(?<!surgical\s)(?<!mediastinal\s)(?<!tissue\s)emphysem\w*",),
+    "Atelectasis": (r"\w*atelecta\w*",),
+    "Lung nodule": (
+        "(?:micro)?nodul(?:es?|arit(?:y|ies))",
+        r"nodular (?:ground(?:-| )glass|opacit\w+|densit\w+|lesions?|foc\w+|consolidat\w+|"
+        r"infiltrat\w+|formations?|structures?|areas?)",
+    ),
+    "Lung opacity": (
+        r"ground(?:-| )?glass|opacit(?:y|ies)|infiltrat\w*",
+        r"(?<!contrast\s)opacification(?! of (?:the )?(?:pulmonary )?(?:arter|vess|vein|bowel))",
+    ),
+    "Pulmonary fibrotic sequela": (
+        r"fibro(?:tic|sis|atelecta\w*)|sequel(?:a\w*|ar)|scar(?:s|ring)?|parenchymal bands?",
+    ),
+    "Pleural effusion": (
+        rf"{_PLEURAL} {_FLUID}|hydrothora\w+",
+        rf"{_FLUID} (?:(?:is|are) \w+ )?in (?:\w+ ){{0,2}}pleural",
+        "(?:left|right|bilateral)(?:-sided)? effusions?",
+    ),
+    "Mosaic attenuation pattern": (
+        r"mosaic\w*(?: (?:lung|attenuation|perfusion|density|pattern))*",
+    ),
+    "Peribronchial thickening": (
+        r"peribronch\w*(?: and \w+(?: septal)?)?(?: walls?)? (?:thick\w*|cuffing)",
+        rf"bronchial walls? (?:(?:is|are) )?{_DEGREE}thick\w*",
+        r"thick\w* (?:of )?(?:the )?bronchial walls?",
+    ),
+    "Consolidation": (r"consolidat\w*",),
+    "Bronchiectasis": (
+        r"bronchiecta\w*|dilated bronchi|bronchial dilat\w+",
+        r"bronchi (?:(?:is|are) )?(?:\w+ly )?dilated",
+    ),
+    "Interlobular septal thickening": (
+        r"(?<!ventricular\s)septal? thick\w*",
+        r"thick\w* (?:of )?(?:the )?(?:inter-?\s*lobular )?sept\w+",
+        r"inter-?\s*lobular sept\w+[^.;,]{0,40}?(?:thick\w*|prominen\w*)",
+    ),
 }
-FINDING_TERMS: Final = {name: re.compile(_TERMS[name], re.IGNORECASE) for name in FINDINGS}
+FINDING_TERMS: Final = {name: any_case(one_of(*_REPORT_WORDS[name])) for name in FINDINGS}
 
-# Wider words, too vague to label a report by, under which a reader may ask for a finding.
 _CALCIFICATIONS = (
-    r"\b(?:vascular|vessel)\s+calcif\w*|\bcalcified\s+vessels?|\bcalcifications?\b"
-    r"(?=\s*(?:$|\?|seen|present|visible|anywhere|(?:in|on)\s+(?:this|the)\s+(?:scan|image|CT)))"
+    r"(?:vascular|vessel) calcif\w*|calcified vessels?",
+    r"calcifications?(?=\s*(?:$|\?|seen|present|visible|(?:in|on) (?:this|the) (?:scan|image|CT)))",
 )
-_EFFUSION = r"(?<!knee )(?<!joint )(?<!hip )(?<!shoulder )\beffusions?\b"
-_QUESTION_WORDS: dict[str, str] = {
+_EFFUSION = r"(?<!knee\s)(?<!joint\s)(?<!hip\s)(?<!shoulder\s)effusions?"
+_MASS = r"(?:lesions?|mass(?:es)?|tumou?rs?|spots?|cancer|metasta\w+)"
+# Wider words, too vague to label a report by, with which a reader may ask for a finding.
+_QUESTION_WORDS: dict[str, tuple[str, ...]] = {
     "Arterial wall calcification": _CALCIFICATIONS,
-    "Cardiomegaly": r"\bheart\b[^.;?]{0,20}\b(?:big|large|size)\b|"
-    r"\b(?:big|large)\b[^.;?]{0,10}\bheart|\bsize\s+of\s+the\s+heart",
-    "Pericardial effusion": rf"{_EFFUSION}|\bfluid\s+around\s+the\s+heart\b",
+    "Cardiomegaly": (
+        r"heart\b[^.;?]{0,20}\b(?:big|large|size)",
+        r"(?:big|large)\b[^.;?]{0,10}\bheart|size of the heart",
+    ),
+    "Pericardial effusion": (_EFFUSION, "fluid around the heart"),
     "Coronary artery wall calcification": _CALCIFICATIONS,
-    "Hiatal hernia": r"(?<!inguinal )(?<!umbilical )(?<!ventral )(?<!disc )\bhernias?\b",
-    "Lymphadenopathy": r"\blymph\s+(?:nodes?|glands?)\b",
-    "Atelectasis": r"\bcollapsed?\b",
-    "Lung nodule": r"\b(?:lungs?|pulmonary|lobes?)\s+(?:lesions?|mass(?:es)?|tumou?rs?|spots?|"
-    r"cancer|metasta\w+)|\b(?:lesions?|mass(?:es)?|tumou?rs?|spots?|metasta\w+)\s+(?:in|on|of)\s+"
-    r"(?:(?:the|both|either|left|right|upper|middle|lower)\s+)*(?:lungs?|lobes?)",
-    "Pleural effusion": rf"{_EFFUSION}|\bfluid\s+(?:around|in|on)\s+(?:\w+\s+){{0,2}}lungs?\b",
-    "Medical material": r"\b(?:implants?|devices?|wires?|tubes?(?!\s+(?:voltage|current)))\b",
+    "Hiatal hernia": (r"(?<!inguinal\s)(?<!umbilical\s)(?<!ventral\s)(?<!disc\s)hernias?",),
+    "Lymphadenopathy": ("lymph (?:nodes?|glands?)",),
+    "Atelectasis": ("collapsed?",),
+    "Lung nodule": (
+        f"(?:lungs?|pulmonary|lobes?) {_MASS}",
+        f"{_MASS} (?:in|on|of) (?:(?:the|both|either|left|right|upper|middle|lower) )*"
+        "(?:lungs?|lobes?)",
+    ),
+    "Pleural effusion": (_EFFUSION, r"fluid (?:around|in|on) (?:\w+ ){0,2}lungs?"),
+    "Medical material": ("implants?|devices?|wires?|tubes?(?! (?:voltage|current))",),
 }
 QUESTION_TERMS: Final = {
-    name: re.compile(words, re.IGNORECASE) for name, words in _QUESTION_WORDS.items()
+    name: any_case(one_of(*phrases)) for name, phrases in _QUESTION_WORDS.items()
 }
 
+FINDINGS_OF_THE_LUNG: Final = ("Lung nodule", "Lung opacity", "Pulmonary fibrotic sequela")
 # A nodule, an opacity or a scar of these organs is not one of the lungs.
-OTHER_ORGANS: Final = re.compile(
-    r"\b(?:thyroid|adrenal|breast|liver|hepatic|renal|kidney|spleen|splenic|pancrea\w*|ovar\w*|"
-    r"uter(?:us|ine)|prostat\w*|parotid|subcutaneous|skin|periton\w*|oment\w*)\b",
-    re.IGNORECASE,
+OTHER_ORGANS: Final = any_case(
+    one_of(
+        "thyroid|adrenal|breast|liver|hepatic|renal|kidney|spleen|splenic|parotid|subcutaneous|skin",
+        r"pancrea\w*|ovar\w*|uter(?:us|ine)|prostat\w*|periton\w*|oment\w*",
+    )
 )
 # The lobes of the thyroid and the liver do not count.
-LUNG: Final = re.compile(
-    r"\blungs?\b|\bpulmonary|(?<!thyroid )(?<!hepatic )(?<!liver )\blobes?\b"
-    r"(?!\s+of\s+(?:the\s+)?(?:thyroid|liver|prostate))|\blingula|"
-    r"(?<!hepatic )(?<!liver )\bsegment|\bparenchym\w*",
-    re.IGNORECASE,
+LUNG: Final = any_case(
+    one_of(
+        r"lungs?|pulmonary|lingula\w*|parenchym\w*",
+        r"(?<!thyroid\s)(?<!hepatic\s)(?<!liver\s)lobes?"
+        "(?! of (?:the )?(?:thyroid|liver|prostate))",
+        r"(?<!hepatic\s)(?<!liver\s)segment\w*",
+    )
 )
-FINDINGS_OF_THE_LUNG: Final = ("Lung nodule", "Lung opacity", "Pulmonary fibrotic sequela")

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from napari_ct_assistant.report_text.patterns import any_case, one_of
+
 Status = Literal["affirmed", "denied", "uncertain", "historical"]
 
 
@@ -28,89 +30,90 @@ class Mention:
     status: Status
 
 
-def _pattern(*parts: str) -> re.Pattern[str]:
-    return re.compile("|".join(parts), re.IGNORECASE)
-
-
-_BE = r"(?:is|are|was|were)"
+_BE = "(?:is|are|was|were)"
 _SEEN = (
-    r"(?:seen|observed|detected|identified|found|visuali[sz]ed|noted|present|evident|"
-    r"demonstrated|visible|appreciated|recogni[sz]ed|distinguished|encountered)"
+    "(?:seen|observed|detected|identified|found|visuali[sz]ed|noted|present|evident|demonstrated|"
+    "visible|appreciated|recogni[sz]ed|distinguished|encountered)"
 )
 
 # Triggers stand in these, but they deny nothing.
-_PSEUDO = _pattern(
-    r"\bno\s+(?:significant\s+|interval\s+|definite\s+|marked\s+|obvious\s+)*"
-    r"(?:change|increase|decrease|progression|difference)s?\b",
-    r"\bnot\s+(?:only|necessarily)\b",
-    r"\bno\s+longer\s+than\b",
-    r"\bnot\s+significantly\s+changed\b",
-    r"\bwithout\s+(?:significant\s+|interval\s+)?change\b",
-    r"\b(?:cannot|can\s*not|can't|do(?:es)?\s+not|don't)\s+(?:say|tell|know|answer|decide|judge)\b",
-    r"\bnot\s+(?:sure|certain)\b",
+_PSEUDO = any_case(
+    one_of(
+        "no (?:(?:significant|interval|definite|marked|obvious) )*"
+        "(?:change|increase|decrease|progression|difference)s?",
+        "not (?:only|necessarily|significantly changed|sure|certain)",
+        "no longer than",
+        "without (?:(?:significant|interval) )?change",
+        r"(?:cannot|can\s*not|can't|do(?:es)? not|don't) (?:say|tell|know|answer|decide|judge)",
+    )
 )
-_DENIES_NEXT = _pattern(
-    r"\b(?:no|not|without|nor|neither|none|absence\s+of|lack\s+of|negative\s+for|"
-    r"free\s+(?:of|from)|clear\s+of|devoid\s+of|(?:resolution|removal)\s+of|rather\s+than|"
-    r"instead\s+of|absent(?=\s+(?!in\b|on\b|at\b|from\b)\w))\b",
-    r"\b(?:cannot|(?:is|are|was|were|has|have|does|do|did|ca|could)n't)\b",
+_DENIES_NEXT = any_case(
+    one_of(
+        "no|not|without|nor|neither|none|cannot",
+        "(?:is|are|was|were|has|have|does|do|did|ca|could)n't",
+        "(?:absence|lack|clear|free|devoid|resolution|removal|instead) of",
+        "free from|negative for|rather than",
+        r"absent(?= (?!in\b|on\b|at\b|from\b)\w)",
+    )
 )
-_DENIES_BEFORE = _pattern(
-    rf"\b(?:(?:{_BE}|has|have|could|can)\s+)?(?:not|never|cannot|\w+n't|no\s+longer)\s+"
-    rf"(?:been\s+|be\s+)?(?:{_SEEN}|enlarged)\b",
-    rf"\b{_BE}\s+(?:now\s+)?(?:excluded|ruled\s+out|resolved|gone|no\s+more)\b",
-    r"\b(?:has|have)\s+(?:now\s+|completely\s+)?(?:resolved|disappeared|cleared)\b",
-    r"\b(?:has|have)\s+been\s+(?:removed|resected|drained|excluded|ruled\s+out)\b",
-    rf"\b{_BE}\s+(?:now\s+)?absent\b|\babsent(?=$|[.,;])",
+_DENIES_BEFORE = any_case(
+    one_of(
+        rf"(?:(?:{_BE}|has|have|could|can) )?(?:not|never|cannot|\w+n't|no longer) "
+        f"(?:been |be )?(?:{_SEEN}|enlarged)",
+        f"{_BE} (?:now )?(?:absent|excluded|ruled out|resolved|gone|no more)",
+        "(?:has|have) (?:now |completely )?(?:resolved|disappeared|cleared)",
+        "(?:has|have) been (?:removed|resected|drained|excluded|ruled out)",
+        r"absent(?=$|[.,;])",
+    )
 )
 # "Pleural effusion: none", "Nodules - not seen".
-_DENIED_LABEL = re.compile(
-    r"\s*(?::|=|-|\u2013)\s*(?:(?:no|none|nil|absent|negative)\s*(?:$|[.,;])|"
-    rf"not\s+{_SEEN}\b)",
-    re.IGNORECASE,
+_DENIED_LABEL = any_case(
+    rf"\s*[:=\u2013-]\s*(?:(?:no|none|nil|absent|negative)\s*(?:$|[.,;])|not\s+{_SEEN}\b)"
 )
-_CANNOT_EXCLUDE = (
-    r"\b(?:cannot|can\s*not|can't|could\s+not|does\s+not|do\s+not|not\s+possible\s+to)\s+"
-    r"(?:\w+ly\s+)?(?:exclude|rule\s+out)\b"
+_DOUBTS_NEXT = any_case(
+    one_of(
+        r"(?:cannot|can\s*not|can't|could not|does not|do not|not possible to) (?:\w+ly )?"
+        "(?:exclude|rule out)",
+        # "No new nodule" leaves open whether there are old ones.
+        "(?:no|without|nor) (?:any )?(?:new|other|further|additional)",
+        "possible|possibly|probable|probably|questionable|suspected|presumed|potential",
+        "(?:suspicious|concerning|worrisome) (?:for|of)",
+        "suspicion of|question of|concern for|rule out|to exclude|differential",
+        "(?:may|might|could) (?:also )?(?:be|represent|reflect|indicate|suggest)",
+    )
 )
-# "No new nodule" leaves open whether there are old ones.
-_NOTHING_NEW = r"\b(?:no|without|nor)\s+(?:any\s+)?(?:new|other|further|additional)\b"
-_DOUBTS_NEXT = _pattern(
-    _CANNOT_EXCLUDE,
-    _NOTHING_NEW,
-    r"\b(?:possible|possibly|probable|probably|questionable|suspected|presumed|potential)\b",
-    r"\b(?:suspicious|concerning|worrisome)\s+(?:for|of)\b",
-    r"\b(?:suspicion\s+of|question\s+of|concern\s+for|rule\s+out|to\s+exclude|differential)\b",
-    r"\b(?:may|might|could)\s+(?:also\s+)?(?:be|represent|reflect|indicate|suggest)\b",
+_WHETHER = any_case(one_of("whether"))  # whatever verbs follow
+_DOUBTS_BEFORE = any_case(
+    one_of(
+        r"(?:cannot|can\s*not|can't|could not) be (?:\w+ly )?"
+        "(?:excluded|ruled out|assessed|evaluated|determined)",
+        f"(?:{_BE}|seems?) (?:possible|probable|suspected|questionable|questioned|unlikely|"
+        "uncertain|doubtful|not (?:excluded|ruled out|assessable))",
+    )
 )
-_WHETHER = re.compile(r"\bwhether\b", re.IGNORECASE)  # whatever verbs follow
-_DOUBTS_BEFORE = _pattern(
-    r"\b(?:cannot|can\s*not|can't|could\s+not)\s+be\s+(?:\w+ly\s+)?"
-    r"(?:excluded|ruled\s+out|assessed|evaluated|determined)\b",
-    rf"\b(?:{_BE}|seems?)\s+(?:possible|probable|suspected|questionable|questioned|unlikely|"
-    r"uncertain|doubtful|not\s+(?:excluded|ruled\s+out|assessable))\b",
-)
-_HISTORY_NEXT = _pattern(r"\bstatus\s+post\b", r"\bs/p\b", r"\bhistory\s+of\b", r"\bh/o\b")
+_HISTORY_NEXT = any_case(one_of("status post", "s/p", "history of", "h/o"))
 # "Status post sternotomy with sternal wires, small effusion": only the sternotomy is past.
-_HISTORY_END = re.compile(r",|\bwith\b", re.IGNORECASE)
+_HISTORY_END = any_case(",", one_of("with"))
 
-_CLAUSE_END = _pattern(
-    r"[;:]|\s[-\u2013\u2014]\s",
-    r"\b(?:but|however|although|though|yet|whereas|while|except|apart\s+from|aside\s+from|"
-    r"other\s+than)\b",
+_CLAUSE_END = any_case(
+    "[;:]",
+    r"\s[-\u2013\u2014]\s",
+    one_of("but|however|although|though|yet|whereas|while|except|(?:apart|aside) from|other than"),
     r",\s*(?:only|the|with)\s",
     r"(?:,|\band)\s+there\s+(?:is|are)\b",
     r"\band\s+(?:the|mild|moderate|severe|marked|minimal|slight|stable|multiple|several)\s",
 )
-_ARTICLE_NEXT = re.compile(r"(?:,|\band)\s+(?=an?\s)", re.IGNORECASE)
-_ARTICLE = re.compile(r"\ban?\s", re.IGNORECASE)
+_ARTICLE_NEXT = any_case(r"(?:,|\band)\s+(?=an?\s)")
+_ARTICLE = any_case(r"\ban?\s")
 # Words behind a verb of their own are no longer governed by what stands in front of it.
-_VERB = _pattern(
-    rf"\b(?:{_BE}|has|have|had|shows|showed|shown|remains?|appears?|contains?|measures?|"
-    r"demonstrates|reveals|there)\b"
+_VERB = any_case(
+    one_of(
+        f"{_BE}|has|have|had|shows|showed|shown|remains?|appears?|contains?|measures?|"
+        "demonstrates|reveals|there"
+    )
 )
-_LIST = re.compile(r",|\band\b|\bor\b", re.IGNORECASE)
-_PREPOSITION = re.compile(r"\b(?:in|at|of|on|within|with|measuring|[cm]m)\b", re.IGNORECASE)
+_LIST = any_case(",", one_of("and|or"))
+_PREPOSITION = any_case(one_of("in|at|of|on|within|with|measuring|[cm]m"))
 
 
 def find_mentions(sentence: str, term: re.Pattern[str]) -> list[Mention]:
