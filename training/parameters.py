@@ -239,7 +239,7 @@ def count(what: str, overrides: Sequence[str] = (), *, perceiver: str | None = N
     if what.endswith((".yaml", ".yml")) or ("/" in what and not Path(what).is_dir()):
         kind = [f"perceiver.kind={perceiver}"] if perceiver else []
         return count_recipe(load_recipe(what, [*overrides, *kind]))
-    from napari_ct_assistant.assistant.models.loading import find_model
+    from napari_ct_assistant.assistant.models.installed import find_model
 
     try:
         config = VolumeLanguageConfig.from_pretrained(find_model(what), local_files_only=True)

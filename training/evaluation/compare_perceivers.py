@@ -238,7 +238,6 @@ def _evaluate(
     evaluate(assistant, cases, folder / "evaluation", tasks=tasks, baselines=False, metrics=scorers)
     log = AnswerLog(folder / "evaluation", {})
     examiner = Examiner(assistant, cases, tuple(tasks), baselines=False)
-    assert assistant.model is not None  # noqa: S101  loaded above
     content = {
         "parameters": sum(p.numel() for p in assistant.model.projector.parameters()),
         "figures": values_with_draws(examiner, log, scorers),

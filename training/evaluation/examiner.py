@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -52,9 +51,7 @@ class Examiner:
         self.tasks = tasks
         self.baselines = baselines
         self.partners = shuffled_partners([case.patient for case in cases.cases])
-        # The same model with a shorter length limit.
-        self._brief_assistant = copy.copy(assistant)
-        self._brief_assistant.settings = replace(assistant.settings, max_new_tokens=_YES_NO_TOKENS)
+        self._brief_settings = replace(assistant.settings, max_new_tokens=_YES_NO_TOKENS)
         names = dict.fromkeys([*FINDINGS, *(n for case in cases.cases for n in case.labels)])
         self._finding_questions = {self.finding_question(name) for name in names}
         # A finding's question that the data set also asks itself is answered at full length.
@@ -150,15 +147,13 @@ class Examiner:
         self, reading: Reading, image: str, questions: list[str]
     ) -> Iterator[tuple[AnswerKey, ModelAnswer]]:
         probabilities = self._probabilities(reading, questions)
-        brief = copy.copy(reading)
-        brief.assistant = self._brief_assistant
         for question in questions:
             if question == REPORT:
                 draft = reading.draft_report(evidence=False)
                 yield (image, question), ModelAnswer(draft.text, dict(draft.sections))
             else:
-                asked = brief if question in self._brief_questions else reading
-                text = asked.ask(question, evidence=False).text
+                settings = self._brief_settings if question in self._brief_questions else None
+                text = reading.ask(question, evidence=False, settings=settings).text
                 answer = ModelAnswer(text, probability=probabilities.get(question))
                 yield (image, question), answer
 

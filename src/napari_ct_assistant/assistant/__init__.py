@@ -18,15 +18,16 @@ from napari_ct_assistant.assistant.reading.results import (
 )
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.models.loading import Assistant, load_assistant
-    from napari_ct_assistant.assistant.reading.generation import GenerationSettings
+    from napari_ct_assistant.assistant.assistant import Assistant
+    from napari_ct_assistant.assistant.models.loading import load_assistant
     from napari_ct_assistant.assistant.reading.reading import Reading
+    from napari_ct_assistant.assistant.reading.settings import GenerationSettings
 
 _HOME = {
-    "Assistant": "models.loading",
+    "Assistant": "assistant",
     "load_assistant": "models.loading",
     "Reading": "reading.reading",
-    "GenerationSettings": "reading.generation",
+    "GenerationSettings": "reading.settings",
 }
 
 __all__ = [

@@ -210,7 +210,7 @@ def compare(
                 raise fail(f"{option} {wrong[0]}: choose from {', '.join(known)}")
         folder = None
         if start is not None:
-            from napari_ct_assistant.assistant.models.loading import find_model
+            from napari_ct_assistant.assistant.models.installed import find_model
 
             folder = find_model(start)
         cases = open_cases(test, split=split, limit=limit)

@@ -282,7 +282,7 @@ def _local(model: str) -> Path:
     if path.exists():
         return path
     from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot
-    from napari_ct_assistant.assistant.models.loading import find_model
+    from napari_ct_assistant.assistant.models.installed import find_model
 
     # The download comes before an import made from it earlier.
     return pinned_snapshot(model) or find_model(model)

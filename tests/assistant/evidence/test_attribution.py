@@ -25,8 +25,7 @@ def reading(tiny_model_folder: Path, small_volume: CTVolume) -> Reading:
 
 def log_likelihood(reading: Reading, question: str, said: str, image: torch.Tensor) -> float:
     """Without any cache: one forward pass over everything."""
-    model, processor = reading.assistant.model, reading.assistant.processor
-    assert model is not None
+    model, processor = reading.loaded.model, reading.loaded.processor
     answer = processor.answer_ids(said)[:-1]
     ids = torch.tensor([processor.prefix_ids() + processor.question_ids(question) + answer])
     with torch.no_grad():
@@ -46,35 +45,34 @@ def test_support_is_the_likelihood_with_the_image_minus_without(reading: Reading
 
 
 def test_the_heat_is_the_slope_towards_the_blind_image(reading: Reading) -> None:
-    """Moved a little towards the blind keys and values, the likelihood falls by the shares."""
-    tracer, processor = reading._tracer, reading.assistant.processor
+    """A small step towards the blind keys and values lowers the likelihood by the attributions."""
+    context, processor = reading.context, reading.loaded.processor
     question, answer = processor.question_ids(QUESTION), processor.answer_ids(SAID)[:-1]
-    _, (share,) = tracer._seen_with_shares(question, answer, [(0, len(answer))])
-    assert share is not None
+    _, (values,) = reading.attributor.attributions(question, answer, [(0, len(answer))])
+    assert values is not None
     step = 1e-2
     likelihood = []
     for sign in (1, -1):
-        cache = copy.deepcopy(reading._cache)
-        for layer, blind in zip(cache.layers, tracer.blind_cache().layers, strict=True):
-            where = tracer._is_image
+        cache = copy.deepcopy(reading.context.cache)
+        for layer, blind in zip(cache.layers, context.blind_cache().layers, strict=True):
+            where = context.is_image
             for tensor, without in ((layer.keys, blind.keys), (layer.values, blind.values)):
                 tensor[:, :, where] += sign * step * (without - tensor)[:, :, where]
         with torch.no_grad():
-            (row,) = tracer._log_likelihoods([(question, answer)], cache, copied=True)
+            (row,) = context.log_likelihoods([(question, answer)], cache, in_place=True)
         likelihood.append(float(row.sum()))
     slope = (likelihood[1] - likelihood[0]) / (2 * step)
-    assert float(share.sum()) == pytest.approx(slope, rel=0.02, abs=1e-3)
+    assert float(values.sum()) == pytest.approx(slope, rel=0.02, abs=1e-3)
 
 
 def test_tracing_leaves_the_model_and_the_cache_as_they_were(reading: Reading) -> None:
-    model = reading.assistant.model
-    assert model is not None
-    before = [layer.keys.clone() for layer in reading._cache.layers]
+    model = reading.loaded.model
+    before = [layer.keys.clone() for layer in reading.context.cache.layers]
     assert all(parameter.requires_grad for parameter in model.parameters())
     reading.evidence(QUESTION, SAID)
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert all(parameter.grad is None for parameter in model.parameters())
-    for layer, keys in zip(reading._cache.layers, before, strict=True):
+    for layer, keys in zip(reading.context.cache.layers, before, strict=True):
         assert torch.equal(layer.keys, keys)
         assert not layer.keys.requires_grad
 
@@ -87,7 +85,7 @@ def test_without_memory_for_the_heat_the_support_stays(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(reading._tracer, "_seen_with_shares", full)
+    monkeypatch.setattr(reading.attributor, "attributions", full)
     found = reading.evidence(QUESTION, SAID)
     assert found.support == pytest.approx(expected.support)
     assert found.heat is None
@@ -107,7 +105,7 @@ def test_a_report_brings_a_heat_map_for_each_sentence(reading: Reading) -> None:
 def test_the_heat_map_lies_where_the_models_box_lies(reading: Reading) -> None:
     values = np.zeros((2, 2, 2), np.float32)
     values[1, 0, 1] = 3.0
-    affine = reading._tracer._affine
+    affine = reading.attributor.token_affine
     heat = HeatMap.from_attributions(values, affine)
     assert heat is not None
     # Two image tokens along each axis: their centres lie a quarter of the box off its middle.
@@ -124,7 +122,7 @@ def test_the_heat_map_lies_where_the_models_box_lies(reading: Reading) -> None:
 
 def test_the_baseline_is_what_is_said_of_no_scan(reading: Reading, small_volume: CTVolume) -> None:
     flipped = CTVolume(hu=small_volume.hu[:, :, ::-1].copy(), affine=small_volume.affine, series="")
-    rows, others = reading.screen(), reading.assistant.read(flipped).screen()
+    rows, others = reading.screen(), Reading(reading.loaded, flipped).screen()
     assert [r.baseline for r in rows] == pytest.approx([r.baseline for r in others], abs=1e-6)
     blind = copy.copy(reading)
     blind.use_image_tokens(torch.zeros_like(reading.image_tokens))
@@ -138,7 +136,7 @@ def test_follow_ups_carry_what_was_said_as_far_as_it_fits(
     tiny_model_folder: Path, small_volume: CTVolume
 ) -> None:
     reading = load_assistant(tiny_model_folder, device="cpu").read(small_volume)
-    processor = reading.assistant.processor
+    processor = reading.loaded.processor
     turns = [("Is there a nodule?", "Yes."), ("Where?", "On the right.")]
     alone = reading.ask("How large?", history=turns)
     assert alone.history_turns == 0  # the tiny model takes single questions
@@ -171,7 +169,7 @@ def test_a_region_reaches_only_a_model_that_was_taught_regions(
     plain = reading.ask(QUESTION)
     assert not reading.ask(QUESTION, region="mean 40 HU").region_used
     assert reading.ask(QUESTION, region="mean 40 HU").text == plain.text
-    reading.assistant.processor.region_form = "{question} Region: {region}."
+    reading.loaded.processor.region_form = "{question} Region: {region}."
     told = reading.ask(QUESTION, region="mean 40 HU")
     assert told.region_used
     assert told.question == QUESTION

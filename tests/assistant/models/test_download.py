@@ -19,9 +19,9 @@ from napari_ct_assistant.assistant import ModelLoadError
 from napari_ct_assistant.assistant.models import download
 from napari_ct_assistant.assistant.models.download import (
     DownloadCancelled,
-    pinned_snapshot,
     plan_download,
 )
+from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot
 from napari_ct_assistant.cli import app
 from tests.assistant.models.hub_server import Hub, client_of, use_cache
 from tests.tiny_model import save_tiny_model
@@ -215,7 +215,7 @@ def test_the_command(hub: Hub) -> None:
     result: dict[str, Any] = json.loads(shown.stdout)
     assert result["path"] is None
     assert result["revision"] == COMMIT
-    assert "GB to fetch" in shown.stderr
+    assert "GB to download" in shown.stderr
     done = run(app, ["models", "download", REPO])
     assert done.exit_code == 0, done.output
     assert done.stdout.strip().endswith(COMMIT)

@@ -12,8 +12,8 @@ import torch
 
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.assistant import ModelLoadError
-from napari_ct_assistant.assistant.models import loading, memory, quantization
-from napari_ct_assistant.assistant.models.memory import check_room, estimate, free_bytes
+from napari_ct_assistant.assistant.models import devices, loading, memory, quantization
+from napari_ct_assistant.assistant.models.memory import check_memory, estimate, free_bytes
 from napari_ct_assistant.model.folder import TensorHeader, expected_tensors
 from napari_ct_assistant.model.presets import e3d_gpt
 from tests.tiny_model import save_tiny_model
@@ -67,11 +67,11 @@ def test_what_does_not_fit_is_refused_with_what_does(
     available = type("Memory", (), {"available": 64 * GB if device == "cuda" else free})
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
     with pytest.raises(ModelLoadError, match=advice) as error:
-        check_room("vicuna", headers, config, torch.device(device), dtype)
+        check_memory("vicuna", headers, config, torch.device(device), dtype)
     assert f"{free / GB:.1f} GB are free" in str(error.value)
     assert "\n" not in str(error.value)
     if device == "cuda":
-        check_room("vicuna", headers, config, torch.device(device), dtype, offload=True)
+        check_memory("vicuna", headers, config, torch.device(device), dtype, offload=True)
 
 
 def test_free_memory_is_asked() -> None:
@@ -92,7 +92,6 @@ def test_a_model_too_large_is_not_loaded(untrained: Path, monkeypatch: pytest.Mo
 
 def test_precision_of_choice(untrained: Path) -> None:
     assistant = load_assistant(untrained, device="cpu", dtype="bfloat16")
-    assert assistant.model is not None
     assert assistant.model.dtype == torch.bfloat16
     with pytest.raises(ModelLoadError, match="dtype is 'int7'; give one of float32, bfloat16"):
         load_assistant(untrained, device="cpu", dtype="int7")
@@ -113,7 +112,7 @@ def lacks(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         return None if name in names else find(name, *rest)
 
     monkeypatch.setattr(quantization, "find_spec", without)
-    monkeypatch.setattr(loading, "find_spec", without)
+    monkeypatch.setattr(devices, "find_spec", without)
 
 
 def test_what_is_not_installed_is_named(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

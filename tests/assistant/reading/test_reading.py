@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 import torch
 
 from napari_ct_assistant import CTVolume, load_assistant
-from napari_ct_assistant.assistant import Reading
+from napari_ct_assistant.assistant import ModelLoadError, Reading
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from tests.tiny_model import NOTICE, REPORT
@@ -44,8 +46,7 @@ def test_streamed_pieces_make_the_report(reading: Reading) -> None:
 
 
 def test_the_prefix_cache_changes_nothing(reading: Reading) -> None:
-    model, processor = reading.assistant.model, reading.assistant.processor
-    assert model is not None
+    model, processor = reading.loaded.model, reading.loaded.processor
     pixel_values, _ = processor.prepare_volume(reading.volume)
     ids = torch.tensor([processor.prefix_ids() + processor.question_ids(QUESTION)])
     plain = model.generate(
@@ -66,8 +67,7 @@ def test_a_folder_that_asks_for_no_cache_is_read_with_one(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Training leaves such settings; words were then read against a cache that kept growing."""
-    model = reading.assistant.model
-    assert model is not None
+    model = reading.loaded.model
     monkeypatch.setattr(model.generation_config, "use_cache", False)
     lengths: list[int] = []
 
@@ -100,8 +100,7 @@ def test_cancel_keeps_what_was_written(reading: Reading) -> None:
 def test_screen_is_the_models_own_yes_against_no(reading: Reading) -> None:
     rows = reading.screen()
     assert tuple(row.name for row in rows) == FINDINGS
-    model, processor = reading.assistant.model, reading.assistant.processor
-    assert model is not None
+    model, processor = reading.loaded.model, reading.loaded.processor
     pixel_values, _ = processor.prepare_volume(reading.volume)
     yes, no = processor.answer_ids("Yes")[0], processor.answer_ids("No")[0]
     for name in (FINDINGS[0], FINDINGS[-1]):
@@ -121,7 +120,7 @@ def test_a_cancelled_screen_stops(reading: Reading) -> None:
 
 def test_the_scan_changes_the_answer(reading: Reading, small_volume: CTVolume) -> None:
     flipped = CTVolume(hu=small_volume.hu[:, :, ::-1].copy(), affine=small_volume.affine, series="")
-    other = reading.assistant.read(flipped)
+    other = Reading(reading.loaded, flipped)
     a = np.array([row.probability for row in reading.screen()])
     b = np.array([row.probability for row in other.screen()])
     assert np.abs(a - b).max() > 1e-4
@@ -155,15 +154,32 @@ def test_a_scan_larger_than_the_box_is_said(
         hu=np.full((70, 20, 20), -1000, np.int16), affine=small_volume.affine, series=""
     )
     warnings = load_assistant(tiny_model_folder, device="cpu").read(large).warnings
-    assert any("560 mm head to feet to 320 mm" in warning for warning in warnings)
+    assert any(
+        "sees only the middle of this scan: 320 of 560 mm head to feet" in warning
+        for warning in warnings
+    )
 
 
 def test_a_closed_assistant_says_so(tiny_model_folder: Path, small_volume: CTVolume) -> None:
     assistant = load_assistant(tiny_model_folder, device="cpu")
     reading = assistant.read(small_volume)
     assistant.close()
-    with pytest.raises(ValueError, match="was closed; load it again"):
-        reading.ask(QUESTION)
+    for call in (lambda: reading.ask(QUESTION), lambda: assistant.read(small_volume)):
+        with pytest.raises(ModelLoadError, match="was closed; load it again"):
+            call()
+
+
+def test_closing_frees_the_model_though_its_readings_are_kept(
+    tiny_model_folder: Path, small_volume: CTVolume
+) -> None:
+    assistant = load_assistant(tiny_model_folder, device="cpu")
+    reading = assistant.read(small_volume)
+    network, cache = weakref.ref(assistant.model), weakref.ref(reading.context.cache)
+    assistant.close()
+    gc.collect()
+    assert network() is None
+    assert cache() is None
+    assert reading.volume is small_volume
 
 
 def test_what_the_model_cannot_judge_is_said(tmp_path: Path, small_volume: CTVolume) -> None:
@@ -172,7 +188,9 @@ def test_what_the_model_cannot_judge_is_said(tmp_path: Path, small_volume: CTVol
     folder = save_tiny_model(tmp_path / "m", unreliable_findings=["Lung nodule"])
     reading = load_assistant(folder, device="cpu").read(small_volume)
     assert [row.name for row in reading.screen() if not row.assessable] == ["Lung nodule"]
-    assert any("not to recognise lung nodule" in w for w in reading.ask(QUESTION).warnings)
+    assert any(
+        "cannot reliably detect lung nodule; disregard" in w for w in reading.ask(QUESTION).warnings
+    )
     assert not reading.ask("Is there emphysema?").warnings
 
 
@@ -222,8 +240,7 @@ def test_choices_may_be_answered_without_their_letter(
 
 def reading_log_likelihood(reading: Reading, question: str, answer: str) -> list[float]:
     """Return each token's log-likelihood from a pass without any cache."""
-    model, processor = reading.assistant.model, reading.assistant.processor
-    assert model is not None
+    model, processor = reading.loaded.model, reading.loaded.processor
     said = processor.answer_ids(answer)[:-1]
     ids = processor.prefix_ids() + processor.question_ids(question)
     pixel_values, _ = processor.prepare_volume(reading.volume)

@@ -1,12 +1,17 @@
-"""Findings that a model cannot judge are named, however the reader or the model calls them."""
+"""What a reader is told before trusting an output: findings and scans a model cannot assess."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 
-from napari_ct_assistant.assistant.reading.safety_notes import unjudged
+from napari_ct_assistant import CTVolume, load_assistant
+from napari_ct_assistant.assistant import Reading
+from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
+from napari_ct_assistant.assistant.reading.safety_notes import finding_notes
 from napari_ct_assistant.report_text.findings import FINDINGS
 from tests.assistant.report.report_samples import INFO
 from tests.report_text.phrases import PHRASES, QUESTIONS
@@ -19,8 +24,8 @@ EVERYTHING = replace(INFO, unreliable_findings=FINDINGS)
 def test_a_question_about_an_unreliable_finding_is_noted(
     question: str, findings: tuple[str, ...]
 ) -> None:
-    assert bool(unjudged(NODULE_ONLY, question)) == ("Lung nodule" in findings)
-    notes = unjudged(EVERYTHING, question)
+    assert bool(finding_notes(NODULE_ONLY, question)) == ("Lung nodule" in findings)
+    notes = finding_notes(EVERYTHING, question)
     assert len(notes) == len(findings)
     for name in findings:
         assert any(name.lower() in note for note in notes)
@@ -28,10 +33,26 @@ def test_a_question_about_an_unreliable_finding_is_noted(
 
 def test_an_answer_that_names_an_unreliable_finding_is_noted() -> None:
     for phrase in PHRASES:
-        notes = unjudged(EVERYTHING, "What is there?", phrase.text)
+        notes = finding_notes(EVERYTHING, "What is there?", phrase.text)
         for name in (*phrase.affirmed, *phrase.denied, *phrase.open):
             assert any(name.lower() in note for note in notes), (phrase.text, name)
 
 
-def test_nothing_is_noted_of_a_model_that_judges_everything() -> None:
-    assert unjudged(INFO, "Is there a lung nodule?", "Yes, a nodule.") == ()
+def test_nothing_is_noted_of_a_model_that_assesses_everything() -> None:
+    assert finding_notes(INFO, "Is there a lung nodule?", "Yes, a nodule.") == ()
+
+
+def test_a_scan_outside_the_training_distribution_is_said(
+    tiny_model_folder: Path, small_volume: CTVolume
+) -> None:
+    assistant = load_assistant(tiny_model_folder, device="cpu")
+    summaries = torch.randn(50, 2 * assistant.read(small_volume).vision_tokens.shape[-1])
+    detector = OutOfDistributionDetector.fit(summaries * 1e-3 + 100)
+    loaded = replace(assistant.loaded, ood=detector)
+    reading = Reading(loaded, small_volume)
+    distance = detector.distance(reading.vision_tokens[0])
+    assert distance > 1
+    assert reading.warnings == (
+        "This scan is outside the model's training distribution, nothing "
+        f"({distance:.1f}x the threshold); treat the output as unreliable.",
+    )

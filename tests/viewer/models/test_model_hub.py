@@ -13,8 +13,11 @@ from qtpy.QtCore import QElapsedTimer, Qt, QTimer
 from napari_ct_assistant.assistant import ModelLoadError
 from napari_ct_assistant.assistant.models import download
 from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot
-from napari_ct_assistant.assistant.models.installed import imported_snapshot, models_home
-from napari_ct_assistant.assistant.models.loading import find_model
+from napari_ct_assistant.assistant.models.installed import (
+    find_model,
+    imported_snapshot,
+    models_home,
+)
 from napari_ct_assistant.viewer.models.picker import ModelPicker
 from tests.assistant.models.hub_server import Hub, client_of, use_cache
 from tests.model.conversion.m3d_reference import (

@@ -94,7 +94,7 @@ def test_a_model_that_does_not_fit_is_refused_with_ways_that_work(
 ) -> None:
     free = 600_000  # between the tiny model's needs in float32 and in bfloat16
     monkeypatch.setattr(memory, "free_bytes", lambda _: free)
-    monkeypatch.setattr("napari_ct_assistant.assistant.models.loading.free_bytes", lambda _: free)
+    monkeypatch.setattr("napari_ct_assistant.assistant.models.devices.free_bytes", lambda _: free)
     picker.set_model(str(tiny_model_folder))
     picker.refresh_survey()
     idle(picker, qtbot)
@@ -152,7 +152,7 @@ def test_loading_twice_keeps_one_model(tiny_model_folder: Path) -> None:
     session.load(name)
     assert session._assistant is first
     session.load(name, LoadOptions(dtype="bfloat16"))
-    assert first.model is None  # freed before the other one was loaded
+    assert first.device == "closed"  # freed before the other one was loaded
     assert session.loaded == (name, LoadOptions(dtype="bfloat16"))
     with pytest.raises(ValueError, match="not a folder"):
         session.load("/no/such/model")

@@ -67,24 +67,24 @@ def attention_rollout(reading: Reading, question: str, said: str) -> HeatMap | N
 def occlusion(reading: Reading, question: str, said: str) -> HeatMap | None:
     """Fall in log-likelihood when one image token's keys and values are the blind ones."""
     _, _, text, answer = _parts(reading, question, said)
-    tracer = reading._tracer
+    context = reading.context
     statement = (text[:-answer], text[-answer:])
-    where = torch.nonzero(tracer._is_image)[:, 0].tolist()
-    blind = tracer.blind_cache()
+    where = torch.nonzero(context.is_image)[:, 0].tolist()
+    blind = context.blind_cache()
     falls: list[Tensor] = []
     with torch.no_grad():
-        full = tracer._log_likelihoods([statement], reading._cache)[0].sum()
+        full = context.log_likelihoods([statement])[0].sum()
         for begin in range(0, len(where), OCCLUDED_AT_ONCE):
             hidden = where[begin : begin + OCCLUDED_AT_ONCE]
-            cache = copy.deepcopy(reading._cache)
+            cache = copy.deepcopy(context.cache)
             cache.batch_repeat_interleave(len(hidden))
             for layer, without in zip(cache.layers, blind.layers, strict=True):
                 for row, token in enumerate(hidden):
                     layer.keys[row, :, token] = without.keys[0, :, token]
                     layer.values[row, :, token] = without.values[0, :, token]
-            rows = tracer._log_likelihoods([statement] * len(hidden), cache, copied=True)
+            rows = context.log_likelihoods([statement] * len(hidden), cache, in_place=True)
             falls += [full - row.sum() for row in rows]
-    share = torch.zeros(len(tracer._prefix))
+    share = torch.zeros(len(context.prefix))
     share[where] = torch.stack(falls).cpu()
     return _map(_on_grid(reading, share), _affine(reading))
 
@@ -98,10 +98,10 @@ METHODS: dict[str, Callable[[Reading, str, str], HeatMap | None]] = {
 
 def _parts(reading: Reading, question: str, said: str) -> tuple[Any, list[int], list[int], int]:
     """Return model, prefix ids, text ids and how many of those are the answer's."""
-    processor = reading.assistant.processor
+    processor = reading.loaded.processor
     answer = processor.answer_ids(said)[:-1]
     return (
-        reading._model(),
+        reading.loaded.model,
         processor.prefix_ids(),
         processor.question_ids(question) + answer,
         len(answer),
@@ -109,12 +109,13 @@ def _parts(reading: Reading, question: str, said: str) -> tuple[Any, list[int], 
 
 
 def _on_grid(reading: Reading, by_position: Tensor) -> Tensor:
-    tracer = reading._tracer
-    return by_position.cpu()[: len(tracer._prefix)][tracer._is_image].reshape(tracer._shape)
+    context = reading.context
+    image = by_position.cpu()[: len(context.prefix)][context.is_image]
+    return image.reshape(reading.attributor.token_shape)
 
 
 def _affine(reading: Reading) -> NDArray[np.float64]:
-    return reading._tracer._affine
+    return reading.attributor.token_affine
 
 
 def _map(share: Tensor, affine: NDArray[np.float64]) -> HeatMap | None:

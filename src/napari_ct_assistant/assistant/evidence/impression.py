@@ -1,4 +1,4 @@
-"""Sentences that a model drew from sentences it had written: their evidence is that of those."""
+"""Evidence for impression sentences, inherited from the findings they summarise."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ LEAST_SHARED = 0.5
 
 
 def impression_evidence(
-    text: str, section: str, sources: Sequence[Sentence], heat: Sequence[HeatMap | None]
+    text: str, section: str, findings: Sequence[Sentence], heat: Sequence[HeatMap | None]
 ) -> list[tuple[Sentence, HeatMap | None]]:
-    """Cut a text into sentences, each with the evidence of the source that says most of it.
+    """Return the sentences of an impression, each with the evidence of its closest finding.
 
-    An impression of written findings was not read off the scan. What in the scan speaks for one
-    of its sentences is what speaks for the finding that it repeats.
+    The model writes an impression from the findings' text alone, without the scan. The evidence
+    for one of its sentences is therefore that of the finding which it repeats.
 
     Parameters
     ----------
     text, section
-        What was drawn, and the section that it makes.
-    sources, heat
-        The sentences it was drawn from, and their heat maps.
+        The impression, and the name of its section.
+    findings, heat
+        The sentences it summarises, and their heat maps.
     """
     found: list[tuple[Sentence, HeatMap | None]] = []
     for begin, end in sentence_spans(text):
-        said = " ".join(text[begin:end].split())
-        at = closest(said, [source.text for source in sources])
+        sentence = " ".join(text[begin:end].split())
+        at = closest(sentence, [finding.text for finding in findings])
         if at is None:
-            found.append((Sentence(said, section=section), None))
+            found.append((Sentence(sentence, section=section), None))
         else:
-            of = sources[at]
-            one = Sentence(said, section=section, support=of.support, slice=of.slice, ras=of.ras)
+            of = findings[at]
+            one = Sentence(
+                sentence, section=section, support=of.support, slice=of.slice, ras=of.ras
+            )
             found.append((one, heat[at]))
     return found
 
 
 def closest(text: str, others: Sequence[str]) -> int | None:
-    """Return which of some texts has most of a text's words; None where none has half of them."""
+    """Return which of several texts shares most of a text's words; None if none shares half."""
     words = _stems(text)
     if not words or not others:
         return None

@@ -32,7 +32,6 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from napari_ct_assistant.assistant.models.hub_cache import REF, is_repo, repo_home
-from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot as pinned_snapshot
 from napari_ct_assistant.assistant.models.installed import MODEL_TYPE
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.assistant.models.hub_cache import hub_cache, pinned_snapshot
 from napari_ct_assistant.assistant.models.sizes import Counts, count_folder
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
 
 # The `model_type` of our configuration; named here because importing it brings torch.
@@ -82,6 +83,36 @@ def imported_snapshot(repo: str) -> Path | None:
         return None
     folder = imported_folder(repo)
     return folder if (folder / "config.json").is_file() else None
+
+
+def find_model(model: str | Path) -> Path:
+    """Return the folder of a model on this machine.
+
+    Parameters
+    ----------
+    model
+        "demo" (bundled), a folder, or the hub id of a model that was downloaded or imported.
+
+    Raises
+    ------
+    ModelLoadError
+        If there is none.
+    """
+    name = str(model)
+    if name == "demo":
+        return Path(str(files("napari_ct_assistant").joinpath("bundled", "demo")))
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ModelLoadError(f"{name}: is a file; give the model's folder")
+    snapshot = imported_snapshot(name) or pinned_snapshot(name)
+    if snapshot is None:
+        raise ModelLoadError(
+            f"{name}: not a folder and not a downloaded model; give 'demo', a model folder, "
+            "or download it first"
+        )
+    return snapshot
 
 
 def describe_model(name: str, source: str, folder: Path) -> InstalledModel | None:

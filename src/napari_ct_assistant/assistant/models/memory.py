@@ -1,17 +1,17 @@
-"""Will the model fit? What it needs, from its files' headers, against what is free.
-
-Free is what the device (or the computer) reports at this moment.
-"""
+"""Does a model fit? What it needs, counted from its files' headers, against what is free now."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from collections.abc import Mapping
 
 import psutil
 import torch
 
 from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError, Remedy
-from napari_ct_assistant.assistant.models.sizes import QUANTIZED, Need, count
+from napari_ct_assistant.assistant.models.sizes import QUANTIZED, MemoryNeed, count
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.folder import TensorHeader
 
@@ -23,8 +23,8 @@ def estimate(
     *,
     quantize: str | None = None,
     tokens: int = 1024,
-) -> Need:
-    """Return what a model needs.
+) -> MemoryNeed:
+    """Return how much memory a model needs.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def estimate(
         Of its tensors, as `check_folder` returns them.
     config : VolumeLanguageConfig
     dtype : torch.dtype
-        In which it is loaded.
+        The precision it is loaded in.
     quantize : "8bit" or "4bit", optional
-        Then the language model's linear layers take this much.
+        The precision of the language model's linear layers, where they are quantized.
     tokens : int
         Of the longest prompt and answer: image, question, report.
     """
@@ -44,17 +44,17 @@ def estimate(
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Return the free memory of a device in bytes; None where it cannot be asked."""
+    """Return the free memory of a device in bytes; None where it cannot be asked for."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        # What torch holds and does not use is as good as free.
+        # Memory that torch has reserved and does not use is free for a model, too.
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
     if device.type in {"cpu", "mps"}:  # Apple's GPUs share the computer's memory
         return int(psutil.virtual_memory().available)
     return None
 
 
-def check_room(
+def check_memory(
     name: str,
     headers: Mapping[str, TensorHeader],
     config: VolumeLanguageConfig,
@@ -65,17 +65,22 @@ def check_room(
     offload: bool = False,
     tokens: int = 1024,
 ) -> None:
-    """Refuse a model that does not fit, and say what would.
+    """Refuse a model that does not fit, and name the remedies.
 
     Parameters
     ----------
+    name : str
+        Of the model, for the error.
+    headers, config, dtype, quantize, tokens
+        As for `estimate`.
+    device : torch.device
     offload : bool
         What the device cannot hold goes to the computer's memory (`device_map="auto"`).
 
     Raises
     ------
     NotEnoughMemoryError
-        With what it needs, what is free, and the remedies that fit.
+        With what the model needs, what is free, and the options with which it would fit.
     """
     free = free_bytes(device)
     if free is None:
@@ -109,3 +114,15 @@ def check_room(
         f"{free / 1e9:.1f} GB are free; close other programs or use a smaller model",
         tuple(remedies),
     )
+
+
+def free_memory() -> None:
+    """Return unused memory to the device and to the operating system."""
+    gc.collect()
+    if sys.platform == "linux":
+        # The C library keeps freed memory until it is asked to return it.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from importlib.util import find_spec
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 
 from napari_ct_assistant.model.errors import ModelLoadError
-
-Quantize = Literal["8bit", "4bit"]
 
 # The image's way to the language model is small and decides what is seen: it stays whole.
 WHOLE: Final = ["vision_tower", "projector", "lm_head"]

@@ -25,7 +25,7 @@ LONGEST_HEADER: Final = 100_000_000  # bytes; safetensors' own limit
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryNeed:
     """Bytes that a loaded model takes."""
 
     weights: int
@@ -55,30 +55,30 @@ class Counts:
     linear: int
     cached: int
 
-    def need(self, width: int, *, quantize: str | None = None, tokens: int = 1024) -> Need:
+    def need(self, itemsize: int, *, quantize: str | None = None, tokens: int = 1024) -> MemoryNeed:
         """Return the bytes needed.
 
         Parameters
         ----------
-        width : int
+        itemsize : int
             Bytes of a value in the precision of the load.
         quantize : "8bit" or "4bit", optional
             Then the linear layers take this much.
         tokens : int
             Of the longest prompt and answer: image, question, report.
         """
-        weights = float(self.values * width)
+        weights = float(self.values * itemsize)
         if quantize is not None:
-            weights += self.linear * (QUANTIZED[quantize] - width)
-        return Need(round(weights), self.cached * width * tokens * (1 + SCREEN_BATCH))
+            weights += self.linear * (QUANTIZED[quantize] - itemsize)
+        return MemoryNeed(round(weights), self.cached * itemsize * tokens * (1 + SCREEN_BATCH))
 
 
 def count(shapes: Mapping[str, tuple[int, ...]], text: Mapping[str, Any]) -> Counts:
     """Count the values of tensors by our names; `text` is `text_config` of `config.json`."""
     linear = [s for key, s in shapes.items() if key.startswith(LAYERS) and len(s) == 2]
     heads = text.get("num_attention_heads") or 0
-    width = text.get("head_dim") or (text.get("hidden_size") or 0) // max(heads, 1)
-    cached = 2 * (text.get("num_hidden_layers") or 0) * width
+    head_dim = text.get("head_dim") or (text.get("hidden_size") or 0) // max(heads, 1)
+    cached = 2 * (text.get("num_hidden_layers") or 0) * head_dim
     return Counts(
         sum(map(math.prod, shapes.values())),
         sum(map(math.prod, linear)),

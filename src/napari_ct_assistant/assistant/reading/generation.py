@@ -12,57 +12,95 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList, TextStreamer
 
+from napari_ct_assistant.assistant.reading.image_context import ImageContext
+from napari_ct_assistant.assistant.reading.settings import GenerationSettings
+
+OnText = Callable[[str], None]
+
 
 @dataclass(frozen=True)
-class GenerationSettings:
-    """How answers are chosen.
+class GeneratedText:
+    """What one call generated.
 
     Attributes
     ----------
-    temperature : float
-        0 takes the likeliest token each time, so the same scan gives the same report.
-    top_p : float
-        Sampling only: the smallest set of tokens with this much probability.
-    repetition_penalty : float
-        1 leaves the model as it is.
-    max_new_tokens : int or None
-        None takes the model's own limit.
+    text : str
+    ids : list of int
+        Its tokens, without the one that ends an answer.
+    seconds_first_token : float
+    stopped : bool
+        Whether it was cancelled before its end.
     """
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    max_new_tokens: int | None = None
-
-    def to_generate(self, default_max: int) -> dict[str, Any]:
-        """Return the keyword arguments of `generate`."""
-        common: dict[str, Any] = {
-            "max_new_tokens": self.max_new_tokens or default_max,
-            "repetition_penalty": self.repetition_penalty,
-            # Also where a folder's settings, as training leaves them, say otherwise: the scan is
-            # in the cache, and without it each word would be read against all of it anew.
-            "use_cache": True,
-        }
-        if self.temperature <= 0:
-            # Greedy, whatever a checkpoint's own generation settings say.
-            return common | {
-                "do_sample": False,
-                "temperature": None,
-                "top_p": None,
-                "top_k": None,
-            }
-        return common | {
-            "do_sample": True,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": 0,
-        }
+    text: str
+    ids: list[int]
+    seconds_first_token: float
+    stopped: bool
 
 
-class CallbackStreamer(TextStreamer):
-    """Hand each new piece of text to a callback, and note when the first token came."""
+def generate(
+    context: ImageContext,
+    question: list[int],
+    *,
+    on_text: OnText | None = None,
+    cancel: threading.Event | None = None,
+    settings: GenerationSettings | None = None,
+    text_only: bool = False,
+) -> GeneratedText:
+    """Generate the answer to a question.
 
-    def __init__(self, tokenizer: Any, on_text: Callable[[str], None] | None):
+    Parameters
+    ----------
+    context : ImageContext
+        Its cache is extended meanwhile and cut back at the end.
+    question
+        Token ids.
+    on_text
+        Called with each new piece of text, in this thread.
+    cancel
+        Set it to stop after the current token.
+    settings
+        The loaded model's own when absent.
+    text_only
+        Leave the image out: the question quotes all that is needed.
+    """
+    loaded = context.loaded
+    model: Any = loaded.model
+    processor = loaded.processor
+    settings = settings or loaded.settings
+    prefix = processor.opening_ids() if text_only else context.prefix
+    ids = torch.tensor([prefix + question], device=model.device)
+    streamer = _CallbackStreamer(processor.tokenizer, on_text)
+    end = _eos_token_ids(model, processor)
+    try:
+        out = model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            past_key_values=None if text_only else context.cache,
+            streamer=streamer,
+            stopping_criteria=StoppingCriteriaList([_StopOnCancel(cancel)]),
+            pad_token_id=processor.tokenizer.pad_token_id,
+            eos_token_id=end,
+            **settings.to_generate(processor.max_new_tokens),
+        )
+    finally:
+        beyond = context.cache.get_seq_length() - len(context.prefix)
+        if beyond > 0:
+            context.cache.crop(-beyond)
+    answer = out[0, ids.shape[1] :].tolist()
+    ended = bool(answer) and answer[-1] in end
+    return GeneratedText(
+        text=streamer.text,
+        ids=answer[:-1] if ended else answer,
+        seconds_first_token=streamer.seconds_first_token or 0.0,
+        stopped=not ended and cancel is not None and cancel.is_set(),
+    )
+
+
+class _CallbackStreamer(TextStreamer):
+    """Passes each new piece of text to a callback, and notes when the first token came."""
+
+    def __init__(self, tokenizer: Any, on_text: OnText | None):
         super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
         self.on_text = on_text
         self.start = time.perf_counter()
@@ -82,35 +120,20 @@ class CallbackStreamer(TextStreamer):
             self.on_text(text)
 
 
-class Cancelled(StoppingCriteria):
-    """Stop after the current token once an event is set."""
+class _StopOnCancel(StoppingCriteria):
+    """Stops after the current token once an event is set."""
 
     def __init__(self, cancel: threading.Event | None):
         self.cancel = cancel
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:  # noqa: ARG002
-        """Return, for each sequence, whether it is to stop."""
+        """Return, for each sequence, whether it stops."""
         stop = self.cancel is not None and self.cancel.is_set()
         return torch.full((len(input_ids),), stop, dtype=torch.bool, device=input_ids.device)
 
 
-def stopping(cancel: threading.Event | None) -> StoppingCriteriaList:
-    """Return the stopping criteria of one generation."""
-    return StoppingCriteriaList([Cancelled(cancel)])
-
-
-@dataclass(frozen=True)
-class Said:
-    """The raw outcome of one generation; `ids` without the one that ends it."""
-
-    text: str
-    ids: list[int]
-    seconds_first_token: float
-    stopped: bool
-
-
-def eos_ids(model: Any, processor: Any) -> list[int]:
-    """Return the ids that end an answer."""
+def _eos_token_ids(model: Any, processor: Any) -> list[int]:
+    """Return the ids of the tokens that end an answer."""
     configured = model.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
     return sorted({int(i) for i in [*ids, processor.tokenizer.eos_token_id] if i is not None})

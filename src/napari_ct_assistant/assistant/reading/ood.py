@@ -1,7 +1,7 @@
-"""Does a scan look like what the model was trained on?
+"""Does a scan resemble the scans that the model was trained on?
 
-The encoder's tokens of a scan are averaged to one vector; its distance to the training scans'
-mean, in their own spread (Mahalanobis), says how unlike them it is.
+The encoder's tokens of a scan are summarised as one vector. Its Mahalanobis distance from the
+training scans tells how far the scan lies outside their distribution.
 """
 
 from __future__ import annotations
@@ -20,46 +20,55 @@ QUANTILE = 0.999
 
 
 def summary(tokens: Tensor) -> Tensor:
-    """Return mean and spread over a scan's tokens. tokens: [N, C] -> [2 C]."""
+    """Return mean and standard deviation over a scan's tokens. tokens: [N, C] -> [2 C]."""
     tokens = tokens.float()
     return torch.cat([tokens.mean(0), tokens.std(0)])
 
 
 @dataclass(frozen=True)
 class OutOfDistributionDetector:
-    """Mean [F] and whitening [F, F] of the training scans, and the farthest of them."""
+    """The training scans' summaries, as a Gaussian.
+
+    Attributes
+    ----------
+    mean : Tensor [F]
+    whitening : Tensor [F, F]
+        Inverse of the covariance's Cholesky factor.
+    threshold : float
+        The distance from which on a scan counts as outside the distribution.
+    """
 
     mean: Tensor
     whitening: Tensor
-    limit: float
+    threshold: float
 
     @classmethod
     def fit(cls, summaries: Tensor) -> OutOfDistributionDetector:
-        """Measure the training scans. summaries: [scans, F]."""
+        """Fit to the summaries of the training scans. summaries: [scans, F]."""
         summaries = summaries.double()
         mean = summaries.mean(0)
         centred = summaries - mean
         covariance = centred.T @ centred / len(summaries)
-        # Shrunk: with few scans, directions that never varied must not count as infinite.
+        # Shrinkage: with few scans, a direction that never varied must not count as infinite.
         covariance += torch.eye(len(mean)).double() * covariance.diagonal().mean() * 0.01
         whitening = torch.linalg.inv(torch.linalg.cholesky(covariance))
         distance = (centred @ whitening.T).norm(dim=1)
-        limit = 1.5 * float(distance.quantile(QUANTILE))
-        return cls(mean.float(), whitening.float(), limit)
+        threshold = 1.5 * float(distance.quantile(QUANTILE))
+        return cls(mean.float(), whitening.float(), threshold)
 
     def distance(self, tokens: Tensor) -> float:
-        """Return a scan's distance from the training scans in units of the limit."""
+        """Return a scan's distance from the training scans, in units of the threshold."""
         gap = (summary(tokens).cpu() - self.mean) @ self.whitening.T
-        return float(gap.norm()) / self.limit
+        return float(gap.norm()) / self.threshold
 
     def save(self, folder: Path) -> None:
-        """Write beside the model's weights."""
+        """Write the detector into a model's folder."""
         tensors = {"mean": self.mean, "whitening": self.whitening.contiguous()}
-        save_file(tensors | {"limit": torch.tensor([self.limit])}, folder / FILE)
+        save_file(tensors | {"limit": torch.tensor([self.threshold])}, folder / FILE)
 
     @classmethod
     def load(cls, folder: Path) -> OutOfDistributionDetector | None:
-        """Read from a model's folder; None where the model does not bring it."""
+        """Read the detector from a model's folder; None where it has none."""
         file = file_in(folder, FILE)
         if file is None:
             return None

@@ -1,4 +1,4 @@
-"""One scan read by one model: encoded once, its prefix cache shared by all questions."""
+"""One scan read by one model: encoded once, its image context shared by all questions."""
 
 from __future__ import annotations
 
@@ -7,82 +7,70 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from napari_ct_assistant.assistant.evidence.attribution import (
-    Attributor,
-    fill_cache,
-    next_token_probabilities,
-)
+from napari_ct_assistant.assistant.evidence.attribution import Attributor
 from napari_ct_assistant.assistant.evidence.heat_map import Evidence, HeatMap
 from napari_ct_assistant.assistant.evidence.impression import impression_evidence
-from napari_ct_assistant.assistant.models.sizes import SCREEN_BATCH
+from napari_ct_assistant.assistant.models.loaded_model import LoadedModel
 from napari_ct_assistant.assistant.reading.generation import (
-    CallbackStreamer,
-    GenerationSettings,
-    Said,
-    eos_ids,
-    stopping,
+    GeneratedText,
+    OnText,
+    generate,
     token_spans,
 )
+from napari_ct_assistant.assistant.reading.image_context import ImageContext
 from napari_ct_assistant.assistant.reading.results import (
     Answer,
     FindingProbability,
-    ModelLoadError,
     ReportDraft,
     Sentence,
 )
-from napari_ct_assistant.assistant.reading.safety_notes import look_at, unjudged
-from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.assistant.reading.safety_notes import finding_notes, scan_notes
+from napari_ct_assistant.assistant.reading.screening import screen_findings
+from napari_ct_assistant.assistant.reading.settings import GenerationSettings
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.report_text.sections import split_sections
 from napari_ct_assistant.report_text.sentences import sections_of, sentence_spans
 from napari_ct_assistant.volume import CTVolume
 
-if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.models.loading import Assistant
-
-OnText = Callable[[str], None]
-
 
 class Reading:
-    """What one assistant makes of one scan.
+    """One scan read by one model. Made by `Assistant.read`.
 
-    Made by `Assistant.read`. One question at a time: calls from several threads take turns.
+    Calls from several threads take turns.
 
     Attributes
     ----------
+    info : ModelInfo
     volume : CTVolume
     grid : ModelGrid
         Where the model's input lies in the scan.
     warnings : tuple of str
         What the reader should know before trusting an answer.
     seconds : dict
-        Time to prepare, encode and fill the cache.
+        Time to prepare, encode and fill the image context.
     vision_tokens : Tensor [1, N, output_size]
-        What the encoder made of the scan.
-    image_tokens : Tensor [1, n, hidden_size]
-        What the perceiver made of that, for the language model.
+        The encoder's output for the scan.
     """
 
     def __init__(
         self,
-        assistant: Assistant,
+        loaded: LoadedModel,
         volume: CTVolume,
         *,
         progress: Callable[[str], None] | None = None,
     ):
         tell = progress or (lambda _: None)
-        model = assistant.model
-        assert model is not None  # noqa: S101  `Assistant.read` has checked
-        self.assistant = assistant
+        model, processor = loaded.model, loaded.processor
+        self.info = loaded.info
         self.volume = volume
         self._busy = threading.Lock()
         start = time.perf_counter()
         tell("Preparing the scan")
-        pixel_values, self.grid = assistant.processor.prepare_volume(volume)
+        pixel_values, self.grid = processor.prepare_volume(volume)
         prepared = time.perf_counter()
         tell("Encoding the scan")
         with torch.no_grad():
@@ -90,21 +78,45 @@ class Reading:
             image = model.get_image_features(vision_tokens=self.vision_tokens)
         encoded = time.perf_counter()
         tell("Reading the image tokens")
-        self._prefix = assistant.processor.prefix_ids()
-        self.use_image_tokens(image)
+        self._attributor: Attributor | None = Attributor(
+            ImageContext(loaded, image), self.grid, volume
+        )
         self.seconds = {
             "prepare": prepared - start,
             "encode": encoded - prepared,
             "prefix": time.perf_counter() - encoded,
         }
-        self.warnings = tuple(look_at(assistant, volume, self.grid, self.vision_tokens[0]))
+        self.warnings = tuple(scan_notes(loaded, volume, self.grid, self.vision_tokens[0]))
+
+    @property
+    def attributor(self) -> Attributor:
+        """What finds evidence in the scan; `ModelLoadError` once the model was closed."""
+        if self._attributor is None:
+            raise ModelLoadError(f"{self.info.name}: this model was closed; load it again")
+        return self._attributor
+
+    @property
+    def context(self) -> ImageContext:
+        """The image context that all questions share."""
+        return self.attributor.context
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """The model that reads the scan."""
+        return self.context.loaded
+
+    @property
+    def image_tokens(self) -> Tensor:
+        """The perceiver's output for the language model, [1, n, hidden_size]."""
+        return self.context.image_tokens
 
     def use_image_tokens(self, image: Tensor) -> None:
-        """Fill the cache that all questions share. image: [1, n, hidden_size]."""
-        model = self._model()
-        self.image_tokens = image
-        self._cache = fill_cache(model, self._prefix, image)
-        self._tracer = Attributor(self.assistant, self._prefix, self._cache, self.grid, self.volume)
+        """Read other image tokens from now on, such as zeros. image: [1, n, hidden_size]."""
+        self._attributor = Attributor(ImageContext(self.loaded, image), self.grid, self.volume)
+
+    def close(self) -> None:
+        """Let go of the model and of the image context; the next question is an error."""
+        self._attributor = None
 
     # ---- what a reader asks for
 
@@ -123,54 +135,57 @@ class Reading:
         on_text
             Called with each new piece of text, in this thread.
         cancel
-            Set it to stop after the current token; what was written stands in the draft.
+            Set it to stop after the current token; the draft keeps what was written.
         evidence
             Also find, for each sentence, where in the scan it comes from.
         settings
-            How the words are chosen, where not as the assistant does.
+            How tokens are chosen; the loaded model's settings when absent.
 
         Returns
         -------
         ReportDraft
         """
-        processor = self.assistant.processor
+        processor = self.loaded.processor
         start = time.perf_counter()
         sections: dict[str, str] = {}
         sentences: list[Sentence] = []
         heat: list[HeatMap | None] = []
-        first, tokens, stopped, traced = 0.0, 0, False, 0.0
+        first, tokens, stopped, evidence_seconds = 0.0, 0, False, 0.0
         several = len(processor.report_questions) > 1
-        for name, asked in processor.report_questions.items():
+        for name, template in processor.report_questions.items():
             if several and on_text is not None:
                 on_text(f"{name}: " if not sections else f"\n\n{name}: ")
             question = processor.report_question(name, sections)
+            # The question of an impression quotes the findings written so far.
+            quotes_findings = question != template
             ids = processor.question_ids(question)
-            said = self._generate(ids, on_text, cancel, settings, text_only=question != asked)
-            first = first or said.seconds_first_token
-            tokens += len(said.ids)
-            stopped |= said.stopped
-            parts = {name: said.text.strip()} if several else split_sections(said.text, "Report")
+            generated = self._generate(ids, on_text, cancel, settings, text_only=quotes_findings)
+            first = first or generated.seconds_first_token
+            tokens += len(generated.ids)
+            stopped |= generated.stopped
+            text = generated.text
+            parts = {name: text.strip()} if several else split_sections(text, "Report")
             sections |= parts
             began = time.perf_counter()
-            if question != asked:
-                made = impression_evidence(said.text, name, sentences, heat)
+            if quotes_findings:
+                made = impression_evidence(text, name, sentences, heat)
             else:
-                made = self._sentences(ids, said, parts, evidence and not stopped)
+                made = self._sentences(ids, generated, parts, evidence and not stopped)
             sentences += [sentence for sentence, _ in made]
             heat += [found for _, found in made]
-            traced += time.perf_counter() - began
+            evidence_seconds += time.perf_counter() - began
             if stopped:
                 break
         total = time.perf_counter() - start
         return ReportDraft(
             sections=sections,
             sentences=tuple(sentences),
-            model=self.assistant.info,
+            model=self.info,
             seconds={
                 **self.seconds,
                 "first_token": first,
-                "generate": total - traced,
-                "evidence": traced,
+                "generate": total - evidence_seconds,
+                "evidence": evidence_seconds,
                 "total": total,
             },
             tokens=tokens,
@@ -179,7 +194,7 @@ class Reading:
             versions={
                 name: version(name) for name in ("napari-ct-assistant", "torch", "transformers")
             },
-            settings=vars(settings or self.assistant.settings).copy(),
+            settings=vars(settings or self.loaded.settings).copy(),
             warnings=self.warnings,
             heat=tuple(heat),
         )
@@ -204,100 +219,76 @@ class Reading:
         on_text, cancel, evidence, settings
             As for `draft_report`.
         history
-            Earlier questions and answers, oldest first. Used where the model was made for
-            follow-up questions (`processor.follow_up`), as many as its context window holds;
+            Earlier questions and answers, oldest first. Used if the model takes follow-up
+            questions (`processor.follow_up`), as many as its context window holds;
             `Answer.history_turns` says how many that were.
         choices
             Makes it a multiple-choice question.
         region
-            A sentence about a region of the scan. Used where the model was made for it
-            (`processor.region_form`).
+            A sentence about a region of the scan. Used if the model was trained with such
+            sentences (`processor.region_form`).
         text_only
             The question quotes all that is needed: the model does not see the scan.
+
+        Raises
+        ------
+        ValueError
+            If the question is empty.
         """
         question = " ".join(question.split())
         if not question:
             raise ValueError("the question is empty")
-        processor = self.assistant.processor
-        asked = processor.choices_question(question, choices) if choices else question
+        processor = self.loaded.processor
+        prompt = processor.choices_question(question, choices) if choices else question
         if region and processor.region_form:
-            asked = processor.region_form.format(question=asked, region=region)
+            prompt = processor.region_form.format(question=prompt, region=region)
         start = time.perf_counter()
-        ids, turns = self._dialogue(history, asked)
-        said = self._generate(ids, on_text, cancel, settings, text_only=text_only)
+        ids, turns = self._dialogue(history, prompt)
+        generated = self._generate(ids, on_text, cancel, settings, text_only=text_only)
         found = Evidence()
-        if evidence and said.ids and not said.stopped and not text_only:
+        if evidence and generated.ids and not generated.stopped and not text_only:
             with self._busy:
-                found = self._tracer.trace(ids, said.ids, [(0, len(said.ids))])[0]
+                spans = [(0, len(generated.ids))]
+                found = self.attributor.attribute(ids, generated.ids, spans)[0]
         return Answer(
             question=question,
-            text=said.text.strip(),
-            model=self.assistant.info,
-            seconds_first_token=said.seconds_first_token,
+            text=generated.text.strip(),
+            model=self.info,
+            seconds_first_token=generated.seconds_first_token,
             seconds_total=time.perf_counter() - start,
-            tokens=len(said.ids),
-            stopped=said.stopped,
+            tokens=len(generated.ids),
+            stopped=generated.stopped,
             support=found.support,
             slice=found.slice,
             ras=found.ras,
-            warnings=self.warnings + unjudged(self.assistant.info, question, said.text),
+            warnings=self.warnings + finding_notes(self.info, question, generated.text),
             heat=found.heat,
             history_turns=turns,
             region_used=bool(region and processor.region_form),
-            choices=self._weigh(ids, choices) if choices and not said.stopped else (),
+            choices=self._choices(ids, choices) if choices and not generated.stopped else (),
         )
 
     def screen(self, *, cancel: threading.Event | None = None) -> list[FindingProbability]:
         """Ask for each of the 18 CT-RATE findings, in CT-RATE's order.
 
-        The probability is the model's own "Yes" against "No" as the first token of its
-        answer, renormalised over the two. Cancelled, it returns what was asked so far.
+        See `screen_findings`. Cancelled, it returns the findings asked for so far.
         """
-        model, processor = self._model(), self.assistant.processor
-        yes, no = (processor.answer_ids(word)[0] for word in ("Yes", "No"))
-        if yes == no:
-            raise ModelLoadError(
-                f"{self.assistant.info.name}: its tokenizer starts Yes and No with the same token"
-            )
-        rows = [
-            processor.question_ids(processor.finding_question.format(finding=name.lower()))
-            for name in FINDINGS
-        ]
-        thresholds: dict[str, float] = getattr(model.config, "finding_thresholds", None) or {}
-        results: list[FindingProbability] = []
+        context = self.context
         with self._busy:
-            for begin in range(0, len(rows), SCREEN_BATCH):
-                if cancel is not None and cancel.is_set():
-                    break
-                batch = rows[begin : begin + SCREEN_BATCH]
-                seen, blind = (
-                    next_token_probabilities(model, cache, batch, [yes, no])[:, 0].tolist()
-                    for cache in (self._cache, self._tracer.blind_cache())
-                )
-                for name, probability, baseline in zip(
-                    FINDINGS[begin : begin + SCREEN_BATCH], seen, blind, strict=True
-                ):
-                    results.append(
-                        FindingProbability(
-                            name,
-                            probability,
-                            assessable=name not in self.assistant.info.unreliable_findings,
-                            baseline=baseline,
-                            threshold=float(thresholds.get(name, 0.5)),
-                        )
-                    )
-        return results
+            return screen_findings(context, cancel)
 
-    def evidence(self, question: str, said: str) -> Evidence:
-        """Return what speaks for `said` as an answer to `question`, whoever says it."""
-        processor = self.assistant.processor
-        ids = processor.answer_ids(said)[:-1]
+    def evidence(self, question: str, answer: str) -> Evidence:
+        """Return the evidence in the scan for an answer to a question, whoever gave it."""
+        processor = self.loaded.processor
+        ids = processor.answer_ids(answer)[:-1]
         with self._busy:
-            return self._tracer.trace(processor.question_ids(question), ids, [(0, len(ids))])[0]
+            return self.attributor.attribute(
+                processor.question_ids(question), ids, [(0, len(ids))]
+            )[0]
 
     def finding_evidence(self, name: str) -> Evidence:
-        """Return what speaks for "Yes" as the answer to one of the screen's questions."""
-        question = self.assistant.processor.finding_question.format(finding=name.lower())
+        """Return the evidence for "Yes" as the answer to the screen's question for a finding."""
+        question = self.loaded.processor.finding_question.format(finding=name.lower())
         return self.evidence(question, "Yes")
 
     def support(self, statements: Sequence[tuple[str, str]]) -> list[float]:
@@ -306,22 +297,15 @@ class Reading:
         Parameters
         ----------
         statements
-            Pairs of a question and what is said to it; one batch.
+            Pairs of a question and an answer; one batch.
         """
-        processor = self.assistant.processor
+        processor = self.loaded.processor
         with self._busy:
-            return self._tracer.supports(
+            return self.attributor.supports(
                 [(processor.question_ids(q), processor.answer_ids(a)[:-1]) for q, a in statements]
             )
 
     # ---- how
-
-    def _model(self) -> Any:
-        if self.assistant.model is None:
-            raise ModelLoadError(
-                f"{self.assistant.info.name}: this model was closed; load it again"
-            )
-        return self.assistant.model
 
     def _generate(
         self,
@@ -330,70 +314,57 @@ class Reading:
         cancel: threading.Event | None,
         settings: GenerationSettings | None,
         *,
-        text_only: bool = False,
-    ) -> Said:
-        model, processor = self._model(), self.assistant.processor
-        settings = settings or self.assistant.settings
-        prefix = processor.opening_ids() if text_only else self._prefix
-        ids = torch.tensor([prefix + question], device=model.device)
-        streamer = CallbackStreamer(processor.tokenizer, on_text)
+        text_only: bool,
+    ) -> GeneratedText:
+        context = self.context
         with self._busy:
-            try:
-                out = model.generate(
-                    input_ids=ids,
-                    attention_mask=torch.ones_like(ids),
-                    past_key_values=None if text_only else self._cache,
-                    streamer=streamer,
-                    stopping_criteria=stopping(cancel),
-                    pad_token_id=processor.tokenizer.pad_token_id,
-                    eos_token_id=eos_ids(model, processor),
-                    **settings.to_generate(processor.max_new_tokens),
-                )
-            finally:
-                beyond = self._cache.get_seq_length() - len(self._prefix)
-                if beyond > 0:
-                    self._cache.crop(-beyond)
-        answer = out[0, ids.shape[1] :].tolist()
-        ended = bool(answer) and answer[-1] in eos_ids(model, processor)
-        return Said(
-            text=streamer.text,
-            ids=answer[:-1] if ended else answer,
-            seconds_first_token=streamer.seconds_first_token or 0.0,
-            stopped=not ended and cancel is not None and cancel.is_set(),
-        )
+            return generate(
+                context,
+                question,
+                on_text=on_text,
+                cancel=cancel,
+                settings=settings,
+                text_only=text_only,
+            )
 
     def _dialogue(self, history: Sequence[tuple[str, str]], question: str) -> tuple[list[int], int]:
-        """Return the ids of a question behind the turns that fit, and how many those are."""
-        processor = self.assistant.processor
+        """Return the ids of a question after the turns that fit, and how many turns those are."""
+        processor = self.loaded.processor
         turns = list(history) if processor.follow_up else []
-        window = getattr(self._model().config.text_config, "max_position_embeddings", None)
-        room = (window or 1 << 20) - len(self._prefix) - processor.max_new_tokens
+        window = getattr(self.loaded.model.config.text_config, "max_position_embeddings", None)
+        room = (window or 1 << 20) - len(self.context.prefix) - processor.max_new_tokens
         while True:
             ids = processor.dialogue_ids(turns, question)
             if not turns or len(ids) <= room:
                 return ids, len(turns)
             turns.pop(0)
 
-    def _weigh(self, question: list[int], choices: Sequence[str]) -> tuple[tuple[str, float], ...]:
-        """Return each choice with the chance that the answer begins as one that chooses it."""
-        processor = self.assistant.processor
+    def _choices(
+        self, question: list[int], choices: Sequence[str]
+    ) -> tuple[tuple[str, float], ...]:
+        """Return each choice with the probability that the answer begins by choosing it."""
+        processor = self.loaded.processor
         begins = [processor.answer_ids(t)[:-1] for t in processor.choice_beginnings(choices)]
         if len({tuple(ids) for ids in begins}) < len(begins):
             return ()
         with self._busy:
-            chances = self._tracer.chances(question, begins)
-        return tuple(zip(choices, chances, strict=True))
+            probabilities = self.context.answer_probabilities(question, begins)
+        return tuple(zip(choices, probabilities, strict=True))
 
     def _sentences(
-        self, question: list[int], said: Said, sections: dict[str, str], evidence: bool
+        self,
+        question: list[int],
+        generated: GeneratedText,
+        sections: dict[str, str],
+        evidence: bool,
     ) -> list[tuple[Sentence, HeatMap | None]]:
-        spans = sentence_spans(said.text)
-        texts = [" ".join(said.text[a:b].split()) for a, b in spans]
+        spans = sentence_spans(generated.text)
+        texts = [" ".join(generated.text[a:b].split()) for a, b in spans]
         found = [Evidence()] * len(spans)
         if evidence and spans:
-            where = token_spans(self.assistant.processor.tokenizer, said.ids, spans)
+            where = token_spans(self.loaded.processor.tokenizer, generated.ids, spans)
             with self._busy:
-                found = self._tracer.trace(question, said.ids, where)
+                found = self.attributor.attribute(question, generated.ids, where)
         return [
             (Sentence(t, section=s, support=e.support, slice=e.slice, ras=e.ras), e.heat)
             for t, s, e in zip(texts, sections_of(texts, sections), found, strict=True)

@@ -1,53 +1,56 @@
-"""What a reader should know about a scan and a model before trusting an answer."""
+"""What a reader should know about a scan and a model before trusting the model's output."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
+from napari_ct_assistant.assistant.models.loaded_model import LoadedModel
+from napari_ct_assistant.assistant.reading.results import ModelInfo
 from napari_ct_assistant.report_text.finding_mentions import named_findings
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 
-if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.models.loading import Assistant
-    from napari_ct_assistant.assistant.reading.results import ModelInfo
+_AXES = ("head to feet", "front to back", "right to left")
 
 
-def look_at(assistant: Assistant, volume: CTVolume, grid: ModelGrid, tokens: Tensor) -> list[str]:
-    """Say what a reader should know about this scan and this model. tokens: [N, C]."""
+def scan_notes(loaded: LoadedModel, volume: CTVolume, grid: ModelGrid, tokens: Tensor) -> list[str]:
+    """Return notes on a scan: what of it the model cannot see, and whether it is unusual.
+
+    Parameters
+    ----------
+    grid : ModelGrid
+        Where the model's input lies in the scan.
+    tokens : Tensor [N, C]
+        The encoder's output for the scan.
+    """
     notes = []
     box = [n * s for n, s in zip(grid.shape, grid.spacing, strict=True)]
     scan = [n * s for n, s in zip(volume.shape, volume.spacing, strict=True)]
     cut = [
-        f"{s:.0f} mm {axis} to {b:.0f} mm"
-        for axis, s, b in zip(
-            ("head to feet", "front to back", "right to left"), scan, box, strict=True
-        )
+        f"{b:.0f} of {s:.0f} mm {axis}"
+        for axis, s, b in zip(_AXES, scan, box, strict=True)
         if s > b + 1
     ]
     if cut:
-        notes.append(f"The model sees the middle of this scan only: {', '.join(cut)}.")
-    if assistant.familiarity is not None:
-        distance = assistant.familiarity.distance(tokens)
+        notes.append(f"The model sees only the middle of this scan: {', '.join(cut)}.")
+    if loaded.ood is not None:
+        distance = loaded.ood.distance(tokens)
         if distance > 1:
-            trained = assistant.info.trained_on or "its training scans"
+            trained = loaded.info.trained_on or "its training scans"
             notes.append(
-                f"This scan is unlike what the model was trained on ({trained}): "
-                f"{distance:.1f} times the limit. Its statements may mean nothing here."
+                f"This scan is outside the model's training distribution, {trained} "
+                f"({distance:.1f}x the threshold); treat the output as unreliable."
             )
     return notes
 
 
-def unjudged(info: ModelInfo, *texts: str) -> tuple[str, ...]:
-    """Say which of the findings in a question or an answer the model does not recognise.
+def finding_notes(info: ModelInfo, *texts: str) -> tuple[str, ...]:
+    """Return a note for each finding in the texts that the model cannot reliably detect.
 
     Any usual word for a finding counts (`report_text.finding_terms`), affirmed or denied.
     """
     named = {name for text in texts for name in named_findings(text)}
     return tuple(
-        f"This model was measured not to recognise {name.lower()}: what it says about it is "
-        f"no statement about the scan."
+        f"This model cannot reliably detect {name.lower()}; disregard what it says about it."
         for name in info.unreliable_findings
         if name in named
     )

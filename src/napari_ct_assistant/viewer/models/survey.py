@@ -17,7 +17,7 @@ from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
 from napari_ct_assistant.model.errors import ModelLoadError
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.models.loading import LoadTarget
+    from napari_ct_assistant.assistant.models.devices import LoadTarget
 
 SECTIONS = {
     "bundled": "Bundled",
@@ -65,7 +65,7 @@ class ModelSurvey:
             return None
         counts, tokens = model.counts
         quantize = self.options.quantize
-        return counts.need(self.place.width, quantize=quantize, tokens=tokens).total
+        return counts.need(self.place.itemsize, quantize=quantize, tokens=tokens).total
 
     def facts(self, model: InstalledModel) -> str:
         """Return size on disk, and need beside what is free, as one line."""
@@ -91,7 +91,7 @@ def survey_models() -> ModelSurvey:
 
 def survey_models_and_memory(options: LoadOptions) -> ModelSurvey:
     """List the models and ask torch for the device and its free memory; for a worker thread."""
-    from napari_ct_assistant.assistant.models.loading import load_target
+    from napari_ct_assistant.assistant.models.devices import load_target
 
     models = installed_models()
     for model in models:
