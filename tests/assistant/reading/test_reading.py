@@ -246,5 +246,5 @@ def reading_log_likelihood(reading: Reading, question: str, answer: str) -> list
     pixel_values, _ = processor.prepare_volume(reading.volume)
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([ids + said]), pixel_values=pixel_values).logits
-    chances = logits[0, len(ids) - 1 : -1].log_softmax(-1)
-    return [float(row[i]) for row, i in zip(chances, said, strict=True)]
+    log_probabilities = logits[0, len(ids) - 1 : -1].log_softmax(-1)
+    return [float(row[i]) for row, i in zip(log_probabilities, said, strict=True)]
