@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.report_text.yes_no import chosen_letter, same_text, yes_or_no
+from napari_ct_assistant.report_text.yes_no import chosen_letter, normalize_text, yes_or_no
 from napari_ct_assistant.training.evaluation.answer_sets import ALL, AnswerSet
 from napari_ct_assistant.training.evaluation.cases import YES_NO
 from napari_ct_assistant.training.evaluation.metrics.baselines import (
@@ -168,8 +168,8 @@ def identical_values(task: str, group: str, sets: Sequence[AnswerSet]) -> list[M
     count = sum(map(len, several))
     patients = len({item.patient for part in several for item in part})
     commonest = {
-        MODEL: [[same_text(item.texts[MODEL]) for item in part] for part in several],
-        TRUTH: [[same_text(item.truth) for item in part] for part in several],
+        MODEL: [[normalize_text(item.texts[MODEL]) for item in part] for part in several],
+        TRUTH: [[normalize_text(item.truth) for item in part] for part in several],
     }
     nan = float("nan")
     return [

@@ -27,13 +27,13 @@ _AND = re.compile(r"\s*(?:,|/|and|or|and/or)\s*(?:the\s+)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class FindingMention(Mention):
-    """One of the 18 findings in a sentence: which, where it stands and how it is meant."""
+    """A mention of one of the 18 findings in a sentence."""
 
     finding: str
 
 
 def finding_mentions(sentence: str) -> list[FindingMention]:
-    """Return the findings that a sentence mentions, in its order."""
+    """Return the mentions of the 18 findings in a sentence, in the order of their places."""
     found = [
         FindingMention(m.start, m.end, m.status, name)
         for name, term in FINDING_TERMS.items()
@@ -44,11 +44,11 @@ def finding_mentions(sentence: str) -> list[FindingMention]:
 
 
 def finding_statuses(report: str) -> dict[str, Status]:
-    """Return how a report means each finding that it mentions, in CT-RATE's order.
+    """Return the status of each finding that a report mentions, in CT-RATE's order.
 
-    The strongest mention counts: affirmed in one sentence and denied in another ("no nodule in
-    the right lung. Nodule in the left") is affirmed; suspected and denied is denied. What stands
-    in the clinical information, the technique and the comparison is no finding.
+    Of several mentions of a finding the strongest counts: affirmed over denied ("no nodule in
+    the right lung. Nodule in the left") over uncertain over historical. Clinical information,
+    technique and comparison are left out.
     """
     found: dict[str, Status] = {}
     for mention in _mentions(report):
@@ -60,7 +60,7 @@ def finding_statuses(report: str) -> dict[str, Status]:
 def findings_in(report: str) -> dict[str, bool]:
     """Return which of the 18 findings a report affirms (True) or denies (False).
 
-    What it does not mention, or only as suspected or past, is left out.
+    Findings that are not mentioned, only suspected or past are left out.
     """
     statuses = finding_statuses(report).items()
     decided = ("affirmed", "denied")
@@ -68,21 +68,21 @@ def findings_in(report: str) -> dict[str, bool]:
 
 
 def affirmed_findings(text: str) -> list[str]:
-    """Return the findings that a text affirms, in its order."""
+    """Return the findings that a text affirms, in the order of the text."""
     return list(dict.fromkeys(m.finding for m in _mentions(text) if m.status == "affirmed"))
 
 
 def named_findings(text: str) -> list[str]:
     """Return the findings that a text is about, affirmed or not, in CT-RATE's order.
 
-    For questions: wider words count here than where a report is labelled ("lung lesion" for a
-    nodule, "effusion" for either of the two).
+    Meant for questions and answers: words count here that are too vague to label a report by
+    ("lung lesion" for a nodule, "effusion" for both kinds).
     """
     named: set[str] = set()
     for sentence in split_sentences(text):
         mentions = finding_mentions(sentence)
         named |= {m.finding for m in mentions}
-        # The "effusion" of "pleural effusion" is no pericardial one.
+        # The "effusion" in "pleural effusion" does not also stand for a pericardial one.
         rest = "".join(
             " " if any(m.start <= i < m.end for m in mentions) else letter
             for i, letter in enumerate(sentence)
@@ -93,7 +93,7 @@ def named_findings(text: str) -> list[str]:
 
 
 def side_of(sentence: str) -> str | None:
-    """Return "left", "right" or "both", as a sentence says; None where it names no side."""
+    """Return the side that a sentence names: "left", "right" or "both"; None for none."""
     left, right = _LEFT.search(sentence), _RIGHT.search(sentence)
     if _BOTH.search(sentence) or (left and right):
         return "both"
@@ -108,10 +108,10 @@ def _mentions(text: str) -> Iterator[FindingMention]:
 
 
 def _in_other_organ(sentence: str, mention: Mention) -> bool:
-    """Say whether a nodule (an opacity, a scar) is one of another organ than the lungs.
+    """Say whether a nodule, an opacity or a scar belongs to an organ other than the lungs.
 
-    The organs of its clause decide, else those of its sentence, and of these the closest; of
-    "pulmonary and hepatic nodules", the lungs.
+    The organ named closest to it decides, within its clause or else within its sentence. A list
+    that begins with the lungs ("pulmonary and hepatic nodules") counts for the lungs.
     """
     first, last = clause_of(sentence, mention.start, mention.end)
     if not any(p.search(sentence, first, last) for p in (OTHER_ORGANS, LUNG)):
@@ -130,7 +130,7 @@ def _in_other_organ(sentence: str, mention: Mention) -> bool:
 
 
 def _material_stays(mention: FindingMention) -> FindingMention:
-    """Return a mention; material after an intervention ("status post stenting") is still there."""
+    """Return a mention as affirmed if it is of material left by a past intervention."""
     if mention.finding != "Medical material" or mention.status != "historical":
         return mention
     return FindingMention(mention.start, mention.end, "affirmed", mention.finding)

@@ -10,7 +10,7 @@ from napari_ct_assistant.report_text.patterns import any_case, one_of
 _DEGREE = "(?:(?:mildly|slightly|moderately|markedly|severely|borderline|minimally|diffusely) )?"
 _IS = f"(?:(?:is|are|has|was|were) )?(?:not )?{_DEGREE}"
 _HEART = "(?:heart|cardiac|cardiac silhouette)(?: size)?"
-# Non-calcified ("soft") plaques are no calcification, and an aortic valve is no artery.
+# Non-calcified ("soft") plaques do not count, nor does the aortic valve.
 _CALCIUM = (
     r"(?:(?<!non)(?<!non-)calcif\w*|calcium|atherom\w*|atheroscl\w*|"
     r"(?<!noncalcified\s)(?<!non-calcified\s)(?<!soft\s)plaques?)"
@@ -24,7 +24,7 @@ _PLEURAL = rf"pleur\w*{_THICKENING}{_OR.format(other='pericardi[a-z]*')}"
 _PERICARDIAL = rf"pericardi\w*{_THICKENING}{_OR.format(other='pleur[a-z]*')}"
 _FLUID = "(?:effusions?|fluid)"
 
-# Any of these makes a sentence one about the finding.
+# Phrases by which reports mention a finding.
 _REPORT_WORDS: dict[str, tuple[str, ...]] = {
     "Medical material": (
         "pacemakers?|pacer|pacing (?:leads?|wires?)|ICD",
@@ -133,7 +133,7 @@ QUESTION_TERMS: Final = {
 }
 
 FINDINGS_OF_THE_LUNG: Final = ("Lung nodule", "Lung opacity", "Pulmonary fibrotic sequela")
-# A nodule, an opacity or a scar of these organs is not one of the lungs.
+# Nodules, opacities and scars of these organs are not those of the lungs.
 OTHER_ORGANS: Final = any_case(
     one_of(
         "thyroid|adrenal|breast|liver|hepatic|renal|kidney|spleen|splenic|parotid|subcutaneous|skin",

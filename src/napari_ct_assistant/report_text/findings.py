@@ -1,7 +1,7 @@
 """The 18 findings of CT-RATE, in CT-RATE's order.
 
-The order is that of `multi_abnormality_labels/*_predicted_labels.csv` in the
-published data set; every table, screen and label vector here keeps it.
+The order is that of `multi_abnormality_labels/*_predicted_labels.csv` in the published data
+set. Every table, screen and label vector keeps it.
 """
 
 from __future__ import annotations

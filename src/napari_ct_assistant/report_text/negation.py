@@ -1,9 +1,9 @@
 """Whether a sentence affirms, denies or suspects what it mentions.
 
-The idea of NegEx (Chapman et al. 2001) and its successor ConText (Harkema et al. 2009): a
-trigger ("no", "without", "possible", "status post") governs the words behind it up to the end
-of its clause or the next verb; a few ("... is not seen", "... cannot be excluded") govern the
-words in front of them. Lists joined by commas, "and" and "or" share one trigger.
+This follows NegEx (Chapman et al. 2001) and its successor ConText (Harkema et al. 2009): a
+trigger ("no", "without", "possible", "status post") applies to the words after it, up to the
+end of its clause or the next verb; some triggers ("... is not seen", "... cannot be excluded")
+apply to the words before them. A list joined by commas, "and" or "or" shares one trigger.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Status = Literal["affirmed", "denied", "uncertain", "historical"]
 
 @dataclass(frozen=True)
 class Mention:
-    """A term in a sentence: where it stands and how it is meant.
+    """A term in a sentence: the place of its characters and its status.
 
-    "uncertain" is what is suspected, cannot be excluded or is only said not to be new;
-    "historical" is what was treated or is past ("status post ...", "history of ...").
+    The status is "uncertain" if the term is suspected, not excluded or only said not to be new,
+    and "historical" if it is past or was treated ("status post ...", "history of ...").
     """
 
     start: int
@@ -36,7 +36,7 @@ _SEEN = (
     "visible|appreciated|recogni[sz]ed|distinguished|encountered)"
 )
 
-# Triggers stand in these, but they deny nothing.
+# Phrases that contain a trigger but deny nothing.
 _PSEUDO = any_case(
     one_of(
         "no (?:(?:significant|interval|definite|marked|obvious) )*"
@@ -82,7 +82,7 @@ _DOUBTS_NEXT = any_case(
         "(?:may|might|could) (?:also )?(?:be|represent|reflect|indicate|suggest)",
     )
 )
-_WHETHER = any_case(one_of("whether"))  # whatever verbs follow
+_WHETHER = any_case(one_of("whether"))  # applies beyond verbs
 _DOUBTS_BEFORE = any_case(
     one_of(
         r"(?:cannot|can\s*not|can't|could not) be (?:\w+ly )?"
@@ -105,7 +105,7 @@ _CLAUSE_END = any_case(
 )
 _ARTICLE_NEXT = any_case(r"(?:,|\band)\s+(?=an?\s)")
 _ARTICLE = any_case(r"\ban?\s")
-# Words behind a verb of their own are no longer governed by what stands in front of it.
+# A trigger does not apply to words that follow another verb.
 _VERB = any_case(
     one_of(
         f"{_BE}|has|have|had|shows|showed|shown|remains?|appears?|contains?|measures?|"
@@ -117,7 +117,7 @@ _PREPOSITION = any_case(one_of("in|at|of|on|within|with|measuring|[cm]m"))
 
 
 def find_mentions(sentence: str, term: re.Pattern[str]) -> list[Mention]:
-    """Return where a term stands in a sentence, and how it is meant there."""
+    """Return the mentions of a term in a sentence."""
     return [Mention(*m.span(), status_of(sentence, *m.span())) for m in term.finditer(sentence)]
 
 
@@ -128,36 +128,36 @@ def has_negation(text: str) -> bool:
 
 
 def status_of(sentence: str, start: int, end: int) -> Status:
-    """Return how the words from `start` to `end` of a sentence are meant."""
+    """Return the status of the words from `start` to `end` in a sentence."""
     if _DENIED_LABEL.match(sentence, end):
         return "denied"
     first, last = clause_of(sentence, start, end)
     before, after = sentence[first:start], sentence[end:last]
-    # "Effusion is not seen, nodules are": that "not" looks back, and is spent. The words of
-    # the mention itself count: "heart is not enlarged".
+    # In "effusion is not seen, nodules are" the "not" belongs to the effusion alone. A trigger
+    # within the words themselves counts: "heart is not enlarged".
     open_before = _masked(before, _PSEUDO, _DENIES_BEFORE, _DOUBTS_BEFORE)
     denying = _masked(open_before, _DOUBTS_NEXT) + sentence[start:end]
-    if _governs_next(_DENIES_NEXT, denying, start - first):
+    if _applies_to_next(_DENIES_NEXT, denying, start - first):
         return "denied"
-    if _WHETHER.search(before) or _governs_next(_DOUBTS_NEXT, before, start - first):
+    if _WHETHER.search(before) or _applies_to_next(_DOUBTS_NEXT, before, start - first):
         return "uncertain"
-    if _governs_before(_DOUBTS_BEFORE, before, after):
+    if _applies_to_before(_DOUBTS_BEFORE, before, after):
         return "uncertain"
-    if _governs_before(_DENIES_BEFORE, before, after):
+    if _applies_to_before(_DENIES_BEFORE, before, after):
         return "denied"
     past = [m.end() for m in _HISTORY_NEXT.finditer(before)]
     return "historical" if past and not _HISTORY_END.search(before, past[-1]) else "affirmed"
 
 
-def _governs_next(trigger: re.Pattern[str], text: str, start: int) -> bool:
-    """Say whether a trigger reaches the words from `start` on: no verb stands in between."""
+def _applies_to_next(trigger: re.Pattern[str], text: str, start: int) -> bool:
+    """Say whether a trigger applies to the words from `start` on: no verb comes between."""
     return any(
         m.end() > start or not _VERB.search(text, m.end(), start) for m in trigger.finditer(text)
     )
 
 
-def _governs_before(trigger: re.Pattern[str], before: str, after: str) -> bool:
-    """Say whether a trigger in `after` looks back at the words between `before` and `after`.
+def _applies_to_before(trigger: re.Pattern[str], before: str, after: str) -> bool:
+    """Say whether a trigger in `after` applies to the words between `before` and `after`.
 
     In "nodule, mass or effusion is not seen" it does; in "there is a nodule, effusion is not
     seen" and "a nodule in the left lung, effusion is not seen" it does not.
@@ -172,9 +172,9 @@ def _governs_before(trigger: re.Pattern[str], before: str, after: str) -> bool:
 
 
 def clause_of(sentence: str, start: int, end: int) -> tuple[int, int]:
-    """Return where the clause of a mention begins and ends."""
+    """Return the start and end of the clause that holds the words from `start` to `end`."""
     first = max((m.end() for m in _CLAUSE_END.finditer(sentence, 0, start)), default=0)
-    # "No effusion, a nodule": a new clause; "without an effusion, a nodule": a list.
+    # "No effusion, a nodule" begins a new clause; "without an effusion, a nodule" is a list.
     for article in _ARTICLE_NEXT.finditer(sentence, first, start):
         if not _ARTICLE.search(sentence, first, article.start()):
             first = article.end()
@@ -183,7 +183,7 @@ def clause_of(sentence: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _masked(text: str, *patterns: re.Pattern[str]) -> str:
-    """Return a text with what the patterns find blanked out."""
+    """Return a text with the matches of the patterns replaced by blanks."""
     for pattern in patterns:
         text = pattern.sub(lambda found: " " * len(found[0]), text)
     return text

@@ -1,4 +1,4 @@
-"""Regular expressions out of phrases that can be read."""
+"""Build regular expressions from readable phrases."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 
 def one_of(*phrases: str) -> str:
-    r"""Return the source of a pattern for any of some phrases, as whole words.
+    r"""Return the source of a pattern that matches any of the phrases, as whole words.
 
-    A blank in a phrase matches any white space. Within a lookbehind, whose length is fixed,
-    write `\s`; within a character class too.
+    A blank in a phrase matches any amount of white space. In a lookbehind, which must have a
+    fixed length, and in a character class write `\s` instead.
     """
     return rf"\b(?:{'|'.join(phrases)})\b".replace(" ", r"\s+")
 
 
 def any_case(*sources: str) -> re.Pattern[str]:
-    """Compile alternatives, upper and lower case alike."""
+    """Compile a pattern that matches any of the sources, ignoring case."""
     return re.compile("|".join(sources), re.IGNORECASE)

@@ -1,12 +1,12 @@
-"""What a model is asked, word for word, in training as in reading."""
+"""The questions that models are asked, word for word, in training and in use."""
 
 from __future__ import annotations
 
 from typing import Final
 
 REPORT_QUESTION: Final = "Write the radiology report of this chest CT."
-# The report in two steps: what is seen is read off the scan, what it amounts to off what was
-# written. A model that is unsure of a degree so says the same in both.
+# The report in two steps: the findings come from the scan, the impression from the findings as
+# written. Where the model is unsure of a degree, both then give the same.
 FINDINGS_QUESTION: Final = "Describe the findings of this chest CT."
 IMPRESSION_QUESTION: Final = "Sum up these findings as an impression: {findings}"
 FINDINGS_THEN_IMPRESSION: Final = {

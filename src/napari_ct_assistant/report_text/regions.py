@@ -34,11 +34,11 @@ def regions_of(sentence: str) -> list[str]:
 
 
 def split_regions(report: str) -> dict[str, str]:
-    """Return the sentences about each region that a report mentions, in their order.
+    """Return the sentences of a report about each region, in the order of the report.
 
-    A sentence about the lungs and the liver stands in both regions. One that names no organ
-    belongs to the region of the headline above it, else of the sentence before it; at the
-    beginning, to the first region that is named.
+    A sentence about the lungs and the liver is returned for both regions. A sentence that names
+    no organ belongs to the region of the sentence or headline before it; at the beginning of the
+    report, to the first region named.
     """
     found: dict[str, list[str]] = {name: [] for name in REGIONS}
     waiting: list[str] = []

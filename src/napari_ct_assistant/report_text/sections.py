@@ -1,4 +1,4 @@
-"""Cut a report into sections by the headings it carries."""
+"""Split a report into sections at its headings."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NAMES = (
 )
 _ANY_CASE = "|".join(_NAMES)
 _CAPITALS = "|".join(form for name in _NAMES for form in (name.capitalize(), name.title()))
-# Generated text often runs on in one line: a heading in capitals may follow any blank. In lower
-# case ("in comparison: unchanged") the word is a heading only at the beginning of a line.
+# Generated reports often form a single line, so a capitalised heading may follow any blank. In
+# lower case ("in comparison: unchanged") only the beginning of a line makes a heading.
 HEADING: Final = re.compile(
     rf"(?:^[ \t]*(?i:({_ANY_CASE}))|(?<=[\s.])({_CAPITALS}|{_ANY_CASE.upper()}))[ \t]*:\s*",
     re.MULTILINE,
 )
-# What these sections say is not seen on the scan: why it was made, how, and earlier scans.
+# These sections describe the reason for the scan, the technique and earlier scans.
 BACKGROUND: Final = frozenset(
     {"Clinical information", "Clinical history", "Indication", "Technique", "Comparison"}
 )
@@ -33,8 +33,8 @@ CONCLUSIONS: Final = frozenset({"Impression", "Conclusion"})
 def split_sections(text: str, default: str = "Report") -> dict[str, str]:
     """Return the sections of a report in order, named by their headings ("Findings").
 
-    Text before the first heading, or without any, is the section `default`. A section that is
-    headed twice holds both parts.
+    Text before the first heading, or without a heading, is the section `default`. Sections with
+    the same heading are joined.
     """
     sections: dict[str, str] = {}
     name, start = default, 0

@@ -1,4 +1,4 @@
-"""Cut a report into sentences."""
+"""Split a text into sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from napari_ct_assistant.report_text.sections import HEADING
 
-# A full stop with the brackets and quotes that it closes, then white space.
+# A full stop, closing brackets and quotes, and white space.
 _STOP = re.compile(r"[.!?;][)\]\"'\u201d]*(\s+)(?=\S)")
 _OPENING = "([\"'\u201c"
 _ABBREVIATION = re.compile(
@@ -22,16 +22,16 @@ _BULLET = re.compile(r"[-*\u2022\u2013]+\s+|[*\u2022]+|-(?=[A-Za-z])")
 def sentence_spans(text: str, *, keep_headings: bool = False) -> list[tuple[int, int]]:
     """Return the character spans of a text's sentences, without bullets and section headings.
 
-    A sentence ends at a full stop, or a semicolon, that a capital, a digit or a bracket follows
-    ("1.5 cm", "e.g. a cyst" and the number of a list's item end none); and at a line break,
-    unless the next line goes on in lower case.
+    A sentence ends at a full stop that is followed by a capital, a digit or an opening bracket,
+    at a semicolon followed by a capital, and at a line break unless the next line continues in
+    lower case. "1.5 cm", "e.g. a cyst" and the number of a list item ("1.") end no sentence.
 
     Parameters
     ----------
     text
         A report, a section or an answer.
     keep_headings
-        Leave "Findings:" in the sentence that follows it.
+        Leave headings ("Findings:") in the sentence that follows them.
     """
     cuts = [] if keep_headings else [m.span() for m in HEADING.finditer(text)]
     cuts += [(m.start(1), m.end()) for m in _STOP.finditer(text) if _is_end(text, m)]
@@ -40,7 +40,7 @@ def sentence_spans(text: str, *, keep_headings: bool = False) -> list[tuple[int,
     start = 0
     for begin, end in [*sorted(cuts), (len(text), len(text))]:
         first, last = _trim(text, start, begin)
-        # "1." belongs to the item that it numbers.
+        # "1." belongs to the list item that follows.
         if _NUMBERING.fullmatch(text[first:last]) and text[last:].strip():
             start = first
             continue
@@ -51,12 +51,12 @@ def sentence_spans(text: str, *, keep_headings: bool = False) -> list[tuple[int,
 
 
 def split_sentences(text: str, *, keep_headings: bool = False) -> list[str]:
-    """Return a text's sentences, as `sentence_spans` cuts them."""
+    """Return the sentences of a text; see `sentence_spans`."""
     return [text[a:b] for a, b in sentence_spans(text, keep_headings=keep_headings)]
 
 
 def sections_of(sentences: Sequence[str], sections: Mapping[str, str]) -> list[str]:
-    """Return the name of the section that holds each sentence, in the order of the text."""
+    """Return the name of the section that each sentence is in; both in the order of the text."""
     found, names = [], list(sections)
     at = 0
     for sentence in sentences:
@@ -78,7 +78,7 @@ def _is_end(text: str, stop: re.Match[str]) -> bool:
 
 
 def _goes_on(text: str, line_break: re.Match[str]) -> bool:
-    """Say whether a line break stands within a sentence, as in text of a fixed width."""
+    """Say whether a sentence continues after a line break, as in text of a fixed width."""
     before, after = text[: line_break.start()], text[line_break.end() :]
     return (
         after[:1].islower()
@@ -88,7 +88,7 @@ def _goes_on(text: str, line_break: re.Match[str]) -> bool:
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return a span without the white space around it and the bullet in front."""
+    """Return a span without surrounding white space and without a leading bullet."""
     while start < end and text[end - 1].isspace():
         end -= 1
     while start < end and text[start].isspace():

@@ -29,9 +29,9 @@ _SPACE = re.compile(r"\s+")
 def yes_or_no(answer: str) -> bool | None:
     """Return what an answer to a yes/no question says; None where it says neither.
 
-    "Yes" or "no" in front decides. Else the finding that is named first does: denied, it is a
-    no; affirmed in a whole sentence, a yes; suspected or past, neither. In an answer that names
-    none of the 18 findings, any denial is a no.
+    A leading "yes" or "no" decides. Without one, the first finding mentioned decides: denied
+    means no; affirmed in a full sentence means yes; uncertain or historical means neither. If
+    the answer mentions none of the 18 findings, any negation means no.
     """
     found = _WORD.match(answer)
     if found:
@@ -46,8 +46,8 @@ def yes_or_no(answer: str) -> bool | None:
 def chosen_letter(answer: str, choices: tuple[str, ...]) -> str | None:
     """Return the letter (A, B, ...) of the choice that an answer names; None where it is unclear.
 
-    A letter in front decides ("B. left", "(b)", "The answer is B."), or one in brackets at the
-    end ("Left (B)."); else the one choice whose words stand in the answer.
+    A letter at the beginning ("B. left", "(b)", "The answer is B.") or in brackets at the end
+    ("Left (B).") decides; without one, the only choice whose words the answer contains.
     """
     letters = "ABCDEFGH"[: len(choices)] if choices else "ABCDEFGH"
     found = _LETTER.match(answer.strip()) or _LETTER.match(_PREFIX.sub("", answer).strip())
@@ -56,15 +56,15 @@ def chosen_letter(answer: str, choices: tuple[str, ...]) -> str | None:
         letter = next(group for group in found.groups() if group).upper()
         if letter in letters:
             return letter
-    said = same_text(answer)
+    said = normalize_text(answer)
     named = [
         letter
         for letter, choice in zip(letters, choices, strict=False)
-        if re.search(rf"\b{re.escape(same_text(choice))}\b", said)
+        if re.search(rf"\b{re.escape(normalize_text(choice))}\b", said)
     ]
     return named[0] if len(named) == 1 else None
 
 
-def same_text(text: str) -> str:
-    """Return a text as it is compared: lower case, single spaces, no full stop at its end."""
+def normalize_text(text: str) -> str:
+    """Return a text for comparison: lower case, single spaces, no full stop at the end."""
     return _SPACE.sub(" ", text).strip().rstrip(".").lower()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_ct_assistant.phantoms import DECLINED, draw_truth
 from napari_ct_assistant.phantoms.truth import GRADES, NODULE_SIZES, SIZES
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.report_text.yes_no import same_text
+from napari_ct_assistant.report_text.yes_no import normalize_text
 from napari_ct_assistant.training.evaluation.audit.observation import (
     ASKED_KINDS,
     ATTRIBUTES,
@@ -189,9 +189,11 @@ def question_accuracy(asked: Sequence[AskedQuestion], usual: dict[str, str]) -> 
     for q in asked:
         by_topic[q.topic].append(q.truth)
     return {
-        "right": _mean(same_text(q.truth) == same_text(q.text) for q in asked),
+        "right": _mean(normalize_text(q.truth) == normalize_text(q.text) for q in asked),
         "majority": sum(map(commonest_count, by_topic.values())) / len(asked),
-        "usual": _mean(same_text(q.truth) == same_text(usual.get(q.topic, "")) for q in asked),
+        "usual": _mean(
+            normalize_text(q.truth) == normalize_text(usual.get(q.topic, "")) for q in asked
+        ),
         "count": len(asked),
     }
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from napari_ct_assistant.assistant import Reading
-from napari_ct_assistant.report_text.yes_no import same_text
+from napari_ct_assistant.report_text.yes_no import normalize_text
 
 # Whose answers a figure is about.
 MODEL = "model"
@@ -131,7 +131,7 @@ def most_central(reports: Sequence[str], patients: Sequence[str]) -> list[str]:
     """
     count = len(reports)
     picked = np.unique(np.linspace(0, count - 1, min(count, _MOST_CANDIDATES)).astype(int))
-    words = [Counter(same_text(reports[i]).split()) for i in picked]
+    words = [Counter(normalize_text(reports[i]).split()) for i in picked]
     similarity = np.array([[_unigram_f1(a, b) for b in words] for a in words])
     order = [int(picked[i]) for i in np.argsort(-similarity.mean(axis=1), kind="stable")]
     return [next((reports[i] for i in order if patients[i] != patient), "") for patient in patients]
