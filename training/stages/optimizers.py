@@ -1,33 +1,46 @@
-"""Muon for the matrices inside a network, AdamW for all else, as one optimizer.
+"""Muon for the matrices inside a network and AdamW for all other parameters, as one optimizer.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) steps by an orthogonal
-matrix near the momentum, so that rare directions learn as fast as common ones. A language model
-from nothing learns to look things up in about half the steps by it.
+matrix near the momentum, so that rare directions learn as fast as common ones. With it, a
+language model trained from scratch learns to look things up in about half the steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from napari_ct_assistant.support.errors import CTAssistantError
+
 MOMENTUM = 0.95
-# The quintic iteration of the reference: five of it bring singular values to 0.7 to 1.2.
+# The reference's quintic iteration; five steps bring singular values to between 0.7 and 1.2.
 COEFFICIENTS, ITERATIONS = (3.4445, -4.7750, 2.0315), 5
+
+
+class NoLinearLayerError(CTAssistantError, ValueError):
+    """Muon was asked for where no linear layer is trained."""
 
 
 class Muon(Optimizer):
     """`torch.optim.Muon` with `adjust_lr_fn="match_rms_adamw"`, step for step.
 
-    Written again for one thing: that one iterates in bfloat16 everywhere. On a CPU without
-    instructions for it such a step of the demonstration's language model takes 1.96 s, in
-    float32 0.10 s; forward and backward of 24 texts take 0.7 s.
+    It differs in one point: torch's iterates in bfloat16 on every device, this one in float32 on
+    a CPU. Without bfloat16 instructions, a step of the demonstration's language model takes
+    1.96 s in bfloat16 and 0.10 s in float32; forward and backward of 24 texts take 0.7 s.
     """
 
-    def __init__(self, matrices: Sequence[Tensor], *, lr: float, weight_decay: float = 0.0):
+    def __init__(
+        self,
+        matrices: Sequence[Tensor] | Sequence[dict[str, Any]],
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+    ):
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -70,22 +83,26 @@ def orthogonal(matrix: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class MuonWithAdamW(Optimizer):
-    """Muon on the weights of linear layers, `AdamW` on everything else.
+    """Muon for the weights of linear layers, AdamW for all other parameters.
 
-    Embeddings, the head, norms, biases and convolutions are AdamW's.
+    Embeddings, the output head, norms, biases and convolutions are left to AdamW.
 
     Parameters
     ----------
     model : nn.Module
-        What of it requires a gradient is trained.
+        Its parameters that require a gradient are trained.
     learning_rate : float
-    betas : AdamW's
+    betas : tuple of float
+        AdamW's.
     weight_decay : float
+    decayed : collection of str, optional
+        Names of the parameters that decay; all by default. The Trainer's
+        `get_decay_parameter_names` leaves out biases and norms.
 
     Raises
     ------
-    ValueError
-        If no linear layer is to be trained: AdamW alone is meant then.
+    NoLinearLayerError
+        If no linear layer is trained: use AdamW then.
     """
 
     def __init__(
@@ -95,28 +112,36 @@ class MuonWithAdamW(Optimizer):
         learning_rate: float,
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.0,
+        decayed: Collection[str] | None = None,
     ):
-        matrices = inner_matrices(model)
+        matrices = {id(weight) for weight in inner_matrices(model)}
         if not matrices:
-            raise ValueError("optimizer muon: no linear layer is trained; use adamw")
-        taken = {id(weight) for weight in matrices}
-        others = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
-        self.parts: list[Optimizer] = [Muon(matrices, lr=learning_rate, weight_decay=weight_decay)]
-        if others:
-            self.parts.append(
-                AdamW(others, lr=learning_rate, betas=betas, weight_decay=weight_decay)
-            )
+            raise NoLinearLayerError("Muon: no linear layer is trained; use AdamW")
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        decayed = set(trained if decayed is None else decayed)
+
+        def groups(inner: bool) -> list[dict[str, Any]]:
+            own = {name: p for name, p in trained.items() if (id(p) in matrices) == inner}
+            decay = [p for name, p in own.items() if name in decayed]
+            keep = [p for name, p in own.items() if name not in decayed]
+            pairs = ((decay, weight_decay), (keep, 0.0))
+            return [{"params": group, "weight_decay": value} for group, value in pairs if group]
+
+        self.parts: list[Optimizer] = [Muon(groups(inner=True), lr=learning_rate)]
+        if others := groups(inner=False):
+            self.parts.append(AdamW(others, lr=learning_rate, betas=betas))
         super().__init__([group for part in self.parts for group in part.param_groups], {})
         self._share()
 
     def _share(self) -> None:
-        """Let both work on this optimizer's groups and state: schedules and checkpoints see one."""
-        for part, group in zip(self.parts, self.param_groups, strict=True):
-            part.param_groups = [group]
+        """Give both optimizers this one's groups and state, for schedules and checkpoints."""
+        groups = iter(self.param_groups)
+        for part in self.parts:
+            part.param_groups = list(islice(groups, len(part.param_groups)))
             part.state = self.state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         super().load_state_dict(state_dict)
         self._share()
 

@@ -25,7 +25,7 @@ from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.distributed import agree, process_state
-from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW
+from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW, NoLinearLayerError
 
 # Between two looks at the clock that several processes have to agree on.
 STEPS_TO_AGREE = 10
@@ -90,12 +90,20 @@ class StageTrainer(Trainer):
                     "training.optimizer: muon needs whole matrices, not FSDP's or DeepSpeed's "
                     "pieces; use adamw"
                 )
-            self.optimizer = MuonWithAdamW(
-                self.model if model is None else model,
-                learning_rate=self.args.learning_rate,
-                betas=(self.args.adam_beta1, self.args.adam_beta2),
-                weight_decay=self.args.weight_decay,
-            )
+            network = self.model if model is None else model
+            try:
+                self.optimizer = MuonWithAdamW(
+                    network,
+                    learning_rate=self.args.learning_rate,
+                    betas=(self.args.adam_beta1, self.args.adam_beta2),
+                    weight_decay=self.args.weight_decay,
+                    decayed=self.get_decay_parameter_names(network),
+                )
+            except NoLinearLayerError:
+                raise RecipeError(
+                    "training.optimizer: muon is for linear layers, and this stage trains none; "
+                    "use adamw"
+                ) from None
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:

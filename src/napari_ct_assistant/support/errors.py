@@ -20,6 +20,7 @@ The tree, with what each error stands for (standard bases in brackets)::
     │   ├── EndpointError                   a chat endpoint that cannot be used
     │   └── LeakError                       held-out data that was trained on
     ├── WrongValueError [ValueError]        a recipe value that the network cannot have
+    ├── NoLinearLayerError [ValueError]     Muon where no linear layer is trained
     ├── MalformedAnswerError [ValueError]   an endpoint's answer in the wrong form
     └── NonFiniteLossError [RuntimeError]   a loss that became NaN or infinite
 

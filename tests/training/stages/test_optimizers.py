@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from transformers import TrainingArguments
+from typer.testing import CliRunner
 
+from napari_ct_assistant.cli import app
 from napari_ct_assistant.training.stages import optimizers
 from napari_ct_assistant.training.stages.optimizers import (
     Muon,
     MuonWithAdamW,
+    NoLinearLayerError,
     inner_matrices,
     orthogonal,
 )
+from napari_ct_assistant.training.stages.trainer import StageTrainer
 from tests.tiny_model import tiny_model
+from tests.training.toy import Toy
 
 
 def test_steps_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,8 +77,33 @@ def test_every_trainable_weight_has_one_of_both() -> None:
 
 
 def test_without_a_linear_layer_adamw_is_meant() -> None:
-    with pytest.raises(ValueError, match="use adamw"):
+    with pytest.raises(NoLinearLayerError, match="use AdamW"):
         MuonWithAdamW(nn.Embedding(4, 4), learning_rate=1e-3)
+
+
+def test_biases_and_norms_do_not_decay_like_the_trainer_s_adamw(tmp_path: Path) -> None:
+    model, _ = tiny_model()
+    model.requires_grad_(True)
+    decays = []
+    for muon in (False, True):
+        arguments = TrainingArguments(str(tmp_path), weight_decay=0.1, use_cpu=True, report_to=[])
+        trainer = StageTrainer(model=model, args=arguments)
+        trainer.muon = muon
+        names = {id(p): name for name, p in model.named_parameters()}
+        groups = trainer.create_optimizer().param_groups
+        decays.append({names[id(p)]: g["weight_decay"] for g in groups for p in g["params"]})
+    adamw, muon_too = decays
+    assert muon_too == adamw
+    assert set(adamw.values()) == {0.0, 0.1}
+
+
+def test_muon_without_a_linear_layer_is_one_line(toy: Toy, tmp_path: Path) -> None:
+    """The convolution perceiver, all that stage align trains, has none."""
+    options = [*toy.options(tmp_path / "out", 2, optimizer="muon"), *toy.align]
+    done = CliRunner().invoke(app, ["train", "align", "e3d_gpt/align", *options])
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("error: training.optimizer: muon is for linear")
+    assert "Traceback" not in done.stderr
 
 
 def _problem() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
