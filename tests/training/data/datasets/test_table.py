@@ -9,11 +9,16 @@ import pytest
 
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import ConversationSettings
-from napari_ct_assistant.training.data.table_store import TableStore
+from napari_ct_assistant.training.data.datasets.reading import open_dataset
+from napari_ct_assistant.training.data.datasets.specs import TableData
+from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.volume import CTReadError, CTVolume, write_nifti
 
-BOX = {"size": (32, 64, 64), "patch": (8, 16, 16), "spacing": (10.0, 6.0, 6.0)}
+
+def open_table(folder: Path, table: Path) -> DatasetStore:
+    data = TableData(kind="table", table=table, spacing=(10.0, 6.0, 6.0))
+    return open_dataset(data, folder, size=(32, 64, 64), patch=(8, 16, 16))
 
 
 @pytest.fixture
@@ -25,7 +30,7 @@ def table(tmp_path: Path, small_volume: CTVolume) -> Path:
 
 
 def test_a_scan_is_prepared_once_with_its_hu(tmp_path: Path, table: Path) -> None:
-    store = TableStore(tmp_path / "store", table, **BOX)
+    store = open_table(tmp_path / "store", table)
     assert list(store.fill()) == [1]
     hu = store.volume(0)
     assert hu.shape == (32, 64, 64)
@@ -53,12 +58,12 @@ def test_a_bad_table_is_named(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(text)
     with pytest.raises(RecipeError, match=message):
-        TableStore(tmp_path / "store", file, **BOX)
+        open_table(tmp_path / "store", file)
 
 
 def test_an_unreadable_scan_is_an_error_not_another_sample(tmp_path: Path, table: Path) -> None:
     table.write_text("image,report\nmissing.nii.gz,Text.\n")
-    store = TableStore(tmp_path / "store", table, **BOX)
+    store = open_table(tmp_path / "store", table)
     with pytest.raises(CTReadError, match=r"missing\.nii\.gz"):
         list(store.fill())
 
