@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,17 @@ def test_all_errors_are_found_at_once(tmp_path: Path) -> None:
 def test_a_recipe_of_another_stage_is_refused() -> None:
     with pytest.raises(RecipeError, match="is a recipe of stage mae, not align"):
         run_stage("align", "demo/mae")
+
+
+def test_folders_in_the_docs_are_those_that_recipes_write() -> None:
+    root = Path(__file__).parents[3]
+    written = {str(load_recipe(source.name).output) for source in bundled_recipes()}
+    named = {
+        (page.name, folder)
+        for page in [root / "README.md", *(root / "docs").glob("*.md")]
+        for folder in re.findall(
+            r"\b(?:model|encoder\.start|language\.start)=([\w-]+)", page.read_text()
+        )
+    }
+    assert ("evaluation.md", "5-language") in named
+    assert {folder for _, folder in named} <= written, named
