@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,24 @@ def test_imports_stay_on_the_floor_or_below(module: str) -> None:
         elif top in forbidden | BINDINGS:
             wrong.append(f"line {line}: {name} (not on floor {floor})")
     assert not wrong, f"{MODULES[module].name}: {'; '.join(wrong)}"
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    """Imports inside functions and those for types alone count, too."""
+    sorter = TopologicalSorter(
+        {
+            module: {
+                name if name in MODULES else name.rpartition(".")[0]
+                for _, name in imports(module, path)
+                if name.startswith(PACKAGE)
+            }
+            for module, path in MODULES.items()
+        }
+    )
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("module", list(MODULES))

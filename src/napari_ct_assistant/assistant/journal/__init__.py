@@ -1,1 +1,1 @@
-"""The journal: transcripts and reports on disk while they grow."""
+"""The journal: what was written about each scan, kept on this computer."""

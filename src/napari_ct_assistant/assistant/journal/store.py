@@ -1,13 +1,12 @@
-"""The journal: transcript, report and typed text of each scan, kept on disk while they grow.
+"""The journal's file: transcript, report and typed text of each scan, saved while they grow.
 
-A scan is known by the hash of its voxels (`CTVolume.fingerprint`); no name, number or path of
-it is kept, only what was written about it. SQLite in WAL mode: what was committed survives the
-death of the process at any moment. Nothing here knows Qt.
+A scan is identified by the hash of its voxels (`CTVolume.fingerprint`); no name, number or path
+of it is stored. The file is an SQLite database in WAL mode: what was committed survives if the
+process is killed at any moment.
 """
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ logger = logging.getLogger(__name__)
 FOLDER_VARIABLE: Final = "CT_ASSISTANT_DATA"
 FILE: Final = "journal.sqlite"
 FORMAT: Final = 1
-# Rows kept of a scan: the one being written, and what other windows or days left.
+# Rows kept for each scan: the session being written, and those of other windows or days.
 KEPT: Final = 5
 
 _TABLE: Final = """
@@ -50,7 +49,7 @@ class JournalError(CTAssistantError, OSError):
 
 @dataclass(frozen=True)
 class Page:
-    """What was last written about a scan.
+    """What one session last saved about a scan.
 
     Attributes
     ----------
@@ -60,6 +59,8 @@ class Page:
         Seconds since 1970.
     body : dict
         Plain values: "report", "transcript", "question".
+    session : str
+        Which program run saved it.
     """
 
     scan: str
@@ -85,13 +86,13 @@ class Page:
 
 
 def data_folder() -> Path:
-    """Return the folder of this user's data: CT_ASSISTANT_DATA, or the system's usual place."""
+    """Return the folder for this user's data: CT_ASSISTANT_DATA, or the system's usual place."""
     own = os.environ.get(FOLDER_VARIABLE)
     return Path(own) if own else user_data_path("napari-ct-assistant", False)
 
 
 class Journal:
-    """The journal's file; calls may come from any thread, other processes may use it too.
+    """The journal's file. Calls may come from any thread; other processes may use the file too.
 
     Parameters
     ----------
@@ -106,25 +107,25 @@ class Journal:
         self._base: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        """Let go of the file; the next call opens it again."""
+        """Close the file; the next call opens it again."""
         with self._lock:
             base, self._base = self._base, None
             if base is not None:
                 base.close()
 
     def prepare(self) -> None:
-        """Make the file ready to be written, which may take a slow disk a while.
+        """Create or open the file, which may take a while on a slow disk.
 
         Raises
         ------
         JournalError
-            If it cannot be.
+            If the file cannot be used.
         """
         with self._open():
             pass
 
     def save(self, scan: str, body: dict[str, Any]) -> None:
-        """Keep `body` as what this session last wrote about a scan.
+        """Save `body` as what this session last wrote about a scan.
 
         Raises
         ------
@@ -145,7 +146,7 @@ class Journal:
             base.execute("COMMIT")
 
     def load(self, scan: str) -> Page | None:
-        """Return what was last written about a scan, by whichever session."""
+        """Return what was last saved about a scan, by any session."""
         if not self.path.exists():
             return None
         with self._open() as base:
@@ -166,9 +167,9 @@ class Journal:
         return sorted(newest.values(), key=lambda page: -page.updated)
 
     def delete(self, scan: str | None = None) -> int:
-        """Delete a scan's pages, or all of them with None; return how many scans went.
+        """Delete a scan's pages, or all pages with None; return the number of scans deleted.
 
-        What was deleted is overwritten in the file, not only unlinked within it.
+        Deleted text is overwritten in the file.
         """
         if not self.path.exists():
             return 0
@@ -184,7 +185,7 @@ class Journal:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection, one thread at a time; what SQLite says becomes a JournalError."""
+        """Yield the connection to one thread at a time; raise SQLite's errors as JournalError."""
         with self._lock:
             try:
                 if self._base is None:
@@ -203,19 +204,21 @@ class Journal:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open the file, making it where it is absent; one that is no database is put aside."""
+    """Open or create the file; a file that is not a database is moved aside."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         return _prepared(path)
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError:
-        # Not a database any more: keep it for whoever can mend it, and go on.
+        # No longer a database: keep it for a possible repair, and start a new one.
         aside = f"{path.stem}.broken-{int(time.time())}"
         for ending in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 path.with_name(path.name + ending).replace(path.with_name(aside + ending))
-        logger.warning("the journal was damaged; it is kept as %s", aside)
+        logger.warning(
+            "the journal was damaged; it was moved to %s and a new one was started", aside
+        )
         return _prepared(path)
 
 
@@ -224,15 +227,16 @@ def _prepared(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
         base.execute("PRAGMA journal_mode = WAL")
-        # The last commits may be lost with the power, never with the process.
+        # A power failure may lose the last commits; the death of the process does not.
         base.execute("PRAGMA synchronous = NORMAL")
         base.execute("PRAGMA secure_delete = ON")
-        # Moving the log into the file waits for the disk: rarely, not every 4 MB.
+        # Moving the log into the file waits for the disk, so do it less often than every 4 MB.
         base.execute("PRAGMA wal_autocheckpoint = 4000")
         (format_,) = base.execute("PRAGMA user_version").fetchone()
         if format_ > FORMAT:
             raise JournalError(
-                f"the journal {path.name} was written by a newer version (format {format_})"
+                f"the journal {path.name} was written by a newer version (format {format_}); "
+                "update napari-ct-assistant to read it"
             )
         if format_ < FORMAT:
             base.execute(_TABLE)
@@ -251,104 +255,3 @@ def _body(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-class JournalWriter:
-    """Writes into a journal from one thread of its own, in the order asked.
-
-    The reader's window never waits for the disk. Of several saves of one scan that wait, only
-    the last is written. The thread ends by itself when nothing came for a while, and what was
-    asked before the program ends is still written.
-
-    Parameters
-    ----------
-    journal : Journal
-    failed : callable, optional
-        Called in the writer's thread with the first error, and again after a success in between.
-    """
-
-    IDLE_SECONDS = 30.0
-
-    def __init__(self, journal: Journal, failed: Callable[[str], None] | None = None) -> None:
-        self.journal = journal
-        self._failed = failed or (lambda _: None)
-        self._lock = threading.Condition()
-        self._saves: dict[str, dict[str, Any]] = {}
-        self._calls: list[Callable[[], None]] = []
-        self._thread: threading.Thread | None = None
-        self._working = self._troubled = False
-
-    def save(self, scan: str, body: dict[str, Any]) -> None:
-        """Have `body` written as the newest page of a scan."""
-        with self._lock:
-            self._saves[scan] = body
-            self._wake()
-
-    def call(self, function: Callable[[], None]) -> None:
-        """Have `function` called in the writer's thread, after the saves asked before it."""
-        with self._lock:
-            self._calls.append(function)
-            self._wake()
-
-    def forget(self, scan: str | None = None) -> None:
-        """Drop saves that still wait: of one scan, or of all."""
-        with self._lock:
-            if scan is None:
-                self._saves.clear()
-            else:
-                self._saves.pop(scan, None)
-
-    def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until everything asked so far is done; False if that took too long."""
-        end = time.monotonic() + timeout
-        with self._lock:
-            while self._saves or self._calls or self._working:
-                if not self._lock.wait(max(0.0, end - time.monotonic())):
-                    return False
-        return True
-
-    def close(self) -> None:
-        """Write what was asked and let go of the file."""
-        self.flush()
-        self.journal.close()
-
-    def _wake(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="ct-assistant-journal", daemon=True
-            )
-            self._thread.start()
-            atexit.register(self.close)
-        self._lock.notify_all()
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                while not (self._saves or self._calls):
-                    if not self._lock.wait(self.IDLE_SECONDS):
-                        self._thread = None
-                        self.journal.close()
-                        atexit.unregister(self.close)
-                        return
-                saves, self._saves = self._saves, {}
-                calls, self._calls = self._calls, []
-                self._working = True
-            for scan, body in saves.items():
-                self._attempt(lambda scan=scan, body=body: self.journal.save(scan, body))  # type: ignore[misc]
-            for call in calls:
-                self._attempt(call)
-            with self._lock:
-                self._working = False
-                self._lock.notify_all()
-
-    def _attempt(self, function: Callable[[], None]) -> None:
-        try:
-            function()
-        except Exception as error:
-            if not isinstance(error, OSError):
-                logger.exception("the journal failed")
-            if not self._troubled:
-                self._troubled = True
-                self._failed(" ".join(str(error).split()))
-        else:
-            self._troubled = False

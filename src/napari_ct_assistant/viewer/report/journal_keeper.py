@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ct_assistant.assistant.journal.store import Journal, JournalWriter, Page
+from napari_ct_assistant.assistant.journal.store import Journal, Page
+from napari_ct_assistant.assistant.journal.writer import JournalWriter
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.chat.links import escaped
 from napari_ct_assistant.viewer.texts import INTERRUPTED, RESTORED
