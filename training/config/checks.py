@@ -1,6 +1,6 @@
-"""What of a recipe can only be judged by the network it asks for: sizes, names, prompt.
+"""Check what only the network itself can tell about a recipe: sizes, names, the prompt.
 
-The network is made without weights (torch's meta device), so this takes a moment at any size.
+The network is built without weights (torch's meta device), which is fast at any size.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training.config.encoders import PRESETS
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 
-CHAT = "chat"  # as a prompt: the language model's own chat template
+CHAT = "chat"  # as the prompt: take the language model's own chat template
 
 
 class WrongValueError(CTAssistantError, ValueError):
-    """A value that the network cannot have; `keys` is where it stands in the recipe."""
+    """A value that the network cannot have; `keys` is its path in the recipe."""
 
     def __init__(self, keys: tuple[str, ...], message: str):
         super().__init__(message)
@@ -55,7 +55,7 @@ def check(recipe: Recipe) -> None:
         perceiver = recipe.perceiver
         if perceiver.concepts_only and not getattr(config, "num_concepts", 0):
             raise WrongValueError(
-                ("perceiver", "concepts_only"), "the encoder names no patch-level findings"
+                ("perceiver", "concepts_only"), "the encoder has no patch-level concepts"
             )
         try:
             with torch.device("meta"):
@@ -69,7 +69,7 @@ def check(recipe: Recipe) -> None:
 def _check_choices(recipe: Recipe) -> None:
     if recipe.train_encoder and recipe.stage not in ("align", "instruct"):
         raise WrongValueError(
-            ("train_encoder",), f"stage {recipe.stage} has no such choice, only align and instruct"
+            ("train_encoder",), f"is for stages align and instruct, not {recipe.stage}"
         )
     masked = isinstance(recipe.data, PhantomData) or recipe.data.masks is not None
     if recipe.stage in ("ground", "oracle_maps") and not masked:
@@ -89,19 +89,20 @@ def _check_choices(recipe: Recipe) -> None:
 
 
 def _check_encoder(recipe: Recipe) -> VisionConfig3D | None:
-    """Return the encoder's sizes where the recipe alone decides them."""
+    """Return the encoder's sizes, None where they come from a folder of weights."""
     choice = recipe.encoder
     if choice is None or choice.preset is None:
         if choice is not None and choice.changes:
             raise WrongValueError(
-                ("encoder", "changes"), "an encoder that starts from weights keeps its sizes"
+                ("encoder", "changes"),
+                "an encoder with weights (start) keeps its sizes; leave this out",
             )
         return None
     preset = PRESETS[choice.preset]()
     hints = _setting_types(type(preset))
     for key, value in choice.changes.items():
         if key not in hints:
-            raise WrongValueError(("encoder", "changes", key), "the encoder has no such setting")
+            raise WrongValueError(("encoder", "changes", key), "is no setting of the encoder")
         try:
             TypeAdapter(hints[key]).validate_python(value)
         except ValidationError as error:
@@ -128,6 +129,6 @@ def _setting_types(kind: type[VisionConfig3D]) -> dict[str, Any]:
 
 
 def _named(error: Exception, settings: dict[str, object]) -> str:
-    """Return which of some settings an error is about: the first that it names."""
+    """Return the setting that an error names first."""
     text = str(error)
     return min((k for k in settings if k in text), key=text.index, default="")

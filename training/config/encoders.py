@@ -25,7 +25,7 @@ PRESETS: dict[str, Callable[[], VisionConfig3D]] = {
 
 
 def encoder_config(recipe: Recipe) -> VisionConfig3D:
-    """Return the sizes of the encoder that a recipe names, or that its model has."""
+    """Return the configuration of a recipe's encoder, or of its model's."""
     choice = recipe.encoder
     if choice is None:
         assert recipe.model is not None  # noqa: S101  checked with the recipe
@@ -43,7 +43,7 @@ def encoder_config(recipe: Recipe) -> VisionConfig3D:
 
 
 def build_encoder(recipe: Recipe) -> VisionTransformer3D:
-    """Return the encoder of an earlier stage, or one of a preset's sizes with fresh weights."""
+    """Return the encoder in a folder, or one of a preset's sizes with fresh weights."""
     choice = recipe.encoder
     assert choice is not None  # noqa: S101  checked with the recipe
     if choice.start is not None:

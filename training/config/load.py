@@ -20,6 +20,7 @@ RENAMED = {
     "maps": "oracle_maps",
     "decoder_width": "decoder_embed_dim",
     "decoder_heads": "decoder_num_heads",
+    "position": "pos_embed_scale",
 }
 
 

@@ -1,4 +1,4 @@
-"""What a recipe may contain: the keys of the YAML files, with their types and defaults."""
+"""The keys of a recipe, with their types, bounds and defaults."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class PhantomData(_Strict):
 
 
 class EncoderSettings(_Strict):
-    """Where the encoder comes from: a preset's sizes drawn afresh, or an earlier stage.
+    """Where the encoder comes from: a preset with fresh weights, or a folder with weights.
 
-    `start` is also what `ct-assistant models import` makes of M3D-CLIP.
+    `preset` names the sizes, `changes` replaces some of them. `start` is the folder of an earlier
+    stage, or of M3D-CLIP as `ct-assistant models import` writes it.
     """
 
     preset: Literal["demo", "e3d_gpt", "vit3d_llama3"] | None = None
@@ -54,53 +55,59 @@ class MaeSettings(_Strict):
 
 
 class GroundSettings(_Strict):
-    """Patch-level supervision: on crops of `crop`^3 patches, or on whole volumes."""
+    """Patch-level supervision (stage `ground`), on crops or on whole volumes."""
 
+    # Patches along each side of a crop; None trains on whole volumes.
     crop: int | None = Field(None, ge=3)
+    # Patches at a crop's border that are left out of the loss.
     margin: int = Field(1, ge=0)
     freeze_stem: bool = False
+    # Loss weights: patches without a concept against those with it; the patches around a finding;
+    # the loss of whole volumes.
     negative_weight: float = Field(8.0, gt=0)
     ring_weight: float = Field(0.25, ge=0)
     volume_weight: float = Field(0.5, ge=0)
-    # The store's other concepts too: degrees and kinds of findings, places.
+    # Also learn the store's other concepts: degrees and kinds of findings, lobes and sides.
     details: bool = False
     detail_weight: float = Field(0.5, ge=0)
-    # A degree's patches against those of the same finding in another degree.
+    # Loss weight, for a degree, of the patches that show the same finding in another degree.
     contrast_weight: float = Field(20.0, gt=0)
-    # Which findings crops are drawn around more often: name and how many times as often.
+    # Findings around which crops are drawn more often, with the factor.
     focus: dict[str, float] = {}
-    # The last so many volumes are not trained on; each concept's operating point is set on them.
+    # Number of volumes, the last ones, that are not trained on but set the operating points.
     operating_points: int = Field(0, ge=0)
 
 
 class PerceiverSettings(_Strict):
-    """From the encoder's tokens to image tokens; E3D-GPT: convolution with k = 2."""
+    """The perceiver, from the encoder's tokens to image tokens; E3D-GPT: convolution, k = 2."""
 
     kind: str = "convolution"
     kernel: int = Field(2, ge=1)
     bias: bool = True
     pos_embed_scale: float = Field(0.0, ge=0)
-    # Start each patch-level finding at the words for it, in the language model's own embedding.
+    # Start the weights of each patch-level concept at the language model's embedding of its name.
     concept_words: bool = False
-    # Read nothing else of a token than the patch-level findings, their details and places.
+    # Read only a token's patch-level concepts, not the encoder's features.
     concepts_only: bool = False
 
 
 class LanguageSettings(_Strict):
-    """The language model: a Hugging Face folder or id, or the small one of the demo."""
+    """The small language model of stage `language`."""
 
-    model: str = "demo"
+    # Other stages: the revision of `model`, where that is on the hub.
     revision: str | None = None
     vocab_size: int = Field(1024, ge=300)
+    # Number of phantoms whose texts are learned.
     texts: int = Field(4000, ge=1)
+    # The folder of an earlier stage to continue from.
     start: Path | None = None
 
 
 class OracleMapSettings(_Strict):
-    """What a true map leaves out, as an encoder would (stage `oracle_maps`), finding by finding."""
+    """Errors that are put into the true concept maps of stage `oracle_maps`."""
 
-    hidden: float = Field(0.0, ge=0, lt=1)  # the finding itself
-    unclear: float = Field(0.0, ge=0, lt=1)  # its degree, kind and place
+    hidden: float = Field(0.0, ge=0, lt=1)  # share of findings that are missing from the map
+    unclear: float = Field(0.0, ge=0, lt=1)  # share whose degree, kind and place are blurred
 
 
 class LoraSettings(_Strict):
@@ -109,45 +116,50 @@ class LoraSettings(_Strict):
     r: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
-    # E3D-GPT does not state the target modules; all linear layers of the LLM is our choice.
+    # E3D-GPT does not state the target modules; all linear layers are our choice.
     target: Literal["all-linear", "attention"] = "all-linear"
 
 
 class ConversationSettings(_Strict):
-    """What of a scan's questions goes into one training sequence."""
+    """Which questions about a scan make one training sequence, and how they are weighted."""
 
     questions: int = Field(16, ge=0)
     report: bool = True
-    # More than 0: the report in two turns, the findings, then the impression of given findings.
-    # Of a data set's scan those are its own, of phantoms those of so many others; no image is
-    # seen, so that it is drawn from what is written and cannot contradict it.
+    # Above 0, the report is asked for in two steps: the findings, then the impression of findings
+    # that the question quotes. The impression turns have no image, so a model learns to write an
+    # impression that agrees with the findings. For a data set they quote the scan's own findings;
+    # for phantoms this is the number of other phantoms whose findings they quote.
     impressions: int = Field(0, ge=0)
-    # Of phantoms: share of them that sum up some of the findings only, in few sentences.
+    # Phantoms: share of the impression turns that quote only some findings, in few sentences.
     excerpts: float = Field(0.0, ge=0, le=1)
-    # How many findings an excerpt has at most.
+    # The most findings that such an excerpt has.
     most_findings: int | None = Field(None, ge=1)
-    # Over this share of the run all are excerpts, which grow from one finding to all. To look up
-    # whose a place is, a language model learns within minutes among two findings; among ten,
-    # hardly ever.
+    # Over this share of the run all impression turns are excerpts, which grow from one finding to
+    # all. A language model learns within minutes to look up which place belongs to which of two
+    # findings; from ten findings on it hardly ever does.
     growing: float = Field(0.0, ge=0, le=1)
-    # Share of them whose findings stand in any order. In their own order a language model takes
-    # the next place that was written; in another it has to look up whose place that is.
+    # Share of the impression turns that quote the findings in random order. In the usual order a
+    # language model can copy the places one after another; in random order it has to look up
+    # which place belongs to which finding.
     shuffled: float = Field(0.0, ge=0, le=1)
-    yes_no: float = Field(0.67, ge=0, le=1)  # share of yes/no questions
+    # Share of the yes/no questions, and the share of these that ask for a finding that is present.
+    yes_no: float = Field(0.67, ge=0, le=1)
     positives: float = Field(0.4, ge=0, le=1)
+    # Put all turns of a scan into one sequence (training/sequences/packing.py).
     packed: bool = True
+    # token: every token counts the same. answer: an answer counts as the root of its length.
     weighting: Literal["token", "answer"] = "token"
-    # Words on which an answer turns (a degree, a kind, a place, yes, no, a choice's letter)
-    # count so many times as much as the others.
+    # Loss weight of the tokens that carry an answer: a degree, a kind, a place, yes, no, the
+    # letter of a choice. Other tokens have 1.
     detail_weight: float = Field(1.0, gt=0)
     max_length: int = Field(768, ge=16)
-    # The frozen encoder's tokens on disk: 0.8 MB a volume for the demo, 8.4 MB at paper size.
+    # Keep the frozen encoder's tokens on disk: 0.8 MB a volume for the demo, 8.4 MB at paper size.
     cache_tokens: bool = True
-    # Text alone: scatter what a scan shows among as many blanks as it has image tokens.
+    # Stage language: scatter what a scan shows among as many blanks as it has image tokens.
     scatter: bool = False
 
     def at(self, progress: float) -> ConversationSettings:
-        """Return what holds at a share of the run, 0 at its start."""
+        """Return the settings that hold at a share of the run (0 at its start)."""
         if progress >= self.growing:
             return self
         grown = 1 + int(progress / self.growing * len(FINDINGS) / 2)
@@ -155,13 +167,13 @@ class ConversationSettings(_Strict):
 
 
 class TrainingSettings(_Strict):
-    """What goes to the transformers Trainer."""
+    """Settings of the transformers Trainer."""
 
     samples: int = Field(..., ge=1)
     batch_size: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)
     learning_rate: float = Field(..., gt=0)
-    # muon: for the matrices of linear layers (training/stages/optimizers.py), AdamW for the rest.
+    # muon is for the weights of linear layers; all else is AdamW's (training/stages/optimizers.py).
     optimizer: Literal["adamw", "muon"] = "adamw"
     schedule: Literal["constant", "cosine", "linear", "exponential"] = "cosine"
     warmup: float = Field(0.03, ge=0, lt=1)
@@ -177,27 +189,27 @@ class TrainingSettings(_Strict):
 
 
 class Recipe(_Strict):
-    """One stage."""
+    """All settings of one stage."""
 
     stage: Stage
     seed: int = 0
     root: Path = Path("runs")
     output: Path
     data: PhantomData | ScanData = Field(PhantomData(), discriminator="kind")
-    # What this training must not have seen: no patient and no scan of these may be in `data`.
+    # Data sets for evaluation: training is refused if a patient or scan of theirs is in `data`.
     held_out: tuple[Annotated[ScanData, Field(discriminator="kind")], ...] = ()
     encoder: EncoderSettings | None = None
-    # Stage align: the language model. Stage instruct: what align wrote; or, with `encoder`, a
-    # language model, to which a fresh perceiver is joined.
+    # Stages oracle_maps and align: the language model. Stage instruct: the model that align wrote;
+    # with `encoder`, a language model that is joined to it by a fresh perceiver.
     model: Path | None = None
-    # Stages align and instruct: the encoder learns too (ViT3D-LLaMA3); its tokens are not cached.
+    # Stages align and instruct: train the encoder too (ViT3D-LLaMA3); its tokens are not cached.
     train_encoder: bool = False
     mae: MaeSettings = MaeSettings()
     ground: GroundSettings = GroundSettings()
     perceiver: PerceiverSettings = PerceiverSettings()
     language: LanguageSettings = LanguageSettings()
     oracle_maps: OracleMapSettings = OracleMapSettings()
-    # Vicuna's; E3D-GPT states none. "chat" is the chat template of the language model.
+    # Vicuna's; E3D-GPT states none. "chat" takes the language model's own chat template.
     prompt: str = "USER: {image}\n{question} ASSISTANT:"
     answer_prefix: str = " "
     trained_on: str = ""
@@ -215,7 +227,7 @@ class Recipe(_Strict):
                 f"stage {self.stage} needs `encoder` and `model` (the language model's folder)"
             )
         if self.stage == "instruct" and self.model is None:
-            raise ValueError("stage instruct needs `model` (what stage align wrote)")
+            raise ValueError("stage instruct needs `model` (the folder that stage align wrote)")
         return self
 
     @property
@@ -226,10 +238,10 @@ class Recipe(_Strict):
         )
 
     def path(self, part: Path) -> Path:
-        """Return a path of the recipe under its `root`."""
+        """Return a path of the recipe; a relative one is under `root`."""
         return part if part.is_absolute() else self.root / part
 
     @property
     def folder(self) -> Path:
-        """Where the stage writes."""
+        """The folder that the stage writes."""
         return self.path(self.output)

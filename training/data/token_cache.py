@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.training.data.volume_dataset import to_pixel_values
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.data.volumes import to_pixel_values
 from napari_ct_assistant.training.worker_pool import WorkerPool
 
 

@@ -10,8 +10,8 @@ from napari_ct_assistant.training.config.recipe import ConversationSettings, Ora
 from napari_ct_assistant.training.data.oracle_tokens import map_tokens, with_mistakes
 from napari_ct_assistant.training.data.patch_concepts import detail_words
 from napari_ct_assistant.training.data.token_cache import TokenCache
+from napari_ct_assistant.training.data.volume_dataset import to_pixel_values
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.data.volumes import to_pixel_values
 from napari_ct_assistant.training.sequences.turns import Turn
 
 

@@ -16,8 +16,8 @@ from torch import nn
 
 from napari_ct_assistant.model.grounded.concept_maps import DetailReadout
 from napari_ct_assistant.model.grounded.vit import GroundedVisionTransformer3D
+from napari_ct_assistant.training.data.volume_dataset import to_pixel_values
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.data.volumes import to_pixel_values
 
 FEWEST = 5  # volumes with and without a detail, to judge it by
 

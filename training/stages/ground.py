@@ -25,8 +25,8 @@ from napari_ct_assistant.training.config.encoders import build_encoder
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import GroundSettings, Recipe
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept, owners_of
+from napari_ct_assistant.training.data.volume_dataset import CropDataset, VolumeDataset
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.data.volumes import CropDataset, VolumeDataset
 from napari_ct_assistant.training.distributed import mean_over_processes, process_state
 from napari_ct_assistant.training.stages.calibration import calibrate
 from napari_ct_assistant.training.stages.trainer import finish, save_encoder, train

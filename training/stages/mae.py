@@ -7,8 +7,8 @@ import torch
 from napari_ct_assistant.model.mae import MaskedAutoencoder3D
 from napari_ct_assistant.training.config.encoders import build_encoder
 from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.data.volume_dataset import VolumeDataset
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.data.volumes import VolumeDataset
 from napari_ct_assistant.training.stages.trainer import finish, save_encoder, train
 
 

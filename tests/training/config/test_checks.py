@@ -55,7 +55,7 @@ training: {samples: 4, learning_rate: 1.0e-3}
         (MAE, "[8, 16, 16]", "large", 7, "patch_size"),
         (MAE, "num_attention_heads: 12", "num_attention_heads: 7", 8, r"\(7\) must divide"),
         (MAE, "num_attention_heads: 12", "num_attention_heads: many", 8, "num_attention_heads"),
-        (MAE, "num_attention_heads: 12", "heads: 12", 8, "heads: the encoder has no such setting"),
+        (MAE, "num_attention_heads: 12", "heads: 12", 8, "heads: is no setting of the encoder"),
         (
             MAE,
             "decoder_num_heads: 16",
@@ -70,7 +70,13 @@ training: {samples: 4, learning_rate: 1.0e-3}
             11,
             "mae.decoder_num_heads: .*integer",
         ),
-        (MAE, "training:\n", "train_encoder: true\ntraining:\n", 12, "stage mae has no such"),
+        (
+            MAE,
+            "training:\n",
+            "train_encoder: true\ntraining:\n",
+            12,
+            "train_encoder: is for stages align and instruct, not mae",
+        ),
         (MAE, "samples: 4", "sample: 4", 13, "training.sample: unknown key; is samples meant"),
         (ALIGN, "convolution", "telepathy", 7, "'telepathy' is none of convolution, "),
         (ALIGN, "kernel: 2", "kernel: 15", 8, "perceiver_kernel 15 is larger than"),

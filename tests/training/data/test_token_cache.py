@@ -10,8 +10,8 @@ import torch
 
 from napari_ct_assistant.model import VisionTransformer3D
 from napari_ct_assistant.training.data.token_cache import TokenCache
+from napari_ct_assistant.training.data.volume_dataset import to_pixel_values
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.data.volumes import to_pixel_values
 from tests.tiny_model import tiny_vision
 
 

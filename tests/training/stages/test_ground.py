@@ -12,7 +12,7 @@ from napari_ct_assistant.model.presets import demo_vision
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.recipe import GroundSettings
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
-from napari_ct_assistant.training.data.volumes import CropDataset
+from napari_ct_assistant.training.data.volume_dataset import CropDataset
 from napari_ct_assistant.training.stages.concept_words import merged_patches
 from napari_ct_assistant.training.stages.ground import (
     GroundingModel,

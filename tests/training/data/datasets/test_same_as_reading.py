@@ -10,7 +10,7 @@ import torch
 from napari_ct_assistant.training.data.datasets.preparing import Box
 from napari_ct_assistant.training.data.datasets.record import ScanRecord
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
-from napari_ct_assistant.training.data.volumes import to_pixel_values
+from napari_ct_assistant.training.data.volume_dataset import to_pixel_values
 from napari_ct_assistant.volume import open_ct
 from tests.tiny_model import tiny_model
 

@@ -148,7 +148,7 @@ def test_left_stays_left(tmp_path: Path) -> None:
     list(store.fill(workers=1))
     # The block of 700 HU: index 2 grows towards the patient's left.
     assert set(np.argwhere(store.volume(0) == 700)[:, 2] >= 16) == {True}
-    from napari_ct_assistant.training.data.volumes import VolumeDataset
+    from napari_ct_assistant.training.data.volume_dataset import VolumeDataset
 
     dataset = VolumeDataset(store, 12, seed=3)
     for k in range(12):
