@@ -70,7 +70,7 @@ def make_panel(
 
     yield make
     for panel in made:
-        job = panel.conversation.jobs._job
+        job = panel.conversation.jobs.job
         if job is not None:
             job.cancel.set()
     pool = QThreadPool.globalInstance()

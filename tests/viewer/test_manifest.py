@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -12,7 +13,12 @@ import pytest
 from napari.settings import get_plugin_settings
 from npe2 import PluginManager, PluginManifest
 
+from napari_ct_assistant.viewer.measure.measure_bar import MEASURE_KEYS
 from napari_ct_assistant.viewer.preferences import Preferences, load_preferences
+from napari_ct_assistant.viewer.views.planes import AXIS_LETTERS
+from napari_ct_assistant.viewer.views.reading_bar import READING_KEYS
+from napari_ct_assistant.viewer.views.view_bar import VIEW_KEYS
+from napari_ct_assistant.viewer.views.windows import PRESETS
 from napari_ct_assistant.volume import CTVolume, write_nifti
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +48,19 @@ def test_every_command_is_used_and_exists(manifest: PluginManifest) -> None:
         assert command.id.startswith(NAME)
         module, _, name = command.python_name.partition(":")
         assert callable(getattr(import_module(module), name))
+
+
+def test_the_preferences_name_the_letters_and_the_keys_that_are_there(
+    manifest: PluginManifest,
+) -> None:
+    display = manifest.contributions.configurations["display"]
+    text = display.properties["letters"].description
+    letters = {letter for pair in AXIS_LETTERS for letter in pair}
+    assert set(re.findall(r"\b[A-Z]\b", text)) == letters
+    text = display.properties["keys"].description
+    keys = {*VIEW_KEYS.values(), *MEASURE_KEYS.values(), *READING_KEYS.values()}
+    assert set(re.findall(r"\b[A-Z]\b", text)) == keys
+    assert re.findall(r"\d", text) == ["1", str(len(PRESETS))]
 
 
 @pytest.mark.usefixtures("plugin_settings")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_ct_assistant.viewer.views.slab_bar import apply_slab
+from tests.viewer.event_loop import EventLoopMonitor
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -19,66 +18,36 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
 
 Maker = Callable[..., "CTAssistantPanel"]
-# What a person feels is wall time, and 50 ms of it is the target on an idle machine. The test
-# holds the processor time of the Qt thread to a wide margin: that is the code's own doing, and
-# other work on the machine does not count.
+# A user feels wall time, and 50 ms of it is the target on an idle machine. The test limits the
+# processor time of the Qt thread, with a wide margin: other work on the machine does not count.
 TARGET_MS, MOST_MS = 50, 250
-# A new layer's controls and visuals are napari's own work, once a scan, when it is read.
+# napari's own work for a new layer, once per scan.
 NEW_LAYER_MS = 1500
 
 
-class Heart:
-    """Beats every few ms and remembers the longest pause, in wall and in processor time."""
-
-    def __init__(self) -> None:
-        self.wall: list[float] = []
-        self.busy: list[float] = []
-        self._timer = QTimer()
-        self._timer.timeout.connect(self._beat)
-
-    def __enter__(self) -> Heart:
-        self._last = time.perf_counter(), time.thread_time()
-        self._timer.start(2)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.stop()
-
-    def _beat(self) -> None:
-        now = time.perf_counter(), time.thread_time()
-        self.wall.append(1000 * (now[0] - self._last[0]))
-        self.busy.append(1000 * (now[1] - self._last[1]))
-        self._last = now
-
-    def tell(self, what: str, most: float = MOST_MS) -> None:
-        """Print the figures and hold the Qt thread's own work to the margin."""
-        self.busy.sort()
-        middle = self.busy[-max(1, len(self.busy) // 20)]
-        print(
-            f"\n{what}: longest stall {max(self.wall):.0f} ms of wall time, "
-            f"{self.busy[-1]:.0f} ms of processor time (95th percentile {middle:.0f}); "
-            f"target {TARGET_MS} ms on an idle machine"
-        )
-        assert self.busy[-1] < most
+def check(monitor: EventLoopMonitor, what: str, limit: float = MOST_MS) -> None:
+    """Print the figures, and limit the Qt thread's own work."""
+    print(f"\n{monitor.summary(what)}; target {TARGET_MS} ms on an idle machine")
+    assert max(monitor.work) < limit
 
 
 def test_loading_and_scrolling_a_chest(
     make_panel: Maker, shared_data: Path, qtbot: QtBot, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The canvas is not painted here: software OpenGL would drown every other figure."""
+    """The canvas is not painted here: software OpenGL would dominate every figure."""
     panel = make_panel()
     viewer = panel._viewer
-    with Heart() as heart:
-        # The layer is made and shown in one piece of work, of which no beat tells the parts.
+    with EventLoopMonitor() as monitor:
+        # The layer is made and shown in one step, between two beats.
         beats: list[int] = []
-        viewer.layers.events.inserting.connect(lambda: beats.append(len(heart.busy)))
+        viewer.layers.events.inserting.connect(lambda: beats.append(len(monitor.work)))
         with qtbot.waitSignal(panel.scans.opened, timeout=200_000):
             panel.scans.open(shared_data / "chest_lidc_0314")
-        while_read = max(heart.busy[: beats[0]])
+        while_read = max(monitor.work[: beats[0]])
         qtbot.wait(100)
     with capsys.disabled():
         print(f"\na chest of 275 slices is read: {while_read:.0f} ms of processor time")
-        heart.tell("and shown as napari's first layer", NEW_LAYER_MS)
+        check(monitor, "and shown as napari's first layer", NEW_LAYER_MS)
         assert while_read < MOST_MS
     panel.reading_bar.linked_button.click()
     linked, layer = panel.reading_bar.linked, panel.scans.layer
@@ -91,7 +60,7 @@ def test_loading_and_scrolling_a_chest(
         for plane, axis in (("axial", 0), ("coronal", 1), ("sagittal", 2)):
             panel.view_bar.show_plane(plane)
             QApplication.processEvents()
-            with Heart() as heart:
+            with EventLoopMonitor() as monitor:
                 for step in range(8):
                     viewer.dims.set_current_step(axis, 100 + 3 * step)
                     for view in linked.views.values():
@@ -99,4 +68,4 @@ def test_loading_and_scrolling_a_chest(
                             view.grab()
                     qtbot.wait(5)
             with capsys.disabled():
-                heart.tell(f"scrolling {plane}, {how} {thickness} mm, two linked views painted")
+                check(monitor, f"scrolling {plane}, {how} {thickness} mm, two linked views painted")

@@ -1,8 +1,7 @@
-"""What a person touches in napari: readers, sample scans, the docked panel.
+"""The napari plugin: readers, sample scans and the docked panel.
 
-napari imports this package at start-up through the manifest, so nothing here
-imports torch, transformers, pydicom or nibabel until a scan is opened or a
-model is asked for.
+napari imports this package through the manifest when it starts. Therefore nothing here imports
+torch, transformers, pydicom or nibabel before a scan is opened or a model is used.
 """
 
 from __future__ import annotations

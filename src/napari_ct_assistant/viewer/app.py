@@ -1,4 +1,4 @@
-"""Start napari with a scan and the panel, for the command line."""
+"""Starts napari with a scan and the panel, for the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def display_available() -> tuple[bool, str]:
-    """Say whether a window can be opened here, and if not, why.
+    """Return whether a window can be opened here, and if not, why.
 
     Returns
     -------
@@ -37,16 +37,16 @@ def display_available() -> tuple[bool, str]:
 def open_viewer(
     scan: str | Path | CTVolume | None = None, *, draft: bool = False, model: str | None = None
 ) -> tuple[Viewer, CTAssistantPanel]:
-    """Open a napari window with the panel docked and `scan` in it.
+    """Open a napari window with the panel docked, and open `scan` in it.
 
     Parameters
     ----------
     scan : path or CTVolume, optional
-        A path is opened in the background, as the panel's Open buttons do.
+        A path is opened in the background, as by the panel's Open buttons.
     draft : bool, optional
-        Draft the report as soon as the scan is there.
+        Draft the report as soon as the scan is open.
     model : str, optional
-        Bundled name, folder or hub id; the preference by default.
+        Bundled name, folder or hub id; by default the one in the preferences.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def open_viewer(
 def run_viewer(
     scan: str | Path | CTVolume | None = None, *, draft: bool = False, model: str | None = None
 ) -> None:
-    """Open napari as `open_viewer` does and stay until its window is closed."""
+    """Open napari as `open_viewer` does, and return when its window is closed."""
     import napari
 
     open_viewer(scan, draft=draft, model=model)

@@ -1,4 +1,4 @@
-"""One panel a viewer: closing its dock keeps it, so that nothing written in it is lost."""
+"""One panel for each viewer. Closing the dock keeps the panel, so that nothing in it is lost."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from napari_ct_assistant.viewer.panel import CTAssistantPanel
 from napari_ct_assistant.viewer.preferences import PLUGIN
 from napari_ct_assistant.viewer.texts import PANEL_TITLE
 
-# id(viewer) -> its panel, from the first docking until the viewer's window is gone.
+# The panel of each viewer (by its id), from the first docking until the viewer's window is gone.
 _PANELS: dict[int, CTAssistantPanel] = {}
 
 
 class PanelOf:
-    """What napari calls to dock the panel: gives a new one, or the one whose dock was closed.
+    """The widget that the manifest names: calling it returns the viewer's panel.
 
-    A class, because napari looks at ``__init__`` to learn that the viewer is wanted.
+    That is a new panel, or the one whose dock was closed before. It is a class because napari
+    reads the signature of ``__init__`` to find out that the widget takes the viewer.
     """
 
     def __new__(cls, napari_viewer: napari.viewer.Viewer) -> CTAssistantPanel:
         """Return the panel of a viewer."""
-        # napari hands plugins a proxy, a new one each time.
+        # napari gives plugins a proxy of the viewer, a new one each time.
         key = id(getattr(napari_viewer, "__wrapped__", napari_viewer))
         panel = _PANELS.get(key)
         if panel is None or not isalive(panel):
@@ -34,6 +35,6 @@ class PanelOf:
 
 
 def dock_panel(viewer: napari.viewer.Viewer) -> CTAssistantPanel:
-    """Dock the panel in `viewer`, or return the one that is docked."""
+    """Dock the panel in `viewer`; return the panel that is docked already, if there is one."""
     _dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL_TITLE)
     return widget

@@ -1,4 +1,4 @@
-"""Menu and command-palette entries; each acts on the current viewer."""
+"""Menu and command-palette entries. Each acts on the current viewer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The docked panel: pick a scan and a model, draft the report, ask, follow the links."""
+"""The docked panel: choose a scan and a model, draft the report, ask questions, follow links."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CTAssistantPanel(QWidget):
     ----------
     napari_viewer : napari.viewer.Viewer
     load : callable, optional
-        Called as ``load(model, device=device)`` in the worker thread to get the model.
+        Called as ``load(model, device=device)`` in a worker thread to load the model.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class CTAssistantPanel(QWidget):
         chat.status_message.connect(self.status.show_text)
 
     def event(self, event: QEvent) -> bool:
-        """Follow the viewer while docked; napari takes the parent away when the dock closes."""
+        """Follow the viewer while the panel is docked; closing the dock removes the parent."""
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None and not self._attached:
                 self._attach()
@@ -194,7 +194,7 @@ class CTAssistantPanel(QWidget):
         return bool(super().event(event))
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Meet the main window, whose shortcuts work with the canvas focused."""
+        """Add shortcuts to the main window, where they also work while the canvas has the focus."""
         super().showEvent(event)
         window = self.parent()
         while window is not None and not isinstance(window, QMainWindow):
@@ -205,7 +205,7 @@ class CTAssistantPanel(QWidget):
         self.reading_bar.add_shortcuts(window)
         if not self._window_connected:
             self._window_connected = True
-            # A panel whose dock was closed has no parent that would delete it.
+            # A panel whose dock was closed has no parent to delete it.
             window.destroyed.connect(self.deleteLater)
 
     def _attach(self) -> None:
@@ -224,7 +224,7 @@ class CTAssistantPanel(QWidget):
         self.scans.detach()
         self._viewer.events.theme.disconnect(self._apply_theme)
 
-    # -- what the reader asks for
+    # -- actions
 
     def draft_report(self) -> None:
         """Draft the report of the chosen scan."""
@@ -252,7 +252,10 @@ class CTAssistantPanel(QWidget):
             self._start(RewriteJob(scan, models.model, task, prompt, options=models.options))
 
     def ask(self, question: str, choices: tuple[str, ...] = ()) -> bool:
-        """Ask `question` about the chosen scan; the box keeps it until it is accepted."""
+        """Ask a question about the chosen scan; return whether it was accepted.
+
+        The question box keeps its text until then.
+        """
         if not question:
             self.status.show_text(NO_QUESTION)
             return False
@@ -269,17 +272,17 @@ class CTAssistantPanel(QWidget):
         return True
 
     def copy(self) -> None:
-        """Copy the transcript as text, with the notice that belongs to the model."""
+        """Copy the transcript as text, with the model's notice."""
         text = f"{self.transcript.plain_text()}\n\n[{self.models.notice.text()}]"
         QGuiApplication.clipboard().setText(text)
         self.status.show_text("Transcript copied")
 
     def draft_next_scan(self) -> None:
-        """Draft the report of the next scan that is opened, as soon as it is there."""
+        """Draft the report of the next scan as soon as it is open."""
         self._draft_next = True
 
     def _scan_to_read(self) -> ScanSession | None:
-        """Return the chosen scan, or say why no job can start now and return None."""
+        """Return the chosen scan; if no job can start now, show why and return None."""
         scan = self.scans.scan
         if scan is None:
             self.status.show_text(NO_SCAN)
@@ -295,7 +298,7 @@ class CTAssistantPanel(QWidget):
     def _ask_about(self, finding: str) -> None:
         self.ask(finding_question(finding))
 
-    # -- keeping the widgets in step
+    # -- keeping the widgets up to date
 
     def _on_scan(self, layer: Any) -> None:
         self.banner.show_scan(self.scans.volume)

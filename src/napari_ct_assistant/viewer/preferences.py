@@ -1,4 +1,4 @@
-"""The plugin's preferences, as napari keeps them."""
+"""The plugin's preferences, which napari stores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PLUGIN = "napari-ct-assistant"
 
 @dataclass(frozen=True)
 class Preferences:
-    """What the reader chose under Preferences > CT Assistant."""
+    """The settings under Preferences > CT Assistant."""
 
     model: str = "demo"
     device: str | None = None
@@ -21,7 +21,7 @@ class Preferences:
 
 
 def load_preferences() -> Preferences:
-    """Read the preferences; the defaults where napari does not know the plugin's manifest."""
+    """Read the preferences; return the defaults if napari does not know the plugin's manifest."""
     from napari.settings import get_plugin_settings
 
     try:

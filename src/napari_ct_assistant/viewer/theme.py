@@ -1,4 +1,4 @@
-"""The few colours the panel adds to napari's theme, all taken from that theme."""
+"""The colours that the panel adds to napari's style, derived from napari's theme."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from napari.utils.theme import get_theme
 def panel_style(theme_id: str) -> str:
     """Return the style sheet of the panel for a napari theme.
 
-    Only what napari's own style has no word for: the reader's question as a
-    tinted block, messages without a text box's frame, the one main button and
-    the notice that the text is machine-written.
+    It covers only what napari's own style does not: a tinted block for the reader's question,
+    messages without the frame of a text box, the main button, and the notice that a text is
+    machine-written.
     """
     theme = get_theme(theme_id)
 
@@ -47,10 +47,10 @@ def link_colour(theme_id: str) -> str:
 
 def warning_colour(theme_id: str) -> str:
     """Return a warning colour that can be read on a napari theme's background."""
-    # napari's own warning yellow cannot be read on a light one.
+    # napari's warning yellow cannot be read on a light background.
     return str(get_theme(theme_id).warning.as_hex()) if is_dark(theme_id) else "#8a5a00"
 
 
 def is_dark(theme_id: str) -> bool:
-    """Say whether a napari theme has a dark background."""
+    """Return whether a napari theme has a dark background."""
     return bool(get_theme(theme_id).background.as_rgb_tuple()[0] < 128)

@@ -1,1 +1,1 @@
-"""The transcript, the question box, and the slice links in what the model writes."""
+"""The transcript, the question box, and the slice links in the model's texts."""

@@ -1,4 +1,4 @@
-"""The rows of buttons: what can be asked of the model, and of the transcript."""
+"""The rows of buttons for the model, the question box and the transcript."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_ct_assistant.viewer.widgets import button
 
 
 class ActionRow(QWidget):
-    """Draft report, Findings, Stop.
+    """The buttons Draft report, Findings and Stop.
 
     Signals
     -------
@@ -43,14 +43,14 @@ class ActionRow(QWidget):
         self.stop_button.clicked.connect(lambda: self.stopped.emit())
 
     def set_state(self, *, busy: bool, scan: bool) -> None:
-        """Enable what can be done now."""
+        """Enable the buttons that can be used now."""
         self.draft_button.setEnabled(scan and not busy)
         self.findings_button.setEnabled(scan and not busy)
         self.stop_button.setEnabled(busy)
 
 
 class AskRow(QWidget):
-    """The question box with its buttons.
+    """The question box and its buttons.
 
     Signals
     -------
@@ -85,18 +85,18 @@ class AskRow(QWidget):
         self.ask_button.clicked.connect(self.box.submit)
 
     def _put(self, question: str, _checked: bool = False) -> None:
-        """Put a question into the box; the reader sends it."""
+        """Put a question into the box, for the reader to send."""
         self.box.replace(question)
         self.box.setFocus(Qt.FocusReason.OtherFocusReason)
 
 
 def finding_question(finding: str) -> str:
-    """Return the question about one finding, in E3D-GPT's words."""
+    """Return the question about one finding, as E3D-GPT words it."""
     return FINDING_QUESTION.format(finding=finding.lower())
 
 
 class TranscriptRow(QWidget):
-    """Copy and Clear, in the corner of the transcript.
+    """The buttons Copy and Clear, in the corner of the transcript.
 
     Signals
     -------

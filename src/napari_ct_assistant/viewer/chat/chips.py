@@ -1,4 +1,4 @@
-"""Suggested questions as a row of small buttons; a click sends one."""
+"""Suggested questions as a row of small buttons; a click sends the question."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_ct_assistant.viewer.widgets import button
 
 
 class Chips(QWidget):
-    """Up to four questions, reached with Alt+1 to Alt+4.
+    """Up to four questions; Alt+1 to Alt+4 send them.
 
     Signals
     -------

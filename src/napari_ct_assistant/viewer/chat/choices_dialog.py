@@ -1,4 +1,4 @@
-"""A multiple-choice question: the question, up to five answers to choose from."""
+"""The form for a multiple-choice question with up to five choices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST = 5
 
 
 class ChoicesDialog(QDialog):
-    """A form that stays open until the question was taken; nothing typed is lost.
+    """A form that stays open until its question is accepted, so that nothing typed is lost.
 
     Signals
     -------

@@ -33,7 +33,7 @@ class ChatController(QObject):
     Parameters
     ----------
     ask : callable
-        ``ask(question, choices)``; True when the question was accepted.
+        Called as ``ask(question, choices)``; returns True if the question was accepted.
 
     Signals
     -------
@@ -72,7 +72,7 @@ class ChatController(QObject):
         viewer.layers.selection.events.active.connect(self._on_layer)
 
     def region_for(self, question: str) -> str:
-        """Return what was measured in the region that a question is about, "" for none."""
+        """Return the measurement of the region that a question is about, "" if there is none."""
         layer = self._scans.layer
         if layer is None or not about_region(question):
             return ""
@@ -83,13 +83,13 @@ class ChatController(QObject):
         return region.text
 
     def again(self, message: Message | None = None) -> None:
-        """Have a message, or the last one, written again."""
+        """Let the model write a message again, by default the last one."""
         wanted = message or self._conversation.last
         if wanted is not None and not self._conversation.again(wanted):
             self.status_message.emit(BUSY)
 
     def edit(self, message: Message) -> None:
-        """Put a question back into the box; the model forgets it and what came after."""
+        """Put a question back into the box; it and later turns leave the model's context."""
         job = message.job
         if not isinstance(job, AskJob):
             return
@@ -137,7 +137,7 @@ class ChatController(QObject):
         self.refresh()
 
     def _on_layer(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        # The layer list outlives the panel.
+        # The layer list lives longer than the panel.
         if isalive(self.chips):
             self.refresh()
 
@@ -145,7 +145,7 @@ class ChatController(QObject):
         self.chips.setEnabled(not busy)
 
     def refresh(self) -> None:
-        """Offer the questions that fit what was said last."""
+        """Suggest the questions that follow from the model's last text."""
         scan, layer = self._scans.scan, self._scans.layer
         if scan is None or layer is None:
             self.chips.offer([])

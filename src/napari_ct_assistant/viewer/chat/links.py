@@ -1,4 +1,4 @@
-"""Slice links: how a report or an answer points at a position in the scan."""
+"""Slice links: how a report or an answer points to a position in the scan."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _HREF: Final = re.compile(r"slice:(\d+)(?:\?ras=(-?[\d.]+),(-?[\d.]+),(-?[\d.]+)
 _PART: Final = re.compile(r".*#(\d+)")
 
 NO_BREAK: Final = "\u00a0"
-# A sign and words beside the colour, which not everybody can see.
+# A sign and words as well as a colour, for readers who cannot tell the colours apart.
 UNSUPPORTED: Final = "\u26a0\u00a0not supported by the image"
 UNSUPPORTED_MEANS: Final = (
-    "Not supported: the model finds the sentence no likelier with the scan than without it."
+    "Not supported: for the model, the sentence is no more likely with the scan than without it."
 )
 
 
 @dataclass(frozen=True)
 class ScanPosition:
-    """A position in a scan: an axial slice index, and the point in RAS mm where known."""
+    """A position in a scan: an axial slice index, and the point in RAS mm if it is known."""
 
     slice: int
     ras: tuple[float, float, float] | None = None
@@ -49,19 +49,19 @@ class ScanPosition:
         return self.link()
 
     def link(self, part: int | None = None) -> str:
-        """Return the link as markdown; `part` is the sentence whose evidence it also shows."""
+        """Return the link as markdown; it also shows the evidence of sentence number `part`."""
         of = "" if part is None else f"#{part}"
         return f"[slice{NO_BREAK}{self.slice}]({self.href}{of})"
 
 
 def part_of_href(href: str) -> int | None:
-    """Return the number of the sentence that a link belongs to, None where it names none."""
+    """Return the number of the sentence that a link belongs to, None if it names none."""
     match = _PART.fullmatch(href)
     return None if match is None else int(match.group(1))
 
 
 def parse_href(href: str) -> ScanPosition | None:
-    """Return the position a link points at, or None for any other link."""
+    """Return the position that a slice link points to, None for any other link."""
     match = _HREF.fullmatch(href)
     if match is None:
         return None
@@ -71,7 +71,7 @@ def parse_href(href: str) -> ScanPosition | None:
 
 
 def position_of(part: Any) -> ScanPosition | None:
-    """Return the position of a sentence or an answer, None where it has no evidence yet."""
+    """Return the position of a sentence's or an answer's evidence, None if it has none."""
     if part.slice is None:
         return None
     ras = None if part.ras is None else tuple(float(value) for value in part.ras)
@@ -79,12 +79,12 @@ def position_of(part: Any) -> ScanPosition | None:
 
 
 def escaped(text: str) -> str:
-    """Return `text` so that markdown shows it as it is written."""
+    """Return `text` with all markdown characters escaped."""
     return _MARKS.sub(r"\\\1", text)
 
 
 def linked(text: str, slices: int) -> str:
-    """Return `text` as markdown with every "slice 84" that exists in the scan made a link."""
+    """Return `text` as markdown; each "slice 84" becomes a link if the scan has that slice."""
     parts: list[str] = []
     end = 0
     for match in _MENTION.finditer(text):
@@ -98,7 +98,7 @@ def linked(text: str, slices: int) -> str:
 
 
 def report_markdown(draft: ReportDraft, slices: int) -> str:
-    """Return the drafted report as markdown: a heading a section, a paragraph a sentence."""
+    """Return a drafted report as markdown: one heading per section, one paragraph per sentence."""
     lines: list[str] = []
     section, unsupported = None, False
     for number, sentence in enumerate(draft.sentences):
@@ -121,7 +121,7 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
 
 
 def answer_markdown(answer: Answer, slices: int) -> str:
-    """Return an answer as markdown, its evidence as a link at the end."""
+    """Return an answer as markdown, with a link to its evidence at the end."""
     paragraphs = [linked(line, slices) for line in answer.text.strip().splitlines()]
     position = position_of(answer)
     if position is not None and paragraphs:
@@ -137,10 +137,10 @@ def answer_markdown(answer: Answer, slices: int) -> str:
 
 
 def go_to(viewer: Viewer, layer: Any, position: ScanPosition) -> None:
-    """Move the viewer to `position` in the scan shown by `layer`.
+    """Move the viewer to `position` in the scan that `layer` shows.
 
-    A slice alone is shown axially. A point moves all three axes, so that it
-    also lies on the slice of whichever plane is on screen.
+    A slice without a point is shown in the axial view. A point moves all three axes, so that it
+    lies on the slice on screen in any plane.
     """
     volume = layer.metadata[CT_KEY]
     first = viewer.dims.ndim - 3

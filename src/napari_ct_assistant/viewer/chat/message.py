@@ -1,4 +1,4 @@
-"""One message of the transcript: who speaks, and a text that can grow and carries links."""
+"""One message of the transcript: a title, and a text that can be streamed and has links."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ UNSUPPORTED_FOUND: Final = UNSUPPORTED.replace("\u00a0", " ")
 
 
 class GrowingText(QTextBrowser):
-    """A read-only text as high as its content; it loads nothing and opens nothing.
+    """A read-only text that is as high as its content, and that never loads or opens anything.
 
     Signals
     -------
     pressed : int
-        The text's block (paragraph) that was clicked, not dragged over and not a link.
+        The block (paragraph) that was clicked; not for links, nor for a drag that selects text.
     """
 
     pressed = Signal(int)
@@ -50,11 +50,11 @@ class GrowingText(QTextBrowser):
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
 
     def loadResource(self, kind: int, url: QUrl) -> Any:  # noqa: N802, ARG002 - Qt's name
-        """Load nothing: a model's text must not make the panel read files or the network."""
+        """Load nothing: a model's text must not make the panel read files or use the network."""
         return None
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Tell which paragraph was clicked."""
+        """Emit which paragraph was clicked."""
         super().mouseReleaseEvent(event)
         at = event.position().toPoint()
         left = event.button() == Qt.MouseButton.LeftButton
@@ -67,12 +67,12 @@ class GrowingText(QTextBrowser):
             self.setFixedHeight(height)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """As high as the text."""
+        """Return the height of the text."""
         return QSize(200, int(self.document().size().height() + 0.5))
 
 
 class Message(QFrame):
-    """A message, written piece by piece and set as markdown once it is complete.
+    """A message that is written piece by piece, and set as markdown once it is complete.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Message(QFrame):
     -------
     linkClicked : Message, str
     againAsked, editAsked : Message
-        The reader wants another answer, or to change the question.
+        The reader wants another answer, or wants to edit the question.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Message(QFrame):
     ) -> None:
         super().__init__(parent)
         self.speaker, self.title, self.scan = speaker, title, scan
-        # The final text as it was given; empty while the message grows.
+        # The final text; empty while the message is being written.
         self.markdown = ""
         self.setObjectName(f"message_{speaker}")
         self.job: TurnJob | None = None
@@ -136,11 +136,11 @@ class Message(QFrame):
 
     @property
     def document(self) -> QTextDocument:
-        """The text's document, for searching and tests."""
+        """The text's document."""
         return self.body.document()
 
     def set_link_colour(self, colour: str | QColor, warning: str | QColor | None = None) -> None:
-        """Set the colour of links and of warnings; a style sheet cannot reach them."""
+        """Set the colour of links and of warnings, which a style sheet cannot set."""
         self._link_colour = QColor(colour)
         self._warning_colour = QColor(warning or self._warning_colour)
         document = self.body.document()
@@ -158,7 +158,7 @@ class Message(QFrame):
             found = document.find(UNSUPPORTED_FOUND, found)
 
     def part_of_block(self, number: int) -> str | None:
-        """Return the link that a paragraph ends with and that shows its sentence's evidence."""
+        """Return the link in a paragraph that shows the evidence of its sentence, if any."""
         document = self.body.document()
         block = document.findBlockByNumber(number)
         for start, end in self._link_spans():
@@ -180,12 +180,12 @@ class Message(QFrame):
         QGuiApplication.clipboard().setText(self.plain_text())
 
     def _link_spans(self) -> list[tuple[int, int]]:
-        """Return where each link begins and ends in the document."""
+        """Return the start and end position of each link in the document."""
         spans = []
         block = self.body.document().begin()
         while block.isValid():
             part = block.begin()
-            # PyQt6 has no iterator over a block's parts in a `for`; this runs on every binding.
+            # PyQt6 cannot iterate over a block with `for`; this works with every binding.
             while not part.atEnd():
                 fragment = part.fragment()
                 if fragment.charFormat().isAnchor():
@@ -195,13 +195,13 @@ class Message(QFrame):
         return spans
 
     def append(self, text: str) -> None:
-        """Write `text` at the end, as it is."""
+        """Append plain text."""
         cursor = QTextCursor(self.body.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(text)
 
     def finish(self, markdown: str) -> None:
-        """Replace the text by its final form."""
+        """Replace the text by its final form, in markdown."""
         self.markdown = markdown
         self.body.setMarkdown(markdown)
         self.set_link_colour(self._link_colour)
@@ -212,13 +212,13 @@ class Message(QFrame):
         self.head.set_title(title)
 
     def set_foot(self, text: str) -> None:
-        """Write the quiet line under the text: speed, what was and was not used."""
+        """Set the line under the text: the speed, and what the model could not use."""
         self._foot.setText(text)
         self._foot.setVisible(bool(text))
 
     @property
     def foot(self) -> str:
-        """The quiet line under the text."""
+        """The line under the text."""
         return str(self._foot.text())
 
     def plain_text(self) -> str:

@@ -1,4 +1,4 @@
-"""The line above a message: who speaks, and what can be done with the text."""
+"""The line above a message: its title, and buttons for its text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Speaker = Literal["you", "model", "note"]
 
 
 class MessageHead(QWidget):
-    """Title, and buttons: Copy; Again for what the model said; Edit for a question.
+    """The title, and the buttons Copy, Again (for texts of the model) and Edit (for questions).
 
     Signals
     -------
@@ -39,7 +39,7 @@ class MessageHead(QWidget):
         for each in (self.edit_button, self.again_button, self.copy_button):
             layout.addWidget(each)
         self.copy_button.setVisible(speaker != "note")
-        # They need what the message answers; see `offer`.
+        # These two need to know the message's job; see `offer`.
         self.again_button.hide()
         self.edit_button.hide()
         self.copy_button.clicked.connect(lambda: self.copied.emit())
@@ -48,12 +48,12 @@ class MessageHead(QWidget):
         self.set_title(title)
 
     def set_title(self, title: str) -> None:
-        """Change who speaks."""
+        """Change the title."""
         self._label.setText(title)
         self._label.setVisible(bool(title))
 
     def offer(self, *, again: bool = False, edit: bool = False) -> None:
-        """Show the buttons that make sense for this message."""
+        """Show the buttons that apply to this message."""
         self.again_button.setVisible(again)
         self.edit_button.setVisible(edit)
 

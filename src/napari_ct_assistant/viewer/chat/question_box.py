@@ -1,4 +1,4 @@
-"""The question box: Enter sends, arrow keys bring earlier questions back, no text is ever lost."""
+"""The question box: Enter sends, arrow keys recall earlier questions, and no text is lost."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from napari_ct_assistant.viewer.texts import ASK_PLACEHOLDER
 
 
 class QuestionBox(QPlainTextEdit):
-    """A text box of one to four lines that keeps its text until it is told that the text was taken.
+    """A text box of two to five lines that keeps its text until `taken` is called.
 
     Signals
     -------
     submitted : str
-        Enter was pressed on a text that is not blank.
+        The text, when Enter is pressed; it may be empty.
     """
 
     submitted = Signal(str)
@@ -27,17 +27,17 @@ class QuestionBox(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.history: list[str] = []
-        self._at = 0  # where the arrow keys stand; len(history) is the text being typed
+        self._at = 0  # position in the history; len(history) stands for the text being typed
         self._draft = ""
         self.textChanged.connect(self._fit)
         self._fit()
 
     def submit(self) -> None:
-        """Send the text if there is any."""
+        """Send the text."""
         self.submitted.emit(self.toPlainText().strip())
 
     def taken(self) -> None:
-        """Move the text into the history: it has been sent."""
+        """Move the text, which has been sent, into the history."""
         text = self.toPlainText().strip()
         if text and (not self.history or self.history[-1] != text):
             self.history.append(text)
@@ -45,12 +45,12 @@ class QuestionBox(QPlainTextEdit):
         self.clear()
 
     def give_back(self, text: str) -> None:
-        """Put a text that could not be sent back, unless something new has been typed."""
+        """Put back a text that could not be answered, unless something new has been typed."""
         if not self.toPlainText().strip():
             self.replace(text)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Enter sends; the arrow keys walk the history from the first or last line."""
+        """Send on Enter; recall the history with arrow keys from the first or last line."""
         key, shift = event.key(), event.modifiers() & Qt.KeyboardModifier.ShiftModifier
         cursor = self.textCursor()
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not shift:
@@ -74,7 +74,7 @@ class QuestionBox(QPlainTextEdit):
         self.replace(self._draft if self._at == len(self.history) else self.history[self._at])
 
     def replace(self, text: str) -> None:
-        """Set the text so that undo brings the old one back."""
+        """Set the text; undo restores the old one."""
         cursor = self.textCursor()
         cursor.select(QTextCursor.SelectionType.Document)
         cursor.insertText(text)
@@ -87,5 +87,5 @@ class QuestionBox(QPlainTextEdit):
         self.setFixedHeight(int(lines * self.fontMetrics().lineSpacing() + margins + spare))
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Two lines high by default."""
+        """Return the size of the box, which is as high as its text."""
         return QSize(240, self.height())

@@ -1,4 +1,4 @@
-"""What to ask next: questions that follow from what the model has just said."""
+"""Suggested questions, which follow from the model's last text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_ct_assistant.report_text.findings import FINDINGS
 FIRST: Final = ("Is this scan normal?", "What are the findings in this scan?")
 REGION: Final = "What is in the region I drew?"
 MOST: Final = 4
-# Findings of which "where" has no one answer.
+# Findings without a single place: "where" is not asked about them.
 _EVERYWHERE: Final = frozenset(
     {
         "Cardiomegaly",
@@ -44,11 +44,11 @@ def suggest(
     Parameters
     ----------
     said
-        What the model said last.
+        The model's last text.
     asked
-        Questions that were asked already; they are not suggested again.
+        Questions asked before, which are not suggested again.
     unreliable_findings
-        Findings that the model was measured not to recognise; it is not asked about them.
+        Findings that the model cannot reliably detect, which are not suggested.
     region
         Whether the reader has drawn a region.
     """
@@ -56,12 +56,10 @@ def suggest(
     for name in affirmed_findings(said):
         if name in unreliable_findings:
             continue
-        words = name.lower()
-        if name not in _EVERYWHERE:
-            ideas.append(f"Where is the {words}?")
-        ideas.append(
-            f"How severe is the {words}?" if name in _EVERYWHERE else f"How large is the {words}?"
-        )
+        if name in _EVERYWHERE:
+            ideas.append(f"How severe is the {name.lower()}?")
+        else:
+            ideas += [f"Where is the {name.lower()}?", f"How large is the {name.lower()}?"]
     ideas += FIRST
     ideas += [
         f"Is there {name.lower()} in this scan?"
@@ -74,5 +72,5 @@ def suggest(
 
 
 def about_region(question: str) -> bool:
-    """Say whether a question is about the region that the reader has drawn."""
+    """Return whether a question is about the region that the reader has drawn."""
     return _ABOUT_REGION.search(question) is not None

@@ -1,4 +1,4 @@
-"""The transcript: what was asked, what the model wrote, and notes in between."""
+"""The transcript: questions, texts of the model, and notes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Transcript(QScrollArea):
-    """A column of messages that follows the newest text unless the reader scrolled up.
+    """A column of messages that scrolls to the newest text unless the reader has scrolled up.
 
     Signals
     -------
@@ -73,7 +73,7 @@ class Transcript(QScrollArea):
         return message
 
     def set_link_colour(self, colour: str, warning: str = "") -> None:
-        """Set the colour of links and warnings in messages, also in those already there."""
+        """Set the colour of links and warnings, in present and future messages."""
         self._link_colour, self._warning_colour = colour, warning
         for message in self.messages:
             message.set_link_colour(colour, warning)
@@ -91,7 +91,7 @@ class Transcript(QScrollArea):
         message.deleteLater()
 
     def plain_text(self) -> str:
-        """Return the whole transcript as text, a blank line between messages."""
+        """Return the transcript as text, with a blank line between messages."""
         blocks = []
         for message in self.messages:
             text = message.plain_text()

@@ -1,4 +1,4 @@
-"""The evidence: joins sentences, findings and links with the heat map and the slices."""
+"""Connects sentences, findings and links with the heat map and the slices."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class EvidenceController(QObject):
             scan.heat.update(zip(draft.sentences, draft.heat, strict=False))
 
     def show_sentence(self, scan: ScanSession, sentence: Sentence) -> bool:
-        """Show a drafted sentence's heat map; False where there is none."""
+        """Show a drafted sentence's heat map; return False if there is none."""
         return self.show(scan, scan.heat.get(sentence), sentence.text)
 
     def follow(self, message: Message, href: str) -> None:
-        """Go where a message's link points, and show its sentence's heat map."""
+        """Follow a link in a message, and show the heat map of its sentence."""
         if message.scan is None:
             return
         part = part_of_href(href)
@@ -74,7 +74,7 @@ class EvidenceController(QObject):
         self.go(message.scan, href)
 
     def follow_in_report(self, scan: ScanSession, href: str) -> None:
-        """Go where a link in the report points, and show the heat map of the sentence there."""
+        """Follow a link in the report, and show the heat map of its sentence."""
         position = parse_href(href)
         for sentence, heat in scan.heat.items():
             if position is not None and position_of(sentence) == position:
@@ -82,7 +82,7 @@ class EvidenceController(QObject):
         self.go(scan, href)
 
     def go(self, scan: ScanSession, href: str) -> None:
-        """Go where a link points."""
+        """Move the viewer to where a link points."""
         position = parse_href(href)
         layer = self._scans.layer_of(scan)
         if layer is None:
@@ -91,7 +91,7 @@ class EvidenceController(QObject):
             go_to(self._viewer, layer, position)
 
     def show(self, scan: ScanSession, heat: HeatMap | None, about: str) -> bool:
-        """Lay a heat map over a scan's slices; False where there is nothing to show."""
+        """Show a heat map over a scan's slices; return False if there is nothing to show."""
         layer = self._scans.layer_of(scan)
         if layer is None or heat is None:
             return False
@@ -129,7 +129,7 @@ class EvidenceController(QObject):
 
 
 def evidence_summary(result: EvidenceResult) -> str:
-    """Return in one line where a finding's evidence is."""
+    """Return one line that says where a finding's evidence is."""
     finding, found = result.job.finding, result.evidence
     if found.slice is None:
         return NO_HEAT.format(about=finding)

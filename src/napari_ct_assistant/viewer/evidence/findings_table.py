@@ -1,4 +1,4 @@
-"""The 18 findings of the screen, with their probabilities."""
+"""The table of the 18 findings and their probabilities."""
 
 from __future__ import annotations
 
@@ -24,16 +24,13 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability
 
 FINDING, PROBABILITY, BAR, BASELINE, THRESHOLD = range(5)
-HEADERS = ("Finding", "Probability", "", "No scan", "Limit")
-
-NOT_ASSESSABLE = "The model cannot reliably detect this finding; disregard its probability."
-
+HEADERS = ("Finding", "Probability", "", "No scan", "Threshold")
 
 THRESHOLD_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
 class _Bar(QStyledItemDelegate):
-    """Draws a probability as a bar, its threshold as a tick."""
+    """Draws a probability as a bar and its threshold as a tick."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Draw the cell, then the bar."""
@@ -67,14 +64,14 @@ class _Number(QTableWidgetItem):
 
 
 class FindingsTable(QTableWidget):
-    """Finding, probability, what the model says without a scan, and its threshold.
+    """A row for each finding: probability, probability without a scan, and threshold.
 
     Signals
     -------
     chosen : str
-        The reader wants to see where a finding comes from: a click, or Enter.
+        The reader wants to see where a finding comes from (a click or Enter).
     asked : str
-        The reader wants to ask about a finding: a double click, or Ctrl+Enter.
+        The reader wants to ask about a finding (a double click or Ctrl+Enter).
     """
 
     chosen = Signal(str)
@@ -102,7 +99,7 @@ class FindingsTable(QTableWidget):
         self.setItemDelegateForColumn(BAR, _Bar(self))
         self.doubleClicked.connect(self._on_double_click)
         self.setToolTip(TIPS["findings_table"])
-        # A click waits until it is sure not to be half of a double click.
+        # A click counts once it cannot be the first half of a double click any more.
         self._click = QTimer(self)
         self._click.setSingleShot(True)
         self._click.setInterval(QApplication.doubleClickInterval())
@@ -110,7 +107,7 @@ class FindingsTable(QTableWidget):
         self.clicked.connect(lambda _index: self._click.start())
 
     def show_findings(self, findings: Sequence[FindingProbability]) -> None:
-        """Fill the table, in the order given until a header is clicked."""
+        """Fill the table in the given order; clicking a header sorts it."""
         self.setSortingEnabled(False)
         self.setRowCount(len(findings))
         for row, finding in enumerate(findings):
@@ -124,7 +121,7 @@ class FindingsTable(QTableWidget):
                 Qt.ItemDataRole.UserRole, finding.probability if finding.assessable else -1.0
             )
             if not finding.assessable:
-                number.setToolTip(NOT_ASSESSABLE)
+                number.setToolTip(TIPS["finding_not_assessable"])
             number.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.setItem(row, PROBABILITY, number)
             bar = _Number()
@@ -151,7 +148,7 @@ class FindingsTable(QTableWidget):
         self.setItem(row, column, cell)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Enter shows where the finding comes from, Ctrl+Enter asks about it."""
+        """Show where the finding comes from on Enter, ask about it on Ctrl+Enter."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             ctrl = event.modifiers() & Qt.KeyboardModifier.ControlModifier
             self._tell(self.asked if ctrl else self.chosen)

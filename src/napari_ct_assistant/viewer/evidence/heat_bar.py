@@ -1,4 +1,4 @@
-"""The heat map's row: whose evidence it is, shown or not, how strong."""
+"""The row of the heat map: whether it is shown, its opacity, and what it is the evidence for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_ct_assistant.viewer.texts import TIPS
 
 
 class HeatBar(QWidget):
-    """Toggle, opacity, and the sentence that the heat map belongs to; hidden until there is one.
+    """A check box, the opacity, and the sentence of the heat map; hidden until there is a map.
 
     Signals
     -------

@@ -1,4 +1,4 @@
-"""The heat map over the slices: one napari image layer, used again for every sentence."""
+"""The heat map over the slices: one napari image layer, reused for every sentence."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 HEAT_KEY: Final = "ct_evidence"
 NAME: Final = "Evidence"
 OPACITY: Final = 0.6
-# Between two parts of the model's grid (24 to 48 mm) the map is drawn in steps of a few mm.
+# The cells of the model's grid measure 24 to 48 mm; the map is interpolated to steps of a few mm.
 FINER: Final = 6
-# What is cooler than this is not drawn: the eye goes to where the sentence comes from.
+# Values below this are not drawn, so that the eye goes to where the sentence comes from.
 COOLEST: Final = 0.15
 COLOURS: Final = Colormap(
     [(1.0, 0.85, 0.2, 0.0), (1.0, 0.6, 0.1, 0.55), (1.0, 0.2, 0.05, 1.0)], name="ct_evidence"
@@ -31,8 +31,7 @@ COLOURS: Final = Colormap(
 def heat_kwargs(scan_layer: Any, heat: HeatMap) -> dict[str, Any]:
     """Return data, scale and translate of the layer that shows `heat` over a scan's layer.
 
-    The model's box runs along the volume's own axes, so a step along one of its axes is a step
-    along one of the layer's.
+    The axes of the model's grid are parallel to the volume's, and so to the layer's.
     """
     volume = scan_layer.metadata[CT_KEY]
     corners = heat.affine @ np.array([[0, 0, 0, 1], [1, 1, 1, 1]], dtype=float).T
@@ -40,9 +39,9 @@ def heat_kwargs(scan_layer: Any, heat: HeatMap) -> dict[str, Any]:
     step = np.abs(second - first) * np.asarray(scan_layer.scale, dtype=float)[-3:]
     data = ndimage.zoom(heat.values, FINER, order=1, mode="nearest", grid_mode=True)
     scale = step / FINER
-    # Voxel edges meet voxel edges.
+    # The outer edges of the first voxels coincide.
     translate = np.asarray(index_to_world(scan_layer, first)) + (scale - step) / 2
-    # Only what lies in the scan: a larger layer would lengthen its sliders and shrink its picture.
+    # Cut to the scan: a larger layer would make the sliders longer and the image smaller.
     low = np.asarray(index_to_world(scan_layer, (-0.5, -0.5, -0.5)))
     last = [size - 0.5 for size in volume.shape]
     high = np.asarray(index_to_world(scan_layer, last))
@@ -72,11 +71,11 @@ class HeatLayer:
 
     @property
     def layer(self) -> Image | None:
-        """The layer, None where there is none or the reader has deleted it."""
+        """The layer, None if there is none or the reader has deleted it."""
         return next((one for one in self._viewer.layers if HEAT_KEY in one.metadata), None)
 
     def show(self, scan_layer: Any, heat: HeatMap, about: str) -> Image:
-        """Show `heat` over a scan's layer; `about` is the sentence it belongs to."""
+        """Show `heat` over a scan's layer; `about` is the sentence that it belongs to."""
         placed = heat_kwargs(scan_layer, heat)
         layer = self.layer
         if layer is not None and layer.data.shape == placed["data"].shape:
@@ -106,7 +105,7 @@ class HeatLayer:
             metadata={HEAT_KEY: ""},
         )
         self._viewer.add_layer(layer)
-        # The scan stays the layer that windows and tools act on.
+        # The scan stays selected, so that windows and tools act on it.
         selection.clear()
         selection.update(selected)
         selection.active = active
@@ -114,25 +113,25 @@ class HeatLayer:
 
     @property
     def visible(self) -> bool:
-        """Whether the map is on screen."""
+        """Whether the map is shown."""
         layer = self.layer
         return layer is not None and bool(layer.visible)
 
     def set_visible(self, visible: bool) -> None:
-        """Show or hide the map that is there."""
+        """Show or hide the map."""
         layer = self.layer
         if layer is not None:
             layer.visible = visible
 
     def set_opacity(self, opacity: float) -> None:
-        """Set how strongly the map covers the scan, 0 to 1; also for maps to come."""
+        """Set the opacity, 0 to 1, of this map and of later ones."""
         self._opacity = opacity
         layer = self.layer
         if layer is not None:
             layer.opacity = opacity
 
     def remove(self) -> None:
-        """Take the map away."""
+        """Remove the map."""
         layer = self.layer
         if layer is not None:
             self._viewer.layers.remove(layer)

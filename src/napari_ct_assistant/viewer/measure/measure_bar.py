@@ -1,4 +1,4 @@
-"""The measuring tools, and what the chosen measurement says."""
+"""The measuring tools, and the figures of the selected measurement."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ MEASURE_KEYS: Final = {
     "polygon": "P",
     "select": "K",
 }
-# A painted label is read anew once the brush has rested this long.
+# A painted label is measured again after the brush has rested this long.
 REST_MS: Final = 250
 
 
 class MeasureBar(QWidget):
-    """Buttons for ruler and regions; below them HU, size and place of the chosen one.
+    """Buttons for ruler and regions, and a line with HU, size and position of the selected one.
 
     Parameters
     ----------
@@ -69,10 +69,10 @@ class MeasureBar(QWidget):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setToolTip(TIPS["region"])
-        self.text.setAccessibleName("Chosen measurement")
+        self.text.setAccessibleName("Selected measurement")
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.remove_button = button("✕", TIPS["remove"], accessible_name=TIPS["remove"], small=True)
-        self.remove_button.clicked.connect(self.measurements.remove_chosen)
+        self.remove_button.clicked.connect(self.measurements.remove_selected)
         self._result = QWidget()
         result = QHBoxLayout(self._result)
         result.setContentsMargins(0, 0, 0, 0)
@@ -108,14 +108,14 @@ class MeasureBar(QWidget):
         self.refresh()
 
     def detach(self) -> None:
-        """Let go of the viewer."""
+        """Stop following the viewer."""
         self.measurements.detach()
         self._viewer.layers.selection.events.active.disconnect(self.refresh)
         self._watch_labels(None)
         self._rest.stop()
 
     def toggle(self, tool: str) -> None:
-        """Take a tool in hand, or put it down."""
+        """Select a tool, or deselect it if it is selected."""
         self.measurements.select_tool("" if self.measurements.tool == tool else tool)
 
     def _on_button(self, tool: str, _checked: bool = False) -> None:
@@ -125,10 +125,10 @@ class MeasureBar(QWidget):
         for name, each in self.buttons.items():
             each.setChecked(name == tool)
 
-    # -- the chosen measurement
+    # -- the selected measurement
 
     def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        """Show the chosen measurement."""
+        """Show the selected measurement."""
         from napari.layers import Labels
 
         active = self._viewer.layers.selection.active
@@ -155,7 +155,7 @@ class MeasureBar(QWidget):
         layer = self.measurements.layer
         self.remove_button.setVisible(layer is not None and bool(layer.selected_data))
 
-    # -- a painted label, which is read off the Qt thread: it may be anywhere in the scan
+    # -- a painted label: it may be anywhere in the scan, so it is measured in the background
 
     def _watch_labels(self, layer: Any) -> None:
         if layer is self._painted:

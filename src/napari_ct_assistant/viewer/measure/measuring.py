@@ -1,4 +1,4 @@
-"""Rulers and regions drawn on a scan: one Shapes layer a scan, with live texts."""
+"""Rulers and regions drawn on a scan: one Shapes layer per scan, with live texts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ MEASURE_KEY: Final = "ct_measurements"
 LAYER_NAME: Final = "Measurements"
 COLOUR: Final = "#ffd34d"
 TOOLS: Final = ("line", "rectangle", "ellipse", "polygon", "select")
-# Often enough to look live, rare enough to leave the event loop free while dragging.
+# Often enough to look live, seldom enough to keep the event loop free while dragging.
 UPDATE_MS: Final = 40
 
 
 def length_mm(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> float:
-    """Return the length in mm of a line or path of a Shapes layer, exact for oblique scans too."""
+    """Return the length in mm of a line or path of a Shapes layer; exact for oblique scans, too."""
     volume = volume_of(scan_layer)
     if volume is None:
-        raise ValueError(f"layer {scan_layer.name!r} shows no CT: lengths need its geometry")
+        raise ValueError(
+            f"layer {scan_layer.name!r} shows no CT scan: lengths need the geometry of a scan"
+        )
     points = volume.index_to_ras(shape_indices(viewer, scan_layer, layer, number))
     return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
 
 
 def shape_text(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> str:
-    """Return what stands beside a shape: a length, or mean, SD and area; "" where nothing can."""
+    """Return the text beside a shape: a length, or mean, SD and area; "" outside the scan."""
     if layer.shape_type[number] in LENGTHS:
         return f"{length_mm(viewer, scan_layer, layer, number):.1f} mm"
     region = shape_region(viewer, scan_layer, layer, number)
@@ -44,14 +46,14 @@ def shape_text(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> str:
 
 
 class Measurements(QObject):
-    """Keeps the measurements of the chosen scan: their layer, their tool and their texts.
+    """The measurements of the chosen scan: their layer, the selected tool, and their texts.
 
     Signals
     -------
     tool_changed : str
-        The tool in hand, one of `TOOLS`, or "" when the reader is back at the scan.
+        The selected tool, one of `TOOLS`; "" if none is selected.
     changed
-        A measurement was drawn, moved, chosen or removed.
+        A measurement was drawn, moved, selected or removed.
     """
 
     tool_changed = Signal(str)
@@ -91,7 +93,7 @@ class Measurements(QObject):
         self._viewer.layers.selection.events.active.connect(self._on_active)
 
     def detach(self) -> None:
-        """Let go of the viewer; the drawn measurements stay."""
+        """Stop following the viewer; the measurements stay."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         self._watch(None)
@@ -99,7 +101,7 @@ class Measurements(QObject):
         self._drawn.stop()
 
     def select_tool(self, tool: str) -> None:
-        """Take a tool in hand: draw or choose on the measurements' layer; "" puts it down."""
+        """Select a tool that draws or selects on the measurements' layer; "" selects none."""
         if tool and self._scan is None:
             tool = ""
         self.tool = ""
@@ -116,8 +118,8 @@ class Measurements(QObject):
                 self._viewer.layers.selection.active = self._scan
         self.tool_changed.emit(tool)
 
-    def remove_chosen(self) -> None:
-        """Delete the chosen measurements."""
+    def remove_selected(self) -> None:
+        """Delete the selected measurements."""
         if self._layer is not None and self._layer.selected_data:
             self._layer.remove_selected()
 
@@ -137,7 +139,7 @@ class Measurements(QObject):
         layer = self._viewer.add_shapes(
             ndim=3,
             name=LAYER_NAME,
-            # Its indices are the scan's, so that a shape lies on one slice and no other.
+            # The same indices as the scan's, so that a shape lies exactly on one slice.
             scale=scan.scale,
             translate=scan.translate,
             units=scan.units,
@@ -167,14 +169,14 @@ class Measurements(QObject):
             events = self._layer.events
             events.data.disconnect(self._on_data)
             events.set_data.disconnect(self._on_moved)
-            events.highlight.disconnect(self._on_chosen)
+            events.highlight.disconnect(self._on_highlight)
         self._layer = layer
         self._known.clear()
         if layer is not None:
             layer.events.data.connect(self._on_data)
-            # While a shape is drawn or dragged only this one tells of it.
+            # While a shape is drawn or dragged, napari emits only this event.
             layer.events.set_data.connect(self._on_moved)
-            layer.events.highlight.connect(self._on_chosen)
+            layer.events.highlight.connect(self._on_highlight)
             self._update_timer.start()
         self.changed.emit()
 
@@ -186,12 +188,12 @@ class Measurements(QObject):
 
     def _on_active(self, event: Any) -> None:
         if self.tool and event.value is not self._layer:
-            # Another layer was chosen in the list: the tool is put down, the choice stays.
+            # Another layer was selected: deselect the tool, keep that layer selected.
             self.tool = ""
             self._layer.mode = "pan_zoom"
             self.tool_changed.emit("")
 
-    def _on_chosen(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+    def _on_highlight(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         self._update_timer.start()
 
     def _on_moved(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
@@ -201,11 +203,11 @@ class Measurements(QObject):
     def _on_data(self, event: Any) -> None:
         self._update_timer.start()
         if str(getattr(event, "action", "")) == "added" and self.tool not in ("", "select"):
-            # napari is still in the middle of ending the drawing.
+            # napari has not finished the drawing yet.
             self._drawn.start()
 
     def _after_drawing(self) -> None:
-        """Back to the scan with the new shape chosen: window drags and keys work at once."""
+        """Activate the scan again and select the new shape, so that keys and drags work at once."""
         layer = self._layer
         if layer is None or not self.tool:
             return
@@ -217,7 +219,7 @@ class Measurements(QObject):
     # -- the texts
 
     def measure(self) -> None:
-        """Bring the texts beside the shapes up to date; only shapes that changed are measured."""
+        """Update the texts beside the shapes; only shapes that changed are measured."""
         layer, scan = self._layer, self._scan
         if layer is None or scan is None:
             return

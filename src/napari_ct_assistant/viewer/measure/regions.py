@@ -1,4 +1,4 @@
-"""The region a reader has drawn: from a napari Shapes or Labels layer to HU, size and place."""
+"""The region that a reader has drawn: HU, size and position of a shape or a label."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Region:
     Parameters
     ----------
     name
-        What to call it, such as "Measurements, ellipse 2".
+        Its name, such as "Measurements, ellipse 2".
     ras
-        A point in the region's middle, RAS mm.
+        A point in the middle of the region, RAS mm.
     slice
         Axial slice index of that point.
     side
@@ -47,7 +47,7 @@ class Region:
 
     @property
     def text(self) -> str:
-        """The region in one sentence, for a question or a transcript."""
+        """The region as one line, for a question or the transcript."""
         x, y, z = self.ras
         place = (
             f"{'RL'[x < 0]} {abs(x):.0f}, {'AP'[y < 0]} {abs(y):.0f}, {'HF'[z < 0]} {abs(z):.0f}"
@@ -61,11 +61,11 @@ class Region:
 
 
 def selected_region(viewer: Viewer, scan_layer: Any) -> Region | None:
-    """Return the region of `scan_layer`'s scan that the reader works on, or None.
+    """Return the region that is selected in a scan, None if there is none.
 
-    That is the selected shape of the active Shapes layer (the one drawn last
-    where none is selected), or the selected label of the active Labels layer.
-    While another layer is active it is the selected shape of a visible Shapes layer.
+    If a Shapes layer is active, this is its selected shape, or its last shape if none is
+    selected. If a Labels layer is active, it is the selected label. Otherwise it is the selected
+    shape of a visible Shapes layer.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def selected_region(viewer: Viewer, scan_layer: Any) -> Region | None:
     Returns
     -------
     Region or None
-        None where there is no region, or it holds no voxel of the scan.
+        None if no region is selected, or if it contains no voxel of the scan.
     """
     volume = volume_of(scan_layer)
     if volume is None:
         return None
-    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands plugins a slow proxy
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari gives plugins a slow proxy
     active = viewer.layers.selection.active
     kind = _kind(active)
     if kind == "labels":
@@ -101,7 +101,7 @@ def selected_region(viewer: Viewer, scan_layer: Any) -> Region | None:
 def shape_region(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> Region | None:
     """Return the region inside shape `number` of a Shapes layer.
 
-    None where the shape does not lie in one slice of the scan or holds no voxel of it.
+    None if the shape does not lie in one slice of the scan, or contains no voxel of it.
     """
     volume = volume_of(scan_layer)
     kind = layer.shape_type[number]
@@ -126,7 +126,7 @@ def shape_region(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> Re
 def shape_indices(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> NDArray[np.float64]:
     """Return a shape's vertices [N, 3] as fractional indices (i, p, l) of the scan.
 
-    A Shapes layer of two axes is drawn on every axial slice: the one on screen counts.
+    A two-dimensional Shapes layer is shown on every axial slice; the slice on screen is used.
     """
     world = np.array([layer.data_to_world(vertex)[-3:] for vertex in layer.data[number]])
     if world.shape[1] == 2:
@@ -135,7 +135,7 @@ def shape_indices(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> N
 
 
 def ellipse_outline(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return points [72, 2] on the ellipse inside the rectangle with these corners [4, 2]."""
+    """Return points [72, 2] on the ellipse that fills a rectangle with corners [4, 2]."""
     along, across = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
     circle = np.outer(np.cos(_ELLIPSE), along) + np.outer(np.sin(_ELLIPSE), across)
     outline: NDArray[np.float64] = corners.mean(axis=0) + circle
@@ -151,7 +151,7 @@ def _kind(layer: Any) -> str:
 
 
 def _label_region(viewer: Viewer, scan_layer: Any, volume: CTVolume, layer: Any) -> Region | None:
-    """Return the region of the selected label; its layer may have another grid than the scan."""
+    """Return the region of the selected label; the layer's grid may differ from the scan's."""
     wanted = layer.selected_label
     data = layer.data
     if wanted == 0 or layer.multiscale or data.ndim not in (2, 3):
@@ -161,7 +161,7 @@ def _label_region(viewer: Viewer, scan_layer: Any, volume: CTVolume, layer: Any)
     low, high = _bounds(data, wanted)
     if low is None:
         return None
-    # Where a step along each axis of the scan leads in the label's grid; both are along I, P, L.
+    # The axes of both grids are parallel (I, P, L), so each axis is looked up on its own.
     near = np.asarray(layer.translate, float)[-3:]
     step = np.asarray(layer.scale, float)[-3:]
     if near.size == 2:
@@ -184,8 +184,8 @@ def _label_region(viewer: Viewer, scan_layer: Any, volume: CTVolume, layer: Any)
 
 
 def _bounds(data: Any, wanted: int) -> tuple[Any, Any]:
-    """Return the first and last index of a label along each axis, or (None, None)."""
-    # A slice at a time: comparing a whole scan at once costs ten times as much memory traffic.
+    """Return the first and last index of a label along each axis; (None, None) without voxels."""
+    # Slice by slice: comparing a whole scan at once takes ten times the memory traffic.
     hits = [(n, np.asarray(one) == wanted) for n, one in enumerate(data)]
     hits = [(n, hit) for n, hit in hits if hit.any()]
     if not hits:

@@ -1,4 +1,4 @@
-"""The box of models: typed into, or chosen from a list with sizes and needs."""
+"""The box in which a model is typed, or chosen from a list with sizes and memory needs."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from napari_ct_assistant.viewer.models.survey import (
     survey_models,
 )
 
-NAME: Final = int(Qt.ItemDataRole.UserRole)  # what the box shows once the row is chosen
+NAME: Final = int(Qt.ItemDataRole.UserRole)  # what the box shows when the row is chosen
 DETAIL: Final = NAME + 1
 BROWSE: Final = "Browse for a folder…"
 LIST_WIDTH: Final = 460
 
 
 class TwoLines(QStyledItemDelegate):
-    """Paints a row's name and, under it, its detail in a quieter colour."""
+    """Paints a row's name and, under it, its detail in a fainter colour."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:  # noqa: N802
-        """Return room for as many lines as the row has."""
+        """Return the size of a row of one or two lines."""
         lines = 2 if index.data(DETAIL) else 1
-        # The style's font may be larger than the view's, which is asked here.
+        # This is the font of the view; the style's may be larger.
         return QSize(LIST_WIDTH, lines * (option.fontMetrics.height() + 4) + 8)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
@@ -71,7 +71,7 @@ class TwoLines(QStyledItemDelegate):
 
 
 class ModelBox(QComboBox):
-    """An editable box; its list is made when it opens.
+    """An editable box whose list is made when it opens.
 
     Signals
     -------
@@ -110,7 +110,7 @@ class ModelBox(QComboBox):
         return self._name
 
     def set_name(self, name: str) -> None:
-        """Show `name` without choosing it anew."""
+        """Show `name` without emitting `chosen`."""
         self._name = name
         self.setCurrentIndex(-1)
         self.setEditText(name)
@@ -118,7 +118,7 @@ class ModelBox(QComboBox):
         self.setToolTip(f"{name}\nA bundled model, a local folder, or a Hugging Face model id")
 
     def showPopup(self) -> None:  # noqa: N802 - Qt's name
-        """List the models of this machine, then show the list."""
+        """List the models on this machine, then show the list."""
         typed = self.lineEdit().text()
         self.fill(survey_models())
         self.setEditText(typed)
@@ -126,7 +126,7 @@ class ModelBox(QComboBox):
         super().showPopup()
 
     def fill(self, survey: ModelSurvey) -> None:
-        """Write the list: a heading for each place that models come from, then its models."""
+        """Fill the list: a heading for each source of models, then its models."""
         self.blockSignals(True)
         self._rows.clear()
         for source, title in SECTIONS.items():
@@ -140,14 +140,16 @@ class ModelBox(QComboBox):
         if remote:
             self._heading(ON_THE_HUB)
         for repo in remote:
-            self._add(repo, repo, "not on this machine; its size is shown before it is fetched")
+            self._add(repo, repo, "not on this machine; its size is shown before it is downloaded")
         self._heading("Other models")
-        self._add(BROWSE, BROWSE, "", "A folder that holds a model; a hub id can be typed above")
+        self._add(
+            BROWSE, BROWSE, "", "A folder that contains a model. You can also type a hub id above."
+        )
         self.setCurrentIndex(-1)
         self.blockSignals(False)
 
     def refresh(self, survey: ModelSurvey) -> None:
-        """Write needs and free memory into a list that may be open."""
+        """Update the memory figures in the list, which may be open."""
         for row in range(self._rows.rowCount()):
             item = self._rows.item(row)
             model = survey.find(str(item.data(NAME) or ""))

@@ -1,6 +1,6 @@
-"""A model that is not on this machine: its size first, then the download, with Cancel.
+"""Downloads a model that is not on this machine, after showing its size.
 
-The network is asked only after a click, once for the size and once for the files.
+The network is used only after a click: one click for the size, one for the files.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from napari_ct_assistant.viewer.widgets import button
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.download import DownloadPlan
 
-# Each step redraws the window, canvas included, which takes a core where OpenGL is software.
+# Each update redraws the window with the canvas, which is slow where OpenGL runs in software.
 UPDATE_MS = 400
 STEPS = 1000
 
 
 class HubBar(QWidget):
-    """Asks, shows and fetches; hidden while there is nothing to say.
+    """Shows a model's size and its download; hidden otherwise.
 
     Signals
     -------
     arrived : str
-        The hub id of a model that is now whole on this machine.
+        The hub id of a model whose download is complete.
     """
 
     arrived = Signal(str)
@@ -69,29 +69,29 @@ class HubBar(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether the hub is being asked or a model fetched."""
+        """Whether the size is being looked up or the model downloaded."""
         return self._working
 
     @property
     def repo(self) -> str:
-        """The hub id that it is about."""
+        """The hub id of the model."""
         return self._repo
 
     def offer(self, repo: str) -> None:
-        """Say that a model is not here; nothing is asked of the network yet."""
+        """Offer to look up a model's size; this does not use the network yet."""
         if self._working:
             return
         self._repo, self._plan = repo, None
         self._say(f"{repo} is not on this machine.", "Look up its size on the hub", "")
 
     def dismiss(self) -> None:
-        """Hide, unless something is being fetched."""
+        """Hide the bar, unless something is running."""
         if not self._working:
             self._repo, self._plan = "", None
             self.hide()
 
     def stop(self) -> None:
-        """Cancel what runs, or close the offer."""
+        """Cancel the download, or close the offer."""
         if self._running is not None:
             self._running.cancel.set()
             self._update()
@@ -123,7 +123,7 @@ class HubBar(QWidget):
     def _on_plan(self, plan: DownloadPlan) -> None:
         if plan.kind == "encoder":
             self._say(
-                f"{plan.repo} is an image encoder, a start for training; it writes no text.",
+                f"{plan.repo} is an image encoder: it can be trained further, but writes no text.",
                 "",
                 "Close",
             )
@@ -161,9 +161,9 @@ class HubBar(QWidget):
         if download is not None and download.cancel.is_set():
             self._plan = None
             self._say(
-                f"{self._repo}: the download was cancelled. What has arrived is kept and the next "
-                "download goes on from there; nothing of it is loaded.",
-                "Look up what is left",
+                f"{self._repo}: the download was cancelled. What has been downloaded is kept, and "
+                "the next download resumes there. The model is not loaded.",
+                "Look up what is missing",
                 "Close",
             )
             return
@@ -179,7 +179,7 @@ class HubBar(QWidget):
             self.arrived.emit(here)
 
     def _say(self, text: str, go: str, stop: str, *, bar: bool = False) -> None:
-        """Show a text and the buttons that have words."""
+        """Show a text, and those buttons that are given a label."""
         self.text.setText(text)
         self.go_button.setText(go)
         self.go_button.setVisible(bool(go))

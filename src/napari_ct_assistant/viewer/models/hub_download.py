@@ -1,4 +1,4 @@
-"""Fetching a model from the hub in a worker thread. Nothing here knows Qt."""
+"""The download of a model from the hub, in a worker thread. Nothing here knows Qt."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class HubDownload:
-    """One download (and import), followed from the Qt thread.
+    """One download, with the import of the model where it needs one.
+
+    It runs in a worker thread; the Qt thread reads its progress.
 
     Attributes
     ----------
     plan : DownloadPlan
     cancel : threading.Event
-        Set it to stop.
+        Set it to cancel.
     step : str
         What is being done now.
     done, total : int
-        Bytes of that step.
+        Bytes of the present step.
     """
 
     plan: DownloadPlan
@@ -36,12 +38,12 @@ class HubDownload:
     _began: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
-        """Download, and import what is not one of our folders; for a worker thread.
+        """Download the model, and convert it if it is a released checkpoint.
 
         Raises
         ------
         ModelLoadError
-            One line: what went wrong. What is whole stays, and the next try goes on from there.
+            One line that says what went wrong. Complete files stay, and the next try resumes.
         DownloadCancelled
             If `cancel` was set.
         """
@@ -62,7 +64,7 @@ class HubDownload:
         import_model(
             folder,
             imported_folder(self.plan.repo),
-            ignore_code=True,  # the reader was asked, see `explain`
+            ignore_code=True,  # the reader has agreed, see `explain`
             progress=lambda _file, done, total: self._import_step(done, total),
         )
 
@@ -80,7 +82,7 @@ class HubDownload:
             raise DownloadCancelled(self.plan.repo)
 
     def status_text(self) -> str:
-        """Return how far it is as one line."""
+        """Return the progress as one line."""
         if self.cancel.is_set():
             return "Stopping…"
         name = self.plan.repo.rpartition("/")[2]
@@ -97,19 +99,19 @@ class HubDownload:
 
 
 def explain(plan: DownloadPlan) -> tuple[str, str]:
-    """Return what a download would do, and the words of the button that starts it."""
+    """Return what a download would do, and the label of the button that starts it."""
     left = plan.to_fetch - plan.to_resume
-    text = f"{size(left)} to download, {size(plan.free)} free on the disk."
+    text = f"{size(left)} to download, {size(plan.free)} free on disk."
     button = f"Download {size(left)}"
-    if left < 0.95 * plan.bytes:  # above that it is the settings, which the look-up itself fetched
-        text += f" {size(plan.bytes - left)} are here already."
-        button = f"Download the other {size(left)}" if left else "Finish"
+    if left < 0.95 * plan.bytes:  # looking up the size has already fetched a few settings
+        text += f" {size(plan.bytes - left)} are on this machine already."
+        button = f"Download the remaining {size(left)}" if left else "Finish"
     if plan.kind == "m3d":
-        text += f" It is then converted, which takes about {size(plan.bytes)} more."
+        text += f" The model is then converted, which needs about {size(plan.bytes)} more on disk."
         if plan.code:
             text += (
-                " The model asks to run program code of its own: that code is neither downloaded "
-                "nor run, only the weights are read."
+                " The model comes with program code of its own. This code is neither downloaded "
+                "nor run; only the weights are read."
             )
             button += " without its code"
     return text, button

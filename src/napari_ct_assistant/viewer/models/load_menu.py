@@ -1,4 +1,4 @@
-"""How a model is loaded: a small menu of precision, weights and place."""
+"""The menu of load options: precision, quantization and device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
 from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
 
-# section: (label, changes of `LoadOptions`)
+# For each section, the labels of its choices and what they change in `LoadOptions`.
 CHOICES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {
     "Precision": (
         ("Best for the device", {"dtype": None}),
@@ -19,12 +19,12 @@ CHOICES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {
         ("float32", {"dtype": "float32"}),
     ),
     "Language model": (
-        ("Whole weights", {"quantize": None}),
+        ("Full weights", {"quantize": None}),
         ("8-bit weights", {"quantize": "8bit"}),
         ("4-bit weights", {"quantize": "4bit"}),
     ),
-    "Place": (
-        ("Best there is", {"device": None, "device_map": None}),
+    "Device": (
+        ("Best available", {"device": None, "device_map": None}),
         ("CPU", {"device": "cpu", "device_map": None}),
         ("NVIDIA or AMD GPU (cuda)", {"device": "cuda", "device_map": None}),
         ("Apple GPU (mps)", {"device": "mps", "device_map": None}),
@@ -53,7 +53,7 @@ class LoadMenu(QPushButton):
         menu = QMenu(self)
         for title, choices in CHOICES.items():
             menu.addSeparator()
-            menu.addAction(title).setEnabled(False)  # napari's style hides a section's title
+            menu.addAction(title).setEnabled(False)  # napari's style hides the titles of sections
             group = QActionGroup(self)
             for label, changes in choices:
                 action = menu.addAction(label)
@@ -67,7 +67,7 @@ class LoadMenu(QPushButton):
 
     @property
     def options(self) -> LoadOptions:
-        """What is chosen."""
+        """The chosen options."""
         return self._options
 
     def set_options(self, options: LoadOptions) -> None:
@@ -89,5 +89,5 @@ class LoadMenu(QPushButton):
         chosen = self._options.words()
         self.setToolTip(
             "How the model is loaded: precision, 8- or 4-bit weights, CPU or GPU\n"
-            f"Now: {chosen or 'the best for this machine'}"
+            f"Now: {chosen or 'best for this machine'}"
         )

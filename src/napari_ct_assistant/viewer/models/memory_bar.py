@@ -1,4 +1,4 @@
-"""A model that does not fit: what it needs, and a button for each remedy that would fit."""
+"""The message that a model does not fit into memory, with a button for each remedy."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ BUTTON_TEXTS = {
     "dtype": "Load in {}",
     "quantize": "Load with {} weights",
     "device": "Load on {}",
-    "device_map": "Spread over GPU and computer memory (slow)",
+    "device_map": "Use GPU and computer memory (slow)",
 }
 
 
 class MemoryBar(QWidget):
-    """A line and some buttons; hidden while there is nothing to say.
+    """A line of text and up to four buttons; hidden while there is no problem.
 
     Signals
     -------
     chosen : Remedy
-        What the reader wants to try instead.
+        The remedy that the reader wants to try.
     """
 
     chosen = Signal(object)
@@ -54,7 +54,7 @@ class MemoryBar(QWidget):
         self.hide()
 
     def show_error(self, error: Exception, line: str) -> None:
-        """Show why a model was not loaded; for one that does not fit, the ways that would."""
+        """Show why a model was not loaded and, if it does not fit into memory, the remedies."""
         self._remedies = (
             error.remedies[:MOST_REMEDIES] if isinstance(error, NotEnoughMemoryError) else ()
         )
@@ -73,7 +73,7 @@ class MemoryBar(QWidget):
 
 
 def remedy_text(remedy: Remedy) -> str:
-    """Return the words of a remedy's button."""
+    """Return the label of a remedy's button."""
     value = {"cpu": "the CPU", "8bit": "8-bit", "4bit": "4-bit"}.get(remedy.value, remedy.value)
     size = "" if remedy.bytes is None else f" ({remedy.bytes / 1e9:.1f} GB)"
     return BUTTON_TEXTS[remedy.field].format(value) + size

@@ -1,4 +1,4 @@
-"""Which model reads the scan, what it needs, and the notice that belongs to it."""
+"""The choice of the model, with its memory needs and its notice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class ModelPicker(QWidget):
-    """The box of models, Load and Unload, the load options, a download, the notice.
+    """The box of models, the buttons Load and Options, the download, problems, and the notice.
 
     Signals
     -------
@@ -72,7 +72,7 @@ class ModelPicker(QWidget):
             layout.addWidget(widget)
         self._session: ModelSession | None = None
         self._survey = ModelSurvey(list(bundled_models()))
-        self._device = ""  # the device of the loaded model
+        self._device = ""  # of the loaded model
         self._working = self._reading = self._survey_again = False
         self._loads = Background(self)
         self._survey_worker = Background(self)
@@ -87,7 +87,7 @@ class ModelPicker(QWidget):
         self.problem.chosen.connect(self._on_remedy)
 
     def join(self, jobs: JobRunner) -> None:
-        """Use the model session of `jobs`, and follow its jobs."""
+        """Load models into the session of `jobs`, and follow its jobs."""
         self._session = jobs.session
         jobs.began.connect(self._on_began)
         jobs.done.connect(self._on_done)
@@ -101,7 +101,7 @@ class ModelPicker(QWidget):
 
     @property
     def options(self) -> LoadOptions:
-        """How it is loaded."""
+        """How the model is loaded."""
         return self.menu.options
 
     def set_model(self, model: str) -> None:
@@ -121,21 +121,21 @@ class ModelPicker(QWidget):
         self.changed.emit(model)
 
     def ask_folder(self) -> None:
-        """Ask for a folder that holds a model."""
-        path = QFileDialog.getExistingDirectory(self, "Choose a folder that holds a model")
+        """Ask for a folder that contains a model."""
+        path = QFileDialog.getExistingDirectory(self, "Choose a folder that contains a model")
         if path:
             self._on_chosen(path)
 
     def show_notice(self, notice: str | None = None) -> None:
-        """Show a loaded model's own notice, or what is known before it is loaded."""
+        """Show the model's own notice; a general one as long as that is not known."""
         if notice is None:
             notice = DEMO_NOTICE if self.model == "demo" else REAL_NOTICE
         self.notice.setText(notice or REAL_NOTICE)
 
-    # -- what is on this machine, and what fits
+    # -- the models on this machine, and whether they fit
 
     def refresh_survey(self) -> None:
-        """List the models and ask for free memory, in the background."""
+        """List the models and measure the free memory, in the background."""
         if self._surveying:
             self._survey_again = True
             return
@@ -163,20 +163,20 @@ class ModelPicker(QWidget):
 
         return installed_models()
 
-    # -- loading and freeing
+    # -- loading and unloading
 
     @property
     def busy(self) -> bool:
-        """Whether a model is being loaded or freed from here."""
+        """Whether a model is being loaded or unloaded."""
         return self._working
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the chosen model is loaded as chosen."""
+        """Whether the chosen model is loaded with the chosen options."""
         return self._session is not None and self._session.loaded == (self.model, self.options)
 
     def load_or_unload(self) -> None:
-        """Free the chosen model if it is loaded, else load it in place of the one that is."""
+        """Unload the chosen model if it is loaded; otherwise load it in place of the loaded one."""
         if self._session is None or self._working or self._reading:
             return
         self._working = True
@@ -211,7 +211,7 @@ class ModelPicker(QWidget):
         if known is not None and known.source == "folder":
             remember_folder(known.path)
 
-    # -- in step with the others
+    # -- reacting to other widgets and to jobs
 
     def _on_chosen(self, model: str) -> None:
         self.set_model(model)
@@ -226,7 +226,7 @@ class ModelPicker(QWidget):
         self.load_or_unload()
 
     def _on_arrived(self, repo: str) -> None:
-        # Another model may have been chosen meanwhile: it stays.
+        # If another model was chosen in the meantime, it stays chosen.
         if self.model == repo:
             self._on_chosen(repo)
         else:
@@ -249,7 +249,7 @@ class ModelPicker(QWidget):
         self._show()
 
     def _show(self, doing: str = "") -> None:
-        """Write what is known of the chosen model, and what the button does."""
+        """Update the facts about the chosen model, and the button."""
         known = self._survey.find(self.model)
         loaded = self.is_loaded
         text = doing

@@ -1,4 +1,4 @@
-"""What the model box knows: the models of this machine, and the room there is for them."""
+"""The models that can be chosen, with their size and the memory that they need."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class ModelSurvey:
     ----------
     installed : list of InstalledModel
     place : LoadTarget or None
-        Where a model would be loaded now; None before torch was asked.
+        Where a model would be loaded now; None until torch was asked.
     options : LoadOptions
-        With which it was asked.
+        The load options that the figures are for.
     """
 
     installed: list[InstalledModel] = field(default_factory=list)
@@ -46,7 +46,7 @@ class ModelSurvey:
     options: LoadOptions = BEST
 
     def find(self, name: str) -> InstalledModel | None:
-        """Return the model of that name; a folder that was not in the list is looked into."""
+        """Return the model of that name; a folder that is not in the list is read."""
         for model in self.installed:
             if model.name == name or (model.source == "bundled" and model.path.name == name):
                 return model
@@ -56,11 +56,11 @@ class ModelSurvey:
         return describe_model(str(folder), "folder", folder) if folder.is_dir() else None
 
     def hub_only(self) -> list[str]:
-        """Return released models that are not on this machine yet."""
+        """Return the ids of released models that are not on this machine."""
         return published_models(self.installed)
 
     def needed(self, model: InstalledModel) -> int | None:
-        """Return the bytes that a model needs in memory; None where that is not known yet."""
+        """Return the bytes that a model needs in memory, None if that is not known."""
         if self.place is None or model.counts is None:
             return None
         counts, tokens = model.counts
@@ -68,7 +68,7 @@ class ModelSurvey:
         return counts.need(self.place.itemsize, quantize=quantize, tokens=tokens).total
 
     def facts(self, model: InstalledModel) -> str:
-        """Return size on disk, and need beside what is free, as one line."""
+        """Return the size on disk, and the memory needed and free, as one line."""
         parts = [f"{size(model.bytes)} on disk"]
         needed = self.needed(model)
         if needed is not None and self.place is not None:
@@ -78,19 +78,19 @@ class ModelSurvey:
         return "  ·  ".join(parts)
 
     def fits(self, model: InstalledModel) -> bool:
-        """Return whether a model fits, as far as is known."""
+        """Return False if it is known that a model does not fit into memory."""
         needed = self.needed(model)
         free = None if self.place is None else self.place.free
         return needed is None or free is None or needed <= free
 
 
 def survey_models() -> ModelSurvey:
-    """List the models of this machine: some milliseconds."""
+    """List the models on this machine; this takes some milliseconds."""
     return ModelSurvey(installed_models())
 
 
 def survey_models_and_memory(options: LoadOptions) -> ModelSurvey:
-    """List the models and ask torch for the device and its free memory; for a worker thread."""
+    """List the models, and ask torch for the device and its free memory (in a worker thread)."""
     from napari_ct_assistant.assistant.models.devices import load_target
 
     models = installed_models()
@@ -98,16 +98,16 @@ def survey_models_and_memory(options: LoadOptions) -> ModelSurvey:
         _ = model.counts  # read here, not on the Qt thread
     try:
         place = load_target(options)
-    except ModelLoadError:  # the load itself will say so
+    except ModelLoadError:  # loading the model will show this error
         place = None
     return ModelSurvey(models, place, options)
 
 
 def could_be_on_the_hub(name: str) -> bool:
-    """Return whether a name can be a hub id: OWNER/NAME, and no folder here."""
+    """Return whether a name may be a hub id: it has the form OWNER/NAME and is not a folder."""
     return "/" in name and is_repo(name) and not Path(name).expanduser().exists()
 
 
 def size(count: int) -> str:
-    """Return bytes as people write them: 3.4 MB, 15.7 GB."""
+    """Return a number of bytes in MB or GB, such as "3.4 MB" or "15.7 GB"."""
     return f"{count / 1e9:.1f} GB" if count >= 100e6 else f"{count / 1e6:.1f} MB"

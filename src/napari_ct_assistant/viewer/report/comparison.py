@@ -1,4 +1,4 @@
-"""The comparison on screen: what was drafted, what went, what came."""
+"""The comparison of the draft with the edited report."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from napari_ct_assistant.viewer.texts import REPORT_STATES
 
 
 class Comparison(QTextBrowser):
-    """The draft beside the edited text, in one reading: removed words struck out, new underlined.
+    """The report with removed words struck out and new words underlined.
 
-    Form as well as colour tells them apart.
+    They differ in form as well as in colour, for readers who cannot tell the colours apart.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -26,7 +26,7 @@ class Comparison(QTextBrowser):
         self.removed, self.added = "#f08080", "#7fd48a"
 
     def show_report(self, report: ReportDocument) -> None:
-        """Show what became of the draft."""
+        """Show how the report differs from its draft."""
         lines, heading = [], None
         for change in compare(report):
             if change.heading != heading:

@@ -1,4 +1,4 @@
-"""The report: joins the report tab with the model, the journal and the exports."""
+"""Connects the report tab with the model, the journal and the exports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReportController(QObject):
     Signals
     -------
     asked : str, str
-        A passage of the report is to be rewritten: the task, and the prompt for the model.
+        The reader wants a passage of the report rewritten: the task and the model's prompt.
     status_message : str
         One line for the reader.
     """
@@ -93,10 +93,10 @@ class ReportController(QObject):
             self.keeper.close_scan(scan)
         self.tab.close_scan(scan)
 
-    # -- a window of its own
+    # -- the report in its own window
 
     def _on_window(self, own: bool) -> None:
-        """Take the tab out of the panel into a window, or put it back."""
+        """Move the tab from the panel into a window, or back."""
         tab = self.tab
         if own:
             stack = tab.parentWidget()
@@ -105,7 +105,7 @@ class ReportController(QObject):
                 return
             self._place = self._tabs.indexOf(tab)
             self._tabs.removeTab(self._place)
-            # The panel stays its parent: its style and its end are shared.
+            # The panel stays its parent, so that it has the panel's style and is deleted with it.
             tab.setParent(self._tabs.parentWidget(), Qt.WindowType.Window)
             tab.setWindowTitle("Report")
             tab.resize(640, 860)
@@ -116,7 +116,7 @@ class ReportController(QObject):
             self._tabs.setCurrentWidget(tab)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Closing the report's window puts the report back into the panel."""
+        """Put the report back into the panel when its window is closed."""
         if watched is self.tab and event.type() == QEvent.Type.Close and self.tab.isWindow():
             event.ignore()
             self.tab.tools.window_button.setChecked(False)
@@ -124,11 +124,11 @@ class ReportController(QObject):
         return bool(super().eventFilter(watched, event))
 
     def flush(self) -> None:
-        """Have everything on disk now."""
+        """Write everything to disk now."""
         if self.keeper is not None:
             self.keeper.flush()
 
-    # -- a passage for the model
+    # -- rewriting a passage
 
     def _on_began(self, job: Job) -> None:
         if isinstance(job, RewriteJob):
@@ -145,7 +145,7 @@ class ReportController(QObject):
     # -- dialogs
 
     def sign(self) -> None:
-        """Ask who signs the report off."""
+        """Ask who signs off the report."""
         scan = self.tab.scan
         if scan is None:
             return
@@ -158,8 +158,12 @@ class ReportController(QObject):
                 self.status_message.emit(str(error).capitalize())
 
     def ask_to_forget(self) -> None:
-        """Ask what to delete of the journal: this scan's pages or all."""
+        """Ask whether to delete this scan's page of the journal or the whole journal."""
         dialog = ForgetDialog(self.tab)
         if dialog.exec() and self.keeper is not None:
             self.keeper.delete(None if dialog.everything else self.tab.scan)
-            self.status_message.emit("The journal was deleted")
+            self.status_message.emit(
+                "The journal was deleted"
+                if dialog.everything
+                else "This scan was deleted from the journal"
+            )

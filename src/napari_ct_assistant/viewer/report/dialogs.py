@@ -1,4 +1,4 @@
-"""The small dialogs of the report: sign off, delete the journal."""
+"""The dialogs for signing off the report and for deleting the journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_ct_assistant.viewer.texts import FORGET_TEXT, SIGN_TEXT
 
 
 class SignDialog(QDialog):
-    """Asks for the name that a report is signed with."""
+    """Asks for the name with which a report is signed off."""
 
     def __init__(self, report: ReportDocument, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -26,8 +26,8 @@ class SignDialog(QDialog):
         layout = QVBoxLayout(self)
         left = report.unreviewed
         if left:
-            many = "1 drafted sentence was" if left == 1 else f"{left} drafted sentences were"
-            warning = QLabel(f"{many} neither accepted, edited nor rejected.")
+            sentences = "1 drafted sentence has" if left == 1 else f"{left} drafted sentences have"
+            warning = QLabel(f"{sentences} not been accepted, edited or rejected.")
             warning.setObjectName("notice")
             warning.setWordWrap(True)
             layout.addWidget(warning)
@@ -55,7 +55,7 @@ class SignDialog(QDialog):
 
 
 class ForgetDialog(QDialog):
-    """Asks what to delete of the journal."""
+    """Asks which part of the journal to delete."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,7 +67,7 @@ class ForgetDialog(QDialog):
         layout.addWidget(about)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         role = QDialogButtonBox.ButtonRole.DestructiveRole
-        self.this_button = self.buttons.addButton("Delete this scan's", role)
+        self.this_button = self.buttons.addButton("Delete this scan", role)
         self.all_button = self.buttons.addButton("Delete everything", role)
         layout.addWidget(self.buttons)
         self.this_button.clicked.connect(lambda: self._choose(everything=False))

@@ -1,4 +1,4 @@
-"""The report's editor: a line a sentence, and beside each what became of it and its slice."""
+"""The report's editor: one line per sentence, with its state and its slice in the margin."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MARGIN = 78
 
 
 class ReportEditor(QTextEdit):
-    """A `ReportText` on screen. Undo and redo are the text's own.
+    """Shows a `ReportText`, which has its own undo and redo.
 
     Signals
     -------
     followed : str
         The link of a sentence's slice was clicked, such as ``slice:84``.
     moved
-        The cursor stands on another line, or the line changed.
+        The cursor moved to another line, or the line changed.
     """
 
     followed = Signal(str)
@@ -52,7 +52,7 @@ class ReportEditor(QTextEdit):
         return self._text
 
     def set_text(self, text: ReportText) -> None:
-        """Edit another text; the old one keeps its undo for when it comes back."""
+        """Edit another text; the old one keeps its undo history."""
         self._text = text
         text.setDefaultFont(self.font())
         self.setDocument(text)
@@ -60,26 +60,26 @@ class ReportEditor(QTextEdit):
         self.moved.emit()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        """Give a font that changed (the theme's) to the text."""
+        """Pass a font that changed (with the theme) on to the text."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange and hasattr(self, "_text"):
             self._text.setDefaultFont(self.font())
 
     def current_line(self) -> DocumentLine | None:
-        """Return the line that the cursor is on."""
+        """Return the line at the cursor, None on headings and blank lines."""
         return self._text.line_at(self.textCursor().position())
 
     def select_line(self, line: DocumentLine) -> None:
-        """Put the cursor at the end of a line and show it."""
+        """Put the cursor at the end of a line, and scroll there."""
         cursor = self.textCursor()
         cursor.setPosition(line.block.position() + line.block.length() - 1)
         self.setTextCursor(cursor)
         self.ensureCursorVisible()
 
-    # -- what the reader decides about the line at the cursor
+    # -- the line at the cursor
 
     def accept(self) -> None:
-        """Accept the sentence and go to the next."""
+        """Accept the sentence and go to the next one."""
         line = self.current_line()
         if line is not None and line.sentence is not None:
             self._text.set_mark(line.block, "accepted", line.source)
@@ -95,7 +95,7 @@ class ReportEditor(QTextEdit):
                 self.next_unreviewed()
 
     def next_unreviewed(self) -> None:
-        """Go to the next sentence that is not reviewed, from the top after the last."""
+        """Go to the next sentence that is not reviewed; after the last one, to the first."""
         here = self.textCursor().block().blockNumber()
         left = [line for line in self._text.document_lines() if line.state == "draft"]
         after = [line for line in left if line.block.blockNumber() > here]
@@ -112,7 +112,7 @@ class ReportEditor(QTextEdit):
     # -- typing
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Enter begins a line of the reader's own; the rest is the text editor's."""
+        """Start a line of the reader's own on Enter; leave other keys to QTextEdit."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and event.modifiers() in (
             Qt.KeyboardModifier.NoModifier,
             Qt.KeyboardModifier.KeypadModifier,
@@ -126,7 +126,7 @@ class ReportEditor(QTextEdit):
         super().keyPressEvent(event)
 
     def insertFromMimeData(self, source: QMimeData) -> None:  # noqa: N802 - Qt's name
-        """Paste plain text; each of its lines becomes a line of the reader's own."""
+        """Paste plain text; each further line becomes a line of the reader's own."""
         cursor = self.textCursor()
         cursor.beginEditBlock()
         cursor.removeSelectedText()
@@ -145,7 +145,7 @@ class ReportEditor(QTextEdit):
         self.margin.setGeometry(QRect(inside.left(), inside.top(), MARGIN, inside.height()))
 
     def top_of(self, line: DocumentLine) -> QRect:
-        """Return where a line's first row is, in the margin's coordinates."""
+        """Return the place of a line's first row, in the margin's coordinates."""
         layout = self._text.documentLayout()
         box = layout.blockBoundingRect(line.block)
         row = line.block.layout().lineAt(0)
@@ -156,7 +156,7 @@ class ReportEditor(QTextEdit):
 
 
 class Margin(QWidget):
-    """Beside each sentence: a sign for what became of it, and its slice as a link."""
+    """The margin beside the text: each sentence's state as a sign, and its slice as a link."""
 
     def __init__(self, editor: ReportEditor) -> None:
         super().__init__(editor)
@@ -166,11 +166,11 @@ class Margin(QWidget):
         self.setMouseTracking(True)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """As wide as a sign and a slice number."""
+        """Return the width of a sign and a slice number."""
         return QSize(MARGIN, 0)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802, ARG002 - Qt's name
-        """Draw the signs of the lines on screen."""
+        """Draw the signs of the visible lines."""
         painter = QPainter(self)
         font = self._editor.font()
         for line in self._editor.text.document_lines():
@@ -200,7 +200,7 @@ class Margin(QWidget):
         return next((line for line in lines if self._editor.top_of(line).contains(point)), None)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """A click on a slice goes there; anywhere else it selects the line."""
+        """Follow a clicked slice number; select the line in either case."""
         line = self._at(event.position().toPoint())
         if line is None:
             return
@@ -210,14 +210,14 @@ class Margin(QWidget):
             self._editor.followed.emit(where.href)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Show a hand over links."""
+        """Show a pointing hand over links."""
         line = self._at(event.position().toPoint())
         link = line is not None and line.sentence is not None and line.sentence.slice is not None
         over = link and event.position().x() > MARGIN / 3
         self.setCursor(Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor)
 
     def event(self, event: QEvent) -> bool:
-        """Say in a tooltip what a line's signs mean."""
+        """Explain a line's signs in a tooltip."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             line = self._at(event.pos())
             QToolTip.showText(event.globalPos(), "" if line is None else describe(line), self)
@@ -226,13 +226,13 @@ class Margin(QWidget):
 
 
 def unsupported(line: DocumentLine) -> bool:
-    """Say whether the image makes a sentence no likelier."""
+    """Return whether the image does not make a sentence more likely."""
     support = None if line.sentence is None else line.sentence.support
     return support is not None and support <= 0
 
 
 def describe(line: DocumentLine) -> str:
-    """Say in words what a line is: its state, its slice, its support."""
+    """Return a line's state, slice and support in words."""
     parts = [REPORT_STATES[line.state]]
     if line.sentence is not None and line.sentence.slice is not None:
         parts.append(f"slice {line.sentence.slice}")

@@ -1,4 +1,4 @@
-"""Saving the report: which format, with whose identifiers, and where to; done off the Qt thread."""
+"""Exports the report: asks for format, identifiers and file, and writes it in the background."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ExportDialog(QDialog):
-    """Asks for format, file, and whether to take identifiers from the scan's DICOM files."""
+    """Asks for the format, the file, and whether to take identifiers from the DICOM files."""
 
     def __init__(self, report: ReportDocument, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,14 +78,14 @@ class ExportDialog(QDialog):
 
     @property
     def path(self) -> Path:
-        """The chosen file, with the format's ending."""
+        """The chosen file, with the suffix of the format."""
         ending = FORMATS[self.format.currentIndex()].ending
         text = self.file.text().strip()
         return Path(text if text.lower().endswith(ending) else text + ending).expanduser()
 
     @property
     def identified(self) -> Path | None:
-        """The folder to read identifiers from, None where none are wanted."""
+        """The folder to read identifiers from, None if none are wanted."""
         wanted = self.identifiers.isEnabled() and self.identifiers.isChecked()
         return Path(self.folder.text().strip()).expanduser() if wanted else None
 
@@ -113,7 +113,7 @@ class ExportDialog(QDialog):
 
 
 class Exporter(QObject):
-    """Writes the report of the chosen scan.
+    """Exports the report of the chosen scan.
 
     Signals
     -------
@@ -130,7 +130,7 @@ class Exporter(QObject):
         self.busy = False
 
     def ask(self) -> None:
-        """Ask for format and file, then write."""
+        """Ask for the format and the file, then write the file."""
         scan = self._tab.scan
         if scan is None:
             return
@@ -145,7 +145,7 @@ class Exporter(QObject):
     def export(
         self, report: ReportDocument, volume: CTVolume, path: Path, folder: Path | None = None
     ) -> None:
-        """Write `report` to `path`; with a DICOM `folder`, filed under the scan's study."""
+        """Write `report` to `path`; `folder` holds the DICOM files to take identifiers from."""
         if self.busy:
             self.status_message.emit("Another export is still being written; wait until it is done")
             return

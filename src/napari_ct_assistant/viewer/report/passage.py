@@ -1,4 +1,4 @@
-"""A passage of the report, explained, shortened or summed up: shown, doubted, then taken."""
+"""A passage that the model explains, shortens or sums up, for the reader to accept."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ if TYPE_CHECKING:
 
 
 class Passage(QFrame):
-    """What the model makes of the selected text, or of the findings; it replaces nothing itself.
+    """The model's version of a passage, with warnings; only the reader puts it into the report.
 
     Signals
     -------
     asked : str, str
-        The model is to "explain", "shorten" or write the "impression": the kind, and the whole
-        question.
+        The task ("explain", "shorten" or "impression") and the model's prompt.
     status_message : str
-        One line: why nothing was asked.
+        One line that says why nothing was asked.
     replaced
-        The reader put the model's text in the place of the old one.
+        The reader replaced the old text by the model's.
     shown : bool
-        It came or went.
+        The passage was shown or hidden.
     """
 
     asked = Signal(str, str)
@@ -46,12 +45,12 @@ class Passage(QFrame):
         self.kind: Rewriting = "explain"
         self._cursor: QTextCursor | None = None
         self._text: ReportText | None = None
-        self._before = ""  # what is to be replaced
-        self._source = ""  # what the model's words are made from
+        self._before = ""  # the text to be replaced
+        self._source = ""  # the text that the model was given
         self.title = QLabel()
         self.title.setObjectName("who")
         self.body = GrowingText()
-        self.body.setAccessibleName("The model's words")
+        self.body.setAccessibleName("The model's text")
         self.doubts = QLabel()
         self.doubts.setObjectName("notice")
         self.doubts.setWordWrap(True)
@@ -68,17 +67,17 @@ class Passage(QFrame):
         self.hide()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Tell that it came."""
+        """Emit that the passage is shown."""
         super().showEvent(event)
         self.shown.emit(True)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
-        """Tell that it went."""
+        """Emit that the passage is hidden."""
         super().hideEvent(event)
         self.shown.emit(False)
 
     def ask(self, kind: Rewriting, editor: QTextEdit) -> None:
-        """Ask for the selected text, or the line at the cursor, to be explained or shortened."""
+        """Ask the model to explain or shorten the selected text, or the line at the cursor."""
         cursor = editor.textCursor()
         if not cursor.hasSelection():
             cursor.movePosition(QTextCursor.MoveOperation.StartOfBlock)
@@ -94,10 +93,10 @@ class Passage(QFrame):
         self.asked.emit(kind, question)
 
     def sum_up(self, text: ReportText) -> None:
-        """Ask for an impression of the findings as they stand."""
+        """Ask the model for an impression of the findings as they stand."""
         if text.select_section("impression") is None:
             self.status_message.emit(
-                "The report has no section for the impression; see its template"
+                "The report has no impression section; choose a template that has one"
             )
             return
         try:
@@ -106,7 +105,7 @@ class Passage(QFrame):
             self.status_message.emit(str(error).capitalize())
 
     def begin(self, kind: Rewriting, editor: ReportEditor) -> None:
-        """Show that the editor's selection, or its report's impression, is being worked on."""
+        """Show that the model is working on the selection, or on the impression."""
         self.kind, self._text = kind, editor.text
         cursor = editor.textCursor()
         self._source = selected_text(cursor)
@@ -130,13 +129,13 @@ class Passage(QFrame):
         self.show()
 
     def append(self, text: str) -> None:
-        """Write a piece of the model's words."""
+        """Append a piece of the model's text."""
         cursor = QTextCursor(self.body.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(text)
 
     def finish(self, result: RewriteResult) -> None:
-        """Show the whole text, and what the reader has to know about it."""
+        """Show the whole text, with what the reader should check."""
         text = result.answer.text.strip()
         self.body.setPlainText(text)
         found = doubts(self.kind, self._source, text, result.record.info)
@@ -145,14 +144,14 @@ class Passage(QFrame):
         self.replace_button.setEnabled(bool(text))
 
     def end(self) -> None:
-        """Close where nothing came: the job failed or was stopped."""
+        """Hide the passage if it is empty: the job failed or was stopped."""
         if not self.body.toPlainText().strip() and not self.doubts.text():
             self.hide()
 
     def _replace(self) -> None:
         cursor = self._cursor
         if cursor is None or selected_text(cursor) != self._before:
-            self.doubts.setText("The text to replace has changed; ask again.")
+            self.doubts.setText("The text to be replaced has changed. Ask again.")
             self.doubts.show()
             return
         said = self.body.toPlainText()

@@ -1,4 +1,4 @@
-"""The report tab: the draft becomes the reader's report, sentence by sentence."""
+"""The report tab, in which the reader reviews and edits the draft."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ReportTab(QWidget):
         self.scan: ScanSession | None = None
         self._open_scans = open_scans
         self._hashing = Background(self)
-        # The rows around the text follow it a moment later: typing waits for nothing.
+        # The rows around the text are updated a moment later, so that typing never waits.
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(FOLLOW_MS)
@@ -151,7 +151,7 @@ class ReportTab(QWidget):
         self._refresh()
 
     def text_of(self, scan: ScanSession) -> ReportText:
-        """Return the text of a scan's report; a new one has the template's headings."""
+        """Return the text of a scan's report; a new one consists of the template's headings."""
         if scan.text is None:
             scan.text = ReportText(ReportDocument.blank(self.template, scan.volume), self)
             scan.text.edited.connect(partial(self._on_edited, scan))
@@ -166,12 +166,12 @@ class ReportTab(QWidget):
             text.deleteLater()
 
     def wait_for_journal(self, scan: ScanSession) -> None:
-        """Let a scan's report alone until its page of the journal is read."""
+        """Lock a scan's report until its page of the journal is read."""
         scan.journal = "reading"
         self._refresh()
 
     def restore(self, scan: ScanSession, report: ReportDocument | None) -> None:
-        """Go on with a scan's report, from `report` where the journal had one."""
+        """Unlock a scan's report, and fill it with `report` if the journal had one."""
         scan.journal = "read"
         if report is not None:
             text = self.text_of(scan)
@@ -182,7 +182,7 @@ class ReportTab(QWidget):
         self._refresh()
 
     def choose_template(self, name: str) -> None:
-        """Use another template for the next draft; an untouched report takes it at once."""
+        """Use another template for the next draft; an empty report takes it at once."""
         try:
             self.template = find_template(name)
         except ValueError as error:
@@ -245,7 +245,7 @@ class ReportTab(QWidget):
         self._refresh()
 
     def _hash(self, info: ModelInfo) -> None:
-        """Fill in the hash of the weights; of large ones that takes longer than a click may."""
+        """Fill in the hash of the weights, in the background: large files take a while."""
         if "weights_sha256" in info.__dict__:
             self._on_hashed((info.name, info.weights_sha256))
             return
@@ -253,7 +253,7 @@ class ReportTab(QWidget):
             lambda: (info.name, info.weights_sha256),
             returned=self._on_hashed,
             errored=lambda error: self.status_message.emit(
-                f"The model's weights were not hashed: {error}"
+                f"The model's weights could not be hashed: {error}"
             ),
             finished=lambda: None,
         )
@@ -274,7 +274,7 @@ class ReportTab(QWidget):
         self.editor.setTextCursor(cursor)
         self.editor.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    # -- keeping the widgets in step
+    # -- keeping the widgets up to date
 
     def _on_compare(self, on: bool) -> None:
         if on:
@@ -302,7 +302,7 @@ class ReportTab(QWidget):
         self.sentence.show_line(self.editor.current_line(), report.unreviewed)
 
     def set_colours(self, link: str, *, dark: bool) -> None:
-        """Take the colours of a light or a dark theme."""
+        """Use the colours of a light or a dark theme."""
         self.editor.link_colour = QColor(link)
         self.editor.warning_colour = QColor("#e3b617" if dark else "#8a5a00")
         view = self.comparison

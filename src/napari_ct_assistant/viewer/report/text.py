@@ -1,4 +1,4 @@
-"""The report as a text document: one line a sentence, whose undo covers everything done to it."""
+"""The report as a text document: one line per sentence; undo covers every change to it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Sentence
 
 _USER = int(QTextFormat.Property.UserProperty.value)
-# What a block is, kept in its format so that undo and redo carry it along.
+# What a block is. It is kept in the block's format, so that undo and redo restore it.
 KEY, LEVEL, SOURCE, MARK = _USER + 1, _USER + 2, _USER + 3, _USER + 4
 
 
 @dataclass(frozen=True)
 class DocumentLine:
-    """A line of the document: where it stands, what it is, and its evidence."""
+    """A line of the document: its text block, its content, its state and its evidence."""
 
     block: QTextBlock
     content: Line
@@ -40,7 +40,7 @@ class DocumentLine:
 
     @property
     def text(self) -> str:
-        """The words of the line."""
+        """The text of the line."""
         return self.content.text
 
     @property
@@ -50,11 +50,11 @@ class DocumentLine:
 
 
 class ReportText(QTextDocument):
-    """A `ReportDocument` that can be typed into.
+    """A `ReportDocument` that can be edited.
 
-    Headings and lines are blocks. A block's format says which section it heads or which drafted
-    sentence it holds and whether that was accepted or rejected, so the document's own undo and
-    redo bring those back too.
+    Headings and lines are blocks. A block's format says which section it is the heading of, or
+    which drafted sentence it holds and whether the sentence was accepted or rejected. Thus the
+    document's own undo and redo restore these, too.
 
     Signals
     -------
@@ -67,8 +67,8 @@ class ReportText(QTextDocument):
     def __init__(self, report: ReportDocument | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.setDocumentMargin(6)
-        # What does not live in the text: evidence of every sentence ever put in, who drafted,
-        # who signed. Sources are only ever added, so an undo finds its own again.
+        # What is not in the text: the drafted sentences with their evidence, the models that
+        # drafted them, the signature. Sentences are only added, so that undo finds them again.
         self._frame = ReportDocument()
         if report is not None:
             self.fill(report)
@@ -78,34 +78,34 @@ class ReportText(QTextDocument):
     # -- to and from the report
 
     def fill(self, report: ReportDocument) -> None:
-        """Put `report` in the place of all there is; one undo brings the old text back."""
+        """Replace the whole text by `report`; one undo restores the old text."""
         self._frame = replace(report, sections=())
         with self._editing() as cursor:
             cursor.select(QTextCursor.SelectionType.Document)
             cursor.removeSelectedText()
             first = True
             for section in report.sections:
-                for text, shape in self._blocks(section):
+                for text, block_format in self._blocks(section):
                     if first:
-                        cursor.setBlockFormat(shape)
-                        cursor.setBlockCharFormat(_letters(shape))
+                        cursor.setBlockFormat(block_format)
+                        cursor.setBlockCharFormat(_char_format(block_format))
                     else:
-                        cursor.insertBlock(shape, _letters(shape))
-                    cursor.insertText(text, _letters(shape))
+                        cursor.insertBlock(block_format, _char_format(block_format))
+                    cursor.insertText(text, _char_format(block_format))
                     first = False
 
     def set_frame(self, report: ReportDocument) -> None:
-        """Take evidence, provenance and signature from `report`, leaving the text alone."""
+        """Take evidence, provenance and signature from `report`; the text stays."""
         self._frame = replace(report, sections=())
         self.edited.emit()
 
     def _blocks(self, section: Section) -> Iterator[tuple[str, QTextBlockFormat]]:
-        yield section.heading, _heading_shape(section.key, section.level)
+        yield section.heading, _heading_format(section.key, section.level)
         for line in section.lines or (Line(""),):
-            yield line.text, _line_shape(line.source, line.mark)
+            yield line.text, _line_format(line.source, line.mark)
 
     def report(self) -> ReportDocument:
-        """Return the report as it stands."""
+        """Return the report as it is now."""
         sections = relink([section for section, _ in self._read()], self._frame.sources)
         return replace(self._frame, sections=sections)
 
@@ -116,15 +116,15 @@ class ReportText(QTextDocument):
         lines: list[Line] = []
         block = self.begin()
         while block.isValid():
-            shape = block.blockFormat()
-            if shape.hasProperty(KEY):
+            block_format = block.blockFormat()
+            if block_format.hasProperty(KEY):
                 if lines or section.heading:
                     yield replace(section, lines=tuple(lines)), blocks
-                key, level = str(shape.property(KEY)), int(shape.property(LEVEL))
+                key, level = str(block_format.property(KEY)), int(block_format.property(LEVEL))
                 section, blocks, lines = Section(key, block.text(), level), [], []
             else:
                 blocks.append(block)
-                lines.append(Line(block.text(), _source_of(shape), _mark_of(shape)))
+                lines.append(Line(block.text(), _source_of(block_format), _mark_of(block_format)))
             block = block.next()
         yield replace(section, lines=tuple(lines)), blocks
 
@@ -158,7 +158,7 @@ class ReportText(QTextDocument):
         return ""
 
     def findings(self) -> str:
-        """Return what the report's findings say, rejected lines left out."""
+        """Return the text of the report's findings, without rejected lines."""
         return " ".join(
             line.text
             for section in self.report().body()
@@ -167,7 +167,7 @@ class ReportText(QTextDocument):
         )
 
     def select_section(self, key: str) -> QTextCursor | None:
-        """Return a cursor over a section's lines, None where there is no such section."""
+        """Return a cursor that selects a section's lines, None if there is no such section."""
         for section, blocks in self._read():
             if section.key == key and blocks:
                 cursor = QTextCursor(blocks[0])
@@ -178,61 +178,63 @@ class ReportText(QTextDocument):
                 return cursor
         return None
 
-    # -- what the reader does to a line
+    # -- changes to lines
 
     def set_mark(self, block: QTextBlock, mark: Mark, source: int | None = None) -> None:
-        """Accept or reject a line, or take that back; undo undoes it."""
+        """Accept or reject a line, or clear its mark; this can be undone."""
         with self._editing() as cursor:
             cursor.setPosition(block.position())
-            shape = _line_shape(_source_of(block.blockFormat()) if source is None else source, mark)
-            cursor.setBlockFormat(shape)
-            cursor.setBlockCharFormat(_letters(shape))
+            block_format = _line_format(
+                _source_of(block.blockFormat()) if source is None else source, mark
+            )
+            cursor.setBlockFormat(block_format)
+            cursor.setBlockCharFormat(_char_format(block_format))
             cursor.movePosition(
                 QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor
             )
-            cursor.setCharFormat(_letters(shape))
+            cursor.setCharFormat(_char_format(block_format))
 
     def insert_line(self, position: int, text: str) -> int:
-        """Put a line of the reader's own after the one at `position`; return its end."""
+        """Insert a line of the reader's own after the one at `position`; return its end."""
         with self._editing() as cursor:
             cursor.setPosition(position)
             cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock)
-            shape = _line_shape(None, "")
+            block_format = _line_format(None, "")
             if cursor.block().text().strip() or cursor.blockFormat().hasProperty(KEY):
                 nxt = cursor.block().next()
                 blank = nxt.isValid() and not nxt.text() and not nxt.blockFormat().hasProperty(KEY)
                 if cursor.blockFormat().hasProperty(KEY) and blank:
                     cursor.setPosition(nxt.position())
                 else:
-                    cursor.insertBlock(shape, _letters(shape))
-            cursor.setBlockFormat(shape)
-            cursor.insertText(text, _letters(shape))
+                    cursor.insertBlock(block_format, _char_format(block_format))
+            cursor.setBlockFormat(block_format)
+            cursor.insertText(text, _char_format(block_format))
             return int(cursor.position())
 
     def replace_lines(self, cursor: QTextCursor, lines: Sequence[str]) -> None:
-        """Put lines of the reader's own in the place of the selected ones."""
+        """Replace the selected lines by lines of the reader's own."""
         cursor.beginEditBlock()
         cursor.removeSelectedText()
-        shape = _line_shape(None, "")
+        block_format = _line_format(None, "")
         for number, text in enumerate(lines):
             if number:
-                cursor.insertBlock(shape, _letters(shape))
+                cursor.insertBlock(block_format, _char_format(block_format))
             else:
-                cursor.setBlockFormat(shape)
-            cursor.insertText(text, _letters(shape))
+                cursor.setBlockFormat(block_format)
+            cursor.insertText(text, _char_format(block_format))
         cursor.endEditBlock()
 
     def new_block(self, cursor: QTextCursor) -> None:
-        """Break the line at the cursor; what follows is a line of the reader's own."""
-        shape = _line_shape(None, "")
+        """Break the line at the cursor; the rest becomes a line of the reader's own."""
+        block_format = _line_format(None, "")
         cursor.beginEditBlock()
-        cursor.insertBlock(shape, _letters(shape))
+        cursor.insertBlock(block_format, _char_format(block_format))
         cursor.endEditBlock()
 
     def add_draft(self, report: ReportDocument) -> None:
-        """Show `report`, which is this one with a draft's sentences added.
+        """Show `report`, which is this report with the sentences of a draft added.
 
-        Only what is new is written, so that the reader's cursor and undo stay.
+        Only the new lines are written, so that the reader's cursor and undo history stay.
         """
         known = len(self._frame.sources)
         self._frame = replace(report, sections=())
@@ -244,21 +246,21 @@ class ReportText(QTextDocument):
                 end = self._end_of(section.key)
                 if end is None:
                     cursor.movePosition(QTextCursor.MoveOperation.End)
-                    shape = _heading_shape(section.key, section.level)
-                    cursor.insertBlock(shape, _letters(shape))
-                    cursor.insertText(section.heading, _letters(shape))
+                    block_format = _heading_format(section.key, section.level)
+                    cursor.insertBlock(block_format, _char_format(block_format))
+                    cursor.insertText(section.heading, _char_format(block_format))
                 else:
                     cursor.setPosition(end)
                 for line in new:
-                    shape = _line_shape(line.source, line.mark)
+                    block_format = _line_format(line.source, line.mark)
                     if cursor.block().text() or cursor.blockFormat().hasProperty(KEY):
-                        cursor.insertBlock(shape, _letters(shape))
+                        cursor.insertBlock(block_format, _char_format(block_format))
                     else:
-                        cursor.setBlockFormat(shape)
-                    cursor.insertText(line.text, _letters(shape))
+                        cursor.setBlockFormat(block_format)
+                    cursor.insertText(line.text, _char_format(block_format))
 
     def _end_of(self, key: str) -> int | None:
-        """Return the end of a section's last line, None where there is no such section."""
+        """Return the end of a section's last line, None if there is no such section."""
         found: int | None = None
         inside = False
         block = self.begin()
@@ -272,7 +274,7 @@ class ReportText(QTextDocument):
 
     @contextmanager
     def _editing(self) -> Iterator[QTextCursor]:
-        """Give a cursor whose changes are one step of undo."""
+        """Yield a cursor whose changes are a single undo step."""
         cursor = QTextCursor(self)
         cursor.beginEditBlock()
         try:
@@ -281,41 +283,41 @@ class ReportText(QTextDocument):
             cursor.endEditBlock()
 
 
-def _heading_shape(key: str, level: int) -> QTextBlockFormat:
-    shape = QTextBlockFormat()
-    shape.setProperty(KEY, key)
-    shape.setProperty(LEVEL, level)
-    shape.setHeadingLevel(level + 1)
-    shape.setTopMargin(10 if level == 1 else 5)
-    return shape
+def _heading_format(key: str, level: int) -> QTextBlockFormat:
+    block_format = QTextBlockFormat()
+    block_format.setProperty(KEY, key)
+    block_format.setProperty(LEVEL, level)
+    block_format.setHeadingLevel(level + 1)
+    block_format.setTopMargin(10 if level == 1 else 5)
+    return block_format
 
 
-def _line_shape(source: int | None, mark: Mark) -> QTextBlockFormat:
-    shape = QTextBlockFormat()
+def _line_format(source: int | None, mark: Mark) -> QTextBlockFormat:
+    block_format = QTextBlockFormat()
     if source is not None:
-        shape.setProperty(SOURCE, source)
+        block_format.setProperty(SOURCE, source)
     if mark:
-        shape.setProperty(MARK, mark)
-    shape.setTopMargin(2)
-    return shape
+        block_format.setProperty(MARK, mark)
+    block_format.setTopMargin(2)
+    return block_format
 
 
-def _letters(shape: QTextBlockFormat) -> QTextCharFormat:
-    """Return the letters of a block: headings bold, rejected lines struck out."""
-    letters = QTextCharFormat()
-    if shape.hasProperty(KEY):
-        letters.setFontWeight(QFont.Weight.Bold)
-        if int(shape.property(LEVEL)) == 1:
-            letters.setFontCapitalization(QFont.Capitalization.AllUppercase)
-    if shape.property(MARK) == "rejected":
-        letters.setFontStrikeOut(True)
-    return letters
+def _char_format(block_format: QTextBlockFormat) -> QTextCharFormat:
+    """Return the character format of a block: headings bold, rejected lines struck out."""
+    style = QTextCharFormat()
+    if block_format.hasProperty(KEY):
+        style.setFontWeight(QFont.Weight.Bold)
+        if int(block_format.property(LEVEL)) == 1:
+            style.setFontCapitalization(QFont.Capitalization.AllUppercase)
+    if block_format.property(MARK) == "rejected":
+        style.setFontStrikeOut(True)
+    return style
 
 
-def _source_of(shape: QTextBlockFormat) -> int | None:
-    return int(shape.property(SOURCE)) if shape.hasProperty(SOURCE) else None
+def _source_of(block_format: QTextBlockFormat) -> int | None:
+    return int(block_format.property(SOURCE)) if block_format.hasProperty(SOURCE) else None
 
 
-def _mark_of(shape: QTextBlockFormat) -> Mark:
-    mark: Any = shape.property(MARK)
+def _mark_of(block_format: QTextBlockFormat) -> Mark:
+    mark: Any = block_format.property(MARK)
     return "accepted" if mark == "accepted" else "rejected" if mark == "rejected" else ""

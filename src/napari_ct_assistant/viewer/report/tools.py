@@ -1,4 +1,4 @@
-"""The rows of buttons around the report: what is done to it, and to the sentence at the cursor."""
+"""The rows of buttons around the report: for the report, and for the sentence at the cursor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from napari_ct_assistant.viewer.widgets import button, row
 
 
 class ReportTools(QWidget):
-    """Template, undo, redo, compare, phrases, export, sign off, delete the journal.
+    """The template, and buttons for undo, comparison, phrases, export, sign-off and the journal.
 
     Signals
     -------
@@ -75,13 +75,13 @@ class ReportTools(QWidget):
         self.templates.textActivated.connect(self.template)
 
     def show_templates(self, names: list[str], chosen: str) -> None:
-        """List the templates."""
+        """List the templates, and select one."""
         self.templates.clear()
         self.templates.addItems(names)
         self.templates.setCurrentText(chosen)
 
     def show_phrases(self, phrases: tuple[str, ...]) -> None:
-        """Offer the phrases of the section that the cursor is in."""
+        """Offer the phrases of the section at the cursor."""
         self.phrases_menu.clear()
         for text in phrases:
             self.phrases_menu.addAction(text).triggered.connect(
@@ -91,7 +91,7 @@ class ReportTools(QWidget):
 
 
 class SentenceRow(QWidget):
-    """The sentence at the cursor: what it is, accept, reject, its slice, the next one."""
+    """Buttons for the sentence at the cursor, and a line that describes it."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -123,7 +123,7 @@ class SentenceRow(QWidget):
         layout.addWidget(self.label)
 
     def show_line(self, line: DocumentLine | None, left: int) -> None:
-        """Show the line at the cursor; `left` sentences are not reviewed yet."""
+        """Show the line at the cursor, and how many sentences are not reviewed yet (`left`)."""
         sentence = None if line is None else line.sentence
         where = None if sentence is None else sentence.slice
         rejected = line is not None and line.state == "rejected"
@@ -139,7 +139,7 @@ class SentenceRow(QWidget):
 
 
 class NewDraftRow(QWidget):
-    """Asks what to do with a new draft while the reader's own text stands.
+    """Asks what to do with a new draft when the reader has edited the report.
 
     Signals
     -------

@@ -1,1 +1,1 @@
-"""Opening scans, and what is known about the one on screen."""
+"""Opening scans, and what is known about the scan on screen."""

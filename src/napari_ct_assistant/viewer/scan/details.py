@@ -1,4 +1,4 @@
-"""What is known of a scan, in a small window: geometry, HU range, warnings."""
+"""A window with the details of a scan: geometry, HU range, warnings."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from napari_ct_assistant.viewer.session.background import Background
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
-_WAYS = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
+_DIRECTIONS = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
 
 
 def scan_facts(volume: CTVolume) -> dict[str, str]:
-    """Return what can be said of a scan without looking at every voxel."""
+    """Return the facts about a scan that can be told without reading every voxel."""
     slices, rows, columns = volume.shape
     spacing = volume.spacing
     size = [count * mm for count, mm in zip(volume.shape, spacing, strict=True)]
-    axes = ", ".join(_WAYS.get(letter, letter) for letter in volume.orientation)
+    axes = ", ".join(_DIRECTIONS.get(letter, letter) for letter in volume.orientation)
     return {
         "Series": volume.series or "no description",
         "Modality": volume.modality,
@@ -31,12 +31,12 @@ def scan_facts(volume: CTVolume) -> dict[str, str]:
         "Slice spacing": f"{spacing[0]:.3f} mm",
         "Extent": f"{size[0]:.0f} mm head to feet, {size[1]:.0f} × {size[2]:.0f} mm across",
         "Stored axes": f"{volume.orientation} (towards {axes})",
-        "Shown as": "oblique: along its own axes" if is_oblique(volume) else "straight to the body",
+        "Shown as": "oblique: along its own axes" if is_oblique(volume) else "along the body axes",
     }
 
 
 class DetailsDialog(QDialog):
-    """Series, spacing, shape, orientation, HU range and warnings of a scan.
+    """Shows the series, spacing, shape, orientation, HU range and warnings of a scan.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class DetailsDialog(QDialog):
         form = QFormLayout()
         warnings = list(volume.warnings) + ([OBLIQUE] if is_oblique(volume) else [])
         facts = scan_facts(volume) | {
-            "HU range": "reading…",
+            "HU range": "computing…",
             "Warnings": "\n".join(warnings) or "none",
         }
         for name, text in facts.items():
@@ -69,7 +69,7 @@ class DetailsDialog(QDialog):
         layout.addWidget(buttons)
         self.setMinimumWidth(420)
         self._background = Background(self)
-        # 70 million voxels of a chest are no work for the Qt thread.
+        # In the background: a chest has 70 million voxels.
         self._background.run(
             lambda: (int(volume.hu.min()), int(volume.hu.max())),
             returned=self._on_range,

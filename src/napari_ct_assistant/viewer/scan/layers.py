@@ -1,8 +1,8 @@
-"""How a CT volume becomes a napari layer, and how to get back from a layer to patient space.
+"""Converts a CT volume to a napari layer, and points of a layer to patient space.
 
-A CT layer's data axes are (I, P, L): towards the feet, the back and the
-patient's left. Its napari world is in mm along the same three directions, so a
-world point ``w`` lies at RAS ``(-w[2], -w[1], -w[0])``.
+The data axes of a CT layer are (I, P, L): towards the feet, the back and the patient's left.
+napari's world coordinates are mm along the same three directions, so a world point ``w`` has the
+RAS coordinates ``(-w[2], -w[1], -w[0])``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ CT_KEY: Final = "ct_volume"
 HU_RANGE: Final = (-1024, 3071)
 START_WINDOW: Final = (-160, 240)  # soft tissue, 400/40
 
-# Columns: the RAS direction of one step along I, P and L in a volume cut straight to the body.
+# Columns: the RAS directions of I, P and L in a volume whose axes are the body axes.
 _STRAIGHT: Final = np.array([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 
 
 def is_oblique(volume: CTVolume, tolerance_degrees: float = 0.1) -> bool:
-    """Say whether the volume's axes lean away from the body axes."""
+    """Return whether the volume's axes differ from the body axes by more than a tolerance."""
     steps = np.asarray(volume.affine, dtype=float)[:3, :3]
     cosines = np.sum(steps / np.linalg.norm(steps, axis=0) * _STRAIGHT, axis=0)
     return bool(np.any(cosines < np.cos(np.radians(tolerance_degrees))))
@@ -37,8 +37,8 @@ def is_oblique(volume: CTVolume, tolerance_degrees: float = 0.1) -> bool:
 def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:
     """Return the keyword arguments of the napari image layer that shows `volume`.
 
-    napari's 2D view ignores a rotation, so an oblique volume is shown along its
-    own axes with its centre in place; the exact affine stays in ``metadata``.
+    napari's 2D view ignores rotations. An oblique volume is therefore shown along its own axes,
+    with its centre in the right place; the exact affine stays in ``metadata``.
 
     Parameters
     ----------
@@ -64,16 +64,16 @@ def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:
         "axis_labels": ("I", "P", "L"),
         "contrast_limits": START_WINDOW,
         "colormap": "gray",
-        # Radiologists expect smooth pixels when zoomed in.
+        # Radiologists expect smooth images when zoomed in.
         "interpolation2d": "linear",
-        # napari's own default averages, which turns every slice to floats first.
+        # napari's default is the mean, which converts every slice to floats.
         "projection_mode": "none",
         "metadata": {CT_KEY: volume},
     }
 
 
 def layer_data(volume: CTVolume, name: str = "") -> tuple[NDArray[np.int16], dict[str, Any], str]:
-    """Return the layer data tuple a napari reader gives for `volume`."""
+    """Return `volume` as the layer data tuple that a napari reader returns."""
     return volume.hu, layer_kwargs(volume, name), "image"
 
 
@@ -85,10 +85,10 @@ def add_volume(viewer: Viewer, volume: CTVolume, name: str = "") -> Image:
 
 
 def volume_of(layer: Any) -> CTVolume | None:
-    """Return the CT volume that `layer` shows, or None when it shows something else.
+    """Return the CT volume that `layer` shows, None if it shows something else.
 
-    A layer made from a CT layer by cropping or resampling inherits its metadata
-    but no longer its geometry; its volume is not the one on screen, hence None.
+    A layer made by cropping or resampling a CT layer inherits its metadata, but has another
+    geometry. It does not show the volume in its metadata, so the result is None for it, too.
     """
     metadata = getattr(layer, "metadata", None)
     volume: CTVolume | None = metadata.get(CT_KEY) if isinstance(metadata, dict) else None
@@ -98,7 +98,7 @@ def volume_of(layer: Any) -> CTVolume | None:
 
 
 def widen_contrast_range(layer: Any) -> None:
-    """Let the contrast slider reach all HU: napari cuts it to the limits given at construction."""
+    """Extend the contrast slider to all HU; napari limits it to the initial contrast limits."""
     low, high = layer.contrast_limits
     layer.contrast_limits_range = (min(low, HU_RANGE[0]), max(high, HU_RANGE[1]))
 

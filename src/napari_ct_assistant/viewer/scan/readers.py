@@ -10,14 +10,14 @@ from typing import Any
 PathOrPaths = str | Sequence[str]
 ReaderFunction = Callable[[PathOrPaths], list[tuple[Any, dict[str, Any], str]]]
 
-# napari asks about every folder anybody opens: look at a few files and answer.
-_FILES_LOOKED_AT = 16
+# napari asks about every folder that is opened, so the answer must come after a few files.
+_MAX_FILES_CHECKED = 16
 _NIFTI_ENDINGS = (".nii", ".nii.gz")
 _DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
 
 
 def _is_dicom(path: Path) -> bool:
-    """Say whether a file has DICOM's mark at byte 128."""
+    """Return whether a file has the DICOM prefix at byte 128."""
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
@@ -26,17 +26,17 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _folder_holds_dicom(folder: Path) -> bool:
-    """Say whether one of the first files of a folder is DICOM."""
+    """Return whether one of the first files of a folder is a DICOM file."""
     try:
         with os.scandir(folder) as entries:
-            looked = 0
+            checked = 0
             for entry in entries:
                 if not entry.is_file():
                     continue
                 if entry.name.lower().endswith(_DICOM_ENDINGS) or _is_dicom(Path(entry.path)):
                     return True
-                looked += 1
-                if looked >= _FILES_LOOKED_AT:
+                checked += 1
+                if checked >= _MAX_FILES_CHECKED:
                     return False
     except OSError:
         pass
@@ -44,7 +44,7 @@ def _folder_holds_dicom(folder: Path) -> bool:
 
 
 def can_read(path: Path) -> bool:
-    """Say quickly whether `path` looks like a CT this plugin opens; its content is not judged."""
+    """Return quickly whether `path` may be a CT scan; its content is not checked."""
     if path.is_dir():
         return _folder_holds_dicom(path)
     name = path.name.lower()
@@ -54,7 +54,7 @@ def can_read(path: Path) -> bool:
 
 
 def get_reader(path: PathOrPaths) -> ReaderFunction | None:
-    """Return the reader for `path`, or None where it is not for this plugin."""
+    """Return the reader for `path`, None if this plugin cannot read it."""
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     if not paths or not all(can_read(Path(one)) for one in paths):
         return None
@@ -62,7 +62,7 @@ def get_reader(path: PathOrPaths) -> ReaderFunction | None:
 
 
 def scan_name(path: Path, series: str) -> str:
-    """Return a layer name: the series description, or the file or folder name."""
+    """Return a layer name: the series description or, without one, the file or folder name."""
     name = path.name
     for ending in (".nii.gz", *_NIFTI_ENDINGS, *_DICOM_ENDINGS):
         if name.lower().endswith(ending):
@@ -72,14 +72,14 @@ def scan_name(path: Path, series: str) -> str:
 
 
 def read_ct(path: PathOrPaths) -> list[tuple[Any, dict[str, Any], str]]:
-    """Open each path as a CT and return one napari image layer for each scan.
+    """Open each path as a CT, and return one napari image layer for each scan.
 
-    Several DICOM files of one folder are opened as that folder.
+    For several DICOM files of one folder, the folder is opened.
 
     Raises
     ------
     CTReadError
-        One line naming the file and what to do.
+        One line that names the file and says what to do.
     """
     from napari_ct_assistant.viewer.scan.layers import layer_data
     from napari_ct_assistant.volume import open_ct

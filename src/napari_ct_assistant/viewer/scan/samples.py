@@ -1,4 +1,4 @@
-"""Sample scans: procedural chest phantoms, one for each of several findings."""
+"""Sample scans: procedural chest phantoms, each with one finding."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ LayerDataTuple = tuple[Any, dict[str, Any], str]
 
 
 def phantom(*findings: str, seed: int = SAMPLE_SEED) -> list[LayerDataTuple]:
-    """Return the phantom of `seed` with exactly `findings` as napari layer data."""
+    """Return the phantom of `seed` with exactly these findings, as napari layer data."""
     from napari_ct_assistant.phantoms import make_phantom
     from napari_ct_assistant.viewer.scan.layers import layer_data
 
     name = "Phantom: " + (", ".join(findings).lower() or "normal")
     made = in_background(
-        lambda: make_phantom(seed, findings=findings, resolution="reading"), f"Drawing {name}"
+        lambda: make_phantom(seed, findings=findings, resolution="reading"), f"Generating {name}"
     )
     return [layer_data(made.volume, name)]
 
 
 def in_background(function: Callable[[], Any], what: str) -> Any:
-    """Return what `function` returns; the window lives on and its activity dock shows `what`.
+    """Run `function` in the background, and return its result once it is there.
 
-    napari calls a sample's function on the Qt thread and wants the layers from it, so the
-    function waits in an event loop of its own. From a script, before the event loop runs, it
-    is simply called.
+    napari calls the function of a sample on the Qt thread and expects it to return layers.
+    Waiting in an event loop of its own keeps the window responsive; the activity dock shows
+    `what`. Called from a script, before the event loop runs, `function` is called directly.
     """
     app, thread = QCoreApplication.instance(), QThread.currentThread()
     if app is None or thread != app.thread() or thread.loopLevel() == 0:

@@ -1,4 +1,4 @@
-"""Which scan is read, and how to open another one without freezing the window."""
+"""The choice of the scan, and opening another scan in the background."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 class ScanPicker(QWidget):
-    """A box of the open CT layers, with buttons that open a folder or a file.
+    """A box with the open CT layers, and buttons that open a folder or a file.
+
+    It owns the sessions of the open scans (`open_scans`).
 
     Signals
     -------
@@ -37,11 +39,11 @@ class ScanPicker(QWidget):
     closed : ScanSession
         A scan's last layer was removed; its session is released right afterwards.
     loading : str
-        What is being opened; empty when done.
+        What is being opened; empty when it is open.
     failed : str
-        One line: why a path could not be opened.
+        One line that says why a path could not be opened.
     opened : layer
-        A scan opened from here is now in the viewer.
+        A scan that was opened here is now in the viewer.
     """
 
     chosen = Signal(object)
@@ -87,7 +89,7 @@ class ScanPicker(QWidget):
         self._background = Background(self)
         self._timer = QTimer(self)
         self._timer.setInterval(UPDATE_MS)
-        self._timer.timeout.connect(self._tell_progress)
+        self._timer.timeout.connect(self._show_progress)
 
     @property
     def layer(self) -> Image | None:
@@ -111,7 +113,7 @@ class ScanPicker(QWidget):
         return next((layer for layer in self._layers if volume_of(layer) is scan.volume), None)
 
     def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        """List the CT layers now in the viewer, keeping the choice where it still exists."""
+        """List the CT layers in the viewer; keep the choice if that layer still exists."""
         old, before = self.layer, self._layers
         self._layers = [layer for layer in self._viewer.layers if volume_of(layer) is not None]
         for layer in before:
@@ -139,7 +141,7 @@ class ScanPicker(QWidget):
             self.chosen.emit(self.layer)
 
     def _on_active(self, event: Any) -> None:
-        """Follow the layer list: a CT layer selected there is the scan that is read."""
+        """Choose the CT layer that was selected in napari's layer list."""
         if event.value in self._layers:
             self.box.setCurrentIndex(self._layers.index(event.value))
 
@@ -165,18 +167,18 @@ class ScanPicker(QWidget):
             self.open(path)
 
     def open(self, path: str | Path) -> None:
-        """Open a scan off the Qt thread; a folder of several series asks which one."""
+        """Open a scan in the background; for a folder of several series, ask which one."""
         if self._opening:
-            self.failed.emit("Another scan is still being opened; wait until it is there.")
+            self.failed.emit("Another scan is still being opened. Wait until it is open.")
             return
         path = Path(path)
 
-        def look() -> list[SeriesInfo]:
+        def find_series() -> list[SeriesInfo]:
             from napari_ct_assistant.volume import list_series
 
             return list_series(path)
 
-        self._run(path, look, lambda found: self._on_series(path, found))
+        self._run(path, find_series, lambda found: self._on_series(path, found))
 
     def _on_series(self, path: Path, found: list[SeriesInfo]) -> None:
         key = None
@@ -185,19 +187,19 @@ class ScanPicker(QWidget):
             if info is None:
                 return
             key = info.key
-        # The worker that listed the series has to end before the next one starts; it may have
-        # done so already while the reader chose a series.
+        # The worker that listed the series must end before the next one starts. It may have
+        # ended already while the reader chose a series.
         if self._opening:
             self._next = lambda: self._read(path, key)
         else:
             self._read(path, key)
 
     def _read(self, path: Path, key: str | None) -> None:
-        abandoned = threading.Event()
+        stopped = threading.Event()
 
         def report(done: int, total: int) -> None:
             self._progress = (done, total)
-            if abandoned.is_set():
+            if stopped.is_set():
                 raise OSError(f"{path.name}: opening was stopped")
 
         def read() -> CTVolume:
@@ -205,7 +207,7 @@ class ScanPicker(QWidget):
 
             return open_ct(path, series=key, progress=report)
 
-        self._run(path, read, lambda volume: self._show(path, volume), abandoned.set)
+        self._run(path, read, lambda volume: self._show(path, volume), stopped.set)
 
     def _show(self, path: Path, volume: CTVolume) -> None:
         layer = add_volume(self._viewer, volume, scan_name(path, volume.series))
@@ -222,7 +224,7 @@ class ScanPicker(QWidget):
         self._progress = None
         self._name = path.name
         self.loading.emit(f"Opening {path.name}")
-        # napari's activity dock; its bars may be touched on the Qt thread only.
+        # Shown in napari's activity dock. The bar may be changed only on the Qt thread.
         self._activity = progress(total=0, desc=f"Opening {path.name}")
         self._timer.start()
         self._background.run(
@@ -247,7 +249,7 @@ class ScanPicker(QWidget):
         if following is not None:
             following()
 
-    def _tell_progress(self) -> None:
+    def _show_progress(self) -> None:
         if self._progress is not None:
             done, total = self._progress
             self.loading.emit(f"Opening {self._name}: {done} of {total}")
@@ -256,7 +258,7 @@ class ScanPicker(QWidget):
                 self._activity.update(done - self._activity.n)
 
     def attach(self) -> None:
-        """Listen to the viewer; called when the panel is docked."""
+        """Follow the viewer; called when the panel is docked."""
         self._units.prepare()
         events = self._viewer.layers.events
         events.inserted.connect(self.refresh)
@@ -265,7 +267,7 @@ class ScanPicker(QWidget):
         self.refresh()
 
     def detach(self) -> None:
-        """Let go of the viewer; called when the panel is closed."""
+        """Stop following the viewer; called when the panel is closed."""
         events = self._viewer.layers.events
         events.inserted.disconnect(self.refresh)
         events.removed.disconnect(self.refresh)

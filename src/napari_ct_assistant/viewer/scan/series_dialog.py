@@ -1,4 +1,4 @@
-"""Which of several series in a folder to open."""
+"""Asks which of several series in a folder to open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SeriesDialog(QDialog):
-    """A table of series: description, modality, number of slices; a double click opens one."""
+    """A table of series with description, modality and number of slices."""
 
     def __init__(self, series: Sequence[SeriesInfo], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,7 +55,7 @@ class SeriesDialog(QDialog):
         buttons.rejected.connect(self.reject)
         self.table.doubleClicked.connect(self.accept)
         layout = QVBoxLayout(self)
-        layout.addWidget(QLabel(f"This folder holds {len(self._series)} series."))
+        layout.addWidget(QLabel(f"This folder contains {len(self._series)} series."))
         layout.addWidget(self.table)
         layout.addWidget(buttons)
 
@@ -66,7 +66,7 @@ class SeriesDialog(QDialog):
 
 
 def choose_series(series: Sequence[SeriesInfo], parent: QWidget) -> SeriesInfo | None:
-    """Ask which series to open; None when the reader cancels."""
+    """Ask which series to open; return None if the reader cancels."""
     dialog = SeriesDialog(series, parent)
     try:
         accepted = dialog.exec() == QDialog.DialogCode.Accepted

@@ -1,4 +1,4 @@
-"""napari's table of units, read before the first layer needs it."""
+"""Reads napari's table of units before the first layer needs it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class Units(QObject):
-    """Reads pint's table in the background.
+    """Reads pint's table of units in the background.
 
-    pint reads it at the first use, which takes the window's thread 0.4 s when napari shows its
-    first layer: just when a scan has been opened.
+    pint reads it on first use, when napari shows its first layer. That blocks the window for
+    0.4 s, just when a scan has been opened.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -25,7 +25,7 @@ class Units(QObject):
         self._background = Background(self)
 
     def prepare(self) -> None:
-        """Read the table, unless somebody has."""
+        """Read the table unless it was read already."""
         if _unread():
             self._background.run(
                 pint.UnitRegistry,
@@ -40,6 +40,6 @@ def _unread() -> bool:
 
 
 def _use(registry: pint.UnitRegistry) -> None:
-    """Give napari the table; on the Qt thread, as napari's own first use would be."""
+    """Make napari use the table. This runs on the Qt thread, as napari's own first use does."""
     if _unread():
         pint.set_application_registry(registry)

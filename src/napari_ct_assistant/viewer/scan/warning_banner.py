@@ -1,4 +1,4 @@
-"""What a reader must know about the scan on screen before trusting it."""
+"""Warnings about the scan on screen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_ct_assistant.viewer.scan.layers import is_oblique
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
-OBLIQUE = "Oblique scan: shown along its own axes, so letters and planes are approximate."
+OBLIQUE = "Oblique scan: shown along its own axes, so the letters and planes are approximate."
 
 
 class WarningBanner(QWidget):
@@ -34,13 +34,13 @@ class WarningBanner(QWidget):
         self.hide()
 
     def show_scan(self, volume: CTVolume | None) -> None:
-        """Show what is wrong with `volume`, if anything."""
+        """Show the warnings about a scan, if there are any."""
         texts = [] if volume is None else list(volume.warnings)
         if volume is not None and is_oblique(volume):
             texts.append(OBLIQUE)
         shown = texts[:3]
         if len(texts) > len(shown):
-            shown.append(f"and {len(texts) - len(shown)} more (rest the pointer here)")
+            shown.append(f"and {len(texts) - len(shown)} more (hover here to see them)")
         self.label.setText("\n".join(shown))
         self.label.setToolTip("\n".join(texts))
         self.setVisible(bool(texts))

@@ -1,1 +1,1 @@
-"""One reading session: the loaded model, its jobs, and what was said so far."""
+"""What lasts beyond one click: the loaded model, its jobs, and the state of each open scan."""

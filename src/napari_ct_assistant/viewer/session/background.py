@@ -1,4 +1,4 @@
-"""One call at a time in napari's thread pool, with its callbacks on the Qt thread."""
+"""Runs one call at a time in napari's thread pool, with callbacks on the Qt thread."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ UPDATE_MS = 40
 
 
 class BackgroundCall(FunctionWorker):
-    """A napari worker whose `quit` (napari calls it when the window closes) also runs `on_quit`.
+    """A napari worker that runs `on_quit` when napari asks it to quit (the window closes).
 
-    Library warnings raised in the thread go to the log instead of the screen.
+    Warnings of libraries that are raised in the thread go to the log, not to the screen.
     """
 
     on_quit: Callable[[], None] | None = None
@@ -37,7 +37,7 @@ class BackgroundCall(FunctionWorker):
 class Background(QObject):
     """Runs one call at a time in napari's thread pool; callbacks run on the Qt thread.
 
-    Its slots are a QObject's, so that a call that outlives its widget reports to nobody.
+    Its slots belong to a QObject, so a call that outlives its widget calls nothing back.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -55,11 +55,11 @@ class Background(QObject):
         finished: Callable[[], None],
         on_quit: Callable[[], None] | None = None,
     ) -> None:
-        """Run `function`; then `returned` or `errored`, and `finished` in any case."""
+        """Run `function`, then `returned` or `errored`, and finally `finished`."""
         self._returned, self._errored, self._finished = returned, errored, finished
 
         def call() -> tuple[Any, Exception | None]:
-            # An exception travels as a value: napari 0.9's own slot for `errored` raises.
+            # The exception is passed on as a value: napari 0.9's own slot for `errored` raises.
             try:
                 return function(), None
             except Exception as error:  # noqa: BLE001 - `errored` shows it

@@ -1,4 +1,4 @@
-"""The conversation: starts jobs and writes what comes of them into the transcript."""
+"""The conversation: starts jobs, and writes their text and results into the transcript."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Conversation(QObject):
-    """Joins the jobs and the transcript.
+    """Connects the jobs with the transcript.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ class Conversation(QObject):
     located : EvidenceResult
         One signal for each kind of result.
     finished : JobResult
-        After each of those.
+        Emitted after each of those.
     refused : Job
-        The job came to nothing (failed, or stopped before any text): its question goes back.
+        The job failed, or was stopped before it wrote any text; its question can be given back.
     """
 
     busy = Signal(bool)
@@ -87,7 +87,7 @@ class Conversation(QObject):
         self.jobs.ended.connect(self._on_ended)
 
     def start(self, job: Job, scan: str) -> bool:
-        """Start `job` about the scan named `scan`; False when one is already running."""
+        """Start `job` about the scan named `scan`; return False if a job is running already."""
         if self.jobs.busy:
             return False
         if isinstance(job, AskJob) and not job.sample:
@@ -102,7 +102,7 @@ class Conversation(QObject):
         return self.jobs.start(job)
 
     def _write_question(self, job: AskJob) -> None:
-        """Write what is asked, and what was measured in the region that it is about."""
+        """Write the question, and what was measured in the region that it is about."""
         text = escaped(job.question)
         for number, choice in enumerate(job.choices):
             text += f"\n\n{chr(ord('A') + number)}\\. {escaped(choice)}"
@@ -115,12 +115,12 @@ class Conversation(QObject):
 
     @property
     def last(self) -> Message | None:
-        """The last thing the model wrote that can be written again."""
+        """The latest text of the model that can be written again."""
         done = (m for m in reversed(self._transcript.messages) if m.speaker == "model" and m.job)
         return next(done, None)
 
     def again(self, message: Message) -> bool:
-        """Have a report or an answer written again; False when that cannot be done now."""
+        """Write a report or an answer again; return False if that is not possible now."""
         job = message.job
         if job is None or self.jobs.busy:
             return False
@@ -140,7 +140,7 @@ class Conversation(QObject):
         self.jobs.session.forget(scan.volume)
 
     def add_note(self, text: str, title: str = "") -> None:
-        """Write a note of the panel's own; `text` is plain text."""
+        """Write a note of the panel itself; `text` is plain text."""
         self._transcript.add("note", title, escaped(text))
 
     def show_problem(self, text: str) -> None:
@@ -188,7 +188,7 @@ class Conversation(QObject):
         markdown: str,
         heat: Sequence[tuple[HeatMap | None, str]],
     ) -> None:
-        """Replace the text that grew while the model wrote by its final form."""
+        """Replace the streamed text by its final form."""
         message = self._message
         if message is not None:
             message.finish(markdown or "*(no text)*")

@@ -23,7 +23,7 @@ KEPT_READINGS = 3
 
 
 def load_real(model: str, **options: Any) -> Assistant:
-    """Load a model; the import of torch happens here, in the worker thread."""
+    """Load a model. This imports torch, in the worker thread."""
     from napari_ct_assistant.assistant import load_assistant
 
     return load_assistant(model, **options)
@@ -34,13 +34,13 @@ class StoppedError(CTAssistantError):
 
 
 class ModelSession:
-    """Holds the model and its readings; every method may be called from any thread.
+    """The loaded model and its readings; every method may be called from any thread.
 
     Parameters
     ----------
     load : callable, optional
-        Called as ``load(model, device=device)``, with the other load options that were chosen,
-        to get an `Assistant`.
+        Called as ``load(model, device=device)``, with further load options where they were
+        chosen; returns an `Assistant`.
     """
 
     def __init__(self, load: Callable[..., Assistant] = load_real) -> None:
@@ -48,9 +48,9 @@ class ModelSession:
         self._lock = threading.Lock()
         self._loaded: tuple[str, LoadOptions] | None = None
         self._assistant: Assistant | None = None
-        # Why the last load came to nothing, where it was for want of memory.
+        # Why the last load failed, if it failed for lack of memory.
         self.refused: NotEnoughMemoryError | None = None
-        # The scan used last stands last.
+        # The scan that was used most recently comes last.
         self._readings: OrderedDict[CTVolume, Reading] = OrderedDict()
 
     def run(self, job: Job, on_stage: TextCallback, on_text: TextCallback) -> JobResult:
@@ -88,16 +88,16 @@ class ModelSession:
 
     @property
     def loaded(self) -> tuple[str, LoadOptions] | None:
-        """The model that is loaded and how, None when there is none."""
+        """The loaded model with its load options, None if no model is loaded."""
         return self._loaded
 
     def load(self, model: str, options: LoadOptions = BEST) -> tuple[ModelInfo, str]:
-        """Load a model in place of the one that is loaded; return who and where it is.
+        """Load a model in place of the loaded one; return its description and its device.
 
         Raises
         ------
         ModelLoadError
-            If it cannot be loaded; then none is.
+            If it cannot be loaded. No model is loaded then.
         """
         with self._lock:
             assistant = self._assistant_for(model, options, lambda _: None)
@@ -106,17 +106,17 @@ class ModelSession:
     def _assistant_for(
         self, model: str, options: LoadOptions, stage: Callable[[str], None]
     ) -> Assistant:
-        """Return the model, loading it only if another one is loaded."""
+        """Return the model; load it unless it is loaded already."""
         if self._assistant is None or self._loaded != (model, options):
             stage(f"Loading the model {model}")
             self._drop_model()
-            # `device` always, the others where they were chosen.
+            # `device` is always given, the other options only where they were chosen.
             wanted = {"device": None} | options.arguments()
             self.refused = None
             try:
                 self._assistant = self._load(model, **wanted)
             except NotEnoughMemoryError as error:
-                # Copies: the error itself keeps the frames that it came through.
+                # A copy, because the error itself keeps its stack frames alive.
                 self.refused = NotEnoughMemoryError(error.line, error.remedies, "panel")
                 raise NotEnoughMemoryError(error.line, error.remedies, "panel") from None
             self._loaded = (model, options)
@@ -125,7 +125,7 @@ class ModelSession:
     def _reading_of(
         self, volume: CTVolume, assistant: Assistant, stage: Callable[[str], None]
     ) -> Reading:
-        """Return the reading of `volume`, encoding the scan only the first time."""
+        """Return the reading of `volume`; the scan is encoded only the first time."""
         reading = self._readings.pop(volume, None)
         if reading is None:
             stage("Reading the scan")
@@ -136,7 +136,7 @@ class ModelSession:
         return reading
 
     def forget(self, volume: CTVolume) -> None:
-        """Free the reading of a scan that was closed; a running job keeps its own reference."""
+        """Free the reading of a scan that was closed; a running job keeps its reference."""
         self._readings.pop(volume, None)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One quiet line under the question box: what is being done, and how fast the last text came."""
+"""The line under the question box: what is being done, and how fast the last text came."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from napari_ct_assistant.viewer.texts import REGION_UNUSED, REGION_USED, STANDS_
 
 
 class StatusLine(QWidget):
-    """A line of text, with the seconds passed while something is being done.
+    """A line of text that counts the seconds while something is being done.
 
-    The seconds change once a second. A moving bar would redraw the whole window,
-    canvas included, at every step, which takes a core where OpenGL is software.
+    A moving bar would redraw the whole window at every step, the canvas included. That would
+    keep a core busy on machines that render OpenGL in software.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -33,7 +33,7 @@ class StatusLine(QWidget):
         self.show_text("Ready")
 
     def show_text(self, text: str, *, busy: bool | None = None) -> None:
-        """Show `text`; `busy` starts or stops the seconds."""
+        """Show `text`; `busy` starts or stops counting the seconds."""
         self._text = text
         if busy is True and not self._update_timer.isActive():
             self._clock.start()
@@ -44,7 +44,7 @@ class StatusLine(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether the seconds are running."""
+        """Whether the seconds are being counted."""
         return bool(self._update_timer.isActive())
 
     def _show(self) -> None:
@@ -57,7 +57,7 @@ class StatusLine(QWidget):
 
 
 def footnote(result: ReportResult | AskResult) -> str:
-    """Return the quiet line under what the model wrote: speed, and what it could not use."""
+    """Return the line under a text of the model: its speed, and what the model could not use."""
     parts = [f"{result.tokens} tokens"] if result.tokens else []
     parts += _speed(result)
     if isinstance(result, AskResult):

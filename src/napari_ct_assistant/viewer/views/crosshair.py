@@ -1,4 +1,4 @@
-"""The crosshair on napari's own canvas: drawn over it, moved by click or drag."""
+"""The crosshair over napari's own canvas, moved by a click or a drag."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from napari_ct_assistant.viewer.views.plane_view import paint_crosshair
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-# A press this near to a line takes hold of it; a press that moves less is a click.
+# Pixels: a press within NEAR of a line drags it; a press that moves at most STILL is a click.
 NEAR: Final = 8.0
 STILL: Final = 3.0
 
 
 class Crosshair(QWidget):
-    """Lines over the canvas at the viewer's point, while a plane is on screen.
+    """Lines over the canvas at the viewer's point, while a plane is shown.
 
-    It is a child of the canvas, as napari's welcome screen is, and takes no part
-    in exported screenshots of the canvas.
+    The widget is a child of the canvas, like napari's welcome screen, and is not part of
+    screenshots of the canvas.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ class Crosshair(QWidget):
         self.update()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Keep the size of the canvas."""
+        """Follow the size of the canvas."""
         if event.type() == QEvent.Type.Resize:
             self.setGeometry(self._canvas.rect())
         return bool(super().eventFilter(watched, event))
 
     @property
     def at(self) -> QPointF | None:
-        """The crossing in canvas pixels, None in 3D and in napari's grid of canvases."""
+        """The crossing in canvas pixels; None in 3D and in napari's grid mode."""
         return canvas_point(self._viewer, self._viewer.dims.point, self.width(), self.height())
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
@@ -82,7 +82,7 @@ class Crosshair(QWidget):
         painter.end()
 
     def remove(self) -> None:
-        """Take the lines off the canvas and stop listening."""
+        """Remove the crosshair and stop following the viewer."""
         for event in self._events():
             event.disconnect(self._refresh)
         if drag_crosshair in self._viewer.mouse_drag_callbacks:
@@ -93,7 +93,7 @@ class Crosshair(QWidget):
 
 
 def canvas_point(viewer: Any, world: Any, width: float, height: float) -> QPointF | None:
-    """Return where a world point lies on a canvas of this size, in pixels; None in 3D."""
+    """Return the pixel of a world point on a canvas of a given size; None in 3D and grid mode."""
     if viewer.dims.ndisplay != 2 or viewer.canvas.grid.enabled:
         return None
     camera = viewer.scene.camera
@@ -107,9 +107,9 @@ def canvas_point(viewer: Any, world: Any, width: float, height: float) -> QPoint
 def drag_crosshair(viewer: Any, event: Any) -> Iterator[None]:
     """Move the viewer's point: a napari mouse-drag callback.
 
-    A click moves it there. A drag that begins on one of the lines, or with Shift
-    held, carries it along; any other drag pans as ever. It keeps out of the way
-    of a layer that is being drawn on.
+    A click moves the point there. A drag that starts on one of the lines, or with Shift pressed,
+    drags it along. Any other drag pans the image. Nothing happens while the active layer is being
+    drawn on.
     """
     active = viewer.layers.selection.active
     if event.button != 1 or viewer.dims.ndisplay != 2:
@@ -123,7 +123,7 @@ def drag_crosshair(viewer: Any, event: Any) -> Iterator[None]:
     shift = "Shift" in event.modifiers
     if "Control" in event.modifiers or "Alt" in event.modifiers:
         return
-    # On the crossing both lines move, on one line that line alone.
+    # A drag at the crossing moves both lines; a drag on one line moves only that line.
     held = [axis for axis, far in zip(shown, away, strict=True) if far <= NEAR]
     if shift:
         held = shown

@@ -1,4 +1,4 @@
-"""Axial, coronal and sagittal views side by side, all at the viewer's one point."""
+"""Linked axial, coronal and sagittal views, all at the viewer's point."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_ct_assistant.volume.slabs import PROJECTIONS, Projection, slab_reach
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-# What a layer says when it looks different; `set_data` would also tell of every scrolled slice.
+# Events of a layer whose appearance changed. `set_data` is left out: scrolling emits it, too.
 APPEARANCE_EVENTS = (
     "visible",
     "opacity",
@@ -37,10 +37,10 @@ APPEARANCE_EVENTS = (
 
 
 class LinkedViews(QWidget):
-    """The planes that the large canvas does not show, in a column.
+    """A column of the planes that the large canvas does not show.
 
-    The shared crosshair is the viewer's own point (`viewer.dims.point`), so
-    everything that moves the viewer, such as a slice link, moves all views.
+    The shared crosshair is the viewer's own point (`viewer.dims.point`). Whatever moves the
+    viewer, such as a slice link, therefore moves all views.
 
     Parameters
     ----------
@@ -87,20 +87,20 @@ class LinkedViews(QWidget):
         self.setMinimumWidth(220)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return a width at which a chest can be read."""
+        """Return a size at which a chest can be read."""
         return QSize(360, 700)
 
     # -- what is shown
 
     def set_scan(self, layer: Any) -> None:
-        """Show this CT layer and what lies over it."""
+        """Show this CT layer and the layers over it."""
         self._layer = layer if volume_of(layer) is not None else None
-        self._renew()
+        self._refresh_images()
 
     def set_slab(self, thickness_mm: float, how: Projection) -> None:
         """Show the scan as a slab; "none" shows single slices."""
         self._slab = (thickness_mm, how)
-        self._renew()
+        self._refresh_images()
 
     def attach(self) -> None:
         """Follow the viewer."""
@@ -113,11 +113,11 @@ class LinkedViews(QWidget):
         viewer.dims.events.ndisplay.connect(self._on_order)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             event.connect(self._on_layers)
-        viewer.layers.events.reordered.connect(self._renew)
+        viewer.layers.events.reordered.connect(self._refresh_images)
         self._on_layers()
 
     def detach(self) -> None:
-        """Let go of the viewer."""
+        """Stop following the viewer."""
         if not self._attached:
             return
         self._attached = False
@@ -127,11 +127,11 @@ class LinkedViews(QWidget):
         viewer.dims.events.ndisplay.disconnect(self._on_order)
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
             event.disconnect(self._on_layers)
-        viewer.layers.events.reordered.disconnect(self._renew)
+        viewer.layers.events.reordered.disconnect(self._refresh_images)
         self._listen_to([])
 
     def event(self, event: QEvent) -> bool:
-        """Notice that the dock was closed: napari then takes the parent away."""
+        """Emit `closed` when the dock is closed, which removes the parent."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.closed.emit()
         return bool(super().event(event))
@@ -142,18 +142,18 @@ class LinkedViews(QWidget):
             self._layer = None
         self._listen_to(layers)
         self._shown.clear()
-        # The first layer brings the axes, the last one takes them away.
+        # The viewer has no axes before the first layer and after the last one.
         self._on_order()
 
     def _listen_to(self, layers: list[Any]) -> None:
         for layer in self._listening:
             for name in APPEARANCE_EVENTS:
                 if name in layer.events:
-                    layer.events[name].disconnect(self._renew)
+                    layer.events[name].disconnect(self._refresh_images)
         for layer in layers:
             for name in APPEARANCE_EVENTS:
                 if name in layer.events:
-                    layer.events[name].connect(self._renew)
+                    layer.events[name].connect(self._refresh_images)
         self._listening = layers
 
     def _on_order(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
@@ -162,21 +162,21 @@ class LinkedViews(QWidget):
         for plane, view in self.views.items():
             view.setVisible(plane != large)
         self.refresh()
-        # Each as high as its picture needs at the same width.
-        self._column.setSizes([round(1000 * view.tallness) for view in self.views.values()])
+        # All views have the same width, so their heights follow from their aspect ratios.
+        self._column.setSizes([round(1000 * view.aspect_ratio) for view in self.views.values()])
 
-    def _renew(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        """Make every picture anew: a layer looks different."""
+    def _refresh_images(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        """Make all images again: the appearance of a layer has changed."""
         self._shown.clear()
         self.refresh()
 
     def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        """Bring the views to the viewer's point; a plane that did not move keeps its picture."""
+        """Move the views to the viewer's point; a plane that did not move keeps its image."""
         layer = self._layer
         if not self._attached:
             return
         if self._viewer.dims.ndim < 3:
-            # The last layer has gone, which the dims say before the layer list does.
+            # The last layer was removed: the dims change before the layer list does.
             layer = None
         for plane, view in self.views.items():
             if view.isHidden():
@@ -187,11 +187,11 @@ class LinkedViews(QWidget):
                 self._show(plane, view, layer)
 
     def _show(self, plane: str, view: PlaneView, layer: Any) -> None:
-        point = self._point3()
+        point = self._viewer_point()
         index = int(np.round(world_to_index(layer, point)[view.axis]))
         rows, columns = (axis for axis in range(3) if axis != view.axis)
-        # Layers of another grid may change between two slices of the scan.
-        key = (id(layer), round(point[view.axis], 3))
+        # Not the slice index: layers on another grid may change between two slices of the scan.
+        key = (layer, round(point[view.axis], 3))
         if self._shown.get(plane) != key:
             self._shown[plane] = key
             view.set_bounds(_bounds(layer, rows, columns))
@@ -208,13 +208,13 @@ class LinkedViews(QWidget):
         pictures, outlines = [], []
         thickness, how = self._slab
         for layer in self._viewer.layers:
-            # One scan at a time; a second one would hide the first.
+            # Show one scan at a time: a second one would cover the first.
             if layer is not scan and volume_of(layer) is not None:
                 continue
             slab: tuple[int, Projection] = (0, "none")
             own = str(getattr(layer, "projection_mode", "none"))
             if how != "none" and own in PROJECTIONS and layer.ndim == 3:
-                # As in the canvas: each layer projects its own slices in its own way.
+                # As on the canvas, each layer has a projection of its own.
                 slab = (slab_reach(thickness, float(layer.scale[axis])), own)
             picture = layer_picture(layer, axis, point, slab)
             if picture is not None:
@@ -222,21 +222,21 @@ class LinkedViews(QWidget):
             outlines += layer_outlines(layer, axis, point, float(scan.scale[axis]) / 2)
         return pictures, outlines
 
-    # -- what the reader does
+    # -- mouse and keys
 
-    def _point3(self) -> tuple[float, float, float]:
+    def _viewer_point(self) -> tuple[float, float, float]:
         i, p, left = (float(value) for value in self._viewer.dims.point[-3:])
         return i, p, left
 
-    def _place(self, axis: int, row: float, column: float) -> list[float]:
-        """Return the world point (I, P, L) of a place in the view across `axis`."""
-        place = list(self._point3())
+    def _world_point(self, axis: int, row: float, column: float) -> list[float]:
+        """Return the world point (I, P, L) of a position in the view across `axis`."""
+        point = list(self._viewer_point())
         rows, columns = (other for other in range(3) if other != axis)
-        place[rows], place[columns] = row, column
-        return place
+        point[rows], point[columns] = row, column
+        return point
 
-    def _go(self, place: Any) -> None:
-        """Bring the viewer to a world point, kept inside the scan."""
+    def _go(self, point: Any) -> None:
+        """Move the viewer to a world point, limited to the scan."""
         layer = self._layer
         if layer is None or self._viewer.dims.ndim < 3:
             return
@@ -244,26 +244,26 @@ class LinkedViews(QWidget):
         high = low + np.asarray(layer.scale) * (np.asarray(layer.data.shape) - 1)
         first = self._viewer.dims.ndim - 3
         self._viewer.dims.set_point(
-            range(first, first + 3), np.clip(np.asarray(place, float), low, high)
+            range(first, first + 3), np.clip(np.asarray(point, float), low, high)
         )
 
     def _point(self, axis: int, row: float, column: float) -> None:
         if self._layer is not None:
-            self._go(self._place(axis, row, column))
+            self._go(self._world_point(axis, row, column))
 
     def _hover(self, axis: int, row: float, column: float) -> None:
         if self._viewer.dims.ndim >= 3:
-            self.hovered.emit(tuple(self._place(axis, row, column)))
+            self.hovered.emit(tuple(self._world_point(axis, row, column)))
 
     def _step(self, axis: int, rows: int, columns: int) -> None:
         if self._layer is not None:
             steps = np.insert([rows, columns], axis, 0)
-            self._go(np.asarray(self._point3()) + steps * np.asarray(self._layer.scale))
+            self._go(np.asarray(self._viewer_point()) + steps * np.asarray(self._layer.scale))
 
     def _scroll(self, axis: int, slices: int) -> None:
         if self._layer is not None:
             steps = np.eye(3)[axis] * slices
-            self._go(np.asarray(self._point3()) + steps * np.asarray(self._layer.scale))
+            self._go(np.asarray(self._viewer_point()) + steps * np.asarray(self._layer.scale))
 
     def _promote(self, plane: str) -> None:
         set_plane(self._viewer, plane)

@@ -1,4 +1,4 @@
-"""One plane of the scan as a plain Qt widget, with letters and a crosshair."""
+"""One plane of the scan as a Qt widget, with letters and a crosshair."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from napari_ct_assistant.viewer.views.planes import PLANES, edge_letters
 from napari_ct_assistant.viewer.views.slice_images import Outline, Picture
 
 CROSSHAIR: Final = QColor("#4fd1ff")
-# Left free about the crossing, so that the lines do not cover what they point at.
+# The lines leave a gap around the crossing, so that they do not cover what they point at.
 GAP: Final = 9.0
-STEP: Final = 1.15
+ZOOM_STEP: Final = 1.15
 _SHADE: Final = QColor(0, 0, 0, 128)
 _LEFT, _RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 _MIDDLE = Qt.MouseButton.MiddleButton
@@ -39,7 +39,9 @@ _KEYS: Final = {
 
 
 class PlaneView(QWidget):
-    """A radiological view of one plane: click or drag to point, wheel to scroll.
+    """A radiological view of one plane.
+
+    A click or a drag moves the crosshair, the wheel scrolls; see also `keyPressEvent`.
 
     Parameters
     ----------
@@ -49,17 +51,17 @@ class PlaneView(QWidget):
     Signals
     -------
     pointed : int, float, float
-        A place was clicked or dragged to: the view's axis, and world mm along its rows and columns.
+        A position was clicked or dragged to: the view's axis, and world mm along rows and columns.
     hovered : int, float, float
-        The pointer is there; the same numbers.
+        The position under the pointer, in the same form.
     stepped : int, int, int
-        The view's axis; move along its (rows, columns) by so many voxels.
+        The view's axis, and the number of voxels to move along its rows and columns.
     scrolled : int, int
-        The view's axis; go so many slices on.
+        The view's axis, and the number of slices to move.
     windowed : int, int
-        Right-drag so far, in pixels right and down; (0, 0) where it begins.
+        The right-drag so far, in pixels to the right and down; (0, 0) when it starts.
     promoted : str
-        Show this plane in the large view.
+        The plane to show in the large view.
     """
 
     pointed = Signal(int, float, float)
@@ -96,18 +98,18 @@ class PlaneView(QWidget):
     # -- what is shown
 
     def set_bounds(self, bounds: QRectF) -> None:
-        """Set the scan's extent in this plane, world mm, and fit it to the widget."""
+        """Set the scan's extent in this plane (world mm), and fit it into the widget."""
         if bounds != self._bounds:
             self._bounds = bounds
             self.fit()
 
     def show_pictures(self, pictures: Sequence[Picture], outlines: Sequence[Outline]) -> None:
-        """Show these layers, the lowest first, with drawn shapes over them."""
+        """Show the images of layers, the lowest first, with shapes over them."""
         self._pictures, self._outlines = pictures, outlines
         self.update()
 
     def show_cross(self, row: float, column: float, caption: str) -> None:
-        """Put the crosshair at a place in world mm."""
+        """Move the crosshair to a position in world mm."""
         self._cross, self._caption = QPointF(column, row), caption
         self.update()
 
@@ -117,15 +119,15 @@ class PlaneView(QWidget):
         self.update()
 
     @property
-    def tallness(self) -> float:
-        """Height of the plane against its width."""
+    def aspect_ratio(self) -> float:
+        """Height of the plane divided by its width."""
         return self._bounds.height() / self._bounds.width()
 
     # -- between the screen and the world
 
     @property
     def _scale(self) -> float:
-        """Pixels a mm."""
+        """Pixels per mm."""
         bounds = self._bounds
         return self._zoom * min(self.width() / bounds.width(), self.height() / bounds.height())
 
@@ -212,7 +214,7 @@ class PlaneView(QWidget):
     # -- mouse and keys
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Point with the left button, begin a window drag with the right one."""
+        """Point with the left button, start a window drag with the right one."""
         self._press = event.position()
         if event.button() == _LEFT:
             self._point(event.position())
@@ -220,13 +222,13 @@ class PlaneView(QWidget):
             self.windowed.emit(0, 0)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Drag the crosshair (left), the window (right) or the picture (middle)."""
+        """Drag the crosshair (left button), the window (right) or the image (middle)."""
         at = event.position()
         if event.buttons() & _LEFT:
             self._point(at)
         elif event.buttons() & _RIGHT:
-            way = at - self._press
-            self.windowed.emit(round(way.x()), round(way.y()))
+            moved = at - self._press
+            self.windowed.emit(round(moved.x()), round(moved.y()))
         elif event.buttons() & _MIDDLE:
             self._shift += at - self._press
             self._press = at
@@ -240,12 +242,12 @@ class PlaneView(QWidget):
             self.promoted.emit(self.plane)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
-        """Scroll slices; with Ctrl, zoom."""
+        """Scroll through slices; zoom with Ctrl."""
         event.accept()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            self._zoom_by(STEP ** (event.angleDelta().y() / 120), event.position())
+            self._zoom_by(ZOOM_STEP ** (event.angleDelta().y() / 120), event.position())
             return
-        # A touch pad sends a notch of 120 in small pieces.
+        # A touch pad sends the 120 units of one notch in small steps.
         self._wheel += event.angleDelta().y()
         notches = int(self._wheel / 120)
         if notches:
@@ -253,16 +255,16 @@ class PlaneView(QWidget):
             self.scrolled.emit(self.axis, -notches)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Arrows move the crosshair, Page Up and Down scroll, + - 0 zoom, Enter enlarges."""
+        """Move the crosshair (arrows), scroll (Page Up/Down), zoom (+ - 0) or enlarge (Enter)."""
         key, middle = event.key(), QRectF(self.rect()).center()
         if key in _KEYS:
             self.stepped.emit(self.axis, *_KEYS[key])
         elif key in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown):
             self.scrolled.emit(self.axis, -1 if key == Qt.Key.Key_PageUp else 1)
         elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
-            self._zoom_by(STEP, middle)
+            self._zoom_by(ZOOM_STEP, middle)
         elif key == Qt.Key.Key_Minus:
-            self._zoom_by(1 / STEP, middle)
+            self._zoom_by(1 / ZOOM_STEP, middle)
         elif key == Qt.Key.Key_0:
             self.fit()
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
@@ -271,7 +273,7 @@ class PlaneView(QWidget):
             super().keyPressEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        """Repaint where the font or the style changed."""
+        """Repaint when the font or the style has changed."""
         super().changeEvent(event)
         self.update()
 
@@ -281,7 +283,7 @@ class PlaneView(QWidget):
 
 
 def paint_crosshair(painter: QPainter, at: QPointF, frame: QRectF) -> None:
-    """Draw lines across `frame` that leave a gap about `at`."""
+    """Draw lines across `frame` that cross at `at`, with a gap around the crossing."""
     painter.setPen(QPen(CROSSHAIR, 1))
     for start, end in (
         (QPointF(frame.left(), at.y()), QPointF(at.x() - GAP, at.y())),

@@ -12,17 +12,17 @@ from napari_ct_assistant.viewer.scan.layers import CT_KEY
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-# `dims.order` of the last three axes (I, P, L) with napari's default camera: each view is
-# radiological, the patient's right on the left of the screen and the head up.
+# `dims.order` of the last three axes (I, P, L). With napari's default camera, each view is
+# radiological: the patient's right is on the left of the screen, and the head is up.
 PLANES: Final[dict[str, tuple[int, int, int]]] = {
     "axial": (0, 1, 2),
     "coronal": (1, 0, 2),
     "sagittal": (2, 0, 1),
 }
-# The letters where an axis begins and where it ends. Head and feet rather than S and I, as
-# scanners write them: a lone I at an edge reads as a stroke.
+# The letters at the start and at the end of each axis. Head and feet, as scanners write them,
+# rather than S and I: a single I at an edge looks like a line.
 AXIS_LETTERS: Final = (("H", "F"), ("A", "P"), ("R", "L"))
-# Behind the letters, so that they stand out from air, bone and a light theme alike.
+# Behind the letters, so that they can be read over air, over bone and in a light theme.
 SHADE: Final = (0.0, 0.0, 0.0, 0.5)
 POSITIONS: Final = {
     "top": "top_center",
@@ -44,14 +44,14 @@ def set_plane(viewer: Viewer, plane: str) -> None:
 
 
 def show_3d(viewer: Viewer) -> None:
-    """Show the volume rendering; an odd axis order would mirror the patient, so it goes first."""
+    """Show the volume rendering, in the axis order (I, P, L): other orders may mirror it."""
     viewer.dims.order = tuple(range(viewer.dims.ndim))
     viewer.dims.ndisplay = 3
     viewer.reset_view()
 
 
 def current_plane(viewer: Viewer) -> str | None:
-    """Return the plane on screen, "3d", or None for an axis order that has no name."""
+    """Return the plane on screen, "3d", or None for any other axis order."""
     dims = viewer.dims
     if dims.ndisplay == 3:
         return "3d"
@@ -68,9 +68,9 @@ def edge_letters(
     Parameters
     ----------
     displayed : sequence of int
-        The (vertical, horizontal) axes on screen, counted within (I, P, L).
+        The (vertical, horizontal) axes on screen, as indices into (I, P, L).
     orientation : sequence of str, optional
-        Where the vertical and the horizontal axis point, as in napari's camera.
+        The directions of the vertical and the horizontal axis, as in napari's camera.
 
     Returns
     -------
@@ -87,12 +87,12 @@ def edge_letters(
 
 
 class AnatomicalLetters:
-    """Letters at the four canvas edges, kept right when the axis order changes.
+    """Letters at the four edges of the canvas, updated when the axis order changes.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-        The letters show while it holds a visible CT layer in 2D.
+        The letters are shown while it has a CT layer and is in 2D.
     """
 
     def __init__(self, viewer: Viewer) -> None:
@@ -120,7 +120,7 @@ class AnatomicalLetters:
         )
 
     def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        """Write the letters that belong to the axes now on screen."""
+        """Show the letters of the axes on screen."""
         viewer = self._viewer
         dims = viewer.dims
         first = dims.ndim - 3
@@ -137,7 +137,7 @@ class AnatomicalLetters:
             overlay.visible = visible
 
     def remove(self) -> None:
-        """Take the letters off the canvas and stop listening."""
+        """Remove the letters and stop following the viewer."""
         for event in self._events():
             event.disconnect(self.refresh)
         for edge in self._overlays:

@@ -1,4 +1,4 @@
-"""The reading tools in the panel: linked views, slab, measurements, scan details."""
+"""The reading tools: linked views, slabs, measurements and scan details."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ from napari_ct_assistant.viewer.widgets import add_shortcuts, button, remove_sho
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-# What a main window takes to settle after a dock has come.
+# The time that a main window needs for its layout after a dock was added.
 SETTLE_MS: Final = 300
+READING_KEYS: Final = {"linked": "X", "slab": "T", "details": "I"}
 
 
 class ReadingBar(QWidget):
-    """Two rows of reading tools, with the keys that go with them.
+    """Two rows of reading tools, with their keyboard shortcuts.
 
     Parameters
     ----------
@@ -53,18 +54,18 @@ class ReadingBar(QWidget):
         self, viewer: Viewer, preferences: Preferences, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        # napari hands plugins a proxy whose layers are never the very same object twice.
+        # napari gives plugins a proxy, whose layers are different objects at each access.
         viewer = getattr(viewer, "__wrapped__", viewer)
         self._viewer = viewer
         self._preferences = preferences
         self._scan: Any = None
         self._shortcuts: list[QShortcut] = []
         self._crosshair: Crosshair | None = None
-        self._refit = False
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLE_MS)
-        self._settled.timeout.connect(self._fit_again)
+        self._was_fitted = False
+        self._layout_timer = QTimer(self)
+        self._layout_timer.setSingleShot(True)
+        self._layout_timer.setInterval(SETTLE_MS)
+        self._layout_timer.timeout.connect(self._restore_fit)
         self.linked: LinkedViews | None = None
         self.details: DetailsDialog | None = None
 
@@ -98,13 +99,13 @@ class ReadingBar(QWidget):
     # -- following the panel
 
     def set_scan(self, layer: Any) -> None:
-        """Read this CT layer from now on."""
+        """Use the tools on this CT layer."""
         before, self._scan = self._scan, layer
         if before is not None and before is not layer:
             apply_slab(self._viewer, before, 0, "none")
         for widget in (self.slab, self.details_button):
             widget.setEnabled(layer is not None)
-        # Views that are open without a scan wait for the next one, and can be closed.
+        # Linked views may stay open without a scan; then the button can still close them.
         self.linked_button.setEnabled(layer is not None or self.linked is not None)
         if layer is not None and self.slab.projection != "none":
             self._on_slab(float(self.slab.thickness.value()), self.slab.projection)
@@ -118,7 +119,7 @@ class ReadingBar(QWidget):
         self._viewer.layers.selection.events.active.connect(self._on_active)
 
     def detach(self) -> None:
-        """Let go of the viewer; called when the panel is closed."""
+        """Stop following the viewer; called when the panel is closed."""
         self.show_linked(False)
         self.slab.box.setCurrentIndex(0)
         self.measure.detach()
@@ -137,7 +138,7 @@ class ReadingBar(QWidget):
 
     def _open_linked(self) -> None:
         viewer = self._viewer
-        self._refit = _fits(viewer, self._scan, _canvas_beside(_dock_of(self)))
+        self._was_fitted = _fits(viewer, self._scan, _canvas_beside(_dock_of(self)))
         self.linked = LinkedViews(viewer)
         self.linked.set_scan(self._scan)
         self.linked.set_slab(float(self.slab.thickness.value()), self.slab.projection)
@@ -146,7 +147,7 @@ class ReadingBar(QWidget):
         if dock is not None and own is not None and not own.isFloating():
             # Between the canvas and the panel, not below it.
             own.parentWidget().splitDockWidget(dock, own, Qt.Orientation.Horizontal)
-            # The window gives docks a size only once they are laid out.
+            # The window sets the sizes of docks only after its layout is done.
             QTimer.singleShot(SETTLE_MS, self._widen)
         self.linked.hovered.connect(self.hovered)
         self.linked.closed.connect(self._on_closed)
@@ -162,17 +163,17 @@ class ReadingBar(QWidget):
         if dock is not None and own is not None and isinstance(dock.parentWidget(), QMainWindow):
             widths = [self.linked.sizeHint().width(), own.width()]
             dock.parentWidget().resizeDocks([dock, own], widths, Qt.Orientation.Horizontal)
-        self._settled.start()
+        self._layout_timer.start()
 
-    def _fit_again(self) -> None:
-        if self._refit:
+    def _restore_fit(self) -> None:
+        if self._was_fitted:
             self._viewer.reset_view()
 
     def _on_closed(self) -> None:
         self.show_linked(False)
 
     def _close_linked(self) -> None:
-        self._settled.stop()
+        self._layout_timer.stop()
         if self._crosshair is not None:
             self._crosshair.remove()
             self._crosshair = None
@@ -184,7 +185,7 @@ class ReadingBar(QWidget):
         if linked.parent() is not None:
             self._viewer.window.remove_dock_widget(linked)
             linked.hide()
-            # Until it is deleted it belongs to somebody, or it would be a window of its own.
+            # Without a parent it would be a window of its own until it is deleted.
             linked.setParent(self)
         linked.deleteLater()
 
@@ -197,46 +198,46 @@ class ReadingBar(QWidget):
             self.linked.set_slab(thickness_mm, how)
 
     def show_details(self) -> None:
-        """Show what is known of the scan, in a window of its own."""
+        """Show the details of the scan in a window."""
         volume = volume_of(self._scan)
         if volume is None:
             return
         if self.details is not None:
             self.details.close()
         self.details = DetailsDialog(volume, self.window())
-        self.details.destroyed.connect(self._forget_details)
+        self.details.destroyed.connect(self._on_details_closed)
         self.details.show()
 
-    def _forget_details(self) -> None:
+    def _on_details_closed(self) -> None:
         self.details = None
 
     # -- keys
 
     def add_shortcuts(self, window: QMainWindow) -> None:
-        """Put the single-key shortcuts on `window`, unless they are there or not wanted."""
+        """Add the single-key shortcuts to `window` once, if the preferences allow them."""
         if self._shortcuts or not self._preferences.keys:
             return
         actions: list[tuple[str, Callable[[], Any]]] = [
             (key, partial(self.measure.toggle, tool)) for tool, key in MEASURE_KEYS.items()
         ]
         actions += [
-            ("X", lambda: self.show_linked(self.linked is None)),
-            ("T", self.slab.next),
-            ("I", self.show_details),
+            (READING_KEYS["linked"], lambda: self.show_linked(self.linked is None)),
+            (READING_KEYS["slab"], self.slab.next),
+            (READING_KEYS["details"], self.show_details),
         ]
         self._shortcuts = add_shortcuts(window, actions, whole_window=True)
         self._on_active()
 
     def _on_active(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        """Leave the keys to layers of other kinds, where they choose tools."""
+        """Disable the keys while another kind of layer is active: there they select its tools."""
         active = self._viewer.layers.selection.active
-        ours = active is not None and active is self.measure.measurements.layer
+        measuring = active is not None and active is self.measure.measurements.layer
         for shortcut in self._shortcuts:
-            shortcut.setEnabled(volume_of(active) is not None or ours)
+            shortcut.setEnabled(volume_of(active) is not None or measuring)
 
 
 def _dock_of(widget: QWidget) -> QDockWidget | None:
-    """Return the dock that holds `widget`."""
+    """Return the dock that contains `widget`."""
     parent = widget.parentWidget()
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parentWidget()
@@ -244,7 +245,7 @@ def _dock_of(widget: QWidget) -> QDockWidget | None:
 
 
 def _canvas_beside(dock: QDockWidget | None) -> QWidget | None:
-    """Return napari's canvas: the OpenGL widget in the middle of the dock's window."""
+    """Return napari's canvas, which is the OpenGL widget in the centre of the dock's window."""
     from qtpy.QtOpenGLWidgets import QOpenGLWidget
 
     main = None if dock is None else dock.parentWidget()
@@ -255,7 +256,7 @@ def _canvas_beside(dock: QDockWidget | None) -> QWidget | None:
 
 
 def _fits(viewer: Viewer, layer: Any, canvas: QWidget | None) -> bool:
-    """Say whether the whole width of the scan is on screen: it should be so again afterwards."""
+    """Return whether the whole width of the scan is on screen, so that it can be kept so."""
     if canvas is None or viewer.dims.ndisplay != 2:
         return False
     axis = viewer.dims.displayed[-1] - viewer.dims.ndim + 3

@@ -1,4 +1,4 @@
-"""The slab control: MIP, MinIP or mean of several slices, with its thickness in mm."""
+"""The slab controls: MIP, MinIP or mean of several slices, and the thickness in mm."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LABELS: Final = {"none": "Single slice", "max": "MIP", "min": "MinIP", "mean": "
 
 
 def apply_slab(viewer: Viewer, layer: Any, thickness_mm: float, how: Projection) -> None:
-    """Show a CT layer as a slab in the viewer's own canvas, or with "none" as single slices.
+    """Show a CT layer as a slab on the viewer's canvas, or as single slices ("none").
 
-    napari projects the slab itself as the reader scrolls. Its margins are set so
-    that it takes the very slices that `volume.slabs.project` takes.
+    napari itself projects the slab while the reader scrolls. Its margins are set so that it uses
+    exactly the slices that `volume.slabs.project` uses.
     """
     dims = viewer.dims
     if how == "none":
@@ -32,15 +32,15 @@ def apply_slab(viewer: Viewer, layer: Any, thickness_mm: float, how: Projection)
     reach = np.array([slab_reach(thickness_mm, mm) for mm in scale])
     left, right = list(dims.margin_left), list(dims.margin_right)
     left[-3:] = (reach * scale).tolist()
-    # napari rounds both ends and leaves the last slice out, unless the margin ends on it to
-    # within its tolerance; a margin just short of the next slice is right wherever the point is.
+    # napari rounds both ends and leaves out the last slice, unless the margin ends on it within
+    # a tolerance. A margin that ends just before the next slice is right for every point.
     right[-3:] = ((reach + 0.99) * scale).tolist()
     dims.margin_left, dims.margin_right = tuple(left), tuple(right)
     layer.projection_mode = how
 
 
 class SlabBar(QWidget):
-    """A box for the projection and one for the thickness.
+    """A box for the projection and a box for the thickness.
 
     Signals
     -------

@@ -1,8 +1,8 @@
-"""One plane of a napari layer as a Qt picture with its place in world mm.
+"""One plane of a napari layer as a Qt image, with its position in world mm.
 
-The linked views paint these pictures themselves. Two more napari canvases would need a
-second viewer model with copies of every layer: measured on a chest of 275 slices they take
-1.3 s of the Qt thread to make and 25 ms each for every step of the crosshair.
+The linked views paint these images themselves. Two more napari canvases would need a second
+viewer model with copies of every layer. On a chest of 275 slices, creating them takes the Qt
+thread 1.3 s, and each of them takes 25 ms for every step of the crosshair.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from napari_ct_assistant.viewer.measure.regions import ellipse_outline
 from napari_ct_assistant.volume.slabs import Projection, project
 
 _MODE = QPainter.CompositionMode
-# What napari's blending is called in Qt; all else is drawn over what lies below.
+# Qt's equivalents of napari's blending modes; with other modes, a layer covers those below.
 BLENDING: Final = {
     "additive": _MODE.CompositionMode_Plus,
     "minimum": _MODE.CompositionMode_Darken,
     "multiplicative": _MODE.CompositionMode_Multiply,
 }
-MOST_SHAPES: Final = 200
+MAX_SHAPES: Final = 200
 _RAMP: Final = np.linspace(0, 1, 256)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A layer's plane: `rect` is its place in world mm (x along columns, y along rows)."""
+    """A layer's plane as an image; `rect` is its extent in world mm (x: columns, y: rows)."""
 
     image: QImage
     rect: QRectF
@@ -42,7 +42,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Outline:
-    """A drawn shape: points in world mm, whether they close, its colour and text."""
+    """A drawn shape: its points in world mm, whether they form a closed line, colour and text."""
 
     points: QPolygonF
     closed: bool
@@ -71,8 +71,7 @@ def layer_picture(
     Returns
     -------
     Picture or None
-        None where the layer is hidden, of another kind, turned against the world's
-        axes, or does not reach to that plane.
+        None if the layer is hidden, of another kind, rotated, or does not reach that plane.
     """
     from napari.layers import Image, Labels
 
@@ -102,7 +101,7 @@ def layer_picture(
     )
     height, width = plane.shape
     image = QImage(colours.data, width, height, 4 * width, QImage.Format.Format_RGBA8888)
-    # The conversion also copies, so that the picture outlives the array.
+    # The conversion copies the data, so that the image does not depend on the array.
     image = image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
     mode = BLENDING.get(str(layer.blending), _MODE.CompositionMode_SourceOver)
     return Picture(image, rect, float(layer.opacity), mode, smooth)
@@ -118,7 +117,7 @@ def layer_outlines(
         return []
     texts = list(layer.features["label"]) if "label" in layer.features else []
     found = []
-    for number, data in enumerate(layer.data[:MOST_SHAPES]):
+    for number, data in enumerate(layer.data[:MAX_SHAPES]):
         world = np.asarray(data) * np.asarray(layer.scale) + np.asarray(layer.translate)
         if np.abs(world[:, axis] - point[axis]).max() > reach_mm:
             continue
@@ -134,12 +133,12 @@ def layer_outlines(
 
 
 def _is_plain(layer: Any) -> bool:
-    """Say whether a layer is a single 3D volume whose axes are the world's."""
+    """Return whether a layer is a single 3D volume whose axes are the world axes."""
     if getattr(layer, "multiscale", False) or getattr(layer, "rgb", False) or layer.ndim != 3:
         return False
-    turn = np.asarray(layer.affine.linear_matrix) @ np.asarray(layer.rotate)
+    rotation = np.asarray(layer.affine.linear_matrix) @ np.asarray(layer.rotate)
     return bool(
-        np.allclose(turn, np.eye(3), atol=1e-6)
+        np.allclose(rotation, np.eye(3), atol=1e-6)
         and np.allclose(layer.affine.translate, 0)
         and np.allclose(layer.shear, 0)
         and np.all(np.asarray(layer.scale) > 0)
@@ -147,7 +146,7 @@ def _is_plain(layer: Any) -> bool:
 
 
 def _image_colours(layer: Any, plane: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return RGBA [rows, columns, 4] as napari's colour map and limits show `plane`."""
+    """Return `plane` as RGBA [rows, columns, 4], in the layer's colormap and contrast limits."""
     low, high = (float(limit) for limit in layer.contrast_limits)
     levels = plane.astype(np.float32)
     levels -= low
@@ -159,7 +158,7 @@ def _image_colours(layer: Any, plane: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _label_colours(layer: Any, plane: NDArray[Any]) -> NDArray[np.uint8] | None:
-    """Return RGBA [rows, columns, 4] of a Labels layer, None where the plane has no label."""
+    """Return a plane of labels as RGBA [rows, columns, 4], None if it has no label."""
     if not plane.any():
         return None
     if plane.min() >= 0 and plane.max() < 4096:

@@ -1,4 +1,4 @@
-"""The viewing controls: planes, windows, the CT number under the pointer."""
+"""The view controls: planes, windows, and the CT number under the pointer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VIEW_KEYS = {"axial": "A", "coronal": "C", "sagittal": "S", "3d": "D"}
 
 
 class ViewBar(QWidget):
-    """Buttons for the planes and windows, and a line with HU and position under the pointer.
+    """Buttons for planes and windows, and a line with HU and position under the pointer.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ class ViewBar(QWidget):
         layout.addWidget(self.slice_line)
         layout.addWidget(self.readout)
 
-        # napari keeps plain references to its callbacks: a weak one lets this widget die.
+        # napari keeps strong references to callbacks; a weak one lets this widget be deleted.
         self._on_move = _weak_callback(self, "_read_out")
         self._letters: planes.AnatomicalLetters | None = None
 
     def attach(self) -> None:
-        """Listen to the viewer; called when the panel is docked."""
+        """Follow the viewer; called when the panel is docked."""
         viewer = self._viewer
         viewer.mouse_drag_callbacks.append(drag_window)
         viewer.mouse_move_callbacks.append(self._on_move)
@@ -118,7 +118,7 @@ class ViewBar(QWidget):
         name = tip.splitlines()[0]
         return button(text, tip, accessible_name=name, checkable=True, click_focus=False)
 
-    # -- what the buttons do
+    # -- planes and windows
 
     def show_plane(self, plane: str, _checked: bool = False) -> None:
         """Show a plane or, for "3d", the volume rendering."""
@@ -135,13 +135,13 @@ class ViewBar(QWidget):
 
     @staticmethod
     def preset(name: str) -> Window | None:
-        """Return the preset of that name."""
+        """Return the preset of that name, None if there is none."""
         return next((preset for preset in PRESETS if preset.name == name), None)
 
-    # -- keeping up with the viewer
+    # -- following the viewer
 
     def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        """Follow the active layer and the axis order."""
+        """Update everything that depends on the active layer or on the axis order."""
         active = self._viewer.layers.selection.active
         layer = active if volume_of(active) is not None else None
         if layer is not self._watched:
@@ -186,17 +186,17 @@ class ViewBar(QWidget):
             each.setChecked(each is wanted)
         group.setExclusive(wanted is not None)
 
-    # -- the line under the buttons
+    # -- the lines under the buttons
 
     def point_at(self, world: Any) -> None:
-        """Read out a place in world mm that another view points at."""
+        """Show HU and position of a point in world mm, for the pointer in another view."""
         self._show_position(world)
 
     def _read_out(self, _viewer: Any, event: Any) -> None:
         self._show_position(event.position)
 
     def _show_position(self, world: Any) -> None:
-        """Write window and slice, and under a pointer position HU and place in RAS mm."""
+        """Show window and slice and, for a pointer at `world`, HU and position in RAS mm."""
         layer = self._watched
         if layer is None:
             self.slice_line.setText("No CT layer is active.")
@@ -225,7 +225,7 @@ class ViewBar(QWidget):
     # -- keys
 
     def add_shortcuts(self, window: QMainWindow) -> None:
-        """Put the single-key shortcuts on `window`, unless they are there or not wanted."""
+        """Add the single-key shortcuts to `window` once, if the preferences allow them."""
         if self._shortcuts or not self._preferences.keys:
             return
         actions = [(str(n + 1), partial(self.show_window, p)) for n, p in enumerate(PRESETS)]
@@ -235,7 +235,7 @@ class ViewBar(QWidget):
             shortcut.setEnabled(self._watched is not None)
 
     def detach(self) -> None:
-        """Let go of the viewer; called when the panel is closed."""
+        """Stop following the viewer; called when the panel is closed."""
         viewer = self._viewer
         for callbacks, callback in (
             (viewer.mouse_drag_callbacks, drag_window),

@@ -1,4 +1,4 @@
-"""Window presets and the right-button drag that changes window width and level."""
+"""Window presets, and the right-button drag that changes the window width and level."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Window:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """HU shown black and HU shown white."""
+        """The HU that are shown as black and as white."""
         return self.level - self.width / 2, self.level + self.width / 2
 
 
@@ -34,14 +34,14 @@ PRESETS: Final = (
 
 
 def window_of(layer: Any) -> Window:
-    """Return the window `layer` is shown with; the name is the preset's or empty."""
+    """Return the window of `layer`; its name is that of the preset, or empty."""
     low, high = (float(limit) for limit in layer.contrast_limits)
     match = next((preset for preset in PRESETS if preset.limits == (low, high)), None)
     return match or Window("", high - low, (high + low) / 2)
 
 
 def apply_window(layer: Any, window: Window) -> None:
-    """Show `layer` with `window`, widening the slider range where the window needs it."""
+    """Show `layer` with `window`, and extend the range of the contrast slider if needed."""
     low, high = window.limits
     range_low, range_high = layer.contrast_limits_range
     if low < range_low or high > range_high:
@@ -50,10 +50,10 @@ def apply_window(layer: Any, window: Window) -> None:
 
 
 def dragged_window(start: Window, right: float, down: float) -> Window:
-    """Return the window after a drag of so many pixels from `start`.
+    """Return the window after a drag of `right` and `down` pixels from `start`.
 
-    A pixel to the right widens the window, a pixel up lowers the level, in steps
-    that grow with the width.
+    A drag to the right makes the window wider, a drag down raises the level. The steps grow with
+    the width.
     """
     step = max(start.width / 400, 0.25)
     width = max(1.0, start.width + right * step)
@@ -63,7 +63,7 @@ def dragged_window(start: Window, right: float, down: float) -> Window:
 def drag_window(viewer: Any, event: Any) -> Iterator[None]:
     """Change the active CT layer's window while the right button is dragged (2D only).
 
-    A napari mouse-drag callback, see `dragged_window`.
+    This is a napari mouse-drag callback; see `dragged_window`.
     """
     layer = viewer.layers.selection.active
     if event.button != 2 or viewer.dims.ndisplay != 2 or volume_of(layer) is None:
@@ -71,7 +71,7 @@ def drag_window(viewer: Any, event: Any) -> Iterator[None]:
     widen_contrast_range(layer)
     start = window_of(layer)
     x, y = event.pos
-    # The right button zooms in napari; the camera must not follow this drag.
+    # In napari the right button zooms; the camera must not follow this drag.
     pan, viewer.scene.camera.mouse_pan = viewer.scene.camera.mouse_pan, False
     try:
         yield
