@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.training import chain
 from napari_ct_assistant.training.config.bundled import bundled_chain
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
+from napari_ct_assistant.training.release import bundle
 
 SHORT = [
     "data.first_seed=1000000",
@@ -28,18 +29,17 @@ SHORT = [
 def test_the_chain_makes_a_model_and_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    made: list[Any] = []
-    # What it does with the last stage's folder takes minutes; it has its own tests.
-    monkeypatch.setattr(
-        chain, "bundle", lambda recipe, store, data, **_: made.append((recipe, data))
-    )
+    # One of the 120 phantoms that thresholds are chosen on: test_release_path does more with it.
+    monkeypatch.setattr(bundle, "SELECTION_SEEDS", range(500_000, 500_001))
     chain.run_chain([f"root={tmp_path}", *SHORT])
     folders = [tmp_path / load_recipe(f"demo/{step.name}").output for step in bundled_chain().steps]
     assert all((folder / "done").exists() for folder in folders)
-    assert [(recipe.folder, data) for recipe, data in made] == [
-        (folders[-1], "phantoms 1000000:1000003")
-    ]
+    facts = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert facts["data"] == "phantoms 1000000:1000003"
+    assert list(facts["seconds"]) == [folder.name for folder in folders]
+    released = VolumeLanguageModel.from_pretrained(tmp_path / "model").state_dict()
     model = VolumeLanguageModel.from_pretrained(folders[-1])
+    assert all(torch.equal(w.half(), released[name]) for name, w in model.state_dict().items())
     assert model.config.vision_config.concept_owners, "the encoder of the other branch is in it"
     asked = json.loads((folders[-1] / "processor_config.json").read_text())["report_questions"]
     assert list(asked) == ["Findings", "Impression"]

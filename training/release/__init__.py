@@ -1,1 +1,1 @@
-"""From the last stage's folder to a model that ships, with its card."""
+"""From the last stage's folder to a model that is released, with its model card."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
-from napari_ct_assistant.assistant import Assistant, load_assistant
+from napari_ct_assistant.assistant import Assistant
+from napari_ct_assistant.training.evaluation.assistant_pool import assistant_pool
 from napari_ct_assistant.training.evaluation.audit.observation import PhantomObservation, observe
 from napari_ct_assistant.training.evaluation.audit.phantom_figures import figures
-from napari_ct_assistant.training.worker_pool import use_threads
 
 
 def audit(
@@ -43,13 +40,8 @@ def audit(
     seeds = range(first_seed, first_seed + count)
     if workers < 2:
         return figures(_gather((observe(assistant, seed) for seed in seeds), count, progress))
-    with ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(assistant.info.files[0].parent,),
-    ) as pool:
-        return figures(_gather(pool.map(_observe_in_worker, seeds), count, progress))
+    with assistant_pool(assistant.info.files[0].parent, workers) as pool:
+        return figures(_gather(pool.map(observe, seeds), count, progress))
 
 
 def _gather(
@@ -58,20 +50,8 @@ def _gather(
     progress: Callable[[int, int], None] | None,
 ) -> list[PhantomObservation]:
     observations = []
-    for number, one in enumerate(observed, start=1):
-        observations.append(one)
+    for number, observation in enumerate(observed, start=1):
+        observations.append(observation)
         if progress is not None:
             progress(number, count)
     return observations
-
-
-_worker: dict[str, Assistant] = {}
-
-
-def _start_worker(folder: Path) -> None:
-    use_threads(1)
-    _worker["assistant"] = load_assistant(folder, device="cpu")
-
-
-def _observe_in_worker(seed: int) -> PhantomObservation:
-    return observe(_worker["assistant"], seed)
