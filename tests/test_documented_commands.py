@@ -19,8 +19,9 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from napari_ct_assistant.cli import app
+from napari_ct_assistant.training.config.bundled import bundled_recipes
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.config.load import RECIPES, load_recipe
+from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import Recipe
 from tests.documentation import ROOT, Code, code, pages, recipes
 
@@ -167,8 +168,13 @@ def stage_folders(recipe: Recipe) -> Iterator[tuple[str, Path]]:
 @cache
 def bundled_folders() -> frozenset[Path]:
     """Return the folders that the bundled recipes write."""
-    names = [path.relative_to(RECIPES).with_suffix("") for path in RECIPES.rglob("*.yaml")]
-    return frozenset(load_recipe(str(name)).folder for name in names)
+    return frozenset(load_recipe(name).folder for name in bundled_names())
+
+
+@cache
+def bundled_names() -> frozenset[str]:
+    """Return the names of the bundled recipes."""
+    return frozenset(source.name for source in bundled_recipes())
 
 
 def folders_written(page: Path) -> frozenset[Path]:
@@ -177,7 +183,7 @@ def folders_written(page: Path) -> frozenset[Path]:
     for one in (one for piece in code(page) for one in invocations(piece)):
         if one.arguments[:1] == ("train",) and len(one.arguments) > 2:
             recipe, *overrides = one.arguments[2:]
-            if (RECIPES / f"{recipe}.yaml").exists():
+            if recipe in bundled_names():
                 found.add(load_recipe(recipe, overrides).folder)
     return frozenset(found)
 

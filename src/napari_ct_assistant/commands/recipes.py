@@ -48,7 +48,10 @@ def check(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a recipe without running it. Prints one line per error, with file and line."""
+    """Check a recipe without running it.
+
+    Prints one line per error, with file and line number.
+    """
     with one_line_errors(), training_extra():
         from napari_ct_assistant.training.config.load import check_recipe
 
