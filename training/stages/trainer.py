@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.model.vit import VisionTransformer3D, set_grad_checkpointing
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
@@ -259,6 +259,7 @@ def train(
         seed=recipe.seed,
         label_names=["labels"],
     )
+    set_grad_checkpointing(model, t.gradient_checkpointing)
     callbacks: list[TrainerCallback] = [_Watch(t.save_minutes)]
     if t.tensorboard and process_state().is_main_process:
         callbacks.append(_tensorboard(recipe.folder / "tensorboard", last))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from napari_ct_assistant.model import VolumeLanguageModel
+from napari_ct_assistant.model.vit import Mlp
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.run import run_stage
@@ -49,6 +50,26 @@ def run(toy: Toy, kind: str, output: Path, samples: int = 5, *more: str, **train
     else:
         run_stage(stage, recipe, options)
     return output
+
+
+@pytest.mark.parametrize("kind", ["mae", "instruct-encoder"])
+def test_gradient_checkpointing_learns_the_same(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    expected = losses(run(toy, kind, tmp_path / "plain", 3))
+    calls: list[bool] = []
+    forward = Mlp.forward
+
+    def counted(self: Mlp, x: torch.Tensor) -> torch.Tensor:
+        calls.append(self.training)
+        return forward(self, x)
+
+    monkeypatch.setattr(Mlp, "forward", counted)
+    assert losses(run(toy, kind, tmp_path / "checkpointed", 3, gradient_checkpointing=True)) == (
+        expected
+    )
+    blocks = {"mae": 1 + 1, "instruct-encoder": 1}[kind]  # of encoder and decoder
+    assert sum(calls) == 3 * 2 * blocks, "each block once forward, and again backward"
 
 
 class Killed(BaseException):
