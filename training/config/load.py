@@ -18,9 +18,10 @@ from napari_ct_assistant.training.config.recipe import Recipe
 # Keys and stages that had another name in earlier versions.
 RENAMED = {
     "maps": "oracle_maps",
-    "decoder_width": "decoder_embed_dim",
-    "decoder_heads": "decoder_num_heads",
-    "position": "pos_embed_scale",
+    "mae.decoder_width": "decoder_embed_dim",
+    "mae.decoder_heads": "decoder_num_heads",
+    "perceiver.position": "pos_embed_scale",
+    "encoder.changes.position": "pos_embed",
 }
 
 
@@ -90,8 +91,9 @@ def _renamed(values: dict[str, Any], above: Keys = ()) -> Iterator[Problem]:
     if stage in RENAMED:
         yield Problem(("stage",), f"stage {stage} is called {RENAMED[stage]} now")
     for key, value in values.items():
-        if key in RENAMED:
-            yield Problem((*above, key), f"{dotted((*above, key))} is called {RENAMED[key]} now")
+        name = dotted((*above, key))
+        if name in RENAMED:
+            yield Problem((*above, key), f"{name} is called {RENAMED[name]} now")
         elif isinstance(value, dict):
             yield from _renamed(value, (*above, key))
 

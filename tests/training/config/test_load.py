@@ -61,6 +61,11 @@ def test_errors_name_line_and_key(tmp_path: Path, text: str, line: int, message:
             7,
             "mae.decoder_width is called decoder_embed_dim now",
         ),
+        (
+            GOOD + "perceiver: {position: 0.04}\n",
+            7,
+            "perceiver.position is called pos_embed_scale now",
+        ),
     ],
 )
 def test_a_name_of_earlier_versions_is_told_its_new_one(
