@@ -1,1 +1,1 @@
-"""The stages of training, one file each, told as the papers tell them."""
+"""The stages of training, one module each, and what they share."""

@@ -1,7 +1,6 @@
-"""Stage `align`: the perceiver learns to speak to the language model (E3D-GPT, stage 1).
+"""Stage `align`: train the perceiver between encoder and language model (E3D-GPT, stage 1).
 
-Encoder and language model are frozen; only the perceiver is trained (and, with
-`train_encoder`, the encoder).
+Encoder and language model are frozen. With `train_encoder`, the encoder is trained too.
 """
 
 from __future__ import annotations

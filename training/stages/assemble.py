@@ -1,4 +1,4 @@
-"""Join an encoder, a perceiver and a causal language model into one model, as a recipe says."""
+"""Join an encoder, a perceiver and a causal language model into one model."""
 
 from __future__ import annotations
 
@@ -27,10 +27,20 @@ from napari_ct_assistant.training.stages.tokenizer import IMAGE
 def assemble(
     recipe: Recipe, store: VolumeStore | None = None
 ) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
-    """Put an encoder, a fresh perceiver and a causal language model together.
+    """Join a recipe's encoder, a fresh perceiver and its language model.
 
-    A `model` that has a perceiver already (stage `oracle_maps`) keeps it and gets the encoder. With
-    a `store`, the encoder's patch-level head is one for all that its labels hold.
+    Parameters
+    ----------
+    recipe : Recipe
+        If its `model` has a perceiver already (it was written by stage `oracle_maps`), the model
+        keeps it and gets the encoder.
+    store : VolumeStore, optional
+        If given, the encoder's patch-level head gets an output for each concept of the store.
+
+    Raises
+    ------
+    RecipeError
+        If the language model cannot be loaded, or does not fit the encoder or the prompt.
     """
     encoder = build_encoder(recipe)
     if store is not None:
@@ -49,10 +59,12 @@ def assemble(
         tokenizer = AutoTokenizer.from_pretrained(source, revision=recipe.language.revision)
     except OSError:
         raise RecipeError(
-            f"model {source}: neither a folder with a language model nor one to be had from the hub"
+            f"model {source}: neither a folder with a language model nor a model on the hub"
         ) from None
     if tokenizer.eos_token_id is None:
-        raise RecipeError(f"model {source}: its tokenizer has no EOS, which ends an answer")
+        raise RecipeError(
+            f"model {source}: its tokenizer has no end-of-sequence token, which answers end with"
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if IMAGE not in tokenizer.get_vocab():
@@ -91,22 +103,22 @@ def assemble(
 
 
 def chat_prompt(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a question's prompt in the language model's own chat template.
+    """Return the prompt of a question in the language model's own chat template.
 
     Raises
     ------
     RecipeError
-        If its tokenizer has none.
+        If its tokenizer has no chat template.
     """
     if tokenizer.chat_template is None:
         raise RecipeError(
-            "prompt: chat, but the language model has no chat template; write one out"
+            "prompt: chat needs a language model with a chat template; write the prompt out instead"
         )
     turn = [{"role": "user", "content": "{image}\n{question}"}]
     text: str = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
     ids = tokenizer("a")["input_ids"]
     if tokenizer.bos_token and ids[0] == tokenizer.bos_token_id:
-        # The tokenizer puts it there itself; twice is not what the model has seen.
+        # The tokenizer adds it again, and the model has never seen it twice.
         text = text.removeprefix(tokenizer.bos_token)
     return text
 
@@ -114,22 +126,22 @@ def chat_prompt(tokenizer: PreTrainedTokenizerBase) -> str:
 def with_encoder(
     folder: Path, encoder: VisionTransformer3D
 ) -> tuple[VolumeLanguageModel, VolumeLanguageProcessor]:
-    """Return the model in `folder` with this encoder.
+    """Return the model in `folder` with another encoder.
 
     Raises
     ------
     RecipeError
-        If its tokens are not of the form that the model has learned to read.
+        If the encoder's tokens differ in shape or meaning from those the model was trained on.
     """
     model = VolumeLanguageModel.from_pretrained(folder)
     known, given = model.config.vision_config, encoder.config
-    # What it is made of is its own affair; its channels must be what the perceiver learned.
+    # Its layers may differ; its channels must be those that the perceiver was trained on.
     for name in ("output_size", "grid", "concept_names", "concept_pairs"):
         ours, theirs = (json.dumps(getattr(config, name, ())) for config in (given, known))
         if ours != theirs:
             raise RecipeError(
-                f"encoder: its {name} is not that of the encoder that {folder.name} was made "
-                f"for: {shorten(ours, 60)} instead of {shorten(theirs, 60)}"
+                f"encoder: {folder.name} was trained with another {name}: "
+                f"{shorten(theirs, 60)}, not {shorten(ours, 60)}"
             )
     model.vision_tower = encoder
     model.config.vision_config = given

@@ -1,7 +1,7 @@
-"""From patch scores to judgements: what ends stage `ground`, on volumes that were kept out.
+"""Calibrate patch scores at the end of stage `ground`, on volumes that were not trained on.
 
-The patch loss asks for the right order, not for probabilities near 0 and 1, and a patch knows
-nothing of the whole. Both are set here, without touching what was learned.
+The patch loss trains the order of the scores, not probabilities near 0 and 1, and a patch does not
+see the whole finding. Both are corrected here, without a change to the encoder's own weights.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from napari_ct_assistant.model.grounded.vit import GroundedVisionTransformer3D
 from napari_ct_assistant.training.data.volume_dataset import to_pixel_values
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 
-FEWEST = 5  # volumes with and without a detail, to judge it by
+FEWEST = 5  # volumes with a detail, and without it, that a fit needs
 
 
 def calibrate(encoder: GroundedVisionTransformer3D, store: VolumeStore, volumes: range) -> None:
-    """Set operating points, then fit how details are judged over the volume.
+    """Set the operating points, then fit the read-out of details over whole volumes.
 
     Parameters
     ----------
     encoder : GroundedVisionTransformer3D
-        Its patch-level head and its `details` are changed.
+        Its patch-level head and its `details` are changed in place.
     store : VolumeStore
     volumes : range
-        Those that are scored; best ones that were not trained on.
+        The indices of the volumes to score, none of them trained on.
     """
     head = encoder.eval().concepts
     assert isinstance(head, nn.Linear)  # noqa: S101  made by the stage
@@ -54,18 +54,19 @@ def calibrate(encoder: GroundedVisionTransformer3D, store: VolumeStore, volumes:
 def set_operating_points(
     head: nn.Linear, owners: list[int], score: NDArray[np.floating[Any]], present: NDArray[np.bool_]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Shift and stretch each concept's patch logits, so that 0 parts scans with it from others.
+    """Shift and scale each concept's patch logits so that 0 separates scans with it from others.
 
-    18 findings at 0.1 in each of 8 merged patches would drown the one at 0.9 in an image token.
-    A degree is parted from the finding's other degrees; what every scan has (a lobe) stays.
-    Absorbed in the head's weights, so the network stays what it was.
+    Otherwise, 18 findings at 0.1 in each of 8 merged patches would drown the one at 0.9 in an image
+    token. A degree is separated from the same finding's other degrees. A concept that every scan
+    has (a lobe) is left as it is. Shift and scale go into the head's weights, so the network gets
+    no new layer.
 
     Parameters
     ----------
     head : nn.Linear
         The patch-level head, changed in place.
     owners : list of int
-        For each concept the finding that it is a detail of, itself for all others.
+        For each concept, the finding that it is a detail of, or itself.
     score, present : [volumes, concepts]
         The highest patch logit of each scan, and whether it shows the concept.
 
@@ -89,17 +90,22 @@ def set_operating_points(
 def operating_point(
     score: NDArray[np.floating[Any]], present: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """Return the threshold of the best balanced accuracy, and a slope that makes negatives small.
+    """Return the threshold with the best balanced accuracy, and a slope.
 
-    score, present: [n], the highest patch logit of each scan, and whether it shows the finding.
-    The slope puts the median scan without the finding at a logit of -3 or below, within 1 to 8.
+    The slope moves the median scan without the finding to a logit of -3 or below, as far as a slope
+    between 1 and 8 does.
+
+    Parameters
+    ----------
+    score, present : [n]
+        The highest patch logit of each scan, and whether it shows the finding.
     """
     # Between different scores: no score equals a cut, so above and from the cut on are the same.
     values = np.unique(score.astype(np.float64))
     cuts = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
     above = score[None] > cuts[:, None]
     accuracy = above[:, present].mean(1) - above[:, ~present].mean(1)
-    # Several cuts may be as good: the middle one is farthest from both.
+    # Of equally good cuts, the middle one is farthest from both sides.
     best = np.flatnonzero(accuracy >= accuracy.max() - 1e-9)
     threshold = float(cuts[best[len(best) // 2]])
     gap = threshold - float(np.median(score[~present]))
@@ -109,16 +115,16 @@ def operating_point(
 def fit_details(
     readout: DetailReadout, probabilities: list[torch.Tensor], present: NDArray[np.bool_]
 ) -> None:
-    """Fit a logistic regression to each detail, on the scans that show its finding.
+    """Fit a logistic regression for each detail, on the scans that show its finding.
 
-    A detail that fewer than five of them have, or lack, keeps what its patches say.
+    A detail that fewer than `FEWEST` of them have, or lack, keeps its patch-level score.
 
     Parameters
     ----------
     readout : DetailReadout
         Changed in place.
     probabilities : list of Tensor [N, concepts]
-        Patch by patch, one of each scan.
+        The patch probabilities of each scan.
     present : bool [scans, concepts]
     """
     sums = [readout.summarize(one[None]) for one in probabilities]
@@ -131,7 +137,7 @@ def fit_details(
             continue
         inputs = np.concatenate([extents[asked, owner], shares[asked][:, siblings]], axis=1)
         mean, spread = inputs.mean(0), inputs.std(0) + 1e-3
-        # Balanced: even odds part this degree from the others, however common it is.
+        # Balanced, so that the threshold does not depend on how common this degree is.
         fit = LogisticRegression(class_weight="balanced", max_iter=1000)
         fit.fit((inputs - mean) / spread, own)
         weight = fit.coef_[0] / spread

@@ -1,4 +1,4 @@
-"""The perceiver's first weights: each patch-level concept starts at the words for it."""
+"""Initialize a perceiver so that each patch-level concept starts as the word for it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,26 @@ def start_at_words(
     tokenizer: PreTrainedTokenizerBase,
     store: VolumeStore | None = None,
 ) -> None:
-    """Let the perceiver start by saying each patch-level concept in the language model's words.
+    """Start the perceiver's weights at the language model's embeddings of the concepts' names.
 
-    The weights from a concept's probability are the mean embedding of its name, so that
-    patches that certainly show it make an image token like the word. With a `store`, as many
-    of the merged patches as its scans typically show it in make one word: what fills all of
-    them (a lobe, emphysema) would else be eight words loud and drown what fills one. Weights
-    from all other features start small beside that.
+    The weights of a concept's probability are the mean embedding of its name, so patches that
+    certainly show the concept give an image token like the word. The weights of all other features
+    start small.
+
+    Parameters
+    ----------
+    model : VolumeLanguageModel
+        Its perceiver is changed in place.
+    tokenizer
+    store : VolumeStore, optional
+        If given, a concept's weights are divided by the number of merged patches that it typically
+        fills. Otherwise a concept that fills all of them (a lobe, emphysema) would add up to eight
+        words and drown one that fills a single patch.
 
     Raises
     ------
     RecipeError
-        If the perceiver is no convolution, or the encoder does not name its concepts.
+        If the perceiver is not the convolution, or the encoder does not name its concepts.
     """
     vision, perceiver = model.config.vision_config, model.projector.perceiver
     named = isinstance(vision, GroundedVisionConfig3D) and bool(vision.concept_names)
@@ -59,19 +67,20 @@ def start_at_words(
         )
         weight[:, number] = word[:, None, None, None]
     if perceiver.convolution.bias is not None:
-        # What shows nothing is the blank that stood there in stage `language`.
+        # A patch without concepts gives the blank that stage `language` was trained with.
         perceiver.convolution.bias.data.copy_(embeddings[model.config.image_token_id])
 
 
 def merged_patches(
     store: VolumeStore, config: GroundedVisionConfig3D, kernel: int, volumes: int = 200
 ) -> NDArray[np.float64]:
-    """Count in how many of the merged patches a concept lies, where it lies in any of them.
+    """Return how many of the patches that are merged into one token a concept typically fills.
 
     Returns
     -------
-    [concepts + pairs], means over the first `volumes` scans, 1 to kernel^3; 1 for what none
-    shows.
+    float64 [concepts + pairs], from 1 to kernel^3
+        Means over the tokens that show the concept, in the first `volumes` scans; 1 for a concept
+        that none of them shows.
     """
     shown, tokens = 0.0, 0.0
     for index in range(min(volumes, len(store))):

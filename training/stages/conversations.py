@@ -1,4 +1,4 @@
-"""Train a model on conversations about scans, and write it: what several stages share."""
+"""Train a model on conversations about scans and write it; used by several stages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from napari_ct_assistant.training.stages.trainer import StageTrainer, finish, tr
 
 
 def _with_lora(recipe: Recipe, model: VolumeLanguageModel) -> nn.Module:
-    """Return the model as the recipe trains it."""
+    """Return the model with LoRA where the recipe asks for it."""
     if recipe.lora is None or recipe.stage != "instruct":
         return model
     return add_lora(model, recipe.lora)
@@ -36,7 +36,7 @@ def train_conversations(
     processor: VolumeLanguageProcessor,
     store: VolumeStore,
 ) -> None:
-    """Train what is trainable on a store's conversations, and write model and processor."""
+    """Train a model's trainable parts on a store's conversations, then write it."""
     cache = None
     if recipe.conversation.cache_tokens and not recipe.train_encoder:
         with process_state().main_process_first():
@@ -51,7 +51,7 @@ def train_conversations(
 def train_on(
     source: ConversationSource, recipe: Recipe, model: nn.Module, processor: VolumeLanguageProcessor
 ) -> StageTrainer:
-    """Train what is trainable of a model on what a source asks and answers."""
+    """Train a model's trainable parts on the conversations of a source."""
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training.samples, recipe.seed
     )
@@ -65,13 +65,13 @@ def save_model(
     processor: VolumeLanguageProcessor,
     trainer: StageTrainer,
 ) -> None:
-    """Write a trained model, its LoRA merged, from rank 0."""
+    """Write a trained model, its LoRA merged, from the main process."""
     weights = whole_weights(trainer)
     if not process_state().is_main_process:
         return
     trained = trainer.accelerator.unwrap_model(trainer.model)
     if weights is not None:
-        # Sharded: a copy without memory of its own takes the gathered weights.
+        # The model is sharded: a copy on the meta device takes the gathered weights.
         with torch.device("meta"):
             model = VolumeLanguageModel(model.config)
             model.vision_tower.requires_grad_(recipe.train_encoder)

@@ -1,10 +1,10 @@
-"""Stage `ground`: what lies in which patch, learned from masks: findings, degrees, lobes.
+"""Stage `ground`: the encoder learns from masks which concept lies in which patch.
 
-Not in the papers. Two short trials showed that it is what makes a small encoder see: volume
-labels alone left it at chance. Phantoms bring their masks; for real scans there are finding
-masks (ReXGroundingCT on CT-RATE) and organ masks (TotalSegmentator).
+This stage is not in the papers. A small encoder needs it: in two short trials, labels per volume
+left it at chance. Phantoms come with masks; for real scans there are masks of findings
+(ReXGroundingCT on CT-RATE) and of organs (TotalSegmentator).
 
-On crops it learns what can be seen locally, fast; on whole volumes what needs the whole view.
+Crops teach quickly what can be seen locally, whole volumes what needs the whole view.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class GroundingModel(nn.Module):
         owner = owners_of(concepts)
         findings = [c.name in FINDINGS for c in concepts]
         weight = torch.tensor([1.0 if f else settings.detail_weight for f in findings])
-        if annotated is not None:  # what no mask tells of is not learned to be absent
+        if annotated is not None:  # a concept without masks is unknown, not absent
             weight = weight * torch.from_numpy(annotated)
         self.register_buffer("owner", torch.tensor(owner), persistent=False)
         self.register_buffer("weight", weight, persistent=False)
         if settings.freeze_stem:
             encoder.patch_embed.requires_grad_(False)
-        if encoder.details is not None:  # fitted at the end
+        if encoder.details is not None:  # fitted by the calibration
             encoder.details.requires_grad_(False)
 
     @property
@@ -66,7 +66,7 @@ class GroundingModel(nn.Module):
         return head
 
     def train(self, mode: bool = True) -> GroundingModel:
-        """Keep the statistics of a frozen stem."""
+        """Switch to training; a frozen stem keeps its batch statistics."""
         super().train(mode)
         if self.settings.freeze_stem:
             self.encoder.patch_embed.eval()
@@ -75,11 +75,11 @@ class GroundingModel(nn.Module):
     def forward(
         self, pixel_values: Tensor, patch_labels: Tensor, start: Tensor | None = None
     ) -> dict[str, Any]:
-        """Score every patch.
+        """Return the loss of a batch.
 
         pixel_values: [B, 1, D, H, W], patch_labels: [B, concepts, d, h, w], 0 or 1; start:
-        [B, 3], where a crop begins in the token grid. Labels beyond the taught concepts are
-        left out.
+        [B, 3], the first patch of a crop in the token grid. Labels beyond the model's concepts
+        are ignored.
         """
         patch_labels = patch_labels[:, : len(self.owner)]
         labels = patch_labels.permute(0, 2, 3, 4, 1).float()  # [B, d, h, w, concepts]
@@ -94,12 +94,12 @@ class GroundingModel(nn.Module):
         tokens = encoder.encode(tokens)
         logits = self.concepts(tokens).reshape(labels.shape)
         if start is not None:
-            m = self.settings.margin  # patches at a crop's border lack their surroundings
+            m = self.settings.margin  # patches at a crop's border lack context
             inner = (slice(None), *(slice(m, n - m) for n in logits.shape[1:4]))
             logits, labels, weights = logits[inner], labels[inner], weights[inner]
         loss = patch_loss(logits, labels, weights, self.settings.negative_weight)
         if start is None:
-            # A volume's own score is its highest patch: what decides yes or no later.
+            # The score of a volume is that of its highest patch, which decides yes or no later.
             score = logits.flatten(1, 3).amax(dim=1)
             present = labels.flatten(1, 3).amax(dim=1)
             volume = nn.functional.binary_cross_entropy_with_logits(
@@ -110,7 +110,7 @@ class GroundingModel(nn.Module):
 
 
 def set_concepts(encoder: GroundedVisionTransformer3D, concepts: Sequence[Concept]) -> None:
-    """Make an encoder's patch-level head one for these concepts; what it knows it keeps."""
+    """Give an encoder's patch-level head these concepts; it keeps the weights of known ones."""
     config, head = encoder.config, encoder.concepts
     names = [concept.name for concept in concepts]
     if any(concept.of for concept in concepts) and list(config.concept_owners) != owners_of(
@@ -120,7 +120,7 @@ def set_concepts(encoder: GroundedVisionTransformer3D, concepts: Sequence[Concep
         encoder.details = DetailReadout(config.concept_owners)
     known = list(config.concept_names) or list(FINDINGS[: config.num_concepts])
     if isinstance(head, nn.Linear) and known == names:
-        if not head.bias.any():  # fresh: findings are rare
+        if not head.bias.any():  # fresh weights: start at a low probability, findings are rare
             nn.init.constant_(head.bias, -4.0)
         return
     wider = nn.Linear(config.hidden_size, len(names))
@@ -137,7 +137,7 @@ def set_concepts(encoder: GroundedVisionTransformer3D, concepts: Sequence[Concep
 
 
 def ring_weights(patch_labels: Tensor, weight: float) -> Tensor:
-    """Weigh down the patches around a finding, where its border makes the label arbitrary.
+    """Give the patches next to a finding less weight, since their labels are arbitrary.
 
     patch_labels: [B, concepts, d, h, w] -> [B, d, h, w, concepts]
     """
@@ -148,14 +148,14 @@ def ring_weights(patch_labels: Tensor, weight: float) -> Tensor:
 
 
 def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight: float) -> Tensor:
-    """Mean over a concept's patches plus the weighted mean over all others.
+    """Return for each concept the mean loss of its patches plus that of all others, weighted.
 
     All arguments but the last: [B, d, h, w, concepts] -> [concepts]. Easy negatives count less
-    (focal).
+    (focal loss).
     """
     dims = (0, 1, 2, 3)
     loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    # The counts are those of all processes, so that N of them learn what one would.
+    # Counts over all processes, so that several learn what one process would.
     count = mean_over_processes(labels.sum(dims))
     negatives = (1 - labels) * weights
     others = mean_over_processes(negatives.sum(dims))
@@ -167,7 +167,7 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
 
 
 def run(recipe: Recipe, store: VolumeStore) -> None:
-    """Train the patch-level findings and write the encoder."""
+    """Train the encoder on patch-level concepts and write it."""
     torch.manual_seed(recipe.seed)
     settings, samples = recipe.ground, recipe.training.samples
     encoder = with_concepts(build_encoder(recipe))
@@ -175,8 +175,8 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     annotated = store.annotated[: len(concepts)]
     if not annotated.any():
         raise RecipeError(
-            "data.masks.concepts: none of the 18 findings; set ground.details=true to learn what "
-            "else there is"
+            "data.masks.concepts: none of the 18 findings; set ground.details=true to learn other "
+            "concepts"
         )
     model = GroundingModel(encoder, settings, concepts, annotated)
     if settings.details:
@@ -185,7 +185,7 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     if kept < 1:
         raise RecipeError(
             f"ground.operating_points: {settings.operating_points} of {len(store)} volumes leave "
-            "none to train on"
+            "none for training"
         )
     if settings.crop is None:
         dataset: Any = VolumeDataset(store, samples, recipe.seed, labels=True, count=kept)

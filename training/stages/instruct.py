@@ -1,7 +1,8 @@
-"""Stage `instruct`: perceiver and language model learn to answer (E3D-GPT, stage 2).
+"""Stage `instruct`: train perceiver and language model on questions and reports (E3D-GPT, stage 2).
 
-The encoder is frozen, or learns too (`train_encoder`, ViT3D-LLaMA3). A published LLM gets LoRA
-(merged into the weights at the end); the small one that has no pre-training is trained whole.
+The encoder is frozen, or trained too (`train_encoder`, as in ViT3D-LLaMA3). A pre-trained language
+model gets LoRA, which is merged into its weights at the end; the demonstration's small one, which
+has no pre-training, is trained whole.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Stage `language`: a small language model learns the language of reports, from text alone.
+"""Stage `language`: a small language model learns the language of reports from text.
 
-Where the image will stand, the text names what the scan shows, in any order. So the model
-learns to read what is there before it learns to see it; first from a list, then scattered among
-as many blanks as a scan has image tokens. Stage `align` then lets the image speak in those words.
-Between two stages that read scans it can also go on with what needs none: summing up findings.
+In place of the image, the text names what the scan shows, in random order: as a list, or scattered
+among as many blanks as a scan has image tokens. The model thus learns to read findings before it
+sees any. The stage can also train the language model of a whole model on tasks without an image,
+such as summing up findings.
 
-Only for a model that has no pre-training (the demonstration model). A published LLM starts
-at `align`.
+This stage is for the demonstration model, which has no pre-training. A pre-trained language model
+starts at stage `align`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def run(recipe: Recipe) -> None:
     torch.manual_seed(recipe.seed)
     data = recipe.data
     if not isinstance(data, PhantomData):
-        raise RecipeError("data.kind: stage language reads the texts of phantoms")
+        raise RecipeError(
+            "data.kind: stage language reads the texts of phantoms; write data: {kind: phantoms}"
+        )
     store = PhantomStore(recipe.path(data.store), data.first_seed, recipe.language.texts)
     source = StoreConversations(store, recipe.conversation, text_only=True)
     start = recipe.language.start
@@ -68,7 +70,7 @@ def run(recipe: Recipe) -> None:
 
 
 def _go_on(recipe: Recipe, source: StoreConversations, folder: Path) -> None:
-    """Train the language model of a whole model; encoder and perceiver stay as they are."""
+    """Train the language model of a whole model; encoder and perceiver are frozen."""
     model = VolumeLanguageModel.from_pretrained(folder)
     processor = VolumeLanguageProcessor.from_pretrained(folder)
     model.requires_grad_(False)

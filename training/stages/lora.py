@@ -1,4 +1,4 @@
-"""LoRA on the language model of a volume-language model, by peft."""
+"""LoRA on the language model of a volume-language model, with peft."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import LoraSettings
 
-# The linear layers of attention in the language models of transformers, fused ones included.
+# Names of the attention's linear layers in transformers' language models, fused layers included.
 ATTENTION = (
     *("q_proj", "k_proj", "v_proj", "o_proj", "out_proj", "qkv_proj"),
     *("c_attn", "query_key_value", "Wqkv", "dense", "wqkv", "wo"),
@@ -17,14 +17,14 @@ ATTENTION = (
 
 
 def add_lora(model: VolumeLanguageModel, lora: LoraSettings) -> nn.Module:
-    """Freeze the language model and put LoRA into it.
+    """Freeze the language model and add LoRA to it.
 
-    The perceiver stays trainable, and the encoder where it is.
+    The perceiver stays trainable, and so does an encoder that is trainable.
 
     Raises
     ------
     RecipeError
-        If the language model has none of the layers that the recipe asks for.
+        If the language model has no layer of the kind that the recipe asks for.
     """
     targets = [
         f"language_model.{name}"
@@ -35,11 +35,11 @@ def add_lora(model: VolumeLanguageModel, lora: LoraSettings) -> nn.Module:
     ]
     if not targets:
         raise RecipeError(
-            f"lora.target: {lora.target} finds no linear layer in a "
-            f"{type(model.language_model).__name__}; use all-linear or leave LoRA out"
+            f"lora.target: a {type(model.language_model).__name__} has no layer for "
+            f"{lora.target}; use all-linear or leave LoRA out"
         )
-    # Also what learns whole is kept by peft, so that a checkpoint has it. The perceiver by its
-    # full name: a layer inside it may be called projector, too.
+    # peft keeps fully trained parts as well, so that checkpoints contain them. The perceiver is
+    # given by its full name, because a layer inside it may also be called projector.
     whole = ["projector.perceiver"]
     if any(p.requires_grad for p in model.vision_tower.parameters()):
         whole.append("vision_tower")

@@ -1,4 +1,4 @@
-"""Stage `mae`: the encoder learns to see by filling in removed patches (E3D-GPT, Fig. 1a)."""
+"""Stage `mae`: the encoder learns to reconstruct removed patches (E3D-GPT, Fig. 1a)."""
 
 from __future__ import annotations
 

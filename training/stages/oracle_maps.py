@@ -1,9 +1,9 @@
-"""Stage `oracle_maps`: the language model learns to read findings and their places from true maps.
+"""Stage `oracle_maps`: perceiver and language model learn to read true concept maps.
 
-Not in the papers; for a language model without pre-training. Where the encoder's tokens will
-stand, each patch says with certainty what lies in it: findings, their degrees, the lobe.
-Reading and locating are so learned without the encoder's mistakes, and without rendering or
-encoding anything; stage `align` then puts the real encoder in.
+This stage is not in the papers; it is for a language model without pre-training. In place of the
+encoder's tokens, each patch states with certainty what lies in it: findings, their degrees, the
+lobe. The model thus learns to read and to locate findings without the encoder's errors, and nothing
+is rendered or encoded. Stage `align` then puts the real encoder in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from napari_ct_assistant.training.stages.trainer import finish
 
 
 def run(recipe: Recipe, store: VolumeStore) -> None:
-    """Train perceiver and language model on true maps and write the model."""
+    """Train perceiver and language model on true concept maps and write the model."""
     torch.manual_seed(recipe.seed)
     model, processor = assemble(recipe, store)
     model.requires_grad_(True)

@@ -1,6 +1,6 @@
-"""The demonstration model's tokenizer: byte-level BPE trained on phantom texts.
+"""The demonstration model's tokenizer: byte-level BPE, trained on the texts of phantoms.
 
-Byte-level, so that any question a reader types has ids.
+It works on bytes so that it can encode any question that a reader types.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Train a tokenizer on texts; ids 0-3 are padding, BOS, EOS and the image token."""
+    """Train a tokenizer; ids 0 to 3 are padding, BOS, EOS and the image token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -1,7 +1,7 @@
-"""What every stage shares: the transformers Trainer, set up from a recipe.
+"""The transformers Trainer, set up from a recipe; every stage uses it.
 
-Several GPUs or machines are an option of the launch (`torchrun`, `accelerate launch`), not of
-the recipe: the losses of N processes with batches of b are those of one with batches of N * b.
+Several GPUs or machines are an option of the launcher (`torchrun`, `accelerate launch`), not of the
+recipe. N processes with a batch of b have the losses of one process with a batch of N * b.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.distributed import agree, process_state
 from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW, NoLinearLayerError
 
-# Between two looks at the clock that several processes have to agree on.
+# Several processes agree only every so many steps on whether a checkpoint is due.
 STEPS_TO_AGREE = 10
 
 
 class NonFiniteLossError(CTAssistantError, RuntimeError):
-    """The loss became NaN or infinite; the last checkpoint is still good."""
+    """The loss became NaN or infinite; the last checkpoint is still valid."""
 
 
 class _Watch(TrainerCallback):
-    """Save every few minutes of wall time, and stop at gradients that are no numbers."""
+    """Saves a checkpoint every few minutes, and stops at a loss or gradient that is not finite."""
 
     def __init__(self, minutes: float):
         self.seconds = minutes * 60
         self.saved = time.monotonic()
 
     def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
-        """Ask for a checkpoint when it is time; every process must ask for the same one."""
+        """Ask for a checkpoint when it is due; every process must ask for the same one."""
         if state.global_step >= state.max_steps:
             return
         if process_state().num_processes > 1 and state.global_step % STEPS_TO_AGREE:
@@ -53,26 +53,25 @@ class _Watch(TrainerCallback):
             control.should_save = True
 
     def on_log(self, _: Any, state: Any, __: Any, logs: Any = None, **___: Any) -> None:
-        """Stop where training has broken down."""
+        """Stop when the loss or the gradient is not finite."""
         for name in ("loss", "grad_norm"):
             value = (logs or {}).get(name)
             if value is not None and not math.isfinite(float(value)):
-                raise _broken_down(name, float(value), state.global_step, "")
+                raise _not_finite(name, float(value), state.global_step, "")
 
 
-def _broken_down(name: str, value: float, step: int, where: str) -> NonFiniteLossError:
+def _not_finite(name: str, value: float, step: int, where: str) -> NonFiniteLossError:
     return NonFiniteLossError(
-        f"{name} is {value} at step {step}{where}: look at that data, or lower "
-        "training.learning_rate; the same command goes on from the last checkpoint"
+        f"{name} is {value} at step {step}{where}: check that data or lower "
+        "training.learning_rate; the same command continues from the last checkpoint"
     )
 
 
 class StageTrainer(Trainer):
-    """The transformers Trainer with weighted answers, Muon and an exponential schedule.
+    """The transformers Trainer with weighted tokens, Muon and an exponential schedule.
 
-    With `loss_weights` in a batch, the loss is the weighted mean over tokens of the
-    cross-entropy instead of the plain one: over the tokens of the whole step, however many
-    processes and accumulated batches it has.
+    If a batch has `loss_weights`, the loss is the weighted mean of the tokens' cross-entropy, over
+    all tokens of the step in all its processes and accumulated batches.
     """
 
     exponential_to: float | None = None
@@ -87,8 +86,8 @@ class StageTrainer(Trainer):
         if self.optimizer is None:
             if self.is_fsdp_enabled or self.is_deepspeed_enabled:
                 raise RecipeError(
-                    "training.optimizer: muon needs whole matrices, not FSDP's or DeepSpeed's "
-                    "pieces; use adamw"
+                    "training.optimizer: muon needs whole matrices, but FSDP and DeepSpeed split "
+                    "them; use adamw"
                 )
             network = self.model if model is None else model
             try:
@@ -120,7 +119,7 @@ class StageTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Any, num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """Collect the batches of one step, and the sum of their tokens' weights."""
+        """Return the batches of one step and the sum of their tokens' weights."""
         batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
         if len(batches) > 1 and "input_ids" in batches[0]:
             batches = by_length(batches, getattr(self.data_collator, "pad_id", 0))
@@ -134,12 +133,12 @@ class StageTrainer(Trainer):
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> Tensor:
-        """Run one batch forward and backward; stop at the first loss that is no number.
+        """Run one batch forward and backward.
 
         Raises
         ------
         NonFiniteLossError
-            With the step and the batch's scans, before the weights are touched.
+            If the loss is not finite, before the weights are changed; it names step and scans.
         """
         volumes = inputs.pop("volume", None)
         loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
@@ -147,7 +146,7 @@ class StageTrainer(Trainer):
             name = getattr(self.train_dataset, "name", None)
             known = [] if volumes is None or name is None else [name(int(v)) for v in volumes]
             where = f" on {', '.join(known)}" if known else ""
-            raise _broken_down("loss", float(loss), self.state.global_step + 1, where)
+            raise _not_finite("loss", float(loss), self.state.global_step + 1, where)
         return loss
 
     def compute_loss(
@@ -157,17 +156,17 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Return the loss, and the outputs when asked."""
+        """Return the loss, and the outputs if asked."""
         weights = inputs.pop("loss_weights", None)
         if weights is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels = inputs.pop("labels")
-        # The head speaks only where an answer is learned: most of a sequence is image tokens.
+        # Logits only where an answer is learned: most of a sequence is image tokens.
         learned = (labels[:, 1:] != -100).any(dim=0).nonzero()[:, 0]
         outputs = model(**inputs, logits_to_keep=learned)
         total = num_items_in_batch
         if total is not None:
-            # The processes' gradients are averaged, so each gives its share of the sum N times.
+            # The processes' gradients are averaged, so each process gives N times its share.
             total = total / self.accelerator.num_processes
         targets, weights = labels[:, learned + 1], weights[:, learned + 1]
         loss = weighted_cross_entropy(outputs.logits, targets, weights, total)
@@ -175,10 +174,10 @@ class StageTrainer(Trainer):
 
 
 def by_length(batches: Sequence[dict[str, Tensor]], pad_id: int) -> list[dict[str, Tensor]]:
-    """Deal the rows of one step's batches out anew, short ones to short ones.
+    """Regroup the rows of one step's batches by length, to save padding.
 
-    What is learned from them is the same, but little of it is padding. Packed batches, whose
-    attention mask is [B, 1, T, T], have rows of one length and stay.
+    The step's loss stays the same. Packed batches, whose attention mask is [B, 1, T, T], are
+    returned as they are.
     """
     if any(batch["attention_mask"].ndim != 2 for batch in batches):
         return list(batches)
@@ -193,24 +192,23 @@ def by_length(batches: Sequence[dict[str, Tensor]], pad_id: int) -> list[dict[st
             rows = [nn.functional.pad(r, (0, width - r.shape[1]), value=value) for r in rows]
         whole[name] = torch.cat(rows)
     lengths = whole["attention_mask"].sum(dim=1)
-    dealt = []
+    regrouped = []
     for rows_of in lengths.argsort(stable=True).split(len(batches[0]["input_ids"])):
         longest = int(lengths[rows_of].max())
-        dealt.append(
+        regrouped.append(
             {n: v[rows_of][:, :longest] if n in text else v[rows_of] for n, v in whole.items()}
         )
-    return dealt
+    return regrouped
 
 
 def weighted_cross_entropy(
     logits: Tensor, targets: Tensor, weights: Tensor, total: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy, each target with its weight.
+    """Return the weighted cross-entropy.
 
-    logits: [B, T, V], targets: [B, T], what each row of logits is to say (-100 is ignored),
-    weights: [B, T] -> []
+    logits: [B, T, V], targets: [B, T] (-100 is ignored), weights: [B, T] -> []
 
-    The sum is divided by `total`, by the sum of this batch's weights when absent.
+    The sum is divided by `total`, by default the sum of this batch's weights.
     """
     taken = targets != -100
     loss = nn.functional.cross_entropy(logits[taken].float(), targets[taken], reduction="none")
@@ -224,7 +222,7 @@ def train(
 ) -> StageTrainer:
     """Run the training of a stage, from its last checkpoint if there is one.
 
-    Returns the trainer, whose `model` is trained. Checkpoints lie in `<output>/checkpoints`.
+    Returns the trainer with the trained `model`. Checkpoints are in `<output>/checkpoints`.
     """
     t = recipe.training
     gpu = torch.cuda.is_available()
@@ -270,7 +268,7 @@ def train(
         data_collator=collate or torch.utils.data.default_collate,
         callbacks=callbacks,
     )
-    # E3D-GPT: "exponential decay", rate not stated; here to 1 % over the run.
+    # E3D-GPT states "exponential decay" without a rate; our choice is down to 1 % over the run.
     trainer.exponential_to = 0.01 if exponential else None
     trainer.muon = t.optimizer == "muon"
     trainer.train(resume_from_checkpoint=last)
@@ -278,7 +276,7 @@ def train(
 
 
 def _tensorboard(folder: Path, last_checkpoint: str | None) -> TrainerCallback:
-    """Return what writes TensorBoard logs; steps after the last checkpoint are written anew."""
+    """Return the callback for TensorBoard; steps after the last checkpoint are written again."""
     from torch.utils.tensorboard import SummaryWriter
     from transformers.integrations import TensorBoardCallback
 
@@ -288,9 +286,9 @@ def _tensorboard(folder: Path, last_checkpoint: str | None) -> TrainerCallback:
 
 
 def whole_weights(trainer: StageTrainer) -> dict[str, Tensor] | None:
-    """Return all weights of a model that FSDP or DeepSpeed keeps in pieces, None of any other.
+    """Return all weights of a model that FSDP or DeepSpeed has split; None if it is not split.
 
-    Every process must call it; only rank 0 gets the weights, the others an empty dict.
+    Every process must call it; only the main process gets the weights, the others an empty dict.
     """
     if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         return None
@@ -299,7 +297,7 @@ def whole_weights(trainer: StageTrainer) -> dict[str, Tensor] | None:
 
 
 def save_encoder(recipe: Recipe, encoder: VisionTransformer3D, trainer: StageTrainer) -> None:
-    """Write the trained encoder of a model whose `encoder` it is, from rank 0."""
+    """Write a trained encoder from the main process; the trained model holds it as `encoder`."""
     weights = whole_weights(trainer)
     if weights is not None:
         weights = {
@@ -311,7 +309,7 @@ def save_encoder(recipe: Recipe, encoder: VisionTransformer3D, trainer: StageTra
 
 
 def finish(recipe: Recipe, trainer: StageTrainer) -> None:
-    """Write the loss curve beside the result, then remove the checkpoints."""
+    """Write the loss curve beside the result and remove the checkpoints."""
     if process_state().is_main_process:
         history = [row for row in trainer.state.log_history if "loss" in row]
         (recipe.folder / "losses.json").write_text(json.dumps(history, indent=1) + "\n")

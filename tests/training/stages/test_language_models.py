@@ -154,12 +154,12 @@ def test_what_cannot_serve_is_named(toy: Toy, tmp_path: Path) -> None:
     family = FAMILIES["qwen3"]
     llm = write_language_model(tmp_path / "llm", family)
     options = [f"encoder={{start: {toy.folder / 'encoder'}}}", f"model={llm}"]
-    with pytest.raises(RecipeError, match="prompt: chat, but the language model has no chat"):
+    with pytest.raises(RecipeError, match="prompt: chat needs a language model with a chat"):
         assemble(load_recipe("e3d_gpt/align", [*options, "prompt=chat"]))
     tokenizer = tokenizer_of(family)
     tokenizer.eos_token = None
     tokenizer.save_pretrained(llm)
-    with pytest.raises(RecipeError, match="its tokenizer has no EOS"):
+    with pytest.raises(RecipeError, match="its tokenizer has no end-of-sequence"):
         assemble(load_recipe("e3d_gpt/align", options))
     with pytest.raises(RecipeError, match="neither a folder with a language model nor"):
         assemble(load_recipe("e3d_gpt/align", [*options, f"model={tmp_path / 'absent'}"]))

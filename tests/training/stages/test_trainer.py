@@ -190,7 +190,7 @@ def test_the_first_bad_loss_is_named(
     text = str(error.value)
     assert "\n" not in text
     assert "loss is nan at step 3 on " in text
-    assert "the same command goes on from the last checkpoint" in text
+    assert "the same command continues from the last checkpoint" in text
     assert (tmp_path / "out" / "checkpoints" / "checkpoint-2").is_dir()
 
 

@@ -38,5 +38,5 @@ def test_an_encoder_with_the_same_channels_is_put_in(tmp_path: Path) -> None:
 def test_other_channels_are_refused_by_name(tmp_path: Path) -> None:
     config = saved(tmp_path)
     wider = make_encoder_config(config.to_dict() | {"hidden_size": config.hidden_size + 24})
-    with pytest.raises(RecipeError, match=r"encoder: its output_size is not .* 48 instead of 24"):
+    with pytest.raises(RecipeError, match=r"was trained with another output_size: 24, not 48"):
         with_encoder(tmp_path, make_encoder(wider))
