@@ -22,7 +22,7 @@ SUMMARY = 62
 NOT_THE_FIELDS = {
     r"familiarity": "out-of-distribution detector",
     r"untaught": "unreliable",
-    r"(?<!not )\bjudged\b|not judged": "assessable, not assessable",
+    r"\bjudged\b": "assessable",
     r"ReadingRoom|\w+Desk\b|\bdesks\b": "model session, controller",
     r"\bTracer\b|tracer\.": "attributor",
     r"num_visual_tokens": "num_image_tokens",
@@ -35,9 +35,6 @@ NOT_THE_FIELDS = {
 # Pages that still have their old wording.
 OLD = (
     "datasets.md",
-    "evaluation.md",
-    "evidence.md",
-    "model-folder.md",
     "training.md",
     "demo/README.md",
 )
