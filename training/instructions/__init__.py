@@ -1,1 +1,1 @@
-"""Instruction data from reports: questions and answers, by templates or by a language model."""
+"""Questions and answers from reports, made by rules or by a language model."""

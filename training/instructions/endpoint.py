@@ -1,6 +1,8 @@
-"""A client for any server that speaks OpenAI's chat API; the standard library's HTTP alone.
+"""A client for any server that speaks OpenAI's chat API, on the standard library's HTTP.
 
-Nothing is sent anywhere unless `ct-assistant instructions` is given an endpoint and `--yes`.
+Nothing is sent unless `ct-assistant instructions` is given an endpoint and `--yes`. Hugging Face's
+`InferenceClient` is not used because it sends the user's hub token to a server that was given no
+key, changes the URL, and never retries.
 """
 
 from __future__ import annotations
@@ -21,16 +23,16 @@ from napari_ct_assistant.training.config.errors import RecipeError
 
 
 class EndpointError(RecipeError):
-    """An endpoint that cannot be used: one line, no key and no report in it."""
+    """An endpoint cannot be used. The message holds neither the key nor any report."""
 
 
 class MalformedAnswerError(CTAssistantError, ValueError):
-    """An answer that is not of the asked form; asking again may help."""
+    """An answer is not in the requested form; a repeat may help."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model answered, and what it cost in tokens."""
+    """A model's answer and its cost in tokens."""
 
     text: str
     tokens_in: int
@@ -38,26 +40,30 @@ class Reply:
 
 
 class ChatEndpoint:
-    """One model at an OpenAI-compatible server.
+    """One model on an OpenAI-compatible server.
 
     Parameters
     ----------
     url
-        The base, such as http://127.0.0.1:8000/v1; "/chat/completions" is added.
+        The base URL, such as http://127.0.0.1:8000/v1; "/chat/completions" is added.
     model
-        As the server calls it.
+        The server's name for it.
     key
         Sent as a bearer token; "" sends none.
     timeout
-        Seconds a request may take.
+        Limit of one request, in seconds.
     tries
-        How often a request is sent that is refused for now (429), fails (5xx) or finds no
-        connection; pauses double from `pause` seconds, or are what the server asks for.
+        How often a request is sent if the server is busy (429), fails (5xx) or is unreachable.
+    pause
+        Seconds before the second try, doubled before each further one. A pause that the server
+        asks for takes precedence.
+    sleep
+        Waits for a number of seconds.
 
     Raises
     ------
     EndpointError
-        If the URL is none of http or https.
+        If the URL is neither http nor https.
     """
 
     def __init__(
@@ -82,7 +88,7 @@ class ChatEndpoint:
         self.pause = pause
         self._key = key
         self._sleep = sleep
-        # How strictly the answer's form can be asked for; learned from the first refusal.
+        # Response formats, strictest first; one that the server refuses is dropped.
         self._forms = ["json_schema", "json_object", "text"]
 
     def ask(
@@ -93,9 +99,9 @@ class ChatEndpoint:
         Raises
         ------
         EndpointError
-            If the server refuses for good or stays unreachable.
+            If the server refuses permanently or stays unreachable.
         MalformedAnswerError
-            If what comes back is no chat answer, or was cut off at its length limit.
+            If the answer is not a chat completion, or was cut off at its length limit.
         """
         while True:
             form = self._forms[0]
@@ -111,8 +117,8 @@ class ChatEndpoint:
                 body["response_format"] = {"type": form}
             try:
                 return _reply(self._send(body))
-            except _NoSuchForm:
-                # Another thread may have learned it already.
+            except _UnknownFormatError:
+                # Another thread may have dropped it already.
                 if self._forms[0] == form:
                     self._forms.pop(0)
 
@@ -132,9 +138,9 @@ class ChatEndpoint:
                     return content
             except urllib.error.HTTPError as error:
                 problem = f"status {error.code}"
-                told = error.read(4096).decode("utf-8", "replace")
-                if error.code == 400 and "response_format" in body and "response_format" in told:
-                    raise _NoSuchForm from None
+                detail = error.read(4096).decode("utf-8", "replace")
+                if error.code == 400 and "response_format" in body and "response_format" in detail:
+                    raise _UnknownFormatError from None
                 if error.code not in (408, 409, 429) and error.code < 500:
                     hint = {401: "check the key", 403: "check the key", 404: "check URL and model"}
                     more = hint.get(error.code, "the server refuses the request")
@@ -146,12 +152,12 @@ class ChatEndpoint:
             if attempt + 1 < self.tries:
                 self._sleep(wait)
         raise EndpointError(
-            f"endpoint {self.url}: {problem} after {self.tries} tries; what was answered is kept, "
-            "run the same command again to go on"
+            f"endpoint {self.url}: {problem} after {self.tries} tries; the answers so far are "
+            "kept, run the same command again to continue"
         )
 
 
-class _NoSuchForm(Exception):  # noqa: N818  not an error that anybody sees
+class _UnknownFormatError(Exception):
     """The server does not know this `response_format`."""
 
 
@@ -159,7 +165,7 @@ def _retry_after(text: str | None) -> float:
     try:
         return min(max(float(text or 0), 0.0), 300.0)
     except ValueError:
-        return 0.0  # a date: wait our own time
+        return 0.0  # a date: keep our own pause
 
 
 def _reply(content: bytes) -> Reply:
@@ -168,10 +174,10 @@ def _reply(content: bytes) -> Reply:
         choice = answer["choices"][0]
         text = choice["message"]["content"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError):
-        raise MalformedAnswerError("not a chat answer") from None
+        raise MalformedAnswerError("not a chat completion") from None
     if not isinstance(text, str):
-        raise MalformedAnswerError("an answer without text")
+        raise MalformedAnswerError("the answer has no text")
     if choice.get("finish_reason") == "length":
-        raise MalformedAnswerError("cut off at the server's length limit")
+        raise MalformedAnswerError("the answer was cut off at the server's length limit")
     used = answer.get("usage") or {}
     return Reply(text, int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))

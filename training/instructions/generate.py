@@ -1,4 +1,4 @@
-"""Instruction data for a data set: what there is to ask, what it would cost, and the asking."""
+"""Generate questions for a data set: plan the requests, estimate their cost, send them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from napari_ct_assistant.training.instructions.prompts import (
 )
 from napari_ct_assistant.training.instructions.rows import (
     GeneratedQuestion,
-    Row,
+    GeneratedRow,
     append,
     done_lines,
 )
@@ -31,12 +31,12 @@ from napari_ct_assistant.training.instructions.templates import from_report
 TEMPLATES = "templates"
 _CHARACTERS_PER_TOKEN = 4.0  # English text, common tokenizers
 _TOKENS_PER_QUESTION = {"free": 70, "short": 35, "multiple_choice": 75, "yes_no": 30}
-_ASKED_AGAIN = 2
+_REPEATS = 2
 
 
 @dataclass(frozen=True)
-class Request:
-    """One report and one kind of question; `records` are all scans with that very report."""
+class ReportRequest:
+    """A request for one kind of question about one report; `records` are all its scans."""
 
     key: str
     kind: Kind
@@ -45,11 +45,17 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What sending the open requests would take, before anything is sent.
+class CostEstimate:
+    """What the open requests would cost, before anything is sent.
 
-    tokens_in, tokens_out: from the length of the texts, at 4 characters a token;
-    dollars: None where no prices were given.
+    Parameters
+    ----------
+    reports, requests, questions
+        How many there are.
+    tokens_in, tokens_out
+        Estimated from the length of the texts, at 4 characters per token.
+    dollars
+        None without prices.
     """
 
     reports: int
@@ -61,8 +67,20 @@ class Estimate:
 
 
 @dataclass
-class Outcome:
-    """What came of a run. failed: request key -> why; it is asked again in the next run."""
+class GenerationResult:
+    """What a run generated.
+
+    Parameters
+    ----------
+    written
+        Lines written, one per scan and request.
+    questions, refused
+        Usable and unusable questions.
+    tokens_in, tokens_out
+        Tokens used.
+    failed
+        {request key: reason}; the next run repeats these requests.
+    """
 
     written: int = 0
     questions: int = 0
@@ -78,10 +96,17 @@ def plan(
     count: int,
     model: str,
     done: set[tuple[str, str, str]],
-) -> list[Request]:
-    """Return the requests that a file does not hold yet; equal reports are asked about once.
+) -> list[ReportRequest]:
+    """Return the requests that are still open; scans with the same report share one.
 
-    done: (key, dataset, name) of each line.
+    Parameters
+    ----------
+    records, kinds
+    count
+        Questions per report and kind.
+    model
+    done
+        (key, data set, name) of the rows that the file has, see `done_lines`.
     """
     by_key: dict[tuple[str, Kind], list[ScanRecord]] = {}
     texts: dict[str, str] = {}
@@ -94,13 +119,13 @@ def plan(
             if (key, record.dataset, record.name) not in done:
                 texts[key] = report
                 by_key.setdefault((key, kind), []).append(record)
-    return [Request(key, kind, texts[key], tuple(of)) for (key, kind), of in by_key.items()]
+    return [ReportRequest(key, kind, texts[key], tuple(of)) for (key, kind), of in by_key.items()]
 
 
 def estimate(
-    requests: Sequence[Request], count: int, prices: tuple[float, float] | None
-) -> Estimate:
-    """Return what requests would take; prices are dollars per million tokens in and out."""
+    requests: Sequence[ReportRequest], count: int, prices: tuple[float, float] | None
+) -> CostEstimate:
+    """Estimate the cost of requests; prices are dollars per million tokens in and out."""
     characters = sum(len(m["content"]) for r in requests for m in messages(r.report, r.kind, count))
     tokens_in = round(characters / _CHARACTERS_PER_TOKEN)
     tokens_out = sum(count * _TOKENS_PER_QUESTION[r.kind] for r in requests)
@@ -108,13 +133,17 @@ def estimate(
     if prices is not None:
         dollars = (tokens_in * prices[0] + tokens_out * prices[1]) / 1e6
     reports = len({r.report for r in requests})
-    return Estimate(reports, len(requests), len(requests) * count, tokens_in, tokens_out, dollars)
+    return CostEstimate(
+        reports, len(requests), len(requests) * count, tokens_in, tokens_out, dollars
+    )
 
 
-def write_templates(records: Sequence[ScanRecord], kinds: Sequence[Kind], file: Path) -> Outcome:
-    """Write questions by rules for every scan that the file does not hold yet."""
+def write_templates(
+    records: Sequence[ScanRecord], kinds: Sequence[Kind], file: Path
+) -> GenerationResult:
+    """Write questions made by rules, for every scan that the file has no row for."""
     done = {(dataset, name) for _, dataset, name in done_lines(file)}
-    outcome = Outcome()
+    result = GenerationResult()
     for record in records:
         questions = from_report(record, kinds)
         if (record.dataset, record.name) in done or not questions:
@@ -131,45 +160,45 @@ def write_templates(records: Sequence[ScanRecord], kinds: Sequence[Kind], file: 
         )
         key = request_key("\n".join(record.reports.values()), "free", 0, TEMPLATES)
         append(file, _row(record, key, TEMPLATES, made))
-        outcome.written += 1
-        outcome.questions += len(made)
-    return outcome
+        result.written += 1
+        result.questions += len(made)
+    return result
 
 
 def ask_endpoint(
-    requests: Sequence[Request],
+    requests: Sequence[ReportRequest],
     endpoint: ChatEndpoint,
     count: int,
     file: Path,
     *,
     workers: int = 4,
     progress: Callable[[int], None] = lambda _: None,
-) -> Outcome:
-    """Send requests and append each answer to the file as it comes.
+) -> GenerationResult:
+    """Send requests and append each answer to the file as it arrives.
 
-    An answer of the wrong form is asked for again twice, then left for the next run.
+    A malformed answer is requested twice more, then left for the next run.
 
     Raises
     ------
     EndpointError
-        If the server refuses for good; what was answered before is in the file.
+        If the server refuses permanently. All earlier answers are in the file.
     """
-    outcome = Outcome()
+    result = GenerationResult()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for number, (request, got) in enumerate(
+            for number, (request, generated) in enumerate(
                 _answers(pool, requests, endpoint, count, workers), start=1
             ):
-                _keep(outcome, request, got, endpoint.model, file)
+                _keep(result, request, generated, endpoint.model, file)
                 progress(number)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return outcome
+    return result
 
 
 @dataclass(frozen=True)
-class _Got:
+class _Generated:
     questions: tuple[GeneratedQuestion, ...]
     refused: int
     tokens_in: int
@@ -179,12 +208,12 @@ class _Got:
 
 def _answers(
     pool: ThreadPoolExecutor,
-    requests: Sequence[Request],
+    requests: Sequence[ReportRequest],
     endpoint: ChatEndpoint,
     count: int,
     workers: int,
-) -> Iterator[tuple[Request, _Got]]:
-    waiting, running = iter(requests), dict[Future[_Got], Request]()
+) -> Iterator[tuple[ReportRequest, _Generated]]:
+    waiting, running = iter(requests), dict[Future[_Generated], ReportRequest]()
     while True:
         for request in islice(waiting, 2 * workers - len(running)):
             running[pool.submit(_ask, request, endpoint, count)] = request
@@ -194,40 +223,42 @@ def _answers(
             yield running.pop(future), future.result()
 
 
-def _ask(request: Request, endpoint: ChatEndpoint, count: int) -> _Got:
+def _ask(request: ReportRequest, endpoint: ChatEndpoint, count: int) -> _Generated:
     tokens_in = tokens_out = 0
     problem = ""
-    for again in range(1 + _ASKED_AGAIN):
+    for repeat in range(1 + _REPEATS):
         try:
             reply: Reply = endpoint.ask(
                 messages(request.report, request.kind, count),
                 answer_schema(request.kind),
-                # The same words would come again at the same temperature.
-                temperature=0.2 + 0.4 * again,
+                # At the same temperature the same answer would come again.
+                temperature=0.2 + 0.4 * repeat,
             )
             tokens_in, tokens_out = tokens_in + reply.tokens_in, tokens_out + reply.tokens_out
             kept, refused = read_answer(reply.text, request.kind)
-            return _Got(tuple(kept), len(refused), tokens_in, tokens_out)
+            return _Generated(tuple(kept), len(refused), tokens_in, tokens_out)
         except EndpointError:
             raise
         except ValueError as error:
             problem = str(error).splitlines()[0]
-    return _Got((), 0, tokens_in, tokens_out, problem)
+    return _Generated((), 0, tokens_in, tokens_out, problem)
 
 
-def _keep(outcome: Outcome, request: Request, got: _Got, model: str, file: Path) -> None:
-    outcome.tokens_in += got.tokens_in
-    outcome.tokens_out += got.tokens_out
-    outcome.refused += got.refused
-    if got.problem:
-        outcome.failed[request.key] = got.problem
+def _keep(
+    result: GenerationResult, request: ReportRequest, generated: _Generated, model: str, file: Path
+) -> None:
+    result.tokens_in += generated.tokens_in
+    result.tokens_out += generated.tokens_out
+    result.refused += generated.refused
+    if generated.problem:
+        result.failed[request.key] = generated.problem
         return
     for number, record in enumerate(request.records):
-        # One answer for scans with the same report; its cost is written once.
-        cost = (got.tokens_in, got.tokens_out) if number == 0 else (0, 0)
-        append(file, _row(record, request.key, model, got.questions, *cost))
-        outcome.written += 1
-        outcome.questions += len(got.questions)
+        # Scans with the same report share the answer; only the first row has its cost.
+        cost = (generated.tokens_in, generated.tokens_out) if number == 0 else (0, 0)
+        append(file, _row(record, request.key, model, generated.questions, *cost))
+        result.written += 1
+        result.questions += len(generated.questions)
 
 
 def _row(
@@ -237,8 +268,8 @@ def _row(
     questions: tuple[GeneratedQuestion, ...],
     tokens_in: int = 0,
     tokens_out: int = 0,
-) -> Row:
-    return Row(
+) -> GeneratedRow:
+    return GeneratedRow(
         key=key,
         dataset=record.dataset,
         name=record.name,

@@ -1,4 +1,4 @@
-"""What a language model is asked to make of a report, and what its answer must look like."""
+"""The prompt that asks a language model for questions about a report, and how to parse it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FORM = (
 )
 
 
-class _Item(BaseModel):
+class _QuestionItem(BaseModel):
     model_config = ConfigDict(extra="ignore", str_strip_whitespace=True)
 
     question: str = Field(min_length=3)
@@ -39,16 +39,16 @@ class _Item(BaseModel):
     choices: tuple[str, ...] = ()
 
 
-class Answer(BaseModel):
-    """What the language model must answer with."""
+class QuestionList(BaseModel):
+    """The JSON object that the language model must answer with."""
 
     model_config = ConfigDict(extra="ignore")
 
-    questions: list[_Item] = Field(min_length=1)
+    questions: list[_QuestionItem] = Field(min_length=1)
 
 
 def messages(report: str, kind: Kind, count: int) -> list[dict[str, str]]:
-    """Return the chat that asks for questions of a kind about a report."""
+    """Return the chat that asks for `count` questions of one kind about a report."""
     choices = ', "choices": ["...", "...", "...", "..."]' if kind == "multiple_choice" else ""
     task = _TASKS[kind].format(count=count)
     form = _FORM.format(choices=choices, report=report)
@@ -59,7 +59,7 @@ def messages(report: str, kind: Kind, count: int) -> list[dict[str, str]]:
 
 
 def answer_schema(kind: Kind) -> dict[str, Any]:
-    """Return the JSON schema of the answer, for endpoints that enforce one."""
+    """Return the JSON schema of the answer, for servers that enforce one."""
     item: dict[str, Any] = {"question": {"type": "string"}, "answer": {"type": "string"}}
     if kind == "multiple_choice":
         item["choices"] = {
@@ -83,35 +83,35 @@ def answer_schema(kind: Kind) -> dict[str, Any]:
 
 
 def request_key(report: str, kind: Kind, count: int, model: str) -> str:
-    """Return what tells a request from every other: the whole chat and the model."""
+    """Return the id of a request: a digest of the whole chat and the model."""
     chat = messages(report, kind, count)
     return hashlib.sha256(repr((chat, model)).encode()).hexdigest()[:32]
 
 
 def read_answer(text: str, kind: Kind) -> tuple[list[GeneratedQuestion], list[str]]:
-    """Return the usable questions of an answer, and why others are not.
+    """Parse an answer into its usable questions, and the reasons why others are not usable.
 
     Raises
     ------
     ValueError
-        If the answer is not the asked JSON, or none of its questions can be used.
+        If the answer is not the requested JSON, or none of its questions is usable.
     """
-    # Some endpoints wrap JSON in a fence whatever they are told.
+    # Some servers wrap JSON in a Markdown fence even if told not to.
     text = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    answer = Answer.model_validate_json(text)
+    items = QuestionList.model_validate_json(text).questions
     kept: list[GeneratedQuestion] = []
     refused: list[str] = []
-    for item in answer.questions:
+    for item in items:
         try:
             kept.append(_checked(item, kind))
         except ValueError as error:
             refused.append(str(error).splitlines()[0])
     if not kept:
-        raise ValueError(f"none of {len(refused)} questions can be used: {refused[0]}")
+        raise ValueError(f"none of {len(refused)} questions is usable: {refused[0]}")
     return kept, refused
 
 
-def _checked(item: _Item, kind: Kind) -> GeneratedQuestion:
+def _checked(item: _QuestionItem, kind: Kind) -> GeneratedQuestion:
     if "report" in item.question.lower():
         raise ValueError("asks about the report, which the model does not see")
     if kind == "yes_no" and item.answer.rstrip(".").lower() not in ("yes", "no"):
@@ -121,7 +121,7 @@ def _checked(item: _Item, kind: Kind) -> GeneratedQuestion:
         answer = item.answer.rstrip(".").capitalize() + "."
     choices = item.choices if kind == "multiple_choice" else ()
     if kind == "multiple_choice" and answer not in choices and len(answer) <= 2:
-        # "B" or "B." for the second choice.
+        # Accept "B" or "B." for the second choice.
         place = "ABCDEFGH".find(answer[0].upper())
         answer = choices[place] if 0 <= place < len(choices) else answer
     return GeneratedQuestion(question=item.question, answer=answer, kind=kind, choices=choices)

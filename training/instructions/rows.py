@@ -1,4 +1,4 @@
-"""Generated questions on disk: JSONL, a line for each answered request, checked both ways."""
+"""Generated questions on disk: one JSON line per scan and request, validated when read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_ct_assistant.training.data.datasets.record import Kind, Question, Sc
 
 
 class GeneratedQuestion(BaseModel):
-    """One question of a line; the same rules as `Question`."""
+    """One generated question; the rules of `Question` apply."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -28,18 +28,28 @@ class GeneratedQuestion(BaseModel):
     def _choices_hold_the_answer(self) -> GeneratedQuestion:
         self.as_question()
         if len(set(self.choices)) != len(self.choices) or len(self.choices) == 1:
-            raise ValueError(f"choices must be several and differ: {self.choices}")
+            raise ValueError(f"choices: {self.choices}; give two or more different ones")
         return self
 
     def as_question(self) -> Question:
-        """Return it as a data set's question."""
+        """Convert to a question of a data set."""
         return Question(self.question, self.answer, self.kind, self.finding, self.choices)
 
 
-class Row(BaseModel):
-    """What was generated from one report by one prompt.
+class GeneratedRow(BaseModel):
+    """The questions that one request generated for one scan.
 
-    key: digest of the report's text, the prompt and the model; dataset, name: the scan.
+    Parameters
+    ----------
+    key
+        Digest of the prompt, with the report in it, and the model.
+    dataset, name
+        The scan.
+    model
+        The language model, or "templates".
+    questions
+    tokens_in, tokens_out
+        Cost of the request.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -53,20 +63,19 @@ class Row(BaseModel):
     tokens_out: int = Field(0, ge=0)
 
 
-def read_rows(file: Path) -> Iterator[Row]:
-    """Yield the lines of a file.
+def read_rows(file: Path) -> Iterator[GeneratedRow]:
+    """Yield the rows of a file; a last line that a kill cut off is skipped.
 
     Raises
     ------
     RecipeError
-        If the file is absent or a line is not a row; it names file and line. A last line
-        without its end, as a kill leaves it, is passed over.
+        If the file is absent, or a line is not a valid row. The message names file and line.
     """
     if not file.exists():
         raise RecipeError(f"{file}: no such file; `ct-assistant instructions` writes it")
     for number, line in JsonLines(file).lines():
         try:
-            yield Row.model_validate_json(line)
+            yield GeneratedRow.model_validate_json(line)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "line"
@@ -74,25 +83,26 @@ def read_rows(file: Path) -> Iterator[Row]:
 
 
 def done_lines(file: Path) -> set[tuple[str, str, str]]:
-    """Return key, data set and name of each line; a line cut off by a kill is removed."""
+    """Return (key, data set, name) of each row; a last line that a kill cut off is removed."""
     if not file.exists():
         return set()
     JsonLines(file).repair()
     return {(row.key, row.dataset, row.name) for row in read_rows(file)}
 
 
-def append(file: Path, row: Row) -> None:
-    """Add a line, whole."""
+def append(file: Path, row: GeneratedRow) -> None:
+    """Append a row."""
     JsonLines(file).append(row.model_dump(exclude_defaults=True))
 
 
 def add_questions(records: Sequence[ScanRecord], files: Iterable[Path]) -> list[ScanRecord]:
-    """Return the records with what was generated for them.
+    """Return the records with the questions that were generated for them.
 
     Raises
     ------
     RecipeError
-        If no line of a file is about any of the records: another data set's, most likely.
+        If none of a file's lines is about any of the records: most likely it belongs to
+        another data set.
     """
     generated: dict[tuple[str, str], list[Question]] = {}
     known = {(record.dataset, record.name) for record in records}

@@ -1,4 +1,4 @@
-"""Questions from a report by rules alone: offline, the same every time, nothing invented."""
+"""Questions from a report by rules: offline, reproducible, and nothing is made up."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from napari_ct_assistant.training.data.datasets.record import (
     ScanRecord,
 )
 
+# Findings that have a side.
 SIDED = (
     "Atelectasis",
     "Bronchiectasis",
@@ -37,24 +38,29 @@ SIDED = (
 
 
 def from_report(record: ScanRecord, kinds: Collection[str] = KIND_NAMES) -> list[Question]:
-    """Return what can be asked about a scan from its report and labels.
+    """Return the questions that a scan's report and labels answer.
 
-    yes_no: each of the 18 findings that a label or the report decides, labels first. free: the
-    findings of a region, the impression. short: the side of a finding. multiple_choice: which
-    of four findings there is, the other three being absent for certain.
+    Parameters
+    ----------
+    record : ScanRecord
+    kinds
+        yes_no: about each of the 18 findings that a label or the report decides; labels take
+        precedence. free: the findings of a region, and the impression. short: the side of a
+        finding. multiple_choice: which of four findings the scan shows; the other three are
+        known to be absent.
     """
     text = "\n".join(record.reports.values())
     known = {**findings_in(text), **{name: bool(value) for name, value in record.labels.items()}}
     made = {
-        "yes_no": _signs(known),
-        "free": _free(record.reports),
-        "short": _sides(text, known),
-        "multiple_choice": _which(known, text),
+        "yes_no": _finding_questions(known),
+        "free": _free_questions(record.reports),
+        "short": _side_questions(text, known),
+        "multiple_choice": _choice_questions(known, text),
     }
     return [question for kind in KIND_NAMES if kind in kinds for question in made[kind]]
 
 
-def _signs(known: Mapping[str, bool]) -> list[Question]:
+def _finding_questions(known: Mapping[str, bool]) -> list[Question]:
     return [
         Question(
             FINDING_QUESTION.format(finding=name.lower()),
@@ -66,7 +72,7 @@ def _signs(known: Mapping[str, bool]) -> list[Question]:
     ]
 
 
-def _free(reports: Mapping[str, str]) -> list[Question]:
+def _free_questions(reports: Mapping[str, str]) -> list[Question]:
     whole = reports.get(WHOLE, "")
     sections = split_sections(whole)
     by_region = {name: reports[name] for name in REGIONS if name in reports}
@@ -81,18 +87,18 @@ def _free(reports: Mapping[str, str]) -> list[Question]:
 
 
 def _described(report: str) -> str:
-    """Return what a report describes: not why and how it was made, and not what it concludes."""
+    """Return a report without its background sections and without its conclusions."""
     sections = split_sections(report)
     return "\n".join(sections[name] for name in sections if name not in BACKGROUND | CONCLUSIONS)
 
 
-def _sides(text: str, known: Mapping[str, bool]) -> list[Question]:
-    """Ask for a side only where every sentence that affirms a finding agrees on it."""
+def _side_questions(text: str, known: Mapping[str, bool]) -> list[Question]:
+    """Ask for a side only if all sentences that affirm the finding agree on it."""
     sides_of: dict[str, set[str | None]] = {}
-    # The impression repeats findings without their side.
+    # Without the impression, which repeats findings without their side.
     for sentence in split_sentences(_described(text) or text):
         mentions = finding_mentions(sentence)
-        # With two findings in a sentence it is not certain whose side it names.
+        # A sentence with two findings does not say which of them its side belongs to.
         sure = len({m.finding for m in mentions}) == 1 and {m.status for m in mentions} == {
             "affirmed"
         }
@@ -109,12 +115,12 @@ def _sides(text: str, known: Mapping[str, bool]) -> list[Question]:
     return asked
 
 
-def _which(known: Mapping[str, bool], text: str) -> list[Question]:
+def _choice_questions(known: Mapping[str, bool], text: str) -> list[Question]:
     there = [name for name, value in known.items() if value]
     absent = [name for name, value in known.items() if not value]
     if not there or len(absent) < 3:
         return []
-    # Drawn from the report itself: the same choices on every run.
+    # Seeded by the report, so that every run draws the same choices.
     seed = int.from_bytes(hashlib.sha256(re.sub(r"\s+", " ", text).encode()).digest()[:8], "big")
     rng = np.random.default_rng(seed)
     right = there[int(rng.integers(len(there)))]

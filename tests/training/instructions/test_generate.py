@@ -56,7 +56,7 @@ def ask(
     of: list[ScanRecord],
     kinds: tuple[Kind, ...] = ("free",),
     **more: Any,
-) -> generate.Outcome:
+) -> generate.GenerationResult:
     chosen = endpoint(server, **more)
     requests = generate.plan(of, kinds, 5, "m", done_lines(file))
     return generate.ask_endpoint(requests, chosen, 5, file, workers=2)
@@ -141,7 +141,7 @@ def test_a_server_without_json_schema_is_asked_for_less(server: Server, tmp_path
     [
         (refusal(401, f"bad key {KEY}"), "status 401; check the key"),
         (refusal(404, "no model"), "status 404; check URL and model"),
-        (refusal(500, "oops"), "status 500 after 3 tries; what was answered is kept"),
+        (refusal(500, "oops"), "status 500 after 3 tries; the answers so far are kept"),
     ],
 )
 def test_refusals_for_good_end_the_run(
@@ -218,7 +218,7 @@ def test_the_cost_comes_first_and_nothing_is_sent_without_yes(
     assert told["dollars"] == pytest.approx(
         (told["tokens_in"] * 1000 + told["tokens_out"] * 2000) / 1e6
     )
-    assert "nothing was sent; --yes sends the texts of the reports to 127.0.0.1" in done.stderr
+    assert "nothing was sent; use --yes to send the report texts to 127.0.0.1" in done.stderr
     assert server.asked == []
     assert not output.exists()
     done = run(app, [*command, "--kind", "free", "--yes", "--json"])
@@ -287,8 +287,8 @@ def test_templates_are_offline_and_join_the_data_set(recipe: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--endpoint", "http://127.0.0.1:1/v1"], "--endpoint and --model go together"),
-        (["data={kind: phantoms}"], "phantoms bring their own questions"),
+        (["--endpoint", "http://127.0.0.1:1/v1"], "--endpoint and --model need each other"),
+        (["data={kind: phantoms}"], "phantoms already come with questions"),
         (["data.root=absent"], "absent/radiology_text_reports/train_reports.csv: not there"),
     ],
 )
