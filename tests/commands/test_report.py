@@ -52,7 +52,7 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
             "a.pdf: this format cannot hold patient",
         ),
         (["--with-identifiers"], "needs --out"),
-        (["--template", "Ours"], "no template 'Ours'; there are"),
+        (["--template", "Ours"], "no template 'Ours'; give one of"),
         (["--template", "ours.yaml"], "ours.yaml: cannot be read"),
     ],
 )

@@ -1,6 +1,6 @@
-"""What the model does for a reader: one scan read by one model.
+"""One scan read by one model: reports, answers, findings and their evidence.
 
-Importing this package costs nothing; torch and transformers come with `load_assistant`.
+Importing this package takes no time; torch and transformers are imported by `load_assistant`.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def test_a_line_that_drops_is_taken_up_where_it_was(
 def test_other_bytes_than_the_hub_states_are_thrown_away(hub: Hub, cache: Path) -> None:
     name, _ = large(hub)
     hub.corrupt.add(name)
-    with pytest.raises(ModelLoadError, match="arrived with another SHA-256 than the hub states"):
+    with pytest.raises(ModelLoadError, match="has another SHA-256 than the hub states"):
         fetch(plan_download(REPO))
     assert pinned_snapshot(REPO) is None
     assert not list(cache.rglob("*.part"))
@@ -175,9 +175,9 @@ def test_a_full_disk_is_said_before(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"config.json": b'{"model_type": "bert"}'}, "is no model that is read here"),
-        ({"config.json": b"{"}, "is no model that is read here"),
-        ({"config.json": b"[]"}, "is no model that is read here"),
+        ({"config.json": b'{"model_type": "bert"}'}, "not a model that can be used here"),
+        ({"config.json": b"{"}, "not a model that can be used here"),
+        ({"config.json": b"[]"}, "not a model that can be used here"),
         ({"model.safetensors": None}, r"has no safetensors weights, only pytorch_model\.bin"),
     ],
 )

@@ -79,7 +79,7 @@ def test_the_command_asks_first(hub: Hub, folder: Path) -> None:
 
 
 def test_what_is_not_sound_or_has_no_card_stays_here(hub: Hub, folder: Path) -> None:
-    with pytest.raises(ModelLoadError, match="is no hub id; give OWNER/NAME"):
+    with pytest.raises(ModelLoadError, match="not a hub id; give OWNER/NAME"):
         plan_upload(folder, "mine")
     (folder / "README.md").unlink()
     with pytest.raises(ModelLoadError, match=r"mine: has no README\.md; write the model card"):

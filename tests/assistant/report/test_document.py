@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from napari_ct_assistant.assistant import ReportDraft, Sentence
-from napari_ct_assistant.assistant.report.comparison import compare, word_changes
+from napari_ct_assistant.assistant.report.comparison import compare_with_draft, word_changes
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line, Section, relink
 from napari_ct_assistant.assistant.report.template import find_template
@@ -159,7 +159,7 @@ def test_comparison_shows_words_that_went_and_came(report: ReportDocument) -> No
     edited = replace(
         edited, sections=(*edited.sections, Section("more", "More", 1, (Line("Mine."),)))
     )
-    changes = compare(edited)
+    changes = compare_with_draft(edited)
     assert [(change.state, change.heading) for change in changes] == [
         ("template", "Technique"),
         ("draft", "Airways"),
@@ -193,4 +193,4 @@ def test_a_draft_without_sentences_leaves_the_template(small_volume: CTVolume) -
     empty = replace(empty, sentences=())
     report = ReportDocument.from_draft(empty, find_template(), small_volume, weights_sha256="")
     assert report.text.startswith("TECHNIQUE")
-    assert ("Draft", "stopped before its end") in report.provenance()
+    assert ("Draft", "stopped before it was complete") in report.provenance()

@@ -65,7 +65,7 @@ def test_a_departments_own_template(folder: Path) -> None:
     assert ours.phrases("findings/lunge") == ("Lunge: frei.", "No")
     assert len(wrong) == 1
     assert wrong[0].startswith("broken.yml line 1: ")
-    with pytest.raises(TemplateError, match=r"no template 'Theirs'; there are Ours, .*broken\.yml"):
+    with pytest.raises(TemplateError, match=r"no template 'Theirs'; give .* Ours, .*broken\.yml"):
         find_template("Theirs")
 
 

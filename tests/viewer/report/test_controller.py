@@ -132,7 +132,7 @@ def test_shorten_asks_the_model_off_the_qt_thread(drafted: CTAssistantPanel, qtb
     assert panel.tabs.currentWidget() is tab
     qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=MODEL_SECONDS)
     assert tab.passage.isVisibleTo(tab)
-    assert "tiny-model was not taught to shorten text" in tab.passage.doubts.text()
+    assert "tiny-model was not trained to shorten text" in tab.passage.doubts.text()
     assert len(panel.transcript.messages) == before
     assert panel.ask_row.box.toPlainText() == ""
 

@@ -41,9 +41,9 @@ def test_shorten_shows_doubts_and_replaces_only_when_told(
     drafted_tab.passage.finish(answer(scan, "1.5 cm nodule, left lung."))
     assert editor.toPlainText() == before
     doubts = drafted_tab.passage.doubts.text()
-    assert "was not taught to shorten" in doubts
-    assert "leaves out: right" in doubts
-    assert "does not say: left" in doubts
+    assert "was not trained to shorten" in doubts
+    assert "Left out: right" in doubts
+    assert "Not in the original: left" in doubts
     qtbot.mouseClick(drafted_tab.passage.replace_button, LEFT)
     assert "1.5 cm nodule, left lung." in said(drafted_tab)
     assert not drafted_tab.passage.isVisible()
@@ -72,7 +72,7 @@ def test_the_impression_is_made_of_the_findings_as_they_stand(
     before = editor.toPlainText()
     drafted_tab.passage.begin("impression", editor)
     drafted_tab.passage.finish(answer(scan, "One thing. Another on the left."))
-    assert "The findings do not say: left" in drafted_tab.passage.doubts.text()
+    assert "Not in the findings: left" in drafted_tab.passage.doubts.text()
     assert editor.toPlainText() == before
     assert drafted_tab.passage.replace_button.text() == "Replace the impression"
     qtbot.mouseClick(drafted_tab.passage.replace_button, LEFT)
@@ -86,7 +86,7 @@ def test_the_impression_is_made_of_the_findings_as_they_stand(
 def test_an_empty_report_has_nothing_to_sum_up(tab: ReportTab, qtbot: QtBot) -> None:
     with qtbot.waitSignal(tab.status_message) as told:
         tab.sentence.impression_button.click()
-    assert told.args == ["The report has no findings to sum up yet"]
+    assert told.args == ["The report has no findings to summarise yet"]
 
 
 def test_text_that_changed_meanwhile_is_not_replaced(

@@ -1,1 +1,1 @@
-"""Where in the scan a sentence comes from, and how much the image supports it."""
+"""Evidence: where in the scan a sentence comes from, and how much the image supports it."""

@@ -1,4 +1,4 @@
-"""Where in the scan a statement comes from, as numbers on a grid in the patient."""
+"""Where in the scan the evidence for a statement lies: a grid of values with its place in mm."""
 
 from __future__ import annotations
 
@@ -9,47 +9,55 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_ct_assistant.volume import CTVolume
 
-Point = tuple[float, float, float]
+PointRAS = tuple[float, float, float]  # x, y, z in RAS mm
 
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
-    """How much each part of the model's box spoke for a statement.
+    """How much each cell of the model's input box contributed to a statement.
 
     Attributes
     ----------
     values : float32 [d, h, w]
-        Along the volume's (I, P, L); 0 where the part did not speak for it, 1 where most.
+        Along the volume's (I, P, L); 0 for no contribution, 1 for the largest.
     affine : float64 [4, 4]
-        Index (d, h, w) -> RAS mm of the part's centre (`ModelGrid.token_affine`).
+        Index (d, h, w) -> RAS mm of the cell's centre (`ModelGrid.token_affine`).
     """
 
     values: NDArray[np.float32]
     affine: NDArray[np.float64]
 
     @classmethod
-    def from_attributions(cls, shares: ArrayLike, affine: NDArray[np.float64]) -> HeatMap | None:
-        """Return the map of positive shares, the largest made 1; None where none is positive."""
-        values = np.asarray(shares, dtype=np.float32)
+    def from_attributions(
+        cls, attributions: ArrayLike, affine: NDArray[np.float64]
+    ) -> HeatMap | None:
+        """Return the map of the positive attributions, scaled to at most 1; None if there are none.
+
+        Parameters
+        ----------
+        attributions : [d, h, w]
+        affine : [4, 4]
+        """
+        values = np.asarray(attributions, dtype=np.float32)
         top = float(values.max(initial=0.0))
         if not np.isfinite(values).all() or top <= 0:
             return None
         return cls(np.clip(values / top, 0, 1), np.asarray(affine, dtype=np.float64))
 
     @property
-    def hottest(self) -> Point:
-        """RAS mm of the hottest part's centre."""
+    def hottest(self) -> PointRAS:
+        """Centre of the hottest cell, in RAS mm."""
         index = np.unravel_index(int(self.values.argmax()), self.values.shape)
         x, y, z = (self.affine @ np.append(np.array(index, dtype=float), 1.0))[:3]
         return round(float(x), 1), round(float(y), 1), round(float(z), 1)
 
     def hottest_slice(self, volume: CTVolume) -> int:
-        """Index along the volume's first axis of the hottest part, inside the scan."""
+        """Return the slice of the hottest cell: an index along the volume's first axis."""
         row = volume.ras_to_index(self.hottest)[0]
         return int(np.clip(np.rint(row), 0, volume.shape[0] - 1))
 
     def value_at(self, ras: ArrayLike) -> float:
-        """Return the value of the part that holds a RAS point; 0 outside the model's box."""
+        """Return the value of the cell that contains a RAS point; 0 outside the model's box."""
         index = np.rint((np.linalg.inv(self.affine) @ np.append(np.asarray(ras), 1.0))[:3])
         if ((index < 0) | (index >= self.values.shape)).any():
             return 0.0
@@ -59,27 +67,27 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for a statement.
+    """The evidence for a statement.
 
     Attributes
     ----------
     support : float or None
-        Log-likelihood with the image minus without it, in nats.
+        Log-likelihood of the statement with the image minus without it, in nats.
     heat : HeatMap or None
     slice : int or None
-        Index along the volume's first axis of the hottest place.
+        Index along the volume's first axis of the heat map's hottest cell.
     ras : (x, y, z) mm or None
-        That place.
+        The centre of that cell.
     """
 
     support: float | None = None
     heat: HeatMap | None = None
     slice: int | None = None
-    ras: Point | None = None
+    ras: PointRAS | None = None
 
     @classmethod
     def of(cls, support: float | None, heat: HeatMap | None, volume: CTVolume) -> Evidence:
-        """Return the evidence with the place that its heat map gives."""
+        """Return the evidence with slice and point taken from its heat map."""
         if heat is None:
             return cls(support)
         return cls(support, heat, heat.hottest_slice(volume), heat.hottest)

@@ -1,1 +1,1 @@
-"""The models of this machine: find, download, load, upload."""
+"""Models: find them on this computer, download, load and upload them."""

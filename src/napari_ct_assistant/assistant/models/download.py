@@ -1,9 +1,12 @@
 """Fetch a model from the Hugging Face hub, pinned to one commit.
 
-The weights come first, each into the hub's own cache by the hash that the hub states for it: an
-interrupted file goes on where it stopped, and a file with another hash is thrown away. The
-small files follow with `snapshot_download`. Only then a ref, `refs/ct-assistant`, names the
-commit, and only by that ref is a download found again: one that was cancelled is not.
+The large files come first, each into the hub's own cache under the SHA-256 that the hub states
+for it: an interrupted file is resumed, and a file with another hash is deleted. The small files
+follow with `snapshot_download`. A ref, `refs/ct-assistant`, is written last. A download is found
+by that ref only, so a cancelled one never loads.
+
+The large files are not left to `snapshot_download` because huggingface_hub (2.4) deletes a file
+that was interrupted and does not compare its SHA-256.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
 from napari_ct_assistant.support.errors import CTAssistantError
 
-# No pickles, no code. Files in folders of the repository are other formats and examples.
+# No pickles and no code. Files in subfolders are other formats and examples.
 WANTED: Final = (
     "*.safetensors",
     "*.json",
@@ -53,15 +56,24 @@ Progress = Callable[[int, int], None]
 
 
 class DownloadCancelled(CTAssistantError):  # noqa: N818  not an error
-    """The download was stopped; what is whole stays in the cache, and nothing of it loads."""
+    """The download was stopped. Complete files stay in the cache; the model does not load."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
     """A file of a repository.
 
-    `sha256` is None for small files, which git stores; `part` is how many bytes of a large one
-    an earlier download left.
+    Attributes
+    ----------
+    name : str
+    size : int
+        In bytes.
+    sha256 : str or None
+        None for small files, which are stored in git.
+    cached : bool
+        Whether it is on this computer.
+    part : int
+        Bytes of a large file that an earlier, interrupted download left.
     """
 
     name: str
@@ -73,21 +85,21 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class DownloadPlan:
-    """What would be fetched, before it is.
+    """What a download would fetch.
 
     Attributes
     ----------
     repo, commit : str
-        The repository, and the commit that the revision names now.
+        The repository, and the commit to which the revision points now.
     files : tuple of RemoteFile
     left_out : tuple of str
         Files that are not fetched: pickles, code, other formats.
     kind : str
-        "model" (ours, loads at once), "m3d" (to be imported) or "encoder" (to be imported).
-    code : bool
-        Its `config.json` asks to run code of its own, which is neither fetched nor run.
+        "model" (loads as it is), "m3d" or "encoder" (both have to be imported).
     free : int
-        Bytes free on the cache's disk.
+        Free bytes on the cache's disk.
+    code : bool
+        Its `config.json` asks to run code from the repository, which is neither fetched nor run.
     """
 
     repo: str
@@ -105,23 +117,23 @@ class DownloadPlan:
 
     @property
     def to_fetch(self) -> int:
-        """Bytes that are not on this machine yet."""
+        """Bytes of the files that are not on this computer yet."""
         return sum(file.size for file in self.files if not file.cached)
 
     @property
     def to_resume(self) -> int:
-        """Bytes of these that an earlier download left: it goes on behind them."""
+        """How many of these bytes an interrupted download left; they are not fetched again."""
         return sum(min(file.part, file.size) for file in self.files if not file.cached)
 
 
 def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
-    """Ask the hub for a model's files and sizes; fetch only its `config.json`.
+    """Ask the hub for the files of a model and their sizes; fetch only its `config.json`.
 
     Raises
     ------
     ModelLoadError
-        If there is no such repository or revision, it is no model that is read here, or it has
-        no safetensors weights.
+        If there is no such repository or revision, the model is of a kind that cannot be used,
+        or it has no safetensors weights.
     """
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
@@ -134,7 +146,7 @@ def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
     wanted = {n for n in names if "/" not in n and any(fnmatch(n, p) for p in WANTED)}
     if kind is None:
         raise ModelLoadError(
-            f"{repo}: is no model that is read here (its config.json is none of ours or M3D's); "
+            f"{repo}: not a model that can be used here (config.json is neither ours nor M3D's); "
             "nothing was downloaded"
         )
     if not any(name.endswith(".safetensors") for name in wanted):
@@ -175,24 +187,25 @@ def download(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Path:
-    """Fetch what a plan names.
+    """Fetch the files of a plan.
 
     Parameters
     ----------
     plan : DownloadPlan
     progress
-        Called with bytes fetched and bytes to fetch in all.
+        Called with (bytes fetched, bytes to fetch).
     cancel
         Set it to stop within a second.
 
     Returns
     -------
-    The folder in the hub's cache.
+    Path
+        The folder in the hub's cache.
 
     Raises
     ------
     ModelLoadError
-        If the disk is too small, the network fails or a file is not what the hub says.
+        If the disk is too small, the network fails or a file has another SHA-256.
     DownloadCancelled
         If `cancel` was set.
     """
@@ -224,7 +237,9 @@ def download(
     advance(plan.to_fetch - done)
     missing = [file.name for file in plan.files if not (folder / file.name).is_file()]
     if missing:
-        raise ModelLoadError(f"{plan.repo}: {', '.join(missing)} did not arrive; try again")
+        raise ModelLoadError(
+            f"{plan.repo}: {', '.join(missing)} could not be downloaded; try again"
+        )
     _pin(plan)
     return folder
 
@@ -232,12 +247,12 @@ def download(
 def _home(repo: str) -> Path:
     """Return a repository's folder in the hub's cache."""
     if not is_repo(repo):
-        raise HFValidationError(f"{repo!r} is no repository's name")
+        raise HFValidationError(f"{repo!r} is not the name of a repository")
     return repo_home(repo)
 
 
 def _config(repo: str, commit: str) -> dict[str, Any]:
-    """Fetch a repository's `config.json`; empty where it is no JSON object."""
+    """Fetch a repository's `config.json`; return {} if it is not a JSON object."""
     file = hf_hub_download(repo, "config.json", revision=commit)
     try:
         config = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -247,7 +262,7 @@ def _config(repo: str, commit: str) -> dict[str, Any]:
 
 
 def _kind(config: dict[str, Any]) -> str | None:
-    """Return what a `config.json` says the model is; None for what is not read here."""
+    """Return the kind of model that a `config.json` describes; None for other kinds."""
     kind = str(config.get("model_type"))
     if kind == MODEL_TYPE:
         return "model"
@@ -257,7 +272,7 @@ def _kind(config: dict[str, Any]) -> str | None:
 
 
 def _fetch_blob(plan: DownloadPlan, file: RemoteFile, advance: Callable[[int], None]) -> None:
-    """Fetch one large file into the cache by its hash, from where it stopped before."""
+    """Fetch one large file into the cache under its hash; resume an interrupted download."""
     blobs = _home(plan.repo) / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     part = blobs / f"{file.sha256}.part"
@@ -275,7 +290,7 @@ def _fetch_blob(plan: DownloadPlan, file: RemoteFile, advance: Callable[[int], N
         url = hf_hub_url(plan.repo, file.name, revision=plan.commit)
         with get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
             hf_raise_for_status(response)
-            if start and response.status_code != 206:  # a server that sends it all again
+            if start and response.status_code != 206:  # the server sends the whole file again
                 digest, start = hashlib.sha256(), 0
             advance(start)
             with part.open("ab" if start else "wb") as stream:
@@ -290,40 +305,33 @@ def _fetch_blob(plan: DownloadPlan, file: RemoteFile, advance: Callable[[int], N
     if digest.hexdigest() != file.sha256:
         part.unlink()
         raise ModelLoadError(
-            f"{plan.repo}: {file.name} arrived with another SHA-256 than the hub states; "
-            "it was thrown away, try again"
+            f"{plan.repo}: {file.name} has another SHA-256 than the hub states; "
+            "it was deleted, try again"
         )
     part.rename(blobs / str(file.sha256))
 
 
 def _pin(plan: DownloadPlan) -> None:
-    """Write the ref that makes a download a model, at once or not at all."""
+    """Write the ref by which the download is found from now on."""
     refs = _home(plan.repo) / "refs"
     refs.mkdir(exist_ok=True)
     atomic.write_text(refs / REF, plan.commit)
 
 
 def _network_errors() -> tuple[type[Exception], ...]:
-    """Return what a request raises; the hub's client has had several HTTP libraries."""
+    """Return the errors of a request; the client's HTTP library differs between versions."""
     library: Any = import_module(type(get_session()).__module__.partition(".")[0])
     return (HfHubHTTPError, LocalEntryNotFoundError, library.HTTPError, OSError)
 
 
 def _reason(repo: str, revision: str | None, error: Exception) -> str:
     if isinstance(error, GatedRepoError):
-        return f"{repo}: its owners ask you to agree to terms first; do so at the hub, then log in"
+        return (
+            f"{repo}: its owners ask you to accept their terms first; do so on the hub, then log in"
+        )
     if isinstance(error, RevisionNotFoundError):
-        return f"{repo}: has no revision {revision!r}"
+        return f"{repo}: has no revision {revision!r}; give another one or leave it out"
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
         return f"{repo}: no such model on the hub (or it is private: log in first)"
     reason = " ".join(str(error).split())[:160] or type(error).__name__
-    return f"{repo}: the hub cannot be reached ({reason}); try again, it goes on where it stopped"
-
-
-def reason_for(repo: str, error: Exception) -> str:
-    """Return why the hub did not take a model, as one line."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if status in {401, 403}:
-        return f"{repo}: no permission to write to this repository; log in with `hf auth login`"
-    reason = " ".join(str(error).split())[:160] or type(error).__name__
-    return f"{repo}: the hub did not take it ({reason}); nothing was changed there"
+    return f"{repo}: the hub cannot be reached ({reason}); try again to resume"

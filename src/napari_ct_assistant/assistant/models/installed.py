@@ -1,6 +1,6 @@
-"""The models of this machine: bundled, imported, downloaded, and folders that were used.
+"""The models on this computer: bundled, imported, downloaded, and folders used before.
 
-Nothing here asks the network, and importing it brings no torch.
+Nothing here uses the network, and importing it brings no torch.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from napari_ct_assistant.assistant.models.sizes import Counts, count_folder
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
 
-# The `model_type` of our configuration; named here because importing it brings torch.
+# The `model_type` of `VolumeLanguageConfig`, whose import would bring torch.
 MODEL_TYPE: Final = "ct_volume_language"
 HOME_VARIABLE: Final = "CT_ASSISTANT_MODELS"
 FOLDERS_FILE: Final = "folders.json"
 FOLDERS_KEPT: Final = 8
 
-# Released models that the import reads, for a list to choose from; nothing is asked about them.
+# Released models that can be imported, offered by name; nothing is looked up about them.
 PUBLISHED: Final = ("GoodBaiBai88/M3D-LaMed-Phi-3-4B", "GoodBaiBai88/M3D-LaMed-Llama-2-7B")
 
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """A model on this machine.
+    """A model on this computer.
 
     Attributes
     ----------
     name : str
-        What `load_assistant` takes: a bundled name, a folder or a hub id.
+        As `load_assistant` takes it: a bundled name, a folder or a hub id.
     source : str
         "bundled", "imported", "downloaded" or "folder".
     path : Path
     bytes : int
         Of its weight files.
     trained_on, notice : str
-        As its configuration says.
+        From its configuration.
     """
 
     name: str
@@ -56,16 +56,16 @@ class InstalledModel:
 
     @cached_property
     def counts(self) -> tuple[Counts, int] | None:
-        """How many values it has, and the tokens of its longest prompt; read from the headers."""
+        """How many values it has, and the tokens of its longest prompt; None if it is broken."""
         return count_folder(self.path)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for `models list --json`."""
+        """Return it as plain values, as `models list --json` prints it."""
         return {**asdict(self), "path": str(self.path)}
 
 
 def models_home() -> Path:
-    """Return the folder of imported models: `CT_ASSISTANT_MODELS`, or beside the hub's cache."""
+    """Return the folder of imported models: `CT_ASSISTANT_MODELS`, or one beside the hub cache."""
     chosen = os.environ.get(HOME_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
@@ -73,12 +73,12 @@ def models_home() -> Path:
 
 
 def imported_folder(repo: str) -> Path:
-    """Return where the import of a hub's model lies (or would)."""
+    """Return the folder of an imported hub model, whether it exists or not."""
     return models_home() / repo.replace("/", "--")
 
 
 def imported_snapshot(repo: str) -> Path | None:
-    """Return the import of a hub's model; None where there is none."""
+    """Return the folder of an imported hub model; None if it was not imported."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or ".." in repo:
         return None
     folder = imported_folder(repo)
@@ -86,7 +86,7 @@ def imported_snapshot(repo: str) -> Path | None:
 
 
 def find_model(model: str | Path) -> Path:
-    """Return the folder of a model on this machine.
+    """Return the folder of a model on this computer.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def find_model(model: str | Path) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise ModelLoadError(f"{name}: is a file; give the model's folder")
+        raise ModelLoadError(f"{name}: a file, not a folder; give the model's folder")
     snapshot = imported_snapshot(name) or pinned_snapshot(name)
     if snapshot is None:
         raise ModelLoadError(
@@ -116,7 +116,7 @@ def find_model(model: str | Path) -> Path:
 
 
 def describe_model(name: str, source: str, folder: Path) -> InstalledModel | None:
-    """Return what is known of a folder; None where it is no model of ours."""
+    """Return the model in a folder; None if the folder holds no model that can be loaded."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         sizes = [file.stat().st_size for file in folder.glob("model*.safetensors")]
@@ -129,7 +129,7 @@ def describe_model(name: str, source: str, folder: Path) -> InstalledModel | Non
 
 
 def bundled_models() -> Iterator[InstalledModel]:
-    """Yield each model that came with the package."""
+    """Yield each model that comes with the package."""
     folder = Path(str(files("napari_ct_assistant").joinpath("bundled")))
     for path in sorted(folder.glob("*/config.json")):
         if described := describe_model(path.parent.name, "bundled", path.parent):
@@ -137,7 +137,7 @@ def bundled_models() -> Iterator[InstalledModel]:
 
 
 def imported_models() -> Iterator[InstalledModel]:
-    """Yield each imported model; one that came from the hub goes by its hub id."""
+    """Yield each imported model; one that came from the hub is named by its hub id."""
     for path in sorted(models_home().glob("[!.]*/config.json")):
         folder = path.parent
         repo = folder.name.replace("--", "/")
@@ -147,7 +147,7 @@ def imported_models() -> Iterator[InstalledModel]:
 
 
 def downloaded_models() -> Iterator[InstalledModel]:
-    """Yield each complete model of ours in the Hugging Face cache."""
+    """Yield each completely downloaded model in the Hugging Face cache."""
     for home in sorted(hub_cache().glob("models--*")):
         repo = home.name.removeprefix("models--").replace("--", "/")
         folder = pinned_snapshot(repo)
@@ -156,25 +156,25 @@ def downloaded_models() -> Iterator[InstalledModel]:
 
 
 def used_folders() -> Iterator[InstalledModel]:
-    """Yield the models of folders that were loaded before, the last one first."""
+    """Yield the models in folders that were loaded before, the latest first."""
     for folder in _remembered():
         if described := describe_model(str(folder), "folder", folder):
             yield described
 
 
 def installed_models() -> list[InstalledModel]:
-    """Return every model of this machine."""
+    """Return every model on this computer."""
     return [*bundled_models(), *imported_models(), *downloaded_models(), *used_folders()]
 
 
 def published_models(installed: list[InstalledModel]) -> list[str]:
-    """Return the hub ids of released models that are not on this machine yet."""
+    """Return the hub ids of released models that are not on this computer yet."""
     here = {model.name for model in installed}
     return [repo for repo in PUBLISHED if repo not in here]
 
 
 def remember_folder(folder: Path) -> None:
-    """Keep a folder for the list; where that cannot be written, it is not kept."""
+    """Remember a folder for `used_folders`; do nothing if the list cannot be written."""
     folder = folder.expanduser().absolute()
     if folder.is_relative_to(models_home()):
         return

@@ -1,4 +1,4 @@
-"""How a model is loaded: place, precision, quantization. Importing it brings no torch."""
+"""How a model is loaded: device, precision, quantization. Importing it brings no torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from napari_ct_assistant.model.errors import ModelLoadError
 
 Quantize = Literal["8bit", "4bit"]
 
-# Short names that people type, and torch's own.
+# Short names -> torch's names.
 DTYPES: Final[dict[str, str]] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What `load_assistant` takes besides the model. The defaults are the best for the machine.
+    """Options of `load_assistant`. The defaults choose what is best for the machine.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class LoadOptions:
     dtype : str or None
         "bfloat16", "float16" or "float32".
     quantize : "8bit", "4bit" or None
-        Of the language model's weights.
+        Precision of the language model's weights, where they are quantized.
     device_map : "auto" or None
-        What the GPU cannot hold stays in the computer's memory.
+        "auto" keeps what the GPU cannot hold in the computer's memory.
     """
 
     device: str | None = None
@@ -35,11 +35,11 @@ class LoadOptions:
     device_map: Literal["auto"] | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """Return the keyword arguments of `load_assistant` that are not its defaults."""
+        """Return the keyword arguments of `load_assistant` that differ from its defaults."""
         return {key: value for key, value in vars(self).items() if value is not None}
 
     def changed(self, **changes: Any) -> LoadOptions:
-        """Return these options with some replaced; a device map takes the place of a device."""
+        """Return these options with some replaced; a device and a device map exclude each other."""
         if changes.get("device_map"):
             changes.setdefault("device", None)
         elif changes.get("device"):
@@ -47,7 +47,7 @@ class LoadOptions:
         return replace(self, **changes)
 
     def words(self) -> str:
-        """Return what was chosen in a few words, "" for the defaults."""
+        """Return the chosen options in a few words, "" for the defaults."""
         chosen = [self.device or "", self.dtype or "", (self.quantize or "").replace("bit", "-bit")]
         if self.device_map:
             chosen.append("spread over GPU and computer memory")
@@ -59,7 +59,16 @@ BEST: Final = LoadOptions()
 
 @dataclass(frozen=True)
 class Remedy:
-    """One option that would make a model fit: `field` of `LoadOptions` set to `value`."""
+    """An option with which a model would fit: `field` of `LoadOptions` set to `value`.
+
+    Attributes
+    ----------
+    field, value : str
+    bytes : int or None
+        What the model would need then.
+    remark : str
+        Added to the text as it stands.
+    """
 
     field: str
     value: str
@@ -67,7 +76,7 @@ class Remedy:
     remark: str = ""
 
     def words(self, form: str) -> str:
-        """Return it as Python writes it (`dtype="bfloat16"`), the command line, or the panel."""
+        """Return it as text; form: "python" (`dtype="bfloat16"`), "command line" or "panel"."""
         size = "" if self.bytes is None else f" ({self.bytes / 1e9:.1f} GB)"
         if form == "panel":
             return f"{self.field.replace('_', ' ')} {self.value}{size}{self.remark}"
@@ -77,17 +86,17 @@ class Remedy:
         return f"--{self.field.replace('_', '-')} {short}{size}{self.remark}"
 
     def apply(self, options: LoadOptions) -> LoadOptions:
-        """Return the options with this one chosen."""
+        """Return the options with this one set."""
         return options.changed(**{self.field: self.value})
 
 
 class NotEnoughMemoryError(ModelLoadError):
-    """A model that does not fit into memory.
+    """A model that does not fit in memory.
 
     Attributes
     ----------
     remedies : tuple of Remedy
-        What would make it fit.
+        Options with which it would fit.
     line : str
         What it needs and what is free, without the remedies.
     """
@@ -97,7 +106,7 @@ class NotEnoughMemoryError(ModelLoadError):
         super().__init__(self.words(form))
 
     def words(self, form: str) -> str:
-        """Return the whole line; see `Remedy.words`."""
+        """Return the whole line with the remedies; `form` as in `Remedy.words`."""
         remedies = " or ".join(remedy.words(form) for remedy in self.remedies)
         verb = "choose under Options" if form == "panel" else "load it with"
         return f"{self.line}, or {verb} {remedies}" if remedies else self.line

@@ -1,4 +1,4 @@
-"""8- and 4-bit weights of the language model, where a quantization library is installed."""
+"""8-bit and 4-bit weights of the language model, if a quantization library is installed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import torch
 
 from napari_ct_assistant.model.errors import ModelLoadError
 
-# The image's way to the language model is small and decides what is seen: it stays whole.
-WHOLE: Final = ["vision_tower", "projector", "lm_head"]
+# The image path is small and decides what the model sees, so it keeps full precision.
+NOT_QUANTIZED: Final = ["vision_tower", "projector", "lm_head"]
 
 
 def quantization_config(quantize: str, dtype: torch.dtype, name: str) -> Any:
-    """Return transformers' configuration of a quantized load.
+    """Return transformers' configuration for loading quantized weights.
 
     Parameters
     ----------
     quantize : "8bit" or "4bit"
     dtype : torch.dtype
-        In which is computed.
+        The precision of the computation.
     name : str
-        Of the model, for an error.
+        Of the model, for the error.
 
     Raises
     ------
     ModelLoadError
-        If the word is another, or no library for it is installed.
+        If `quantize` is neither, or no library for it is installed.
     """
     if quantize not in {"8bit", "4bit"}:
         raise ModelLoadError(f"{name}: quantize is {quantize!r}; give '8bit' or '4bit'")
@@ -40,21 +40,21 @@ def quantization_config(quantize: str, dtype: torch.dtype, name: str) -> Any:
         from transformers import BitsAndBytesConfig
 
         if quantize == "8bit":
-            # It says at each layer and token that it computes in float16.
+            # Otherwise it logs for every layer and token that it computes in float16.
             logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
-            return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=WHOLE)
+            return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=NOT_QUANTIZED)
         return BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=WHOLE,
+            llm_int8_skip_modules=NOT_QUANTIZED,
         )
     if find_spec("torchao") is not None:
         from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
         from transformers import TorchAoConfig
 
         kind = Int8WeightOnlyConfig() if quantize == "8bit" else Int4WeightOnlyConfig()
-        return TorchAoConfig(kind, modules_to_not_convert=WHOLE)
+        return TorchAoConfig(kind, modules_to_not_convert=NOT_QUANTIZED)
     raise ModelLoadError(
         f"{name}: {quantize} weights need a quantization library: pip install bitsandbytes "
         "(or torchao)"

@@ -1,7 +1,8 @@
-"""What a model weighs and needs, counted from its files' headers. Importing it brings no torch.
+"""How much memory a model needs, counted from its files' headers. Importing it brings no torch.
 
-Needed are the weights in the precision they are loaded in, the key-value cache of the longest
-prompt (once, and once for each question of a screen's batch), and a margin for activations.
+It needs room for the weights in the precision they are loaded in, for the key-value cache of the
+longest prompt (once, and once more for each question of a screen's batch), and a margin for
+activations.
 """
 
 from __future__ import annotations
@@ -15,40 +16,40 @@ from typing import Any, Final
 
 from napari_ct_assistant.model.format import upgraded
 
-# Bytes of one value of a linear layer: the value, and its block's scale.
+# Bytes of one value of a linear layer, its share of the block's scale included.
 QUANTIZED: Final = {"8bit": 1.05, "4bit": 0.57}
 QUESTION_TOKENS: Final = 64
-SCREEN_BATCH: Final = 6  # questions at a time: a compromise between speed and cache copies
-MARGIN: Final = 1.1  # activations, fragments; of the whole
-LAYERS: Final = "language_model.model.layers."  # whose matrices are quantized
+SCREEN_BATCH: Final = 6  # questions at a time; more are faster but copy the cache more often
+MARGIN: Final = 1.1  # for activations and fragmentation, on top of the whole
+LAYERS: Final = "language_model.model.layers."  # prefix of the matrices that are quantized
 LONGEST_HEADER: Final = 100_000_000  # bytes; safetensors' own limit
 
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes that a loaded model takes."""
+    """Bytes that a loaded model needs."""
 
     weights: int
     cache: int
 
     @property
     def total(self) -> int:
-        """With the margin."""
+        """Both together, with the margin."""
         return round((self.weights + self.cache) * MARGIN)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many values a model has.
+    """How many values (parameters and buffers) a model has.
 
     Attributes
     ----------
     values : int
-        Of all its tensors.
+        In all its tensors.
     linear : int
-        Those of them in the language model's linear layers, which can be quantized.
+        In the language model's linear layers, which can be quantized.
     cached : int
-        Values in the key-value cache for one token.
+        In the key-value cache, for one token.
     """
 
     values: int
@@ -63,7 +64,7 @@ class Counts:
         itemsize : int
             Bytes of a value in the precision of the load.
         quantize : "8bit" or "4bit", optional
-            Then the linear layers take this much.
+            The precision of the linear layers, where they are quantized.
         tokens : int
             Of the longest prompt and answer: image, question, report.
         """
@@ -74,7 +75,7 @@ class Counts:
 
 
 def count(shapes: Mapping[str, tuple[int, ...]], text: Mapping[str, Any]) -> Counts:
-    """Count the values of tensors by our names; `text` is `text_config` of `config.json`."""
+    """Count the values of tensors, given {name: shape} and `text_config` of `config.json`."""
     linear = [s for key, s in shapes.items() if key.startswith(LAYERS) and len(s) == 2]
     heads = text.get("num_attention_heads") or 0
     head_dim = text.get("head_dim") or (text.get("hidden_size") or 0) // max(heads, 1)
@@ -87,10 +88,9 @@ def count(shapes: Mapping[str, tuple[int, ...]], text: Mapping[str, Any]) -> Cou
 
 
 def count_folder(folder: Path) -> tuple[Counts, int] | None:
-    """Count the values of a folder of ours by its headers, with the tokens of its longest prompt.
+    """Return the values of a model folder and the tokens of its longest prompt.
 
-    It is a first look, for a list of models: a folder that is broken gives None here, and says
-    what is wrong with it when it is loaded.
+    For a list of models: a broken folder gives None here, and an error when it is loaded.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     try:

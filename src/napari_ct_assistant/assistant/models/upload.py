@@ -1,7 +1,6 @@
-"""Put one of our model folders onto the Hugging Face hub, with its model card.
+"""Upload a model folder to the Hugging Face hub, with its model card.
 
-The only way by which anything leaves this machine, and only weights and settings do: what is
-sent is what `download` fetches.
+Only weights, settings and the card are sent: the files that `download` fetches.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Final
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from napari_ct_assistant.assistant.models.download import WANTED, reason_for
+from napari_ct_assistant.assistant.models.download import WANTED
 from napari_ct_assistant.assistant.models.hub_cache import is_repo
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import HASHES, check_folder, sha256
@@ -25,7 +24,7 @@ CARD: Final = "README.md"
 
 @dataclass(frozen=True)
 class UploadPlan:
-    """What would be sent.
+    """What an upload would send.
 
     Attributes
     ----------
@@ -34,7 +33,7 @@ class UploadPlan:
     files : dict of str to int
         Name and bytes of each file.
     left_out : tuple of str
-        Files of the folder that stay here.
+        Files of the folder that are not sent.
     """
 
     folder: Path
@@ -44,26 +43,26 @@ class UploadPlan:
 
     @property
     def bytes(self) -> int:
-        """Bytes in all."""
+        """Bytes of all files."""
         return sum(self.files.values())
 
 
 def plan_upload(folder: Path, repo: str) -> UploadPlan:
-    """Check a folder and list what would be sent; the network is not asked.
+    """Check a folder and list what would be sent, without using the network.
 
     Raises
     ------
     ModelLoadError
-        If it is no sound model folder of ours, has no model card, or `repo` is no hub id.
+        If the folder is not a valid model folder, has no model card, or `repo` is no hub id.
     """
     name = folder.name
     if not is_repo(repo) or "/" not in repo:
-        raise ModelLoadError(f"{repo}: is no hub id; give OWNER/NAME")
+        raise ModelLoadError(f"{repo}: not a hub id; give OWNER/NAME")
     check_folder(folder, name)
     if not (folder / CARD).is_file():
         raise ModelLoadError(
-            f"{name}: has no {CARD}; write the model card first: what it was trained on, how good "
-            "it is, whose licence it has"
+            f"{name}: has no {CARD}; write the model card first: training data, measured "
+            "performance, licence"
         )
     present = sorted(file for file in folder.iterdir() if file.is_file())
     wanted = {
@@ -76,10 +75,10 @@ def plan_upload(folder: Path, repo: str) -> UploadPlan:
 
 
 def upload(plan: UploadPlan, *, private: bool = True) -> str:
-    """Send what a plan names as one commit; return the commit.
+    """Send the files of a plan as one commit and return the commit.
 
-    `SHA256SUMS` is made anew from the files that are sent. The model card is not in it, so that
-    it can be corrected on the hub.
+    `SHA256SUMS` is computed again from the files that are sent. It leaves out the model card,
+    so that the card can be corrected on the hub.
 
     Raises
     ------
@@ -96,7 +95,16 @@ def upload(plan: UploadPlan, *, private: bool = True) -> str:
         api = HfApi()
         api.create_repo(plan.repo, private=private, exist_ok=True)
         done = api.create_commit(plan.repo, operations, commit_message=f"Model {digest}")
-    # The client raises RuntimeError where a large file does not get through.
+    # The client raises RuntimeError if the upload of a large file fails.
     except (HfHubHTTPError, HFValidationError, OSError, ValueError, RuntimeError) as error:
-        raise ModelLoadError(reason_for(plan.repo, error)) from error
+        raise ModelLoadError(_reason(plan.repo, error)) from error
     return str(done.oid)
+
+
+def _reason(repo: str, error: Exception) -> str:
+    """Return why an upload failed, as one line."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in {401, 403}:
+        return f"{repo}: no permission to write to this repository; log in with `hf auth login`"
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return f"{repo}: the upload failed ({reason}); nothing was changed on the hub"

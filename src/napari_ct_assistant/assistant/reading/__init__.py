@@ -1,1 +1,1 @@
-"""One scan read by one model: generate, answer, rewrite, and the safety notes."""
+"""Reading a scan: the image context, generation, the screen, rewriting and safety notes."""

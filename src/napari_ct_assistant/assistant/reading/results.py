@@ -1,4 +1,4 @@
-"""What a reading gives back: drafts, answers and probabilities, each with its provenance."""
+"""Results of a reading: report drafts, answers and probabilities, each with its provenance."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+from napari_ct_assistant.assistant.evidence.heat_map import HeatMap, PointRAS
 from napari_ct_assistant.model.errors import ModelLoadError as ModelLoadError
-
-Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Which model speaks.
+    """Which model wrote a result, and what it was trained for.
 
     Attributes
     ----------
     name : str
-        As the reader chose it: "demo", a folder's name or a hub id.
+        As the user chose it: "demo", a folder's name or a hub id.
     trained_on : str
-        What the weights have seen.
+        The training data, in a few words.
     notice : str
-        The sentence that goes with everything the model says; empty for models without one.
+        A sentence shown with every output of the model; empty for models without one.
     findings : tuple of str
-        The findings it can be screened for.
+        The findings it can screen for.
     unreliable_findings : tuple of str
-        Those of them that it was measured not to recognise.
+        Findings that it was measured not to detect reliably.
     files : tuple of Path
         Its weight files.
     skills : tuple of str
-        What else it was taught besides reports and questions: "explain", "shorten".
+        Tasks it was trained for besides reports and questions: "explain", "shorten".
     """
 
     name: str
@@ -46,7 +44,7 @@ class ModelInfo:
 
     @cached_property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weight file; of the files' digests in order where there are several."""
+        """SHA-256 of the weight file, or of the files' digests if there are several."""
         digests = []
         for file in self.files:
             with file.open("rb") as stream:
@@ -56,7 +54,7 @@ class ModelInfo:
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def to_json(self) -> dict[str, str]:
-        """Return the provenance that goes into every result."""
+        """Return the provenance that every result carries."""
         return {
             "name": self.name,
             "weights_sha256": self.weights_sha256,
@@ -67,28 +65,28 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence of a draft and where in the scan it comes from.
+    """One sentence of a draft, with its evidence.
 
     Attributes
     ----------
     support : float or None
-        How much likelier the image makes the sentence: log-likelihood with the image minus
-        without it, in nats. Near zero, the model would have said it of any scan.
+        How much more likely the image makes the sentence: log-likelihood with the image minus
+        without it, in nats. Near zero, the model would have written it about any scan.
     slice : int or None
         Index along the volume's first axis (head to feet) of the evidence.
     ras : (x, y, z) mm or None
-        The evidence's place in RAS mm.
+        The evidence's position in RAS mm.
     """
 
     text: str
     section: str = ""
     support: float | None = None
     slice: int | None = None
-    ras: Point | None = None
+    ras: PointRAS | None = None
 
     @property
     def unsupported(self) -> bool:
-        """Whether the sentence is no likelier with the image than without it."""
+        """Whether the image does not make the sentence more likely."""
         return self.support is not None and self.support <= 0
 
     def to_json(self) -> dict[str, Any]:
@@ -100,7 +98,7 @@ class Sentence:
 class ReportDraft:
     """A drafted report. `str(draft)` is the whole text with the model's notice.
 
-    `heat` says for each of `sentences` where in the scan it comes from; it is not in the JSON.
+    `heat` holds a heat map for each of `sentences`, or None; it is not in the JSON.
     """
 
     sections: dict[str, str]
@@ -145,9 +143,9 @@ class ReportDraft:
 class Answer:
     """An answer to a question, with its evidence (see `Sentence`).
 
-    `history_turns` earlier questions were in the model's context, and so was the region where
-    `region_used`. `choices` are those of a
-    multiple-choice question, each with its chance. `heat` is not in the JSON.
+    `history_turns` earlier questions were in the model's context, and the region if
+    `region_used`. `choices` are those of a multiple-choice question, each with its probability.
+    `heat` is not in the JSON.
     """
 
     question: str
@@ -159,7 +157,7 @@ class Answer:
     stopped: bool
     support: float | None = None
     slice: int | None = None
-    ras: Point | None = None
+    ras: PointRAS | None = None
     warnings: tuple[str, ...] = ()
     heat: HeatMap | None = field(default=None, repr=False, compare=False)
     history_turns: int = 0
@@ -168,7 +166,7 @@ class Answer:
 
     @property
     def unsupported(self) -> bool:
-        """Whether the answer is no likelier with the image than without it."""
+        """Whether the image does not make the answer more likely."""
         return self.support is not None and self.support <= 0
 
     def __str__(self) -> str:
@@ -194,11 +192,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class FindingProbability:
-    """The model's own yes against no for one finding.
+    """The probability that the model answers "Yes" and not "No" about one finding.
 
-    `assessable` is False where the model was measured not to recognise the finding: its
-    probability is then no statement about the scan. `baseline` is the probability that the
-    model gives without an image, the same for every scan; from `threshold` on it says yes.
+    `assessable` is False where the model was measured not to detect the finding reliably; its
+    probability is then to be disregarded. `baseline` is the probability without an image, the
+    same for every scan. From `threshold` on, the finding counts as present.
     """
 
     name: str
@@ -209,12 +207,12 @@ class FindingProbability:
 
     @property
     def reaches_threshold(self) -> bool:
-        """Whether the model says that the finding is there, assessable or not."""
+        """Whether the probability reaches the threshold, assessable or not."""
         return self.probability >= self.threshold
 
     @property
     def positive(self) -> bool:
-        """Whether the model says that the finding is there, and can judge it."""
+        """Whether the finding is assessable and its probability reaches the threshold."""
         return self.assessable and self.reaches_threshold
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Explaining, shortening, summing up a passage: what is asked, and how the answer is checked."""
+"""Explain, shorten or summarise a passage: the prompts, and checks of what the model wrote."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROMPTS: Final[dict[Rewriting, str]] = {
 _TASKS: Final[dict[Rewriting, str]] = {
     "explain": "explain text",
     "shorten": "shorten text",
-    "impression": "sum up findings",
+    "impression": "summarise findings",
 }
 MAX_CHARACTERS: Final[dict[Rewriting, int]] = {
     "explain": 1500,
@@ -29,7 +29,7 @@ MAX_CHARACTERS: Final[dict[Rewriting, int]] = {
 }
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)?")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
-# What changes the meaning when it goes missing or comes in.
+# Words that change the meaning when they are left out or added.
 _SIDES: Final = ("left", "right", "both", "bilateral")
 _COMMON: Final = frozenset(
     ("and", "are", "but", "for", "from", "has", "have", "into", "its", "negative", "one", "seen",
@@ -39,7 +39,7 @@ _COMMON: Final = frozenset(
 
 
 def prompt(kind: Rewriting, text: str) -> str:
-    """Return the question that asks for a passage to be explained, shortened or summed up.
+    """Return the prompt that asks for a passage to be explained, shortened or summarised.
 
     Raises
     ------
@@ -50,9 +50,11 @@ def prompt(kind: Rewriting, text: str) -> str:
     most = MAX_CHARACTERS[kind]
     if kind == "impression":
         if not text:
-            raise ValueError("the report has no findings to sum up yet")
+            raise ValueError("the report has no findings to summarise yet")
         if len(text) > most:
-            raise ValueError(f"the findings have {len(text)} characters, the model takes {most}")
+            raise ValueError(
+                f"the findings have {len(text)} characters; the model takes at most {most}"
+            )
     elif not text:
         raise ValueError(f"select the text to {kind} first")
     elif len(text) > most:
@@ -60,45 +62,54 @@ def prompt(kind: Rewriting, text: str) -> str:
     return PROMPTS[kind].format(text=text)
 
 
-def doubts(kind: Rewriting, before: str, after: str, info: ModelInfo) -> list[str]:
-    """Return what the reader must know about the model's words, one line each.
+def rewriting_notes(kind: Rewriting, before: str, after: str, info: ModelInfo) -> list[str]:
+    """Return what the reader must know about the model's text, one line each.
 
-    First, whether the model was taught the task at all: few are. For a shorter version and an
-    impression also each finding that changed from denied to affirmed or the like, and what was
-    lost or made up: findings, numbers, sides, negations, words. An impression may leave out.
+    The first line says whether the model was trained for the task at all. For a shorter version
+    and an impression, others name each finding whose status changed, such as from denied to
+    affirmed, and what was added or left out: findings, numbers, sides, negations, words. An
+    impression may leave out anything.
+
+    Parameters
+    ----------
+    kind : {"explain", "shorten", "impression"}
+    before, after
+        The passage, and what the model made of it.
+    info : ModelInfo
     """
     found = []
     if kind not in info.skills:
-        found.append(f"{info.name} was not taught to {_TASKS[kind]}: this may have no meaning.")
+        found.append(
+            f"{info.name} was not trained to {_TASKS[kind]}; this text may be meaningless."
+        )
     if not after.strip():
         return [*found, "The model wrote nothing."]
     if kind == "explain":
         return found
     if kind == "shorten" and len(after.strip()) >= len(before.strip()):
-        found.append("It is not shorter.")
+        found.append("The text is not shorter.")
     whole = "findings" if kind == "impression" else "original"
     was, now = finding_statuses(before), finding_statuses(after)
     changed = [name for name in was if name in now and was[name] != now[name]]
     found += [f"{name}: {was[name]} in the {whole}, {now[name]} here." for name in changed]
-    lost = [name.lower() for name in was if was[name] == "affirmed" and name not in now]
-    lost += [n for n in _NUMBER.findall(before) if n not in _NUMBER.findall(after)]
-    made = [n for n in _NUMBER.findall(after) if n not in _NUMBER.findall(before)]
+    left_out = [name.lower() for name in was if was[name] == "affirmed" and name not in now]
+    left_out += [n for n in _NUMBER.findall(before) if n not in _NUMBER.findall(after)]
+    added = [n for n in _NUMBER.findall(after) if n not in _NUMBER.findall(before)]
     old, new = _words(before), _words(after)
-    lost += [word for word in _SIDES if word in old and word not in new]
-    made += [word for word in _SIDES if word in new and word not in old]
+    left_out += [word for word in _SIDES if word in old and word not in new]
+    added += [word for word in _SIDES if word in new and word not in old]
     negated = has_negation(before), has_negation(after)
     if kind == "shorten" and not changed and negated[0] != negated[1]:
-        (lost if negated[0] else made).append("a negation")
-    made += sorted(
+        (left_out if negated[0] else added).append("a negation")
+    added += sorted(
         word
         for word in new - set(_SIDES) - _COMMON
-        if not has_negation(word) and not any(_akin(word, o) for o in old)
+        if not has_negation(word) and not any(_related(word, o) for o in old)
     )
-    if lost and kind == "shorten":
-        found.append(f"It leaves out: {', '.join(dict.fromkeys(lost))}.")
-    if made:
-        do = "findings do" if kind == "impression" else "original does"
-        found.append(f"The {do} not say: {', '.join(dict.fromkeys(made))}.")
+    if left_out and kind == "shorten":
+        found.append(f"Left out: {', '.join(dict.fromkeys(left_out))}.")
+    if added:
+        found.append(f"Not in the {whole}: {', '.join(dict.fromkeys(added))}.")
     return found
 
 
@@ -106,7 +117,7 @@ def _words(text: str) -> set[str]:
     return {word.lower() for word in _WORD.findall(text)}
 
 
-def _akin(one: str, other: str) -> bool:
-    """Say whether two words are forms of one: "enlarged" and "enlargement"."""
+def _related(one: str, other: str) -> bool:
+    """Return whether two words are forms of one, such as "enlarged" and "enlargement"."""
     length = min(len(one), len(other), 5)
     return one[:length] == other[:length] and length >= 3

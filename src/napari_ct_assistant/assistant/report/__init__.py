@@ -1,1 +1,1 @@
-"""The report as the reader leaves it: document, template, comparison with the draft."""
+"""The report that a reader edits: document, template, comparison with the draft."""

@@ -1,4 +1,4 @@
-"""The draft beside what the reader made of it, word by word."""
+"""Compare the draft with the edited report, word by word."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
 @dataclass(frozen=True)
 class Change:
-    """One sentence: its section, what became of it, and its words as (same, removed, added)."""
+    """One sentence: its section, its state, and its words as runs of (operation, text)."""
 
     heading: str
     state: State
     parts: tuple[tuple[Op, str], ...]
 
 
-def compare(report: ReportDocument) -> list[Change]:
-    """Compare each drafted sentence with what stands in its place now.
+def compare_with_draft(report: ReportDocument) -> list[Change]:
+    """Compare each drafted sentence with the text that has replaced it.
 
-    In the order of the report; a sentence that was deleted follows the one it was drafted
-    after. Sentences of earlier drafts that are no longer there are left out.
+    The order is that of the report; a deleted sentence follows the one it was drafted after.
+    Deleted sentences of earlier drafts are left out.
     """
     changes: list[Change] = []
-    after: dict[int, int] = {}  # drafted sentence -> how many changes precede what follows it
+    after: dict[int, int] = {}  # drafted sentence -> index in `changes` after its own change
     for section, line in report.lines():
         state = report.state(line)
         old = "" if line.source is None else report.sources[line.source].sentence.text
@@ -40,7 +40,7 @@ def compare(report: ReportDocument) -> list[Change]:
         changes.append(Change(section.heading, state, word_changes(old, new)))
         if line.source is not None:
             after[line.source] = len(changes)
-    # The newest draft that something is left of: a later one may have been undone.
+    # The newest draft with sentences in the report: a later one may have been undone.
     newest = max(
         (report.sources[index].draft for index in after if report.sources[index].draft >= 0),
         default=len(report.drafts) - 1,
@@ -65,7 +65,7 @@ def compare(report: ReportDocument) -> list[Change]:
 
 
 def word_changes(old: str, new: str) -> tuple[tuple[Op, str], ...]:
-    """Return how `old` became `new`: runs of words that stayed, went or came."""
+    """Return how `old` became `new`: runs of words that stayed, were removed or were added."""
     before, now = _WORDS.findall(old), _WORDS.findall(new)
     parts: list[tuple[Op, str]] = []
     matcher = SequenceMatcher(None, before, now, autojunk=False)

@@ -1,7 +1,7 @@
-"""The report as the reader leaves it: each drafted sentence, what was done to it, and who signed.
+"""The edited report: drafted sentences, what the reader did with each, and the signature.
 
-Nothing here knows Qt or torch: the panel's editor, the command line, the journal and every
-export share this one type.
+The panel's editor, the command line, the journal and every export share this type; it depends
+on neither Qt nor torch.
 """
 
 from __future__ import annotations
@@ -33,7 +33,19 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class ReportDocument:
-    """An edited report. `str(report)` is its text with the notice that belongs to it."""
+    """An edited report. `str(report)` is its text with its notice.
+
+    Attributes
+    ----------
+    sections : tuple of Section
+    sources : tuple of Source
+        Every sentence that was drafted, also those that the reader deleted.
+    drafts : tuple of DraftInfo
+        Where the drafts come from.
+    signature : Signature or None
+    template : str
+        Name of the template.
+    """
 
     sections: tuple[Section, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -41,10 +53,10 @@ class ReportDocument:
     signature: Signature | None = None
     template: str = ""
 
-    # -- reading it
+    # -- content
 
     def state(self, line: Line) -> State:
-        """Say what became of a line: as drafted, accepted, edited, rejected, or the reader's."""
+        """Return the state of a line, such as accepted, edited or the reader's own."""
         if line.mark == "rejected":
             return "rejected"
         if line.source is None:
@@ -57,7 +69,7 @@ class ReportDocument:
         return "accepted" if line.mark == "accepted" else "draft"
 
     def lines(self) -> Iterator[tuple[Section, Line]]:
-        """Yield each line that is not blank with its section."""
+        """Yield each line that is not blank, with its section."""
         for section in self.sections:
             for line in section.lines:
                 if line.text.strip():
@@ -65,12 +77,12 @@ class ReportDocument:
 
     @property
     def unreviewed(self) -> int:
-        """How many drafted sentences the reader has neither accepted, edited nor rejected."""
+        """Number of drafted sentences that the reader has not accepted, edited or rejected."""
         return sum(self.state(line) == "draft" for _, line in self.lines())
 
     @property
     def touched(self) -> bool:
-        """Whether the reader has done anything to it that a new draft must not overwrite."""
+        """Whether the reader has changed anything that a new draft must not overwrite."""
         if any(self.state(line) not in ("draft", "template") for _, line in self.lines()):
             return True
         kept = {line.source for _, line in self.lines()}
@@ -81,9 +93,9 @@ class ReportDocument:
         )
 
     def body(self) -> list[Section]:
-        """Return the report proper: sections with text, rejected and blank lines left out.
+        """Return the sections with text, without rejected and blank lines.
 
-        A heading without text stays where a sub-heading below it has some.
+        A heading without text is kept if a sub-heading below it has text.
         """
         kept: list[Section] = []
         for section in reversed(self.sections):
@@ -99,7 +111,7 @@ class ReportDocument:
 
     @property
     def text(self) -> str:
-        """The report as plain text, a blank line between sections."""
+        """The report as plain text, with a blank line between sections."""
         blocks = []
         for section in self.body():
             head = section.heading.upper() if section.level == 1 else section.heading
@@ -110,28 +122,28 @@ class ReportDocument:
     def __str__(self) -> str:
         return f"{self.text}\n\n[{self.notice}]"
 
-    # -- who answers for it
+    # -- signature and provenance
 
     @property
     def content(self) -> str:
-        """SHA-256, in hex, of what the report says."""
+        """SHA-256 of the report's text, in hexadecimal."""
         said = [(s.key, s.heading, [line.text for line in s.lines]) for s in self.body()]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     @property
     def signed(self) -> Signature | None:
-        """The signature, as long as the text is the one that was signed."""
+        """The signature, or None once the text differs from the signed one."""
         if self.signature is not None and self.signature.content == self.content:
             return self.signature
         return None
 
     @property
     def status(self) -> Literal["preliminary", "final"]:
-        """FHIR's word for it: final once it is signed."""
+        """Status in FHIR's terms: final once the report is signed."""
         return "final" if self.signed else "preliminary"
 
     def sign(self, name: str, organization: str = "") -> ReportDocument:
-        """Return the report signed off by `name`; any later change of the text voids it.
+        """Return the report signed by `name`; any later change of the text voids the signature.
 
         Raises
         ------
@@ -140,15 +152,15 @@ class ReportDocument:
         """
         name, organization = " ".join(name.split()), " ".join(organization.split())
         if not name:
-            raise ValueError("a report is signed by name: type yours")
+            raise ValueError("the name is empty; type the name that signs the report")
         if not self.text.strip():
-            raise ValueError("the report is empty: there is nothing to sign")
+            raise ValueError("the report is empty; there is nothing to sign")
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return replace(self, signature=Signature(name, organization, now, self.content))
 
     @property
     def used_drafts(self) -> list[DraftInfo]:
-        """The drafts that the text has sentences of; all of them where it has none."""
+        """The drafts that the text has sentences from; all drafts if it has none."""
         numbers = {
             self.sources[line.source].draft
             for section in self.body()
@@ -159,7 +171,7 @@ class ReportDocument:
 
     @property
     def notice(self) -> str:
-        """What must stand with the report wherever it goes."""
+        """The notice that accompanies the report in every form: its origin and its signature."""
         drafts = self.used_drafts
         models = list(dict.fromkeys(draft.who for draft in drafts))
         written = f"machine-written, {' and '.join(models)}" if models else ""
@@ -173,7 +185,7 @@ class ReportDocument:
         return " ".join([*parts, "Not signed off by a reader."])
 
     def provenance(self) -> list[tuple[str, str]]:
-        """Return what made the report, as pairs of a name and a value."""
+        """Return the provenance of the report, as pairs of a name and a value."""
         rows: list[tuple[str, str]] = [("Status", self.status)]
         signed = self.signed
         if signed is not None:
@@ -198,7 +210,7 @@ class ReportDocument:
                 *(("Warning", warning) for warning in draft.warnings),
             ]
             if draft.stopped:
-                rows.append(("Draft", "stopped before its end"))
+                rows.append(("Draft", "stopped before it was complete"))
         counts = dict.fromkeys(get_args(State), 0)
         for _, line in self.lines():
             counts[self.state(line)] += 1
@@ -211,7 +223,7 @@ class ReportDocument:
         rows.append(("Sentences", ", ".join(said)))
         return [(name, value) for name, value in rows if value]
 
-    # -- what drafts do to it
+    # -- new drafts
 
     @classmethod
     def from_draft(
@@ -228,7 +240,7 @@ class ReportDocument:
 
     @classmethod
     def blank(cls, template: ReportTemplate, volume: CTVolume | None = None) -> ReportDocument:
-        """Return a report with the template's headings and what it says of the scan itself."""
+        """Return a report with the template's headings and its sentences about the scan."""
         sections: list[Section] = []
         sources: list[Source] = []
         for part in template.sections:
@@ -243,14 +255,14 @@ class ReportDocument:
     def with_draft(
         self, draft: ReportDraft, template: ReportTemplate, *, weights_sha256: str | None = None
     ) -> ReportDocument:
-        """Return the report with a draft's sentences added after what stands in each section."""
+        """Return the report with a draft's sentences added at the end of each section."""
         sections = list(self.sections)
         sources = list(self.sources)
         for sentence in draft.sentences:
             key, heading = template.place(sentence)
             at = next((i for i, section in enumerate(sections) if section.key == key), None)
             if at is None:
-                at = _room_for(sections, key)
+                at = _insertion_index(sections, key)
                 sections.insert(at, Section(key, heading, 2 if "/" in key else 1))
             plain = Sentence(
                 sentence.text, sentence.section, sentence.support, sentence.slice, sentence.ras
@@ -275,9 +287,9 @@ class ReportDocument:
         *,
         weights_sha256: str | None = None,
     ) -> ReportDocument:
-        """Return a new report from `draft` that still knows this one's sentences and drafts.
+        """Return a new report from `draft` that keeps this one's sentences and drafts on record.
 
-        An editor's undo can then bring this one's text back, evidence included.
+        The editor's undo can then restore the old text with its evidence.
         """
         new = ReportDocument.from_draft(draft, template, volume, weights_sha256=weights_sha256)
         known, drafts = len(self.sources), len(self.drafts)
@@ -304,7 +316,7 @@ class ReportDocument:
         )
 
     def with_weights(self, model: str, sha256: str) -> ReportDocument:
-        """Return the report with the hash of a model's weights filled in where it was left out."""
+        """Return the report with the hash of a model's weights filled in where it is missing."""
         drafts = tuple(
             replace(d, model=d.model | {"weights_sha256": sha256})
             if d.model.get("name") == model and not d.model.get("weights_sha256")
@@ -313,7 +325,7 @@ class ReportDocument:
         )
         return replace(self, drafts=drafts)
 
-    # -- keeping it
+    # -- saving
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -321,15 +333,17 @@ class ReportDocument:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ReportDocument:
-        """Return the report that `to_json` gave.
+        """Return the report that `to_json` wrote.
 
         Raises
         ------
         ValueError
-            If it is of a newer format, or none at all.
+            If it is not a report, or has another format.
         """
         if data.get("format") != FORMAT:
-            raise ValueError(f"a report of format {data.get('format')!r}; this version reads 1")
+            raise ValueError(
+                f"a report of format {data.get('format')!r}; this version reads format {FORMAT}"
+            )
         try:
             signature = data["signature"]
             return cls(
@@ -350,8 +364,8 @@ class ReportDocument:
             raise ValueError(f"not a report: {error!r}") from error
 
 
-def _room_for(sections: Sequence[Section], key: str) -> int:
-    """Return where a section that the report lacks goes: an organ after its siblings."""
+def _insertion_index(sections: Sequence[Section], key: str) -> int:
+    """Return where to insert a missing section; an organ goes after its siblings."""
     parent = key.partition("/")[0]
     mine = [i for i, section in enumerate(sections) if section.key.partition("/")[0] == parent]
     if mine:

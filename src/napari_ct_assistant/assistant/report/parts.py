@@ -1,4 +1,4 @@
-"""What a report is made of: lines with their drafted sentences, sections, drafts, signature."""
+"""The parts of a report: lines, sections, drafted sentences, provenance, signature."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Line:
     Attributes
     ----------
     text : str
-        As it stands now.
+        The current text.
     source : int or None
-        The drafted sentence it came from, an index into `ReportDocument.sources`.
+        The drafted sentence it comes from, an index into `ReportDocument.sources`.
     mark : {"", "accepted", "rejected"}
-        What the reader decided.
+        The reader's decision.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with its lines. `key` is what the section is, however it is headed."""
+    """A heading with its lines. `key` identifies the section whatever its heading says."""
 
     key: str
     heading: str
@@ -45,9 +45,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Source:
-    """A drafted sentence with its evidence, and which of the drafts it is from.
+    """A drafted sentence with its evidence, and the number of its draft.
 
-    `draft` is FROM_TEMPLATE for what the template says of the scan itself.
+    `draft` is FROM_TEMPLATE for a sentence about the scan that the template filled in.
     """
 
     sentence: Sentence
@@ -56,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True)
 class DraftInfo:
-    """Where a draft comes from: model, weights, versions, settings, times in seconds."""
+    """Provenance of a draft: model, weights, versions, settings, times in seconds."""
 
     model: dict[str, str]
     created: str
@@ -70,7 +70,8 @@ class DraftInfo:
     def of(cls, draft: ReportDraft, weights_sha256: str | None = None) -> DraftInfo:
         """Return the provenance of `draft`.
 
-        Hashing large weights takes a while: give "" to leave the hash for later.
+        Hashing large weights takes a while; pass "" to fill the hash in later
+        (`ReportDocument.with_weights`).
         """
         info = draft.model
         sha256 = info.weights_sha256 if weights_sha256 is None else weights_sha256
@@ -88,14 +89,14 @@ class DraftInfo:
 
     @property
     def who(self) -> str:
-        """The model and what it was trained on, as a phrase."""
-        trained = self.model.get("trained_on") or "data that it does not name"
+        """The model and its training data, as a phrase."""
+        trained = self.model.get("trained_on") or "undisclosed data"
         return f"model {self.model.get('name') or 'without a name'} trained on {trained}"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Who signed the report off, and (`content`) the hash of the text that was signed."""
+    """Who signed the report and when; `content` is the hash of the text that was signed."""
 
     name: str
     organization: str
@@ -104,10 +105,10 @@ class Signature:
 
 
 def relink(sections: Sequence[Section], sources: Sequence[Source]) -> tuple[Section, ...]:
-    """Give each line back its drafted sentence after it was cut and pasted elsewhere.
+    """Link lines to their drafted sentences again after text was cut and pasted.
 
-    A sentence belongs to one line: the first that claims it. A line without one takes the
-    sentence that it repeats word for word, if no other line has it.
+    A sentence belongs to one line, the first that refers to it. A line without one is linked to
+    the sentence that it repeats word for word, if no other line has it.
     """
     claimed: set[int] = set()
     first: list[list[Line]] = []

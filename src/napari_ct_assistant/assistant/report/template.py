@@ -1,7 +1,7 @@
 """Report templates: which sections a department's report has, and its standard phrases.
 
-A template is a YAML file; the bundled ones are beside this module, a department's own are in
-`user_folder()`. A wrong one is refused with one line that names the file and the line.
+A template is a YAML file. The bundled ones lie beside this module, a department's own in
+`user_folder()`. An invalid one is refused with one line that names the file and the line.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ FOLDER_VARIABLE: Final = "CT_ASSISTANT_TEMPLATES"
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]*")
 _FIELD: Final = re.compile(r"\{(\w*)\}")
 _FACTS: Final = ("slices", "thickness", "voxel")
-# Where a draft's own section goes when the template has no section of that name.
+# A drafted section -> the template's section that takes its sentences.
 _ALIASES: Final = {"report": "findings", "": "findings", "conclusion": "impression"}
 
 
 class TemplateError(CTAssistantError, ValueError):
-    """A template cannot be used; says the file and the line."""
+    """A template that cannot be used; the message names the file and the line."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Part:
     Attributes
     ----------
     words : tuple of str
-        Beginnings of words; a drafted sentence goes to the organ that has most of them.
+        Beginnings of words. A drafted sentence goes to the organ of which it has most words.
     phrases : tuple of str
-        Standard sentences that the reader can put in.
+        Standard sentences that the reader can insert.
     text : str
-        What stands there from the start, with {slices}, {thickness} and {voxel} of the scan.
+        Initial text; {slices}, {thickness} and {voxel} stand for the scan's.
     """
 
     key: str
@@ -74,11 +74,11 @@ class Part:
         return re.compile(rf"\b(?:{either})", re.IGNORECASE)
 
     def score(self, text: str) -> int:
-        """Count how many of the organ's words a sentence has."""
+        """Return how many of the organ's words a sentence has."""
         return len(self._pattern.findall(text)) if self._pattern else 0
 
     def filled(self, volume: CTVolume | None) -> str:
-        """Return `text` with the scan's facts; empty where it needs a scan and has none."""
+        """Return `text` with the scan's values; empty if it needs a scan and there is none."""
         if not _FIELD.search(self.text):
             return self.text
         if volume is None:
@@ -97,7 +97,7 @@ class ReportTemplate:
     sections: tuple[Part, ...]
 
     def place(self, sentence: Sentence) -> tuple[str, str]:
-        """Return key and heading of the section that a drafted sentence belongs to."""
+        """Return key and heading of the section for a drafted sentence."""
         said = sentence.section.strip()
         key = _ALIASES.get(said.lower(), said.lower())
         if key == "findings":
@@ -149,12 +149,12 @@ def list_templates() -> tuple[dict[str, ReportTemplate], list[str]]:
 
 
 def find_template(name: str = "") -> ReportTemplate:
-    """Return the template called `name`, or at the path `name`; the default where it is empty.
+    """Return the template with this name, or at this path; the default if `name` is empty.
 
     Raises
     ------
     TemplateError
-        If there is none, or the file is wrong.
+        If there is none, or the file is invalid.
     """
     if name.lower().endswith((".yaml", ".yml")):
         return read_template(Path(name))
@@ -162,9 +162,9 @@ def find_template(name: str = "") -> ReportTemplate:
     try:
         return found[name or DEFAULT]
     except KeyError:
-        more = f"; not usable: {'; '.join(wrong)}" if wrong else ""
+        more = f"; invalid: {'; '.join(wrong)}" if wrong else ""
         raise TemplateError(
-            f"no template {name or DEFAULT!r}; there are {', '.join(found)}{more}"
+            f"no template {name or DEFAULT!r}; give one of {', '.join(found)}{more}"
         ) from None
 
 
@@ -174,7 +174,7 @@ def read_template(path: Path) -> ReportTemplate:
     Raises
     ------
     TemplateError
-        One line with the file's name and the line that is wrong.
+        One line with the file's name and the line that is invalid.
     """
     try:
         file = read_yaml(path, name=path.name, spelled=True)
@@ -207,8 +207,8 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
-Lines = Annotated[tuple[Line, ...], Field(min_length=1)]
+_Text = Annotated[str, AfterValidator(_one_line)]
+_Texts = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 
 class _Checked(BaseModel):
@@ -216,23 +216,23 @@ class _Checked(BaseModel):
 
 
 class _Organ(_Checked):
-    heading: Line
-    words: Lines = ()
-    phrases: Lines = ()
+    heading: _Text
+    words: _Texts = ()
+    phrases: _Texts = ()
 
 
 class _Section(_Checked):
-    key: Line
-    heading: Line
-    text: Line = ""
-    phrases: Lines = ()
+    key: _Text
+    heading: _Text
+    text: _Text = ""
+    phrases: _Texts = ()
     organs: Annotated[tuple[_Organ, ...], Field(min_length=1)] = ()
 
     @field_validator("key")
     @classmethod
     def _is_a_word(cls, key: str) -> str:
         if not _KEY.fullmatch(key):
-            raise ValueError(f"{key!r} must be a word in small letters, such as findings")
+            raise ValueError(f"{key!r} must be one lower-case word, such as findings")
         return key
 
     @field_validator("text")
@@ -246,7 +246,7 @@ class _Section(_Checked):
 
 
 class _Template(_Checked):
-    name: Line
+    name: _Text
     sections: Annotated[tuple[_Section, ...], Field(min_length=1)]
 
     @field_validator("sections")

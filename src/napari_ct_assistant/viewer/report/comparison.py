@@ -6,7 +6,7 @@ from html import escape
 
 from qtpy.QtWidgets import QFrame, QTextBrowser, QWidget
 
-from napari_ct_assistant.assistant.report.comparison import compare
+from napari_ct_assistant.assistant.report.comparison import compare_with_draft
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.texts import REPORT_STATES
 
@@ -28,7 +28,7 @@ class Comparison(QTextBrowser):
     def show_report(self, report: ReportDocument) -> None:
         """Show how the report differs from its draft."""
         lines, heading = [], None
-        for change in compare(report):
+        for change in compare_with_draft(report):
             if change.heading != heading:
                 heading = change.heading
                 lines.append(f"<p><b>{escape(heading)}</b></p>")

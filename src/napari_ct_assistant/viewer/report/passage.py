@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QHideEvent, QShowEvent, QTextCursor
 from qtpy.QtWidgets import QFrame, QLabel, QTextEdit, QVBoxLayout, QWidget
 
-from napari_ct_assistant.assistant.reading.rewriting import Rewriting, doubts, prompt
+from napari_ct_assistant.assistant.reading.rewriting import Rewriting, prompt, rewriting_notes
 from napari_ct_assistant.report_text.sentences import split_sentences
 from napari_ct_assistant.viewer.chat.message import GrowingText
 from napari_ct_assistant.viewer.texts import TIPS
@@ -138,7 +138,7 @@ class Passage(QFrame):
         """Show the whole text, with what the reader should check."""
         text = result.answer.text.strip()
         self.body.setPlainText(text)
-        found = doubts(self.kind, self._source, text, result.record.info)
+        found = rewriting_notes(self.kind, self._source, text, result.record.info)
         self.doubts.setText("\n".join(found))
         self.doubts.setVisible(bool(found))
         self.replace_button.setEnabled(bool(text))
