@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -174,6 +175,13 @@ def test_importing_brings_no_torch(module: str) -> None:
         assert not loaded & {"nibabel", "numpy", "pydicom", "scipy"}
     if module == ".volume":
         assert not loaded & {"highdicom", "imagecodecs", "SimpleITK"}
+
+
+def test_folders_and_files_stay_small() -> None:
+    folders = Counter(path.parent for path in MODULES.values() if path.name != "__init__.py")
+    assert {f"{folder.name}: {n} modules" for folder, n in folders.items() if n > 16} == set()
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES.values()}
+    assert {f"{path.name}: {n} lines" for path, n in lines.items() if n > 400} == set()
 
 
 def test_architecture_names_only_what_exists() -> None:
