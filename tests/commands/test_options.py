@@ -10,7 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.commands.options import ReadingOptions
+from napari_ct_assistant.commands.terminal.options import ReadingOptions
 from napari_ct_assistant.training.config.recipe import Stage
 
 COMMANDS: Any = get_command(app)

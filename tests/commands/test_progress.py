@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from napari_ct_assistant.commands.progress import byte_progress, count_progress
+from napari_ct_assistant.commands.terminal.progress import byte_progress, count_progress
 
 
 class Terminal(io.StringIO):

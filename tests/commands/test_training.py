@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.commands.figures import figures_as_text
-from napari_ct_assistant.commands.terminal import print_json
+from napari_ct_assistant.commands.terminal.output import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path

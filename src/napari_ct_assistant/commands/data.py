@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_ct_assistant.commands.extras import training_extra
-from napari_ct_assistant.commands.options import AsJson, Overrides, RecipeFile
-from napari_ct_assistant.commands.terminal import fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.extras import training_extra
+from napari_ct_assistant.commands.terminal.options import AsJson, Overrides, RecipeFile
+from napari_ct_assistant.commands.terminal.output import fail, note, one_line_errors, print_json
 
 if TYPE_CHECKING:
     from napari_ct_assistant.training.data.datasets.record import ScanRecord

@@ -10,17 +10,17 @@ from typing import Annotated, Final
 
 import typer
 
-from napari_ct_assistant.commands.extras import evaluation_extra
-from napari_ct_assistant.commands.loading import load_model_on
-from napari_ct_assistant.commands.options import (
+from napari_ct_assistant.commands.terminal.extras import evaluation_extra
+from napari_ct_assistant.commands.terminal.loading import load_model_on
+from napari_ct_assistant.commands.terminal.options import (
     AsJson,
     Device,
     MaxNewTokens,
     ModelArgument,
     Overrides,
 )
-from napari_ct_assistant.commands.progress import count_progress
-from napari_ct_assistant.commands.terminal import fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.progress import count_progress
 
 _TASKS: Final = ("report", "vqa", "choice", "diagnosis")
 

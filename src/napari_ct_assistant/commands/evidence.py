@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from napari_ct_assistant.commands.extras import training_extra
 from napari_ct_assistant.commands.figures import figures_as_text
-from napari_ct_assistant.commands.loading import load_model_on
-from napari_ct_assistant.commands.options import (
+from napari_ct_assistant.commands.terminal.extras import training_extra
+from napari_ct_assistant.commands.terminal.loading import load_model_on
+from napari_ct_assistant.commands.terminal.options import (
     AsJson,
     Device,
     ModelArgument,
     SeedRange,
     seed_range,
 )
-from napari_ct_assistant.commands.terminal import fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import fail, note, one_line_errors, print_json
 
 
 def evidence(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_ct_assistant.commands.options import AsJson
-from napari_ct_assistant.commands.terminal import fail, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.options import AsJson
+from napari_ct_assistant.commands.terminal.output import fail, one_line_errors, print_json
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.journal.store import Page

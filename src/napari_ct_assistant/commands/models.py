@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_ct_assistant.commands.options import AsJson
-from napari_ct_assistant.commands.progress import byte_progress
-from napari_ct_assistant.commands.terminal import (
+from napari_ct_assistant.commands.terminal.options import AsJson
+from napari_ct_assistant.commands.terminal.output import (
     cancel_on_interrupt,
     end_if_stopped,
     fail,
@@ -18,6 +17,7 @@ from napari_ct_assistant.commands.terminal import (
     one_line_errors,
     print_json,
 )
+from napari_ct_assistant.commands.terminal.progress import byte_progress
 
 
 class WeightType(StrEnum):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_ct_assistant.commands.loading import open_scan, read_scan
-from napari_ct_assistant.commands.options import ReadingOptions, Scan, with_reading_options
-from napari_ct_assistant.commands.terminal import (
+from napari_ct_assistant.commands.terminal.loading import open_scan, read_scan
+from napari_ct_assistant.commands.terminal.options import ReadingOptions, Scan, with_reading_options
+from napari_ct_assistant.commands.terminal.output import (
     cancel_on_interrupt,
     end_if_stopped,
     fail,

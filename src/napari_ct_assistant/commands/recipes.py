@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from napari_ct_assistant.commands.extras import training_extra
-from napari_ct_assistant.commands.options import AsJson, Overrides, RecipeFile
-from napari_ct_assistant.commands.terminal import note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.extras import training_extra
+from napari_ct_assistant.commands.terminal.options import AsJson, Overrides, RecipeFile
+from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json
 
 app = typer.Typer(no_args_is_help=True, help="List, copy and check training recipes.")
 

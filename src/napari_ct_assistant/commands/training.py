@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from napari_ct_assistant.commands.extras import training_extra
 from napari_ct_assistant.commands.figures import figures_as_text
-from napari_ct_assistant.commands.loading import load_model_on
-from napari_ct_assistant.commands.options import (
+from napari_ct_assistant.commands.terminal.extras import training_extra
+from napari_ct_assistant.commands.terminal.loading import load_model_on
+from napari_ct_assistant.commands.terminal.options import (
     AsJson,
     Device,
     ModelArgument,
@@ -19,7 +19,7 @@ from napari_ct_assistant.commands.options import (
     SeedRange,
     seed_range,
 )
-from napari_ct_assistant.commands.terminal import note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json
 
 
 def train(

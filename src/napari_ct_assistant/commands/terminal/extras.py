@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from napari_ct_assistant.commands.terminal import fail
+from napari_ct_assistant.commands.terminal.output import fail
 
 _TRAIN: Final = {"accelerate", "blosc2", "peft", "pydantic", "sklearn", "tokenizers", "yaml"}
 _EVALUATE: Final = {

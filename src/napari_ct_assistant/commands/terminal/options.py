@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_ct_assistant.commands.terminal import fail
+from napari_ct_assistant.commands.terminal.output import fail
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.options import LoadOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ct_assistant.commands.terminal import fail, note
+from napari_ct_assistant.commands.terminal.output import fail, note
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading
