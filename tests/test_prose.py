@@ -35,7 +35,6 @@ NOT_THE_FIELDS = {
 # Pages that still have their old wording.
 OLD = (
     "datasets.md",
-    "training.md",
     "demo/README.md",
 )
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
