@@ -25,7 +25,7 @@ from napari_ct_assistant.training.evaluation.audit.evidence_figures import (
     figures,
 )
 from napari_ct_assistant.training.evaluation.audit.evidence_methods import METHODS
-from napari_ct_assistant.training.evaluation.audit.sentences import findings_in
+from napari_ct_assistant.training.evaluation.audit.sentences import findings_named_present
 
 
 def audit_evidence(
@@ -111,7 +111,7 @@ class _Audit:
         self.seconds["report, text"].append(draft.seconds["generate"])
         self.seconds["report, evidence"].append(draft.seconds["evidence"])
         for sentence in draft.sentences:
-            named = findings_in(sentence.text)
+            named = findings_named_present(sentence.text)
             if len(named) != 1 or sentence.support is None:
                 continue
             name = next(iter(named))

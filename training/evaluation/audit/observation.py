@@ -27,7 +27,7 @@ from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.evaluation.audit.sentences import (
     NEARBY_MM,
     distance_mm,
-    findings_in,
+    findings_named_present,
 )
 
 ASKED_KINDS = ("where", "how_large", "multiple_choice")
@@ -165,7 +165,7 @@ def _evidence_inside(
     boxes = {t.name: t.box_ras_mm for t in findings if t.box_ras_mm is not None}
     inside = []
     for sentence in sentences:
-        named = findings_in(sentence.text) & boxes.keys()
+        named = findings_named_present(sentence.text) & boxes.keys()
         if len(named) == 1 and sentence.ras is not None:
             inside.append(distance_mm(sentence.ras, boxes[next(iter(named))]) <= NEARBY_MM)
     return tuple(inside)

@@ -9,7 +9,7 @@ PointMm = tuple[float, float, float]
 NEARBY_MM = 24.0  # one patch of the demonstration model
 
 
-def findings_in(sentence: str) -> frozenset[str]:
+def findings_named_present(sentence: str) -> frozenset[str]:
     """Return the findings that one sentence of a report names as present."""
     return parse_report(f"Findings: {sentence} Impression: ").present
 

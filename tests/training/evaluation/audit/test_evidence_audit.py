@@ -15,7 +15,10 @@ from napari_ct_assistant.training.evaluation.audit.evidence_figures import (
     Statement,
     figures,
 )
-from napari_ct_assistant.training.evaluation.audit.sentences import distance_mm, findings_in
+from napari_ct_assistant.training.evaluation.audit.sentences import (
+    distance_mm,
+    findings_named_present,
+)
 
 BOX = ((0.0, 0.0, 0.0), (10.0, 20.0, 30.0))
 
@@ -27,8 +30,8 @@ def test_distance_to_a_box() -> None:
 
 
 def test_the_findings_of_a_sentence() -> None:
-    assert findings_in("There is a small left pleural effusion.") == {"Pleural effusion"}
-    assert findings_in("There is no pleural effusion.") == set()
+    assert findings_named_present("There is a small left pleural effusion.") == {"Pleural effusion"}
+    assert findings_named_present("There is no pleural effusion.") == set()
 
 
 def test_figures_of_known_observations() -> None:
