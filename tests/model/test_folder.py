@@ -1,4 +1,4 @@
-"""Our model folder is checked before anything of it is loaded."""
+"""A model folder is checked before anything in it is loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.tiny_model import save_tiny_model, tiny_model
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a model that says nothing sensible, quickly made."""
+    """Return the folder of an untrained model, which is made quickly."""
     return save_tiny_model(tmp_path_factory.mktemp("untrained") / "tiny-model", learned=False)
 
 
@@ -61,7 +61,10 @@ def test_the_version_is_written_and_read(folder: Path) -> None:
 @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 0, "1", None, 1.5])
 def test_another_version(folder: Path, version: Any) -> None:
     configure(folder, format_version=version)
-    refused(folder, r"config\.json says format_version .*, this program reads up to \d+; update it")
+    refused(
+        folder,
+        r"config\.json says format_version .*, this version .* reads up to \d+; update it",
+    )
 
 
 def test_extra_tensors(folder: Path) -> None:
@@ -116,7 +119,7 @@ def test_an_index_that_leads_elsewhere(folder: Path, name: str) -> None:
     index = json.loads(file.read_text())
     index["weight_map"]["vision_tower.norm.bias"] = name
     file.write_text(json.dumps(index))
-    refused(folder, r"is no plain file name; refused|expected a \.safetensors file")
+    refused(folder, r"is not a plain file name; refused|expected a \.safetensors file")
 
 
 @pytest.mark.parametrize(
@@ -133,13 +136,13 @@ def test_settings_that_ask_for_code(folder: Path, file: str, settings: dict[str,
     (folder / "spy.py").write_text(f"open({str(mark)!r}, 'w')\nclass Model: ...\n")
     path = folder / file
     path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | settings))
-    refused(folder, rf"{file} asks to run its own code .*; no code of a model is run")
+    refused(folder, rf"{file} asks to run its own code .*; a model's code is never run")
     assert not mark.exists()
 
 
 def test_an_adapter_beside_the_weights(folder: Path) -> None:
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "me/elsewhere"}')
-    refused(folder, "merge it with `models import`")
+    refused(folder, "merge the adapter with `models import`")
     (folder / "config.json").unlink()
     refused(folder, "it is an adapter")
 
@@ -168,7 +171,7 @@ def test_hashes_name_every_weight_file(folder: Path) -> None:
 @pytest.mark.parametrize("line", ["abc  x", f"{'0' * 64}  ../x", f"{'0' * 64}  /etc/passwd"])
 def test_hashes_of_other_places(folder: Path, line: str) -> None:
     (folder / "SHA256SUMS").write_text(f"{line}\n")
-    refused(folder, "SHA256SUMS has a line that is none of `sha256sum`'s")
+    refused(folder, "SHA256SUMS has a line that `sha256sum` would not write")
 
 
 def test_hashes_are_sha256sums(folder: Path) -> None:

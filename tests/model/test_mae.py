@@ -1,4 +1,4 @@
-"""The 3D MAE: masking, leak-freeness, and the public 2D code's numbers at depth one."""
+"""The 3D MAE: masking, no leaks, and the numbers of the public 2D code at depth one."""
 
 from __future__ import annotations
 

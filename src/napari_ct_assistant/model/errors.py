@@ -1,4 +1,4 @@
-"""The one error with which a model's files are refused. Importing it brings no torch."""
+"""The error for a model's files that cannot be used. Importing it brings no torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from napari_ct_assistant.support.errors import CTAssistantError
 
 
 class ModelLoadError(CTAssistantError, ValueError):
-    """A model that cannot be loaded: one line with the model and what to do."""
+    """A model cannot be loaded. One line: which model, what is wrong, what to do."""
 
 
 def listing(names: list[str], most: int = 12) -> str:
-    """Return names for an error's one line: all of them, or the first `most` and how many more."""
+    """Join names for an error message: all of them, or the first `most` and how many follow."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

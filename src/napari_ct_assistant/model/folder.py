@@ -1,6 +1,6 @@
-"""Our model folder, checked before anything of it is loaded (docs/model-folder.md).
+"""Checks of a model folder, made before anything in it is loaded (docs/model-folder.md).
 
-Everything here reads names, sizes and headers; no tensor is built and no code of a folder runs.
+They read names, sizes and headers. No tensor is built, and no code in a folder is run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HASHES: Final = "SHA256SUMS"
 WEIGHTS: Final = "model*.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 
-# Files of a folder that transformers reads settings from.
+# The files from which transformers reads settings.
 SETTINGS: Final = (
     "config.json",
     "generation_config.json",
@@ -36,7 +36,7 @@ SETTINGS: Final = (
     "adapter_config.json",
 )
 
-# safetensors' names of types.
+# The names that safetensors gives to types.
 DTYPES: Final[dict[str, torch.dtype]] = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -53,7 +53,7 @@ DTYPES: Final[dict[str, torch.dtype]] = {
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """What a safetensors file says of one tensor. `dtype` is a key of `DTYPES`."""
+    """The entry of one tensor in a safetensors header. `dtype` is a key of `DTYPES`."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -65,7 +65,13 @@ class TensorHeader:
 
 
 def read_json(file: Path, name: str) -> dict[str, Any]:
-    """Return a JSON file's object; `ModelLoadError` where it is none."""
+    """Return the object in a JSON file.
+
+    Raises
+    ------
+    ModelLoadError
+        If the file cannot be read, or holds something else.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -75,11 +81,11 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
     return content
 
 
-def asked_code(settings: Any) -> str | None:
-    """Return what code a settings file asks for, None if none.
+def requested_code(settings: Any) -> str | None:
+    """Return the code that settings ask to run, None without any.
 
-    `auto_map` names Python files or repositories to run; an attention implementation with a
-    slash is a hub repository of compiled code.
+    `auto_map` names Python files or repositories. An attention implementation with a slash is a
+    hub repository of compiled code.
     """
     if isinstance(settings, Mapping):
         for key, value in settings.items():
@@ -91,37 +97,38 @@ def asked_code(settings: Any) -> str | None:
                 remote = [str(n) for n in names if isinstance(n, str) and "/" in n]
                 if remote:
                     return f"{key} {remote[0]}"
-            found = asked_code(value)
+            found = requested_code(value)
             if found:
                 return found
     elif isinstance(settings, list):
-        return next(filter(None, map(asked_code, settings)), None)
+        return next(filter(None, map(requested_code, settings)), None)
     return None
 
 
 def refuse_code(folder: Path, name: str) -> None:
-    """Refuse a folder whose settings ask for code of its own.
+    """Refuse a folder whose settings ask to run code.
 
     Raises
     ------
     ModelLoadError
-        With the file and the code.
+        With the file and the code that it asks for.
     """
     for file in (folder / settings for settings in SETTINGS):
-        code = asked_code(read_json(file, name)) if file.is_file() else None
+        code = requested_code(read_json(file, name)) if file.is_file() else None
         if code:
             raise ModelLoadError(
-                f"{name}: {file.name} asks to run its own code ({code}); no code of a model is run"
+                f"{name}: {file.name} asks to run its own code ({code}); a model's code is never "
+                "run"
             )
 
 
 def indexed_files(index: Path, name: str, suffixes: tuple[str, ...]) -> dict[Path, list[str]]:
-    """Return the shards that an index names, in order, with their tensors.
+    """Return the shards that an index names, in order, each with the names of its tensors.
 
     Raises
     ------
     ModelLoadError
-        If a name leads out of the folder, is of another kind, or its file is missing.
+        If a name leads out of the folder or has another suffix, or its file is missing.
     """
     content = read_json(index, name).get("weight_map")
     if not isinstance(content, dict) or not content:
@@ -130,7 +137,7 @@ def indexed_files(index: Path, name: str, suffixes: tuple[str, ...]) -> dict[Pat
     for key, file in content.items():
         if not isinstance(file, str) or not re.fullmatch(r"\w[\w.-]*", file) or ".." in file:
             raise ModelLoadError(
-                f"{name}: {index.name} names {str(file)!r}, which is no plain file name; refused"
+                f"{name}: {index.name} names {str(file)!r}, which is not a plain file name; refused"
             )
         if not file.endswith(suffixes):
             raise ModelLoadError(
@@ -147,17 +154,17 @@ def indexed_files(index: Path, name: str, suffixes: tuple[str, ...]) -> dict[Pat
 
 
 def tensor_headers(file: Path, name: str) -> dict[str, TensorHeader]:
-    """Return what a safetensors file holds, from its header.
+    """Return the header of each tensor in a safetensors file.
 
     Raises
     ------
     ModelLoadError
-        If it is no such file, is cut short, or has tensors of a type not read here.
+        If it is not a safetensors file, is cut short, or has tensors of an unknown type.
     """
     headers: dict[str, TensorHeader] = {}
     try:
         with safe_open(file, framework="pt") as stream:
-            for key in stream.keys():  # noqa: SIM118  no mapping
+            for key in stream.keys():  # noqa: SIM118  not a mapping
                 view = stream.get_slice(key)
                 headers[key] = TensorHeader(tuple(view.get_shape()), str(view.get_dtype()))
     except (SafetensorError, OSError, ValueError) as error:
@@ -167,17 +174,19 @@ def tensor_headers(file: Path, name: str) -> dict[str, TensorHeader]:
         ) from error
     odd = sorted({h.dtype for h in headers.values()} - set(DTYPES))
     if odd:
-        raise ModelLoadError(f"{name}: {file.name} has tensors of type {listing(odd)}: not read")
+        raise ModelLoadError(
+            f"{name}: {file.name} has tensors of type {listing(odd)}, which is not supported"
+        )
     return headers
 
 
 def weights_of(folder: Path, name: str) -> dict[str, TensorHeader]:
-    """Return the header of every tensor of one of our folders.
+    """Return the header of every tensor in a model folder, under today's tensor names.
 
     Raises
     ------
     ModelLoadError
-        If weights are missing, damaged, or other than the index says.
+        If weights are missing, damaged, or not those that the index lists.
     """
     if (folder / INDEX).is_file():
         files: dict[Path, list[str] | None] = dict(
@@ -203,19 +212,19 @@ def weights_of(folder: Path, name: str) -> dict[str, TensorHeader]:
 def check_tensors(
     shapes: Mapping[str, tuple[int, ...]], config: VolumeLanguageConfig, name: str
 ) -> None:
-    """Compare the tensors of a checkpoint with those that its configuration needs.
+    """Compare the tensors of a checkpoint with those that its configuration describes.
 
     Raises
     ------
     ModelLoadError
-        With the tensors that are unknown, missing or of another shape.
+        With the tensors that are unknown, missing or of the wrong shape.
     """
     expected, optional = expected_tensors(config)
     compare(shapes, expected, name, optional)
 
 
 def expected_tensors(config: VolumeLanguageConfig) -> tuple[dict[str, tuple[int, ...]], set[str]]:
-    """Return the shapes of a model's tensors, and the names that need not be stored (tied)."""
+    """Return the shapes of a model's tensors, and the names of tied ones, which may be absent."""
     with torch.device("meta"):
         model = VolumeLanguageModel(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -228,7 +237,7 @@ def compare(
     name: str,
     optional: Iterable[str] = (),
 ) -> None:
-    """Compare names and shapes; see `check_tensors`."""
+    """Compare names and shapes; `check_tensors` says what is raised."""
     unknown = sorted(set(found) - set(expected))
     if unknown:
         raise ModelLoadError(f"{name}: {len(unknown)} unknown tensor(s): {listing(unknown)}")
@@ -247,11 +256,12 @@ def compare(
 
 
 def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
-    """Refuse a folder that is not one of our models, before anything of it is loaded.
+    """Check a model folder before anything in it is loaded.
 
     Returns
     -------
-    The header of each tensor; they fit the configuration.
+    The header of each tensor, under today's names. `check_tensors` compares them with the
+    configuration.
 
     Raises
     ------
@@ -261,7 +271,7 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
     file = folder / "config.json"
     if not file.is_file():
         hint = (
-            "; it is an adapter: merge it with `models import`"
+            "; it is an adapter, merge it with `models import`"
             if (folder / "adapter_config.json").is_file()
             else "; give a model's folder"
         )
@@ -271,18 +281,19 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
     if kind != VolumeLanguageConfig.model_type:
         raise ModelLoadError(
             f"{name}: config.json says model_type {kind!r}, expected "
-            f"{VolumeLanguageConfig.model_type!r}; other models come in by `models import`"
+            f"{VolumeLanguageConfig.model_type!r}; convert other models with `models import`"
         )
     version = content.get("format_version", 1)
     if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
         raise ModelLoadError(
-            f"{name}: config.json says format_version {version!r}, this program reads up to "
-            f"{FORMAT_VERSION}; update it"
+            f"{name}: config.json says format_version {version!r}, this version of "
+            f"napari-ct-assistant reads up to {FORMAT_VERSION}; update it"
         )
     refuse_code(folder, name)
     if (folder / "adapter_config.json").is_file():
         raise ModelLoadError(
-            f"{name}: has an adapter_config.json beside the weights; merge it with `models import`"
+            f"{name}: there is an adapter_config.json beside the weights; merge the adapter with "
+            "`models import`"
         )
     headers = weights_of(folder, name)
     check_hashes(folder, name)
@@ -293,13 +304,13 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
 
 
 def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
+    """Return the SHA-256 of a file, in hex."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_hashes(folder: Path) -> None:
-    """Write `SHA256SUMS` of the folder's files."""
+    """Write the `SHA256SUMS` of a folder."""
     files = sorted(f for f in folder.iterdir() if f.is_file() and f.name != HASHES)
     with ThreadPoolExecutor(4) as pool:
         digests = list(pool.map(sha256, files))
@@ -308,12 +319,12 @@ def write_hashes(folder: Path) -> None:
 
 
 def check_hashes(folder: Path, name: str) -> None:
-    """Compare the folder with its `SHA256SUMS`, where it has one.
+    """Compare a folder with its `SHA256SUMS`, if it has one.
 
     Raises
     ------
     ModelLoadError
-        If a file is missing or changed, or weights are not in the list.
+        If a listed file is missing or changed, or a weight file is not listed.
     """
     if not (folder / HASHES).is_file():
         return
@@ -321,7 +332,7 @@ def check_hashes(folder: Path, name: str) -> None:
     for line in (folder / HASHES).read_text(encoding="utf-8", errors="replace").splitlines():
         found = re.fullmatch(r"([0-9a-f]{64}) [ *](\w[\w.-]*)", line)
         if found is None or ".." in found[2]:
-            raise ModelLoadError(f"{name}: {HASHES} has a line that is none of `sha256sum`'s")
+            raise ModelLoadError(f"{name}: {HASHES} has a line that `sha256sum` would not write")
         wanted[found[2]] = found[1]
     unlisted = sorted({f.name for f in folder.glob(WEIGHTS)} - set(wanted))
     missing = sorted(file for file in wanted if not (folder / file).is_file())

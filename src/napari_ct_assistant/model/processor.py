@@ -1,4 +1,4 @@
-"""From a scan and a question to tensors: everything a checkpoint expects of its input."""
+"""From a scan and a question to tensors, in the form that a checkpoint expects."""
 
 from __future__ import annotations
 
@@ -35,47 +35,39 @@ class VolumeLanguageProcessor(ProcessorMixin):
     spacing : three floats, mm
         E3D-GPT: 3 x 1.5 x 1.5 (D, H, W).
     hu_range, value_range
-        HU window and what it becomes. E3D-GPT clips to [-1000, 1000]; the range it maps to is
-        not stated, [0, 1] is our default.
+        HU window, and the range that it is mapped to. E3D-GPT clips to [-1000, 1000] and does not
+        state the range; [0, 1] is our default.
     antialias : bool
-        Smooth before taking away samples. Off: plain linear interpolation.
+        Smooth before downsampling. Off: plain linear interpolation.
     prompt : str
         The text around a question, with {image} and {question}. E3D-GPT does not state its
         prompt; Vicuna's is "USER: {image}\n{question} ASSISTANT:".
     answer_prefix : str
-        What stands between prompt and answer in the training text.
+        Text between prompt and answer in the training text.
     report_questions : mapping of section name to question
-        The questions that together make the report, in order. A later one may quote what an
-        earlier section says, {findings} for the section "Findings"; it is asked without the image.
+        The questions whose answers make the report, in order. A later one may quote an earlier
+        section, {findings} for the section "Findings"; it is asked without the image.
     finding_question : str
-        With {finding}: asks for one of the 18 findings.
+        With {finding}: asks about one of the 18 findings.
     max_new_tokens : int
         Length of the longest answer.
     report_prompt : str, optional
         The text around the report's questions where it differs from `prompt`: M3D puts no space
         between image and question there.
     image_splice : "ids" or "positional"
-        As in `VolumeLanguageConfig`. "positional" makes the ids that M3D's code makes: image
-        words and question are one text for the tokenizer.
+        As in `VolumeLanguageConfig`. With "positional", the tokenizer gets image tokens and
+        question as one text, as in M3D's code.
     choices_form : str
-        With {question} and {choices}: asks a multiple-choice question; M3D's form.
+        With {question} and {choices}: a multiple-choice question; M3D's form.
     choice_answer : str
-        With {letter} and {choice}: how such a question is answered; M3D's form.
+        With {letter} and {choice}: the answer to such a question; M3D's form.
     follow_up : str, optional
-        With {question}: the text of a later turn, behind the earlier turns each ended by EOS.
-        None for a model that was taught single questions only: each then stands alone.
+        With {question}: the text of a later turn. It follows the earlier turns, each of which ends
+        with EOS. None for a model that was taught single questions only: it gets no history.
     region_form : str, optional
-        With {question} and {region}: asks about a region that the reader has drawn and that is
-        described in a sentence. None for a model that was not taught such questions.
+        With {question} and {region}: a question about a region that the reader has drawn, which
+        {region} describes in a sentence. None for a model that was not taught such questions.
     """
-
-    # Also class attributes: an instance that was pickled before they were added has them.
-    report_prompt: str | None = None
-    image_splice: str = "ids"
-    choices_form: str = "{question} Choices: {choices}"
-    choice_answer: str = LETTER_FIRST
-    follow_up: str | None = None
-    region_form: str | None = None
 
     def __init__(
         self,
@@ -107,8 +99,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
             check_prompt(text, image_first=image_splice == "positional")
         if report_prompt and report_prompt.split("{image}")[0] != prompt.split("{image}")[0]:
             raise ValueError(
-                f"prompt {prompt!r} and report_prompt {report_prompt!r} must start alike (the "
-                "image's cache is shared)"
+                f"prompt {prompt!r} and report_prompt {report_prompt!r} must be the same before "
+                "{image} (they share the image's cache)"
             )
         self.image_size = tuple(image_size)
         self.patch_size = tuple(patch_size)
@@ -139,18 +131,19 @@ class VolumeLanguageProcessor(ProcessorMixin):
 
     @classmethod
     def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Build from a `processor_config.json`, also from one of an older format."""
+        """Build from the content of a `processor_config.json`, of today's or an older format."""
         return super().from_args_and_dict(args, upgraded(processor_dict), **kwargs)
 
     # ---- the scan
 
     def prepare_volume(self, volume: CTVolume) -> tuple[Tensor, ModelGrid]:
-        """Return the model's input for a scan, and where it lies in the scan.
+        """Return the model's input for a scan.
 
         Returns
         -------
         pixel_values : Tensor [1, 1, D, H, W]
         grid : ModelGrid
+            Where the input lies in the scan.
         """
         if self.preparation == "minmax":
             values, grid = prepare_minmax(volume, shape=self.image_size, patch=self.patch_size)
@@ -171,17 +164,17 @@ class VolumeLanguageProcessor(ProcessorMixin):
 
     @property
     def image_token_id(self) -> int:
-        """The id that stands for each image token."""
+        """The id of `image_token`, which stands for each image token."""
         return int(self.tokenizer.convert_tokens_to_ids(self.image_token))
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
 
     def _ids_after(self, before: str, text: str) -> list[int]:
-        """Ids of a text as they follow another.
+        """Return the ids of a text that follows another.
 
-        Tokenizers of SentencePiece's kind start each text with a space of their own, so a text
-        in the middle is tokenised with what comes before it.
+        SentencePiece tokenizers put a space before each text, so a text in the middle is tokenised
+        together with what comes before it.
         """
         start = self.tokenizer.convert_ids_to_tokens(self._ids("a"))[:1]
         if start and start[0].startswith("\N{LOWER ONE EIGHTH BLOCK}"):
@@ -191,23 +184,23 @@ class VolumeLanguageProcessor(ProcessorMixin):
         return self._ids(text)
 
     def _prompt_for(self, question: str) -> str:
-        """Return the text behind the image for a question."""
+        """Return the text that follows the image for a question."""
         report = self.report_prompt is not None and question in self.report_questions.values()
         prompt = self.report_prompt if report else self.prompt
         return str(prompt).split("{image}")[1].replace("{question}", question)
 
     def _whole_ids(self, text: str) -> list[int]:
-        """Ids of the image words and what follows them, as one text (M3D)."""
+        """Return the ids of the image tokens and the text after them, as one text (M3D)."""
         return list(self.tokenizer(self.image_token * self.num_image_tokens + text)["input_ids"])
 
     def text_ids(self, text: str) -> list[int]:
-        """Ids of a text alone, without BOS or EOS."""
+        """Return the ids of a text, without BOS or EOS."""
         return self._ids(text)
 
     def prefix_ids(self) -> list[int]:
-        """Ids that every question about a scan starts with: text, then the image tokens.
+        """Return the ids before every question about a scan: text, then the image tokens.
 
-        Some tokenizers start a text with BOS and some do not; we do what this one does.
+        They start with BOS where the tokenizer starts a text with it.
         """
         image = [self.image_token_id] * self.num_image_tokens
         if self.image_splice == "positional":
@@ -219,39 +212,45 @@ class VolumeLanguageProcessor(ProcessorMixin):
         return start + self._ids(before) + image
 
     def opening_ids(self) -> list[int]:
-        """Ids of `prefix_ids` without the image: what a question without a scan starts with."""
+        """Return `prefix_ids` without the image: the ids before a question without a scan."""
         return [i for i in self.prefix_ids() if i != self.image_token_id]
 
     def question_ids(self, question: str) -> list[int]:
-        """Ids of a question as they follow `prefix_ids`."""
+        """Return the ids of a question, which follow `prefix_ids`."""
         text = self._prompt_for(question)
         if self.image_splice == "positional":
             return self._whole_ids(text)[1 + self.num_image_tokens :]
         return self._ids_after(self.image_token, text)
 
     def answer_ids(self, answer: str) -> list[int]:
-        """Ids of an answer as they follow `question_ids`, ended by EOS."""
-        # What a prompt ends with, or a question does.
+        """Return the ids of an answer, which follow `question_ids` and end with EOS."""
+        # The last character of the prompt, or of a question.
         before = self.prompt.split("{question}")[1][-1:] or "?"
         ids = self._ids_after(before, self.answer_prefix + answer)
         return [*ids, int(self.tokenizer.eos_token_id)]
 
     def dialogue_ids(self, turns: Sequence[tuple[str, str]], question: str) -> list[int]:
-        """Ids of a question behind earlier turns of (question, answer), oldest first.
+        """Return the ids of a question after earlier turns.
+
+        Parameters
+        ----------
+        turns : sequence of (question, answer)
+            The oldest first.
+        question : str
 
         Raises
         ------
         ValueError
-            If there are turns but the model was made for single questions.
+            If there are turns but the model takes single questions only.
         """
-        asked = [*(asked for asked, _ in turns), question]
-        if len(asked) > 1 and self.follow_up is None:
+        questions = [*(earlier for earlier, _ in turns), question]
+        if turns and self.follow_up is None:
             raise ValueError(
                 f"{len(turns)} earlier turn(s), but this model takes single questions only "
                 "(its processor has no follow_up)"
             )
-        ids = self.question_ids(asked[0])
-        for (_, answer), later in zip(turns, asked[1:], strict=True):
+        ids = self.question_ids(questions[0])
+        for (_, answer), later in zip(turns, questions[1:], strict=True):
             text = str(self.follow_up).replace("{question}", later)
             ids += self.answer_ids(answer) + self._ids(text)
         return ids
@@ -262,7 +261,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
         return self.choices_form.format(question=question, choices=listed)
 
     def choice_beginnings(self, choices: Sequence[str]) -> list[str]:
-        """Return, for each choice, how an answer that chooses it begins: up to its first slot."""
+        """Return how the answer for each choice begins: up to and including its first slot."""
         form = self.choice_answer[: self.choice_answer.index("}") + 1]
         beginnings = (
             form.format(letter=chr(ord("A") + i), choice=choice) for i, choice in enumerate(choices)
@@ -283,12 +282,17 @@ class VolumeLanguageProcessor(ProcessorMixin):
         return_tensors: str = "pt",
         **_: Any,
     ) -> BatchFeature:
-        """Make a batch: one question per volume.
+        """Make a batch with one question for each volume.
 
         Returns
         -------
         BatchFeature with `input_ids` and `attention_mask` [B, T] (padded on the left, as
         generation needs it) and `pixel_values` [B, 1, D, H, W].
+
+        Raises
+        ------
+        ValueError
+            If there are not as many questions as volumes.
         """
         questions = [text] if isinstance(text, str) else list(text)
         scans = [volumes] if isinstance(volumes, CTVolume) else list(volumes or [])
@@ -307,13 +311,22 @@ class VolumeLanguageProcessor(ProcessorMixin):
 
 
 def check_prompt(prompt: str, *, image_first: bool = False) -> None:
-    """Refuse a prompt without {image} before {question}."""
+    """Check that a prompt has {image} before {question}.
+
+    Raises
+    ------
+    ValueError
+        If it has not, or `image_first` is set and the image is not first.
+    """
     if "{image}" not in prompt or "{question}" not in prompt:
         raise ValueError(f"the prompt needs {{image}} and {{question}}, got {prompt!r}")
     if prompt.index("{image}") > prompt.index("{question}"):
-        raise ValueError(f"the image comes before the question (its cache is shared): {prompt!r}")
+        raise ValueError(
+            "{image} must come before {question} (all questions share the image's cache), got "
+            f"{prompt!r}"
+        )
     if image_first and not prompt.startswith("{image}"):
-        raise ValueError(f"a positional splice needs the image first, got {prompt!r}")
+        raise ValueError(f"image_splice positional needs {{image}} first, got {prompt!r}")
 
 
 def _pair(values: Sequence[float]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""M3D-LaMed in plain torch, as its public code has it, and its checkpoints in their layout.
+"""M3D-LaMed in plain torch, following its public code, and checkpoints in its layout.
 
 Written from the architecture's description, with none of our modules: MONAI 1.3's ViT, the spp
 projector and the positional splice; the language model is transformers' own.
@@ -273,7 +273,7 @@ def build(
 
 
 def segmentation_tensors() -> dict[str, Tensor]:
-    """Return a few of the tensors that a report needs nothing of."""
+    """Return a few of the tensors that the network does not use."""
     return {
         "model.seg_module.image_encoder.blocks.0.norm1.weight": torch.ones(4),
         "model.seg_module.mask_decoder.iou_token.weight": torch.ones(1, 4),

@@ -1,4 +1,4 @@
-"""Published checkpoints imported: the same logits and the same words as the authors' code."""
+"""Imported checkpoints give the same logits and the same words as the authors' code."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def release(
 
 
 def reference_ids(tokenizer: Any, question: str, tokens: int) -> torch.Tensor:
-    """Make the ids as M3D's demonstration does."""
+    """Make the ids the way M3D's demonstration does."""
     return torch.tensor([tokenizer("<im_patch>" * tokens + question)["input_ids"]])
 
 
@@ -355,7 +355,7 @@ def test_peft_adapter_of_our_own_model(tmp_path: Path) -> None:
 
 
 def test_our_perceiver_with_a_language_model_from_elsewhere(tmp_path: Path) -> None:
-    """A folder without its LLM (Vicuna's licence lets it not be passed on), and the LLM."""
+    """A folder without its LLM (Vicuna's licence forbids passing it on), and the LLM."""
     model, processor = tiny_model()
     part, llm = tmp_path / "part", tmp_path / "llm"
     model.save_pretrained(part)
@@ -416,7 +416,7 @@ def test_the_record_of_an_import(tmp_path: Path) -> None:
 
 
 class SlowTokenizer:
-    """Writes what M3D's slow tokenizer leaves in a release: a SentencePiece model, no JSON."""
+    """Writes the files of M3D's slow tokenizer: a SentencePiece model and no JSON."""
 
     def __init__(self, library: Any, settings: dict[str, Any]):
         self.library, self.settings = library, settings
@@ -455,7 +455,7 @@ class SlowTokenizer:
 
 @pytest.mark.parametrize("settings", [{"legacy": False}, {"legacy": True}, {}])
 def test_a_tokenizer_of_sentencepiece(tmp_path: Path, settings: dict[str, Any]) -> None:
-    """Against SentencePiece itself, called as the slow tokenizer called it."""
+    """Compared with SentencePiece itself, called as the slow tokenizer called it."""
     library = pytest.importorskip("sentencepiece")
     pytest.importorskip("google.protobuf")
     slow: Any = SlowTokenizer(library, settings)

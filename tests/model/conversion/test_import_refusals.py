@@ -1,4 +1,4 @@
-"""Doctored checkpoints are refused with one line, and nothing of them runs or stays."""
+"""Manipulated checkpoints are refused with one line; nothing in them runs, nothing is left."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(released: Path, tmp_path: Path) -> Path:
-    """Return a copy of a sound release, to be doctored."""
+    """Return a copy of a valid release, to be manipulated."""
     copy = tmp_path / "released"
     copy.mkdir()
     for file in released.iterdir():
@@ -110,7 +110,7 @@ def test_positions_that_do_not_fit_the_image(folder: Path) -> None:
 
 def test_a_patch_of_another_size(folder: Path) -> None:
     configure(folder, patch_size=[8, 16, 16], image_size=[16, 32, 32])
-    refused(folder, r"patch embedding is \[24, 1024\], expected \[width, 2048\]")
+    refused(folder, r"patch embedding is \[24, 1024\], expected \[channels, 2048\]")
 
 
 def test_a_missing_shard(folder: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_index_that_leads_elsewhere(folder: Path, name: Any) -> None:
     save_file({"model.norm.weight": torch.ones(32)}, folder.parent / "secret.safetensors")
     reindex(folder, lambda w: w.update({"model.norm.weight": name}))
     out = folder.parent / "ours"
-    with pytest.raises(ModelLoadError, match="is no plain file name; refused"):
+    with pytest.raises(ModelLoadError, match="is not a plain file name; refused"):
         import_model(folder, out)
     assert not out.exists()
 
@@ -157,7 +157,7 @@ def test_a_broken_index(folder: Path, text: str) -> None:
 
 
 class Payload:
-    """Pickles to a call that leaves a file behind."""
+    """An object whose pickle calls a function that leaves a file behind."""
 
     def __init__(self, mark: Path):
         self.mark = mark
@@ -182,12 +182,12 @@ def test_code_in_a_pickle_does_not_run(folder: Path, form: str) -> None:
         file.unlink()
     mark = folder / "it-ran"
     (folder / "pytorch_model.bin").write_bytes(booby_trapped(mark, form))
-    refused(folder, r"pytorch_model\.bin is refused: it is damaged or holds more than tensors")
+    refused(folder, r"pytorch_model\.bin is refused: it is damaged, or holds more than tensors")
     assert not mark.exists()
 
 
 def test_the_trap_works(tmp_path: Path) -> None:
-    """The same bytes, read as one should not, do run: the test above can fail."""
+    """The same bytes, loaded unsafely, do run: the test above can fail."""
     mark = tmp_path / "it-ran"
     with zipfile.ZipFile(io.BytesIO(booby_trapped(mark, "zip"))) as archive:
         (name,) = (n for n in archive.namelist() if n.endswith("data.pkl"))
@@ -222,8 +222,8 @@ def test_settings_that_ask_for_code(folder: Path, file: str, settings: dict[str,
         (folder / name).write_text(code)
     content = json.loads((folder / file).read_text()) | settings
     (folder / file).write_text(json.dumps(content))
-    refused(folder, rf"{file} asks to run its own code .*; --ignore-remote-code reads the weights")
-    # Asked for, its weights are read; its code is neither run nor taken along.
+    refused(folder, rf"{file} asks to run its own code .*; use --ignore-remote-code to read")
+    # On request its weights are read; its code is neither run nor copied.
     import_model(folder, folder.parent / "ours", ignore_code=True)
     assert not mark.exists()
     for written in (folder.parent / "ours").iterdir():
@@ -233,7 +233,7 @@ def test_settings_that_ask_for_code(folder: Path, file: str, settings: dict[str,
             assert "somebody/kernel" not in written.read_text()
 
 
-# ---- what is no model, and where it goes
+# ---- what is not a model, and the folder to write
 
 
 def test_other_folders(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_other_folders(tmp_path: Path) -> None:
     (tmp_path / "bert").mkdir()
     save_file({"bert.pooler": torch.ones(2)}, tmp_path / "bert" / "model.safetensors")
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(ModelLoadError, match=r"holds no model that is read here .*'bert'"):
+    with pytest.raises(ModelLoadError, match=r"is not a model that can be imported .*'bert'"):
         import_model(tmp_path / "bert", tmp_path / "ours")
 
 
@@ -266,7 +266,7 @@ def test_a_folder_that_exists_is_kept(folder: Path) -> None:
     out = folder.parent / "ours"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
-    with pytest.raises(ModelLoadError, match="exists already; give a new folder"):
+    with pytest.raises(ModelLoadError, match="is not an empty folder; give a new folder"):
         import_model(folder, out)
     assert (out / "mine.txt").read_text() == "mine"
 
@@ -291,8 +291,8 @@ def test_an_interrupted_import_leaves_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"peft_type": "IA3"}, "adapters of type 'IA3' are not read"),
-        ({"use_dora": True}, "adapter_config.json asks for use_dora: not read"),
+        ({"peft_type": "IA3"}, "adapters of type 'IA3' are not supported"),
+        ({"use_dora": True}, "adapter_config.json asks for use_dora, which is not supp"),
     ],
 )
 def test_adapters_of_other_kinds(
@@ -315,7 +315,10 @@ def test_adapters_of_other_kinds(
             {"x.lora_A.weight": (2, 32), "x.lora_B.weight": (32, 2)},
             r"unknown tensor\(s\): x\.weight",
         ),
-        ({"lm_head.lora_A.weight": (2, 32)}, r"only one of its two factors: lm_head\.weight"),
+        (
+            {"lm_head.lora_A.weight": (2, 32)},
+            r"one of the two LoRA factors is missing: lm_head\.weight",
+        ),
         (
             {"lm_head.lora_A.weight": (2, 31), "lm_head.lora_B.weight": (9, 2)},
             r"LoRA of \[9, 2\] times \[2, 31\] does not fit",
@@ -351,7 +354,7 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
     again = run(app, ["models", "import", str(folder), str(out)])
     assert again.exit_code == 1
     assert again.stderr.count("\n") == 1
-    assert "exists already" in again.stderr
+    assert "is not an empty folder" in again.stderr
 
 
 def test_the_command_without_a_place_puts_it_among_the_models(

@@ -1,4 +1,4 @@
-"""Key maps, both ways, complete on the published models' full-size lists of names and shapes."""
+"""Key maps cover the published models' names and shapes at full size, in both directions."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_number_that_is_part_of_the_name_is_no_layer() -> None:
 
 def test_other_networks_of_m3ds_code_are_refused_by_name() -> None:
     for key, value in {"mm_projector_type": "linear", "proj_pooling_type": "sequence"}.items():
-        with pytest.raises(ModelLoadError, match=f"{key} '{value}': not read here"):
+        with pytest.raises(ModelLoadError, match=f"{key} '{value}'; only"):
             m3d.lamed_config({key: value}, {}, 0)
 
 

@@ -1,4 +1,4 @@
-"""What patches agree upon over the volume: places of findings, and their degrees."""
+"""Places of findings and their degrees are decided over the volume."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Checkpoints from elsewhere made into ours: key maps, released folders, LoRA, the import."""
+"""Import of released checkpoints: their folders, key maps, LoRA, and the folder that is written."""

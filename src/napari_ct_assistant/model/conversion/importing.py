@@ -1,7 +1,7 @@
-"""A released checkpoint becomes one of our model folders.
+"""Convert a released checkpoint into a model folder.
 
-The way of it: files -> entries (named tensors, not yet read) -> adapters merged -> our names ->
-compared with the network that the configuration makes -> written file by file.
+Pipeline: files -> entries (named tensors, not yet read) -> adapters merged -> our names -> compared
+with the network that the configuration describes -> written file by file.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PROVENANCE = "imported.json"
 
 @dataclass(frozen=True)
 class _Writing:
-    """How the weights are written, see `import_model`."""
+    """How the weights are written: see `import_model`."""
 
     out: Path
     dtype: torch.dtype | None
@@ -68,21 +68,21 @@ class _Writing:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import made.
+    """The result of an import.
 
     Attributes
     ----------
     folder : Path
     kind : "model" or "encoder"
     layout : str
-        Whose names the tensors had: "m3d_lamed", "m3d_clip", "vit" or "ours".
+        Whose tensor names the source has: "m3d_lamed", "m3d_clip", "vit", "ours" or "adapter".
     parameters : int
     bytes : int
-        As stored in the source.
+        Of the tensors, as stored in the source.
     skipped : tuple of str
-        Tensors that were left out because a report needs nothing of them.
+        Tensors that were left out because the network does not use them.
     adapted : int
-        Weights with a merged adapter.
+        Number of weights with a merged adapter.
     """
 
     folder: Path
@@ -106,35 +106,35 @@ def import_model(
     shard_bytes: int = SHARD_BYTES,
     progress: Progress | None = None,
 ) -> Imported:
-    """Make one of our folders from a released one.
+    """Convert a released checkpoint into a model folder.
 
     Parameters
     ----------
     source
-        A folder of M3D-LaMed's kind, of M3D-CLIP or of its ViT, a PEFT adapter, or a part of one
-        of our models (perceiver, adapter); or one weight file of an encoder.
+        A folder with the layout of M3D-LaMed, M3D-CLIP or M3D-CLIP's ViT, a PEFT adapter, or part
+        of one of our models (perceiver, adapter); or the one weight file of an encoder.
     out
-        The folder to make.
+        The folder to write.
     base
-        What an adapter or a part belongs to: one of our folders, one of M3D-LaMed's kind, or the
-        language model.
+        The model that an adapter or a part belongs to: one of our folders, one with M3D-LaMed's
+        layout, or the language model.
     dtype
         Of the written weights; as stored when absent.
     lora_alpha
-        Where no adapter_config.json says it; M3D's own 32 when absent.
+        LoRA's alpha where there is no adapter_config.json; M3D's 32 when absent.
     trained_on
-        What the weights have seen, for whoever reads with them.
+        What the weights have seen, to be shown beside what the model says.
     ignore_code
-        Read the weights of a folder whose settings ask for code of its own. It is not run.
+        Read the weights of a folder whose settings ask to run code. The code is not run.
     shard_bytes
-        Largest file to write, and about the memory it takes.
+        Size of the largest file to write; an import needs about as much memory.
     progress
-        Called with a file's name, bytes done and bytes in all.
+        Called with a file's name, bytes done and bytes in total.
 
     Raises
     ------
     ModelLoadError
-        One line with the folder's name, what is wrong, and what to do.
+        One line: which folder, what is wrong, what to do.
     """
     name = str(source)
     writing = _Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
@@ -157,7 +157,7 @@ def import_model(
 
 
 def _import_encoder(source: Source, name: str, writing: _Writing) -> Imported:
-    """Write M3D-CLIP's ViT as a `VisionTransformer3D` folder, a start for training."""
+    """Write M3D-CLIP's ViT as the folder of a `VisionTransformer3D`, from which training starts."""
     prefix = "vision_encoder." if source.layout == "m3d_clip" else ""
     shapes = {k.removeprefix(prefix): s for k, s in source.shapes.items() if k.startswith(prefix)}
     config = m3d.vision_config(source.config, shapes)
@@ -181,7 +181,7 @@ def _import_whole(
     lora_alpha: float | None,
     trained_on: str,
 ) -> Imported:
-    """Write a whole model: encoder, perceiver, language model, processor."""
+    """Write a whole model: encoder, perceiver, language model and processor."""
     sources = [s for s in (source, base) if s is not None]
     ours_type = VolumeLanguageConfig.model_type
     finished = next((s for s in sources if s.config.get("model_type") == ours_type), None)
@@ -191,13 +191,14 @@ def _import_whole(
         processor = _our_processor(source, base)
         generation = _our_generation(finished, config, name)
     elif whole is None:
-        raise ModelLoadError(_not_read(source, base))
+        raise ModelLoadError(_why_not(source, base))
     else:
         tokenizer = load_tokenizer(whole.folder, name)
         image = tokenizer.convert_tokens_to_ids(m3d.IMAGE_WORD)
         if image is None or image == tokenizer.unk_token_id:
             raise ModelLoadError(
-                f"its tokenizer has no {m3d.IMAGE_WORD}; without it M3D's prompt cannot be made"
+                f"its tokenizer has no {m3d.IMAGE_WORD}, which M3D's prompt needs; copy the "
+                "tokenizer of the release into the folder"
             )
         config = m3d.lamed_config(whole.config, whole.shapes, int(image))
         space = m3d.adds_a_space(whole.folder, name)
@@ -207,13 +208,13 @@ def _import_whole(
     factors: dict[str, dict[str, Entry]] = {}
     skipped: list[str] = []
     adapter: dict[str, Any] = {}
-    for part_of in reversed(sources):  # the base first: the source's tensors replace its
+    for part_of in reversed(sources):  # the base first: the source's tensors replace them
         entries, left_out = to_ours(part_of, config.vision_config)
         ours |= entries
         skipped += left_out
         if part_of.factors:
             if factors:
-                raise ModelLoadError("adapters in the folder and in its base; merge the base first")
+                raise ModelLoadError("the folder and its base have adapters; merge the base first")
             factors = {our_name(key): pair for key, pair in part_of.factors.items()}
             file = part_of.folder / "adapter_config.json"
             adapter = read_json(file, name) if file.is_file() else {}
@@ -238,7 +239,7 @@ def _import_whole(
 
 
 def _our_processor(*sources: Source | None) -> VolumeLanguageProcessor:
-    """Return the processor that the source or its base brings."""
+    """Return the processor of the source or its base."""
     for source in filter(None, sources):
         if (source.folder / "processor_config.json").is_file():
             refuse_code(source.folder, source.folder.name)
@@ -252,7 +253,10 @@ def _our_processor(*sources: Source | None) -> VolumeLanguageProcessor:
 def _our_config(source: Source) -> VolumeLanguageConfig:
     version = source.config.get("format_version", 1)
     if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ModelLoadError(f"has format_version {version!r}, newer than {FORMAT_VERSION}")
+        raise ModelLoadError(
+            f"config.json says format_version {version!r}, this version of napari-ct-assistant "
+            f"reads up to {FORMAT_VERSION}; update it"
+        )
     try:
         config: VolumeLanguageConfig = VolumeLanguageConfig.from_dict(source.config)
     except (TypeError, ValueError, KeyError) as error:
@@ -267,17 +271,17 @@ def _our_generation(source: Source, config: VolumeLanguageConfig, name: str) -> 
     return m3d.generation_config(source.folder, config, name)
 
 
-def _not_read(source: Source, base: Source | None) -> str:
+def _why_not(source: Source, base: Source | None) -> str:
     if source.factors and base is None:
         return "is an adapter; give the model that it belongs to with --base"
     if source.layout == "ours":
-        return "is part of a model; config.json of ours is missing in it and in its base"
+        return "is part of a model, but neither it nor its base has a config.json of ours"
     if source.layout == "m3d_lamed":
         return "has no config.json; copy the whole folder"
     kind = source.config.get("model_type")
     return (
-        f"holds no model that is read here (model_type {kind!r}); read are M3D-LaMed, M3D-CLIP, "
-        "adapters of those and our own folders"
+        f"is not a model that can be imported (model_type {kind!r}); supported are M3D-LaMed, "
+        "M3D-CLIP, adapters of those and our own folders"
     )
 
 
@@ -309,7 +313,7 @@ def _imported(
 def _write_provenance(
     folder: Path, source: Source, base: Source | None, skipped: list[str], adapted: int
 ) -> None:
-    """Record where the weights came from; folders by their names, without the path to them."""
+    """Record where the weights came from: folders by name, without their paths."""
     content = {
         "source": origin(source.folder),
         "base": None if base is None else origin(base.folder),

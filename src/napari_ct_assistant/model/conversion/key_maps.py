@@ -1,8 +1,8 @@
-"""Names of tensors, theirs and ours, both ways (the idea is torchtune's).
+"""Tensor names of released checkpoints and ours, mapped both ways (as in torchtune).
 
-`{}` stands for a layer's number. The language model's names are transformers' own
-(LlamaForCausalLM, or Phi3ForCausalLM with its fused projections), so M3D's differ from ours
-by a prefix there.
+`{}` stands for a layer's number. The language model has the names of transformers
+(LlamaForCausalLM, or Phi3ForCausalLM with its fused projections), so M3D's and ours differ there
+by a prefix only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PROJECTOR: dict[str, str] = {
     f"{layer}.{kind}": f"{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")
 }
 
-# Names that LlamaForCausalLM and Phi3ForCausalLM give their tensors.
+# Tensor names of LlamaForCausalLM and Phi3ForCausalLM.
 LANGUAGE_MODEL: tuple[str, ...] = (
     "model.embed_tokens.weight",
     "model.layers.{}.self_attn.q_proj.weight",
@@ -70,7 +70,7 @@ M3D_LAMED: dict[str, str] = (
     | LLM
 )
 
-# What a report needs nothing of: skipped, and named to who imports.
+# Tensors that the network does not use: they are skipped, and listed to the user.
 SKIPPED: dict[str, tuple[str, ...]] = {
     "m3d_lamed": ("model.seg_module.", "model.seg_projector."),
     "m3d_clip": ("language_encoder.", "mm_vision_proj.", "mm_language_proj.", "logit_scale"),
@@ -88,15 +88,15 @@ PATCH_WEIGHT = "patch_embed.proj.weight"
 
 
 def inverted(mapping: Mapping[str, str]) -> dict[str, str]:
-    """Return the map of the other way."""
+    """Return the map in the other direction."""
     return {ours: theirs for theirs, ours in mapping.items()}
 
 
 def map_key(key: str, mapping: Mapping[str, str]) -> str | None:
-    """Return the other name of a tensor; None where the map lacks it."""
+    """Return the mapped name of a tensor, None if it is not in the map."""
     if key in mapping:
         return mapping[key]
-    # Only a layer's number varies; others (`projector.0`) are part of the name.
+    # Only the layer's number varies; a number at the end (`projector.0`) is part of the name.
     found = re.search(r"(?<=\.)\d+(?=\.)", key)
     if found is None:
         return None
@@ -107,17 +107,17 @@ def map_key(key: str, mapping: Mapping[str, str]) -> str | None:
 def map_keys(
     keys: Iterable[str], mapping: Mapping[str, str], skipped: tuple[str, ...] = ()
 ) -> tuple[dict[str, str], list[str]]:
-    """Map all names of a checkpoint.
+    """Map all tensor names of a checkpoint.
 
     Returns
     -------
-    mapped : dict of key to other name
+    mapped : dict of key to mapped name
     left_out : list of the keys that start with one of `skipped`
 
     Raises
     ------
     ModelLoadError
-        With the keys that are neither mapped nor skipped.
+        With the keys that are neither in the map nor skipped.
     """
     mapped: dict[str, str] = {}
     left_out: list[str] = []
@@ -136,7 +136,7 @@ def map_keys(
 
 
 def layout_of(keys: Iterable[str]) -> str | None:
-    """Return whose layout a set of names is: a key of `SKIPPED`, or None."""
+    """Return whose layout a set of tensor names has: a key of `SKIPPED`, or None."""
     names = set(keys)
     if any(name.startswith(("model.vision_tower.", "model.mm_projector.")) for name in names):
         return "m3d_lamed"
@@ -152,31 +152,31 @@ def layout_of(keys: Iterable[str]) -> str | None:
 
 
 def patch_to_ours(weight: Tensor, channels: int, patch: Size3D) -> Tensor:
-    """Turn a linear patch embedding [C, d*h*w*c] into the same convolution's [C, c, d, h, w].
+    """Reshape a linear patch embedding [C, d*h*w*c] to the equal convolution's [C, c, d, h, w].
 
     Raises
     ------
     ModelLoadError
-        If the patch does not have as many voxels, with the numbers.
+        If the sizes do not match; the message quotes them.
     """
     d, h, w = patch
     if weight.dim() != 2 or weight.shape[1] != d * h * w * channels:
         raise ModelLoadError(
-            f"the patch embedding is {list(weight.shape)}, expected [width, "
+            f"the patch embedding is {list(weight.shape)}, expected [channels, "
             f"{d * h * w * channels}] for patch_size {tuple(patch)} and {channels} channel(s)"
         )
     return weight.reshape(-1, d, h, w, channels).permute(0, 4, 1, 2, 3)
 
 
 def patch_to_m3d(weight: Tensor) -> Tensor:
-    """Turn the convolution [C, c, d, h, w] into M3D's linear layer [C, d*h*w*c]."""
+    """Reshape the convolution's [C, c, d, h, w] to M3D's linear layer [C, d*h*w*c]."""
     return weight.permute(0, 2, 3, 4, 1).flatten(1)
 
 
 def m3d_to_ours(
     state: Mapping[str, Tensor], *, patch: Size3D = (4, 16, 16), channels: int = 1
 ) -> dict[str, Tensor]:
-    """Rename (and reshape) the tensors of M3D-LaMed; segmentation tensors are left out."""
+    """Rename and reshape the tensors of M3D-LaMed; those for segmentation are left out."""
     mapped, _ = map_keys(state, M3D_LAMED, SKIPPED["m3d_lamed"])
     return {
         ours: patch_to_ours(state[key], channels, patch)
@@ -187,7 +187,7 @@ def m3d_to_ours(
 
 
 def ours_to_m3d(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename (and reshape) our tensors to M3D-LaMed's."""
+    """Rename and reshape our tensors to M3D-LaMed's."""
     mapped, _ = map_keys(state, inverted(M3D_LAMED))
     return {
         theirs: patch_to_m3d(state[key]) if key.endswith(PATCH_WEIGHT) else state[key]

@@ -1,7 +1,7 @@
-"""Low-rank adapters merged into the weights they change: W + scale * B A.
+"""Merge low-rank adapters into the weights that they adapt: W + scale * B A.
 
-Two kinds of file: a full state of PEFT's wrapped model (M3D's `model_with_lora.bin`), and an
-adapter folder, whose tensors belong to another model's.
+They come in two kinds of file: the full state of a model that PEFT has wrapped (M3D's
+`model_with_lora.bin`), and an adapter folder, whose tensors belong to another model.
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ from napari_ct_assistant.model.errors import ModelLoadError, listing
 PREFIX = "base_model.model."
 _FACTOR = re.compile(r"^(?P<module>.+)\.lora_(?P<side>[AB])(?:\.default)?\.weight$")
 _SAVED = re.compile(r"\.modules_to_save(?:\.default)?\.")
-# M3D's own (LaMed/src/train/train.py), where no file says otherwise.
+# M3D's value (LaMed/src/train/train.py), where no file has another.
 DEFAULT_ALPHA = 32.0
 
 
 def split_lora(
     entries: Mapping[str, Entry],
 ) -> tuple[dict[str, Entry], dict[str, dict[str, Entry]]]:
-    """Take PEFT's names off.
+    """Undo PEFT's naming.
 
     Returns
     -------
     plain : whole tensors by their name in the unwrapped model
-    factors : {"A": ..., "B": ...} by the weight that they change
+    factors : {"A": ..., "B": ...} by the name of the weight that they adapt
+
+    Raises
+    ------
+    ModelLoadError
+        If only one of two factors is there.
     """
     plain: dict[str, Entry] = {}
     saved: dict[str, Entry] = {}
@@ -50,12 +55,12 @@ def split_lora(
             plain[name.replace(".base_layer.", ".")] = entry
     single = sorted(name for name, pair in factors.items() if len(pair) < 2)
     if single:
-        raise ModelLoadError(f"LoRA with only one of its two factors: {listing(single)}")
+        raise ModelLoadError(f"one of the two LoRA factors is missing: {listing(single)}")
     return plain | saved, factors
 
 
 def scale_of(config: Mapping[str, Any], rank: int, alpha: float | None = None) -> float:
-    """Return the factor on B A.
+    """Return the scale of B A.
 
     Parameters
     ----------
@@ -63,7 +68,7 @@ def scale_of(config: Mapping[str, Any], rank: int, alpha: float | None = None) -
         `adapter_config.json`, or empty.
     rank : int
     alpha : float, optional
-        Instead of the configuration's; M3D's own 32 where neither is given.
+        Instead of the configuration's; M3D's 32 where neither is given.
 
     Raises
     ------
@@ -71,14 +76,18 @@ def scale_of(config: Mapping[str, Any], rank: int, alpha: float | None = None) -
         If the configuration asks for more than plain LoRA.
     """
     if config.get("peft_type", "LORA") != "LORA":
-        raise ModelLoadError(f"adapters of type {config['peft_type']!r} are not read, only 'LORA'")
+        raise ModelLoadError(
+            f"adapters of type {config['peft_type']!r} are not supported, only 'LORA'"
+        )
     more = [
         key
         for key in ("use_dora", "fan_in_fan_out", "alpha_pattern", "rank_pattern", "lora_bias")
         if config.get(key)
     ]
     if more:
-        raise ModelLoadError(f"adapter_config.json asks for {', '.join(more)}: not read")
+        raise ModelLoadError(
+            f"adapter_config.json asks for {', '.join(more)}, which is not supported"
+        )
     value = alpha if alpha is not None else float(config.get("lora_alpha", DEFAULT_ALPHA))
     return value / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
@@ -89,12 +98,12 @@ def merge(
     config: Mapping[str, Any],
     alpha: float | None = None,
 ) -> dict[str, Entry]:
-    """Return the entries with their adapters added; reading one adds it then.
+    """Return the entries with their adapters merged; the sum is computed when an entry is read.
 
     Raises
     ------
     ModelLoadError
-        If an adapter belongs to no weight, or does not fit it.
+        If an adapter belongs to no weight, or its shape does not fit.
     """
     lost = sorted(set(factors) - set(entries))
     if lost:
@@ -113,7 +122,7 @@ def merge(
 
 
 def _added(weight: Entry, a: Entry, b: Entry, scale: float) -> Tensor:
-    """Return W + scale B A, summed in float32."""
+    """Return W + scale * B A, computed in float32."""
     whole = weight.read()
     delta = b.read().float() @ a.read().float()
     return (whole.float() + scale * delta).to(whole.dtype)

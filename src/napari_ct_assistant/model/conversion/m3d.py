@@ -1,7 +1,7 @@
-"""M3D's configuration in ours: sizes from the tensors, the rest from `config.json`.
+"""Translate M3D's configuration to ours: sizes from the tensors, the rest from `config.json`.
 
-From M3D's code (LaMed/src/model, LaMed/src/train/train.py). What its configuration can ask for
-and its published models do not use is refused by name.
+It follows M3D's code (LaMed/src/model, LaMed/src/train/train.py). Settings that none of the
+published models use are refused by name.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 Shapes = Mapping[str, tuple[int, ...]]
 
 IMAGE_WORD = "<im_patch>"
-HEADS = 12  # of the ViT: in the published code, in no configuration
+HEADS = 12  # of the ViT; stated in the published code, not in a configuration
 # The question of M3D's demonstration, the first of its Caption_templates.
 CAPTION_QUESTION = "Can you provide a caption consists of findings for this medical image?"
 MAX_NEW_TOKENS = 256  # of M3D's benchmark
 
-# Settings that the published models have; another value means another network.
+# Settings of the published models; another value means another network.
 PUBLISHED: dict[str, Any] = {
     "vision_tower": "vit3d",
     "mm_projector_type": "spp",
@@ -69,38 +69,38 @@ def vision_config(config: Mapping[str, Any], shapes: Shapes) -> VisionConfig3D:
     Parameters
     ----------
     config : mapping
-        `config.json`, or empty for a lone ViT.
+        `config.json`, or empty for the ViT by itself.
     shapes : mapping
-        Of the encoder's tensors by M3D's names, without prefix.
+        Shapes of the encoder's tensors by M3D's names, without prefix.
     """
     preset = vit3d_llama3_vision()
     image = config.get("image_size", config.get("img_size", preset.image_size))
     patch = config.get("patch_size", preset.patch_size)
     channels = config.get("image_channel", config.get("in_channels", preset.in_channels))
-    width = _shape(shapes, "cls_token")[-1]
-    hidden = _shape(shapes, "blocks.0.mlp.linear1.weight")[0]
-    ratio = hidden / width
-    if int(width * ratio) != hidden:  # rounding
-        ratio = (hidden + 0.5) / width
+    dim = _shape(shapes, "cls_token")[-1]
+    hidden_dim = _shape(shapes, "blocks.0.mlp.linear1.weight")[0]
+    mlp_ratio = hidden_dim / dim
+    if int(dim * mlp_ratio) != hidden_dim:  # rounding
+        mlp_ratio = (hidden_dim + 0.5) / dim
     try:
         vision = VisionConfig3D(
             image_size=tuple(image),
             patch_size=tuple(patch),
             in_channels=channels,
-            hidden_size=width,
+            hidden_size=dim,
             num_hidden_layers=_count(shapes, "blocks."),
-            # "num_heads" is M3D-CLIP's own.
+            # "num_heads" is M3D-CLIP's name for it.
             num_attention_heads=config.get(
                 "vision_num_attention_heads", config.get("num_heads", HEADS)
             ),
-            mlp_ratio=ratio,
+            mlp_ratio=mlp_ratio,
             qkv_bias=preset.qkv_bias,
             class_token=preset.class_token,
             pos_embed=preset.pos_embed,
             layer_norm_eps=preset.layer_norm_eps,
         )
     except (TypeError, ValueError) as error:
-        raise ModelLoadError(f"the encoder's configuration: {_line(error)}") from error
+        raise ModelLoadError(f"config.json, encoder's settings: {_line(error)}") from error
     positions = _shape(shapes, "patch_embedding.position_embeddings")[1]
     if math.prod(vision.grid) != positions:
         raise ModelLoadError(
@@ -111,7 +111,7 @@ def vision_config(config: Mapping[str, Any], shapes: Shapes) -> VisionConfig3D:
 
 
 def text_config(config: Mapping[str, Any], shapes: Shapes) -> PreTrainedConfig:
-    """Return the language model's configuration; `shapes` by transformers' names."""
+    """Return the language model's configuration; `shapes` are by transformers' names."""
     embedding = _shape(shapes, "model.embed_tokens.weight")
     heads = config.get("num_attention_heads")
     if not isinstance(heads, int) or heads < 1:
@@ -129,31 +129,32 @@ def text_config(config: Mapping[str, Any], shapes: Shapes) -> PreTrainedConfig:
         "num_hidden_layers": _count(shapes, "model.layers."),
         "num_attention_heads": heads,
         "num_key_value_heads": config.get("num_key_value_heads") or heads,
-        # Their classes' own defaults may lie outside a small vocabulary.
+        # The default of the configuration's class may lie outside a small vocabulary.
         "pad_token_id": config.get("pad_token_id"),
     }
     kind = Phi3Config if fused else LlamaConfig
     try:
         return kind(**settings)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ModelLoadError(f"the language model's configuration: {_line(error)}") from error
+        raise ModelLoadError(f"config.json, language model's settings: {_line(error)}") from error
 
 
 def lamed_config(
     config: Mapping[str, Any], shapes: Shapes, image_token_id: int
 ) -> VolumeLanguageConfig:
-    """Return the whole configuration of an M3D-LaMed; `shapes` by M3D's names."""
+    """Return the configuration of a whole M3D-LaMed; `shapes` are by M3D's names."""
     for key, value in PUBLISHED.items():
         if config.get(key, value) != value:
             raise ModelLoadError(
-                f"config.json has {key} {config[key]!r}: not read here, only {value!r}"
+                f"config.json has {key} {config[key]!r}; only {value!r} is supported"
             )
     tower = "model.vision_tower.vision_tower."
     vision = {k.removeprefix(tower): s for k, s in shapes.items() if k.startswith(tower)}
     text = text_config(config, shapes)
     if not 0 <= image_token_id < text.vocab_size:
         raise ModelLoadError(
-            f"{IMAGE_WORD} has id {image_token_id}, but the model has {text.vocab_size} embeddings"
+            f"{IMAGE_WORD} has id {image_token_id}, but the model has {text.vocab_size} "
+            "embeddings; copy model and tokenizer of the same release"
         )
     return VolumeLanguageConfig(
         vision_config=vision_config(config, vision),
@@ -167,10 +168,10 @@ def lamed_config(
 
 
 def adds_a_space(folder: Path, name: str) -> bool:
-    """Return whether M3D's code, with a release's tokenizer, starts a question with a space.
+    """Return whether M3D's code, with a release's tokenizer, puts a space before a question.
 
-    M3D runs Llama's slow tokenizer. With its `legacy` behaviour, the default of those days, each
-    text behind a special token gets a space of its own; today's tokenizers give it none.
+    M3D runs Llama's slow tokenizer. Its `legacy` behaviour, the default at the time, adds a space
+    before each text that follows a special token; today's tokenizers do not.
     """
     file = folder / "tokenizer_config.json"
     if not (folder / "tokenizer.model").is_file() or not file.is_file():
@@ -183,10 +184,10 @@ def adds_a_space(folder: Path, name: str) -> bool:
 def processor_for(
     config: VolumeLanguageConfig, tokenizer: Any, *, space: bool = False
 ) -> VolumeLanguageProcessor:
-    """Return M3D's own preparation and prompt: no chat template, image words, question.
+    """Return M3D's preparation and prompt: image words and question, without a chat template.
 
-    Its captions' questions stand directly behind the image, all others after one space; with
-    `space` (see `adds_a_space`) there is one more before each.
+    A caption's question directly follows the image; all others follow after one space. With
+    `space` (see `adds_a_space`) each has one more before it.
     """
     more = " " if space else ""
     vision = config.vision_config
@@ -209,7 +210,7 @@ def processor_for(
 
 
 def generation_config(source: Path, config: VolumeLanguageConfig, name: str) -> GenerationConfig:
-    """Return how the model generates: its own end tokens, greedy as in M3D's benchmark."""
+    """Return the settings of generation: the model's end tokens, greedy as in M3D's benchmark."""
     file = source / "generation_config.json"
     stored = read_json(file, name) if file.is_file() else {}
     text = config.text_config
@@ -229,7 +230,7 @@ def _shape(shapes: Shapes, key: str) -> tuple[int, ...]:
 
 
 def _count(shapes: Shapes, prefix: str) -> int:
-    """Return the number of layers: those of a name are 0 to n - 1, or some are missing."""
+    """Return the number of layers, from the highest number; missing ones are found later."""
     numbers = {
         int(part)
         for key in shapes

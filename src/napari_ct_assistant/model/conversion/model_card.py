@@ -1,4 +1,4 @@
-"""The README.md of an imported model: a model card that the hub understands."""
+"""The README.md of an imported model: a model card in the hub's format."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ tags: [computed-tomography, radiology, napari-ct-assistant]
 # {name}
 
 A 3D vision-language model for CT in the format of napari-ct-assistant, imported from `{source}`
-(`imported.json` has the details). {parameters:.2f} billion parameters: encoder {encoder} tokens of
-{patch} voxels from {image} voxels, perceiver `{perceiver}` to {tokens} image tokens, language
-model `{language}`.
+(details in `imported.json`). It has {parameters:.2f} billion parameters. The encoder turns
+{image} voxels into {encoder} tokens of {patch} voxels, the perceiver `{perceiver}` merges them to
+{tokens} image tokens, and the language model is a `{language}`.
 
     ct-assistant report SCAN.nii.gz --model FOLDER
 
 Trained on: {trained_on}.
 
-It is for research. It is not a medical device; its statements about a scan may be wrong. The
+For research only. It is not a medical device, and its statements about a scan may be wrong. Its
 licence is that of the weights it was made from.
 """
 

@@ -1,4 +1,4 @@
-"""Released folders as the import sees them: configuration, tensors, tokenizer, origin."""
+"""A released folder: its configuration, tensors, tokenizer and origin."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ TOKENIZER_FILES = (
 
 @dataclass(frozen=True)
 class Source:
-    """A released folder.
+    """A released folder or weight file.
 
     Attributes
     ----------
     path : Path
-        The folder, or its one weight file.
+        The folder, or the weight file.
     config : dict
-        Of `config.json`; empty without one.
+        Content of `config.json`; empty without one.
     layout : str or None
         Whose names the tensors have: a key of `key_maps.SKIPPED`.
     plain : dict of name to entry
-        Whole tensors, PEFT's prefixes taken off.
+        Whole tensors, without PEFT's prefixes.
     factors : dict of weight name to {"A": entry, "B": entry}
-        Its low-rank adapters.
+        Low-rank adapters.
     """
 
     path: Path
     config: dict[str, Any]
     layout: str | None
-    plain: dict[str, Entry]  # by their own names, PEFT's taken off
+    plain: dict[str, Entry]
     factors: dict[str, dict[str, Entry]]
 
     @property
@@ -66,17 +66,17 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """The folder that it lies in."""
+        """The folder, or the one that the weight file is in."""
         return self.path if self.path.is_dir() else self.path.parent
 
 
 def open_source(path: Path, name: str, *, ignore_code: bool = False) -> Source:
-    """Look into a released folder; nothing but headers and settings is read.
+    """Read a released folder's settings and headers, but no weights.
 
     Raises
     ------
     ModelLoadError
-        If it holds no weights, or its settings ask for code of its own (not if `ignore_code`).
+        If there are no weights, or the settings ask to run code and `ignore_code` is not set.
     """
     if not path.exists():
         raise ModelLoadError(f"{name}: no such folder; give a released model's folder")
@@ -88,7 +88,7 @@ def open_source(path: Path, name: str, *, ignore_code: bool = False) -> Source:
             refuse_code(folder, name)
         except ModelLoadError as error:
             raise ModelLoadError(
-                f"{error}; --ignore-remote-code reads the weights without it"
+                f"{error}; use --ignore-remote-code to read the weights without running it"
             ) from None
     entries = read_entries(path, name)
     plain, factors = lora.split_lora(entries)
@@ -96,13 +96,13 @@ def open_source(path: Path, name: str, *, ignore_code: bool = False) -> Source:
 
 
 def to_ours(source: Source, vision: VisionConfig3D) -> tuple[dict[str, Entry], list[str]]:
-    """Return a source's whole tensors under our names, and what was skipped."""
+    """Return a source's whole tensors under our names, and the names of skipped ones."""
     if not source.plain:
         return {}, []
     if source.layout == "ours":
         return {upgraded_tensor(key): entry for key, entry in source.plain.items()}, []
     if source.layout is None:
-        key_maps.map_keys(source.plain, key_maps.M3D_LAMED)  # names what is unknown
+        key_maps.map_keys(source.plain, key_maps.M3D_LAMED)  # raises, with the unknown names
         return {}, []
     mapped, skipped = key_maps.map_keys(
         source.plain, key_maps.MAPS[source.layout], key_maps.SKIPPED[source.layout]
@@ -110,30 +110,30 @@ def to_ours(source: Source, vision: VisionConfig3D) -> tuple[dict[str, Entry], l
     ours = {target: source.plain[key] for key, target in mapped.items()}
     for key, entry in ours.items():
         if key.endswith(key_maps.PATCH_WEIGHT):
-            turn = partial(
+            reshape = partial(
                 key_maps.patch_to_ours, channels=vision.in_channels, patch=vision.patch_size
             )
-            shape = tuple(turn(torch.empty(entry.shape, device="meta")).shape)
-            ours[key] = replace(entry, shape=shape, read=partial(_turned, entry, turn))
+            shape = tuple(reshape(torch.empty(entry.shape, device="meta")).shape)
+            ours[key] = replace(entry, shape=shape, read=partial(_reshaped, entry, reshape))
     return ours, skipped
 
 
-def _turned(entry: Entry, turn: Callable[[Tensor], Tensor]) -> Tensor:
-    return turn(entry.read())
+def _reshaped(entry: Entry, reshape: Callable[[Tensor], Tensor]) -> Tensor:
+    return reshape(entry.read())
 
 
 def our_name(key: str) -> str:
-    """Return our name of a weight that an adapter changes; ours already, or M3D's."""
-    return key_maps.map_key(key, key_maps.M3D_LAMED) or key
+    """Return our name of a weight that an adapter changes, given M3D's name or ours."""
+    return key_maps.map_key(key, key_maps.M3D_LAMED) or upgraded_tensor(key)
 
 
 def load_tokenizer(folder: Path, name: str) -> Any:
-    """Load a released tokenizer from its files alone: no code, no `config.json` of another kind.
+    """Load a released tokenizer from its files only: without code, and without `config.json`.
 
     Raises
     ------
     ModelLoadError
-        If it cannot be read, or a bare `tokenizer.model` meets no SentencePiece.
+        If it cannot be read, or has only a `tokenizer.model` and SentencePiece is not installed.
     """
     if (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
         lacking = [lib for lib in ("sentencepiece", "google.protobuf") if not is_installed(lib)]
@@ -164,7 +164,7 @@ def is_installed(module: str) -> bool:
     """Return whether a library can be imported, without importing it."""
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package around it
+    except ModuleNotFoundError:  # the package around it is missing
         return False
 
 

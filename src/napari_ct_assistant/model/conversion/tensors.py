@@ -1,7 +1,7 @@
-"""The tensors of a released folder, seen without being read: names, shapes, and how to read one.
+"""List the tensors of a released folder without reading them: names, shapes, and how to read one.
 
-Files are safetensors, or pickles as PyTorch writes them, which only `torch.load` with
-`weights_only=True` opens, and only here: it builds tensors and runs nothing.
+Files are safetensors, or PyTorch's pickles. Pickles are opened only here, and only by `torch.load`
+with `weights_only=True`, which builds tensors and runs no code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import DTYPES, indexed_files, tensor_headers
 
-# In the order in which they are looked for; an index names the shards beside it.
+# In the order of precedence. An index names the shards beside it.
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = (
     "model.safetensors",
@@ -41,14 +41,14 @@ class Entry:
 
     @property
     def bytes(self) -> int:
-        """Bytes that it takes."""
+        """Its size in bytes."""
         return torch.Size(self.shape).numel() * self.dtype.itemsize
 
 
 def weight_files(source: Path, name: str) -> dict[Path, set[str] | None]:
-    """Return the weight files of a released folder (or the one file), in order.
+    """Return the weight files of a released folder, in order, or the given file.
 
-    Each comes with the tensors that an index promises in it, None without an index.
+    With each come the names of the tensors that an index lists for it, or None without an index.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def weight_files(source: Path, name: str) -> dict[Path, set[str] | None]:
     """
     if source.is_file():
         return {source: None}
-    # An adapter may lie beside the weights (our encoder and perceiver, LoRA for the LLM).
+    # There may be an adapter beside the weights (encoder and perceiver; LoRA for the LLM).
     beside: dict[Path, set[str] | None] = {
         source / adapter: None for adapter in ADAPTERS if (source / adapter).is_file()
     }
@@ -83,7 +83,7 @@ def read_entries(source: Path, name: str) -> dict[str, Entry]:
     Raises
     ------
     ModelLoadError
-        If a file is missing, broken, no checkpoint, or holds other tensors than its index says.
+        If a file is missing, damaged, not a checkpoint, or does not hold what its index lists.
     """
     entries: dict[str, Entry] = {}
     for file, promised in weight_files(source, name).items():
@@ -96,7 +96,9 @@ def read_entries(source: Path, name: str) -> dict[str, Entry]:
             )
         twice = sorted(set(found) & set(entries))
         if twice:
-            raise ModelLoadError(f"{name}: in two files: {listing(twice)}")
+            raise ModelLoadError(
+                f"{name}: {len(twice)} tensor(s) stored in two files: {listing(twice)}"
+            )
         entries |= found
     return entries
 
@@ -128,18 +130,18 @@ def _read_pickled(file: Path, name: str, key: str) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _load_pickled(file: Path, name: str) -> dict[str, Tensor]:
-    """Open a .bin file; where its format lets them, tensors stay on disk until they are used."""
+    """Open a .bin file; if its format allows, tensors stay on disk until they are used."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles of other protocols
+            warnings.simplefilter("ignore")  # about pickle protocols
             state = torch.load(
                 file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file) or None
             )
     except Exception as error:
-        # A file made to do harm can raise anything; torch's own text advises to load it unsafely.
+        # A malicious file can raise anything, and torch's message advises loading it unsafely.
         raise ModelLoadError(
-            f"{name}: {file.name} is refused: it is damaged or holds more than tensors, whose code "
-            "is not run"
+            f"{name}: {file.name} is refused: it is damaged, or holds more than tensors; its code "
+            "was not run"
         ) from error
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
@@ -149,5 +151,5 @@ def _load_pickled(file: Path, name: str) -> dict[str, Tensor]:
 
 
 def forget() -> None:
-    """Close the file that was read last."""
+    """Close the .bin file that was read last."""
     _load_pickled.cache_clear()

@@ -1,4 +1,4 @@
-"""Write one of our model folders shard by shard, whole or not at all."""
+"""Write a model folder shard by shard, completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Progress = Callable[[str, int, int], None]
 
 @contextmanager
 def new_folder(out: Path, needed: int) -> Iterator[Path]:
-    """Yield a folder beside `out` that takes its place at the end; after an error it is gone.
+    """Yield a temporary folder that becomes `out` at the end, or is removed after an error.
 
     Parameters
     ----------
     out : Path
-        A folder that does not exist yet, or is empty.
+        A folder that does not exist, or is empty.
     needed : int
         Bytes that will be written.
 
     Raises
     ------
     ModelLoadError
-        If `out` holds something, or the disk has not enough room.
+        If `out` is not empty, or the disk does not have enough room.
     """
     out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ModelLoadError(f"{out}: exists already; give a new folder")
+        raise ModelLoadError(f"{out}: exists and is not an empty folder; give a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(out.parent).free
     if needed > free:
@@ -47,7 +47,7 @@ def new_folder(out: Path, needed: int) -> Iterator[Path]:
             "choose another disk or make room"
         )
     part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of an import that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by an import that was killed
     part.mkdir()
     try:
         yield part
@@ -61,7 +61,7 @@ def new_folder(out: Path, needed: int) -> Iterator[Path]:
 
 
 def shards(entries: Mapping[str, Entry], most: int = SHARD_BYTES) -> list[list[str]]:
-    """Deal the tensors out, in order, to files of at most `most` bytes (or one tensor)."""
+    """Split the tensors, in order, into files of at most `most` bytes (or of one tensor)."""
     files: list[list[str]] = []
     size = most + 1
     for key, entry in entries.items():
@@ -90,9 +90,9 @@ def write_weights(
     dtype : torch.dtype, optional
         Of the written weights; as stored when absent.
     shard_bytes : int
-        Largest file, as stored.
+        Size of the largest file, counted as stored in the source.
     progress : callable, optional
-        Called with a file's name, bytes written so far and bytes in all.
+        Called with a file's name, bytes written so far and bytes in total.
     """
     files = shards(entries, shard_bytes)
     total = sum(entry.bytes for entry in entries.values())
@@ -105,7 +105,7 @@ def write_weights(
             else f"model-{number:05d}-of-{len(files):05d}.safetensors"
         )
         tensors = {key: entries[key].read() for key in keys}
-        # A copy of its own: tensors that share memory cannot be written.
+        # Copied, because tensors that share memory cannot be written.
         tensors = {
             key: tensor.to(dtype or tensor.dtype, copy=True).contiguous()
             for key, tensor in tensors.items()

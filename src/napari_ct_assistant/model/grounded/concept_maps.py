@@ -1,7 +1,8 @@
-"""What patches say of a finding, agreed upon over the volume: where it lies, and its degree.
+"""Concept maps over the patches of a volume: where a finding lies, and of which degree it is.
 
-A patch knows whether it shows a finding; in which lobe most of the finding lies, or how much of
-it there is, no patch can tell alone. The language model reads the same answer from each.
+A single patch can tell whether it shows a finding, but not in which lobe most of the finding lies
+or how much of it there is. Both are decided over the neighbourhood or the whole volume here, so
+that the language model reads the same answer from every patch.
 """
 
 from __future__ import annotations
@@ -11,28 +12,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-# Edge of the box of patches around one that vote on its finding's place.
+# Edge of the box of patches, centred on a patch, that vote on its finding's place.
 NEIGHBOURHOOD = 5
-# How quiet a place becomes that holds less of a finding than another: (share / largest)^4.
+# Exponent that suppresses a place with a smaller share of the finding: (share / largest)^4.
 SHARPNESS = 4
 
 
 def with_places(
     probability: Tensor, pairs: Sequence[Sequence[int]], grid: tuple[int, int, int]
 ) -> Tensor:
-    """Append, for each pair of a finding and a place, where the finding says that place.
+    """Append, for each pair of a finding and a place, the probability that it lies there.
 
-    Around each patch the finding's patches vote, the surer ones more. A nodule whose rim
-    touches a second lobe so says the lobe that most of it lies in; one spread evenly over both
-    says both.
+    The finding's patches around each patch vote, weighted by their squared probability. A nodule
+    whose rim touches a second lobe is thus placed in the lobe that holds most of it; one that
+    is spread evenly over two lobes is placed in both.
 
     Parameters
     ----------
     probability : Tensor [..., d*h*w, concepts]
-    pairs
-        (finding, place), indices of concepts.
-    grid
-        (d, h, w).
+    pairs : list of (finding, place)
+        Indices of concepts.
+    grid : (d, h, w)
 
     Returns
     -------
@@ -40,14 +40,14 @@ def with_places(
     """
     if not len(pairs):
         return probability
-    first, second = (list(one) for one in zip(*pairs, strict=True))
+    first, second = (list(column) for column in zip(*pairs, strict=True))
     finding = probability[..., first]
     weight = finding.square()
     votes = _around(torch.cat([weight * probability[..., second], weight], dim=-1), grid)
     share = votes[..., : len(first)] / votes[..., len(first) :].clamp_min(1e-8)
     largest = torch.empty_like(share)
-    for one in set(first):
-        places = [n for n, other in enumerate(first) if other == one]
+    for concept in set(first):
+        places = [n for n, owner in enumerate(first) if owner == concept]
         largest[..., places] = share[..., places].amax(-1, keepdim=True)
     return torch.cat([probability, finding * (share / largest.clamp_min(1e-8)) ** SHARPNESS], -1)
 
@@ -56,21 +56,22 @@ def _around(maps: Tensor, grid: tuple[int, int, int]) -> Tensor:
     """Average over each patch's neighbourhood. maps: [..., d*h*w, C] -> the same shape."""
     volume = maps.flatten(0, -3) if maps.dim() > 2 else maps[None]
     volume = volume.transpose(1, 2).unflatten(2, grid)
-    padded = nn.functional.pad(volume, [NEIGHBOURHOOD // 2] * 6)  # a grid may be smaller
+    padded = nn.functional.pad(volume, [NEIGHBOURHOOD // 2] * 6)  # the grid may be smaller
     pooled = nn.functional.avg_pool3d(padded, NEIGHBOURHOOD, stride=1)
     return pooled.flatten(2).transpose(1, 2).reshape(maps.shape)
 
 
 class DetailReadout(nn.Module):
-    """Judge degrees and kinds of a finding from all of its patches, and write them onto them.
+    """Decide a finding's details (degree, kind) from all its patches, and write them to each.
 
-    One logistic regression a detail. Its inputs: how much of the volume shows the finding, and
-    what share of that shows each of the finding's details.
+    Each detail has a logistic regression. Its inputs are how much of the volume shows the finding,
+    and which share of that shows each of the finding's details.
 
     Parameters
     ----------
     owners : list of int
-        For each concept the finding that it is a detail of; itself for all others.
+        For each concept, the index of the finding that it is a detail of; its own index for all
+        others.
     """
 
     EXTENTS = 3
@@ -85,28 +86,36 @@ class DetailReadout(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Believe the patches: a detail is what most of its finding's patches show."""
+        """Start from a majority vote: a detail is what most of its finding's patches show."""
         nn.init.zeros_(self.extent)
         with torch.no_grad():
             self.share.copy_(8.0 * torch.eye(len(self.owners)))
         nn.init.constant_(self.bias, -4.0)
 
     def related(self) -> Tensor:
-        """Return bool [concepts, concepts]: which details are of one finding, each with itself."""
+        """Return bool [concepts, concepts]: which details belong to the same finding."""
         owner = torch.tensor(self.owners, device=self.share.device)
         is_detail = owner != torch.arange(len(owner), device=owner.device)
         return (owner[:, None] == owner) & is_detail & is_detail[:, None]
 
     def siblings(self, concept: int) -> list[int]:
-        """Return the details of a detail's finding, itself included; none of a finding."""
+        """Return all details of a detail's finding, itself included; none for a finding."""
         found: list[int] = self.related()[concept].nonzero()[:, 0].tolist()
         return found
 
     def summarize(self, probability: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a volume's patches add up to.
+        """Summarise the patches of a volume.
 
-        probability: [B, N, concepts] -> extents [B, concepts, 3], the logarithms of a concept's
-        sum, sum of squares and maximum; shares [B, concepts], that of its finding's patches.
+        Parameters
+        ----------
+        probability : Tensor [B, N, concepts]
+
+        Returns
+        -------
+        extents : Tensor [B, concepts, 3]
+            Logarithms of each concept's sum, sum of squares and maximum.
+        shares : Tensor [B, concepts]
+            Mean of each concept over its finding's patches, weighted as the finding is sure.
         """
         probability = probability.clamp_min(1e-4)
         squares = probability.square()
@@ -117,7 +126,7 @@ class DetailReadout(nn.Module):
         return extents, shares
 
     def forward(self, probability: Tensor) -> Tensor:
-        """probability: [B, N, concepts] -> the same, details replaced by the volume's."""
+        """probability: [B, N, concepts] -> the same with the details decided for the volume."""
         extents, shares = self.summarize(probability)
         related = self.related()
         logits = (extents[:, self.owners] * self.extent).sum(-1) + self.bias
