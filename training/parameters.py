@@ -1,6 +1,7 @@
-"""How many parameters a network has and a stage trains, counted on the meta device.
+"""Count the parameters of a network and those that a stage trains.
 
-The network is built as it is trained, without its weights: the paper-size ones need no memory.
+The network is built on torch's meta device, which holds no weights, so even the networks of paper
+size need no memory.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import LoraSettings, MaeSettings, Recipe
 from napari_ct_assistant.training.stages.lora import add_lora
 
-PAPER_LORA = LoraSettings()  # r 16, all linear layers: both papers'
+PAPER_LORA = LoraSettings()  # r 16, all linear layers, as in both papers
 
 
 @dataclass(frozen=True)
-class Count:
-    """One line: what it is, and how many numbers it holds."""
+class ParameterCount:
+    """The number of parameters of one part of a network."""
 
     part: str
     parameters: int
@@ -42,7 +43,7 @@ class Count:
 
 
 def llama_2_7b() -> LlamaConfig:
-    """Sizes of Llama-2-7B and Vicuna-7B (lmsys/vicuna-7b-v1.5's config.json)."""
+    """Return the sizes of Llama-2-7B and Vicuna-7B (lmsys/vicuna-7b-v1.5's config.json)."""
     return LlamaConfig(
         vocab_size=32000,
         hidden_size=4096,
@@ -54,7 +55,7 @@ def llama_2_7b() -> LlamaConfig:
 
 
 def llama_3_8b() -> LlamaConfig:
-    """Sizes of Llama-3-8B and Asclepius-Llama3-8B (their config.json)."""
+    """Return the sizes of Llama-3-8B and Asclepius-Llama3-8B (their config.json)."""
     return LlamaConfig(
         vocab_size=128256,
         hidden_size=4096,
@@ -66,7 +67,7 @@ def llama_3_8b() -> LlamaConfig:
     )
 
 
-# Language models whose sizes are known without a file of theirs.
+# Language models whose sizes are known without their files.
 KNOWN = {
     "lmsys/vicuna-7b-v1.5": llama_2_7b,
     "meta-llama/Llama-2-7b-hf": llama_2_7b,
@@ -76,8 +77,8 @@ KNOWN = {
 PRESETS = ("e3d_gpt", "vit3d_llama3", "m3d_llama2")
 
 
-def count_preset(name: str, perceiver: str | None = None) -> list[Count]:
-    """Count a published architecture: one of `PRESETS`."""
+def count_preset(name: str, perceiver: str | None = None) -> list[ParameterCount]:
+    """Count a published architecture, one of `PRESETS`."""
     if name == "e3d_gpt":
         config = e3d_gpt()
         mae = MaeSettings()
@@ -90,13 +91,14 @@ def count_preset(name: str, perceiver: str | None = None) -> list[Count]:
     return count_network(config, lora=PAPER_LORA, mae=mae, encoder_learns=name == "vit3d_llama3")
 
 
-def count_recipe(recipe: Recipe) -> list[Count]:
-    """Count what a recipe's stage builds and trains.
+def count_recipe(recipe: Recipe) -> list[ParameterCount]:
+    """Count what the stage of a recipe builds and trains.
 
     Raises
     ------
     RecipeError
-        If its language model is neither here nor one of `KNOWN`.
+        If the recipe's language model is neither on this machine nor one of `KNOWN`, or its
+        stage builds no network to count.
     """
     if recipe.stage == "mae":
         with torch.device("meta"):
@@ -132,7 +134,7 @@ def count_recipe(recipe: Recipe) -> list[Count]:
 
 
 def _vision(recipe: Recipe) -> VisionConfig3D:
-    """Return the encoder's sizes; of one that an earlier stage has not written yet, its own."""
+    """Return the encoder's sizes, those of its preset if an earlier stage has yet to write it."""
     start = recipe.encoder.start if recipe.encoder else None
     if start is None or (recipe.path(start) / "config.json").is_file():
         return encoder_config(recipe)
@@ -146,13 +148,13 @@ def _vision(recipe: Recipe) -> VisionConfig3D:
 
 
 def text_config(name: str, folder: Path) -> PreTrainedConfig:
-    """Return a language model's sizes: from its folder, or known by name."""
+    """Return a language model's sizes, from its folder or by its name."""
     if (folder / "config.json").is_file():
         return AutoConfig.from_pretrained(folder, local_files_only=True)
     if name in KNOWN:
         return KNOWN[name]()
     raise RecipeError(
-        f"model {name}: no such folder, and its sizes are not known; known are {', '.join(KNOWN)}"
+        f"model {name}: no such folder, and no model of known size; known are {', '.join(KNOWN)}"
     )
 
 
@@ -164,7 +166,7 @@ def count_network(
     encoder_learns: bool = False,
     whole_language_model: bool = False,
     trains: bool = True,
-) -> list[Count]:
+) -> list[ParameterCount]:
     """Count a network part by part.
 
     Parameters
@@ -175,9 +177,9 @@ def count_network(
     mae
         Also count the decoder that the encoder's pre-training needs.
     encoder_learns, whole_language_model
-        What is trained besides perceiver and adapters.
+        Whether these are trained, too, besides perceiver and adapters.
     trains
-        Also sum up what is trained.
+        Also give the sum of what is trained.
     """
     with torch.device("meta"):
         model = VolumeLanguageModel(config)
@@ -188,49 +190,62 @@ def count_network(
     encoder, perceiver = _size(model.vision_tower), _size(model.projector)
     language, total = _size(model.language_model), _size(model)
     counts = [
-        Count("encoder", encoder, f"3D ViT, {d * h * w} tokens"),
-        Count("perceiver", perceiver, f"{config.perceiver}, {model.num_image_tokens} image tokens"),
-        Count("language model", language, config.text_config.model_type),
-        Count("whole network", total),
+        ParameterCount("encoder", encoder, f"3D ViT, {d * h * w} tokens"),
+        ParameterCount(
+            "perceiver", perceiver, f"{config.perceiver}, {model.num_image_tokens} image tokens"
+        ),
+        ParameterCount("language model", language, config.text_config.model_type),
+        ParameterCount("whole network", total),
     ]
     if decoder:
-        counts.append(Count("MAE decoder", decoder - encoder, "pre-training only"))
+        counts.append(ParameterCount("MAE decoder", decoder - encoder, "pre-training only"))
     trained = perceiver + encoder_learns * encoder + whole_language_model * language
     if lora is not None:
         with torch.device("meta"), warnings.catch_warnings():
-            # peft's own use of a transformers property.
+            # peft reads a deprecated property of transformers.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             adapted = add_lora(model, lora)
         extra = sum(p.numel() for n, p in adapted.named_parameters() if ".lora_" in n)
-        counts.append(Count("LoRA", extra, f"r {lora.r}, {lora.target}"))
+        counts.append(ParameterCount("LoRA", extra, f"r {lora.r}, {lora.target}"))
         trained += extra
     if trains:
-        counts.append(Count("trained", trained, "encoder too" if encoder_learns else ""))
+        counts.append(ParameterCount("trained", trained, "encoder too" if encoder_learns else ""))
     return counts
 
 
-def _of_mae(mae: MaskedAutoencoder3D) -> list[Count]:
+def _of_mae(mae: MaskedAutoencoder3D) -> list[ParameterCount]:
     encoder, whole = _size(mae.encoder), _size(mae)
     d, h, w = mae.encoder.config.grid
     return [
-        Count("encoder", encoder, f"3D ViT, {d * h * w} tokens"),
-        Count("MAE decoder", whole - encoder, "pre-training only"),
-        Count("trained", whole),
+        ParameterCount("encoder", encoder, f"3D ViT, {d * h * w} tokens"),
+        ParameterCount("MAE decoder", whole - encoder, "pre-training only"),
+        ParameterCount("trained", whole),
     ]
 
 
 def _size(module: nn.Module) -> int:
-    """Count a module's parameters, each once: tied ones are one."""
+    """Count a module's parameters; tied ones count once."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def count(what: str, overrides: Sequence[str] = (), *, perceiver: str | None = None) -> list[Count]:
-    """Count a preset, a recipe (with its `key=value`), or a model of this machine.
+def count_parameters(
+    what: str, overrides: Sequence[str] = (), *, perceiver: str | None = None
+) -> list[ParameterCount]:
+    """Count a preset, a recipe or a model of this machine.
+
+    Parameters
+    ----------
+    what
+        One of `PRESETS`, a recipe, or the name or folder of a model.
+    overrides
+        `key=value`, for a recipe.
+    perceiver
+        Count with this perceiver instead of the network's own.
 
     Raises
     ------
     RecipeError
-        If there is no such thing.
+        If `what` is none of these, or there is no such perceiver.
     """
     if perceiver is not None and perceiver not in PERCEIVERS:
         raise RecipeError(f"perceiver {perceiver}: choose one of {', '.join(PERCEIVERS)}")

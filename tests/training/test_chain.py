@@ -26,6 +26,7 @@ SHORT = [
 ]
 
 
+@pytest.mark.timeout(900)  # minutes where other work runs beside it
 def test_the_chain_makes_a_model_and_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

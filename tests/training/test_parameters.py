@@ -14,7 +14,7 @@ from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import LoraSettings
-from napari_ct_assistant.training.parameters import count
+from napari_ct_assistant.training.parameters import count_parameters
 from napari_ct_assistant.training.stages.lora import add_lora
 from tests.tiny_model import tiny_model
 
@@ -22,7 +22,7 @@ run = CliRunner().invoke
 
 
 def counted(what: str, **options: str) -> dict[str, int]:
-    return {line.part: line.parameters for line in count(what, **options)}
+    return {line.part: line.parameters for line in count_parameters(what, **options)}
 
 
 def llama(vocabulary: int, inner: int, key_value: int, layers: int = 32, width: int = 4096) -> int:
@@ -114,9 +114,9 @@ def test_a_model_of_this_machine(tiny_model_folder: Path) -> None:
 
 def test_unknown_names_get_one_line() -> None:
     with pytest.raises(RecipeError, match="neither a preset"):
-        count("nothing")
+        count_parameters("nothing")
     with pytest.raises(RecipeError, match="perceiver cubist: choose one of"):
-        count("e3d_gpt", perceiver="cubist")
+        count_parameters("e3d_gpt", perceiver="cubist")
     done = run(app, ["parameters", "e3d_gpt/align", "model=nobody/nothing"])
     assert done.exit_code == 1
     assert "model nobody/nothing: no such folder, and its sizes are not known" in done.stderr

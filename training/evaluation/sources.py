@@ -1,4 +1,4 @@
-"""From what the command line calls a data set to its cases."""
+"""The data sets that `ct-assistant evaluate` and `compare` can be given."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_ct_assistant.training.evaluation.cases import (
 )
 
 _HELP = (
-    "give phantoms:A:B, a CSV, a recipe whose `data` is meant (.yaml), "
+    "give phantoms:A:B, a CSV file, a recipe (.yaml, for its `data`), "
     "or KIND:FOLDER with KIND one of ct_rate, bimcv_r, amos_mm, m3d_cap"
 )
 
@@ -30,18 +30,18 @@ def open_cases(text: str, *, split: str | None = None, limit: int | None = None)
     Parameters
     ----------
     text
-        `phantoms:A:B`, a CSV's path, a recipe's path, or `KIND:FOLDER`, e.g.
+        `phantoms:A:B`, the path of a CSV file or of a recipe, or `KIND:FOLDER`, e.g.
         `ct_rate:/data/CT-RATE`.
     split
-        Of a published data set or a recipe's; "test", or "validation" where CT-RATE and
-        AMOS-MM have no other.
+        Of a published data set or a recipe; by default "validation" for CT-RATE and AMOS-MM,
+        whose test sets are not public, and "test" for the others.
     limit
-        Only the first so many scans.
+        Use only the first `limit` scans.
 
     Raises
     ------
     RecipeError
-        If there is no such data set, or it cannot be read.
+        If the data set does not exist or cannot be read.
     """
     cases = _open(text, split)
     return replace(cases, cases=cases.cases[:limit])

@@ -261,9 +261,9 @@ def parameters(
     architectures are counted at the papers' sizes.
     """
     with one_line_errors(), evaluation_extra():
-        from napari_ct_assistant.training.parameters import count
+        from napari_ct_assistant.training.parameters import count_parameters
 
-        counts = count(what, overrides or (), perceiver=perceiver)
+        counts = count_parameters(what, overrides or (), perceiver=perceiver)
         if as_json:
             print_json({"network": what, "parameters": [vars(line) for line in counts]})
             return

@@ -1,7 +1,7 @@
-"""Other ways to say where a statement comes from, measured beside the one that is used.
+"""Other attribution methods, measured beside the one that `assistant.evidence` uses.
 
-All take a reading, a question and what is said to it, and give a `HeatMap`; each is slower or
-less right than `assistant.evidence` (docs/evidence.md has the figures).
+Each takes a reading, a question and a statement that answers it, and returns a `HeatMap`. All are
+slower or less accurate than the one in use; docs/evidence.md has the figures.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from torch import Tensor
 from napari_ct_assistant.assistant import Reading
 from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
 
-OCCLUDED_AT_ONCE = 49
+OCCLUSION_BATCH = 49  # image tokens occluded at once, each in a row of its own
 
 
-def encoder_gradient(reading: Reading, question: str, said: str) -> HeatMap | None:
-    """Gradient with respect to the encoder's tokens, times their difference from their mean.
+def encoder_gradient(reading: Reading, question: str, statement: str) -> HeatMap | None:
+    """Return the gradient for the encoder's tokens, times their difference from their mean.
 
-    Finer than the image tokens (one patch instead of kernel^3), at the price of a forward and
-    a backward pass through the whole prompt.
+    Finer than the image tokens (one patch instead of kernel^3), but it takes a forward and a
+    backward pass through the whole prompt.
     """
-    model, prefix, text, answer = _parts(reading, question, said)
+    model, prefix, text, answer = _parts(reading, question, statement)
     tokens = reading.vision_tokens.detach().clone().requires_grad_(True)
     with torch.enable_grad():
         image = model.get_image_features(vision_tokens=tokens)
@@ -38,13 +38,13 @@ def encoder_gradient(reading: Reading, question: str, said: str) -> HeatMap | No
         target = ids[0, -answer:, None]
         total = logits.float().log_softmax(-1).gather(1, target).sum()
         (gradient,) = torch.autograd.grad(total, tokens)
-    share = (gradient * (tokens.detach() - tokens.detach().mean(1, keepdim=True))).sum(-1)[0]
-    return _map(share.reshape(reading.grid.tokens), reading.grid.token_affine)
+    attribution = (gradient * (tokens.detach() - tokens.detach().mean(1, keepdim=True))).sum(-1)[0]
+    return _map(attribution.reshape(reading.grid.tokens), reading.grid.token_affine)
 
 
-def attention_rollout(reading: Reading, question: str, said: str) -> HeatMap | None:
-    """Attention from the answer to the image tokens, multiplied through the layers (Abnar 2020)."""
-    model, prefix, text, answer = _parts(reading, question, said)
+def attention_rollout(reading: Reading, question: str, statement: str) -> HeatMap | None:
+    """Return attention from answer to image tokens, multiplied over layers (Abnar 2020)."""
+    model, prefix, text, answer = _parts(reading, question, statement)
     before = model.language_model.config._attn_implementation
     model.language_model.set_attn_implementation("eager")
     try:
@@ -64,29 +64,29 @@ def attention_rollout(reading: Reading, question: str, said: str) -> HeatMap | N
     return _map(_on_grid(reading, flow[-answer - 1 : -1].mean(0)), _affine(reading))
 
 
-def occlusion(reading: Reading, question: str, said: str) -> HeatMap | None:
-    """Fall in log-likelihood when one image token's keys and values are the blind ones."""
-    _, _, text, answer = _parts(reading, question, said)
+def occlusion(reading: Reading, question: str, statement: str) -> HeatMap | None:
+    """Return the drop in log-likelihood if one image token's keys and values are the blind ones."""
+    _, _, text, answer = _parts(reading, question, statement)
     context = reading.context
-    statement = (text[:-answer], text[-answer:])
+    ids = (text[:-answer], text[-answer:])
     where = torch.nonzero(context.is_image)[:, 0].tolist()
     blind = context.blind_cache()
-    falls: list[Tensor] = []
+    drops: list[Tensor] = []
     with torch.no_grad():
-        full = context.log_likelihoods([statement])[0].sum()
-        for begin in range(0, len(where), OCCLUDED_AT_ONCE):
-            hidden = where[begin : begin + OCCLUDED_AT_ONCE]
+        full = context.log_likelihoods([ids])[0].sum()
+        for begin in range(0, len(where), OCCLUSION_BATCH):
+            hidden = where[begin : begin + OCCLUSION_BATCH]
             cache = copy.deepcopy(context.cache)
             cache.batch_repeat_interleave(len(hidden))
             for layer, without in zip(cache.layers, blind.layers, strict=True):
                 for row, token in enumerate(hidden):
                     layer.keys[row, :, token] = without.keys[0, :, token]
                     layer.values[row, :, token] = without.values[0, :, token]
-            rows = context.log_likelihoods([statement] * len(hidden), cache, in_place=True)
-            falls += [full - row.sum() for row in rows]
-    share = torch.zeros(len(context.prefix))
-    share[where] = torch.stack(falls).cpu()
-    return _map(_on_grid(reading, share), _affine(reading))
+            rows = context.log_likelihoods([ids] * len(hidden), cache, in_place=True)
+            drops += [full - row.sum() for row in rows]
+    attribution = torch.zeros(len(context.prefix))
+    attribution[where] = torch.stack(drops).cpu()
+    return _map(_on_grid(reading, attribution), _affine(reading))
 
 
 METHODS: dict[str, Callable[[Reading, str, str], HeatMap | None]] = {
@@ -96,10 +96,12 @@ METHODS: dict[str, Callable[[Reading, str, str], HeatMap | None]] = {
 }
 
 
-def _parts(reading: Reading, question: str, said: str) -> tuple[Any, list[int], list[int], int]:
-    """Return model, prefix ids, text ids and how many of those are the answer's."""
+def _parts(
+    reading: Reading, question: str, statement: str
+) -> tuple[Any, list[int], list[int], int]:
+    """Return the model, prefix ids, text ids, and the number of answer ids that end the text."""
     processor = reading.loaded.processor
-    answer = processor.answer_ids(said)[:-1]
+    answer = processor.answer_ids(statement)[:-1]
     return (
         reading.loaded.model,
         processor.prefix_ids(),
@@ -118,5 +120,5 @@ def _affine(reading: Reading) -> NDArray[np.float64]:
     return reading.attributor.token_affine
 
 
-def _map(share: Tensor, affine: NDArray[np.float64]) -> HeatMap | None:
-    return HeatMap.from_attributions(share.detach().float().cpu().numpy(), affine)
+def _map(attribution: Tensor, affine: NDArray[np.float64]) -> HeatMap | None:
+    return HeatMap.from_attributions(attribution.detach().float().cpu().numpy(), affine)

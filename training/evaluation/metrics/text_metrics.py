@@ -1,7 +1,7 @@
-"""Text metrics as the papers compute them: each answer for itself, then the mean, times 100.
+"""Text metrics as the papers compute them: a score for each answer, then the mean, times 100.
 
-Implementations of one metric differ by points, so each names itself beside its figures.
-Nothing is fetched: what METEOR and BERTScore need is used where it is on this machine.
+Implementations of the same metric differ by points, so every metric carries the name of its own.
+Nothing is downloaded: METEOR and BERTScore use the data and weights found on this machine.
 """
 
 from __future__ import annotations
@@ -22,9 +22,17 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class TextMetric:
-    """A metric, what computes it, and the function that does.
+    """A metric of texts.
 
-    `score` takes answers and references, [items] each, and gives 0 to 100 for each item.
+    Parameters
+    ----------
+    name
+    implementation
+        Library, version and settings that compute it.
+    score
+        Maps answers and references, [items] each, to scores from 0 to 100, [items].
+    reports_only
+        Whether the metric is meant for whole reports.
     """
 
     name: str
@@ -34,14 +42,14 @@ class TextMetric:
 
 
 def text_metrics(bertscore: Path | None = None, *, device: str = "cpu") -> list[TextMetric]:
-    """Return BLEU-1, ROUGE-1 and METEOR, and BERTScore with a folder of weights.
+    """Return BLEU-1, ROUGE-1 and METEOR; also BERTScore if given weights.
 
     Parameters
     ----------
     bertscore
-        A folder with an encoder and its tokenizer, e.g. roberta-large's.
+        Folder of an encoder and its tokenizer, e.g. roberta-large.
     device
-        Where BERTScore computes.
+        Device of BERTScore.
     """
     metrics = [_bleu(), _rouge(), _meteor()]
     return [*metrics, _bertscore(bertscore, device)] if bertscore is not None else metrics
@@ -77,7 +85,7 @@ def _rouge() -> TextMetric:
 
 
 class _NoSynonyms:
-    """Stands for WordNet where it is absent: no word has another of the same meaning."""
+    """Stands in for an absent WordNet: no word has a synonym."""
 
     def synsets(self, _: str) -> list[Any]:
         return []
@@ -115,7 +123,7 @@ def _wordnet() -> tuple[Any, str]:
 
     try:
         wordnet.ensure_loaded()
-    except (LookupError, OSError):  # absent, or not whole
+    except (LookupError, OSError):  # absent or incomplete
         return _NoSynonyms(), "exact and stem matches only (WordNet is not installed)"
     return wordnet, f"WordNet {wordnet.get_version()}"
 
@@ -132,9 +140,9 @@ def _meteor_tokens() -> tuple[Callable[[str], list[str]], str]:
 
 
 def own_tokens(text: str) -> list[str]:
-    """Split a text into words as nltk's `word_tokenize` does, without its sentence model.
+    """Split a text into words as nltk's `word_tokenize` does, but without its sentence model.
 
-    The tokenizer takes a full stop off the last word of a sentence only, so sentences matter.
+    The tokenizer separates a full stop only at the end of its input, so it needs sentences.
     """
     from nltk.tokenize import NLTKWordTokenizer
 
@@ -146,7 +154,7 @@ def own_tokens(text: str) -> list[str]:
 
 
 def _each(one: Callable[[str, str], float]) -> Callable[[Sequence[str], Sequence[str]], Array]:
-    """Score pairs one by one; a pair that comes again is scored once."""
+    """Score pairs one by one; repeated pairs are scored once."""
     known = cache(one)
 
     def score(answers: Sequence[str], references: Sequence[str]) -> Array:
@@ -165,39 +173,39 @@ def _line(text: str) -> str:
 
 
 def _bertscore(folder: Path, device: str) -> TextMetric:
-    """BERTScore's F1 (Zhang et al. 2020, eq. 1-3): each word's best match, by cosine.
+    """Return BERTScore's F1 (Zhang et al. 2020, eq. 1-3): the best cosine match of each word.
 
-    Our own few lines, pair by pair: torchmetrics 1.9 pairs texts of a batch wrongly where their
-    lengths sort differently, bert-score 0.3 fails on an empty answer.
+    Our own, because torchmetrics 1.9 mixes up the pairs of a batch whose answers and references
+    sort differently by length, and bert-score 0.3 fails on an empty answer.
     """
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     roberta = config.model_type == "roberta"
-    # A word at a text's beginning is the same word as in its middle: RoBERTa's kind needs telling.
+    # For RoBERTa, a word at the start of a text is the same as in its middle only with this.
     prefix = {"add_prefix_space": True} if roberta else {}
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **prefix)
     model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(device)
-    # bert-score's choice for roberta-large; other encoders: their last layer.
+    # For roberta-large the layer that bert-score uses; for other encoders the last one.
     layer = 17 if roberta and config.num_hidden_layers == 24 else config.num_hidden_layers
-    # RoBERTa counts positions from the padding id on.
+    # RoBERTa starts to count positions after the padding id.
     length = min(512, config.max_position_embeddings - (2 if roberta else 0))
 
     @lru_cache(maxsize=256)
     def embed(text: str) -> Any:
-        """Return unit vectors [words, width] of a text, without its [CLS] and [SEP]."""
+        """Return unit vectors [words, hidden_size] of a text, without its [CLS] and [SEP]."""
         batch = tokenizer(text, truncation=True, max_length=length, return_tensors="pt")
         with torch.inference_mode():
             hidden = model(**batch.to(device), output_hidden_states=True).hidden_states[layer]
         return torch.nn.functional.normalize(hidden[0, 1:-1].float(), dim=-1)
 
     def one(answer: str, reference: str) -> float:
-        likeness = embed(answer) @ embed(reference).T
-        if not likeness.numel():
+        similarity = embed(answer) @ embed(reference).T
+        if not similarity.numel():
             return 0.0
-        precision = float(likeness.amax(1).mean())
-        recall = float(likeness.amax(0).mean())
+        precision = float(similarity.amax(1).mean())
+        recall = float(similarity.amax(0).mean())
         total = precision + recall
         return PERCENT * 2 * precision * recall / total if total else 0.0
 
