@@ -33,10 +33,7 @@ NOT_THE_FIELDS = {
     r"\bgoes on where it (?:was|stopped)\b": "resumes",
 }
 # Pages that still have their old wording.
-OLD = (
-    "datasets.md",
-    "demo/README.md",
-)
+OLD = ("demo/README.md",)
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
