@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import Recipe
@@ -52,7 +53,7 @@ def run_recipe(recipe: Recipe) -> None:
     process_state().wait_for_everyone()
     if process_state().is_main_process:
         seconds = round(time.monotonic() - start)
-        done.write_text(f"{seconds} s\n")
+        atomic.write_text(done, f"{seconds} s\n")
         print(f"{recipe.output}: finished in {seconds} s", flush=True)
     process_state().wait_for_everyone()
 

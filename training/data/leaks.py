@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.datasets.reading import open_dataset
@@ -67,7 +68,7 @@ class Seen:
     def write(self, folder: Path) -> None:
         """Write it beside a model."""
         content = {"patients": sorted(self.patients), "scans": sorted(self.scans)}
-        (folder / FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
+        atomic.write_text(folder / FILE, json.dumps(content) + "\n")
 
 
 def refuse_patients(seen: Iterable[str], held_out: DatasetStore, what: str) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.data.volume_dataset import to_pixel_values
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.worker_pool import WorkerPool
@@ -44,7 +45,7 @@ class TokenCache:
         self.state: dict[str, Any] = {**key, "done": 0} if fresh else known
         if fresh:
             # Before the tokens are wiped: what another encoder finished says nothing of these.
-            self.progress.write_text(json.dumps(self.state))
+            atomic.write_text(self.progress, json.dumps(self.state))
         self.tokens = np.lib.format.open_memmap(
             file, mode="w+" if fresh else "r+", dtype=np.float16, shape=shape
         )
@@ -70,7 +71,7 @@ class TokenCache:
         self.tokens[index] = tokens
         self.state["done"] = index + 1
         if index % 50 == 49 or index + 1 == len(self.store):
-            self.progress.write_text(json.dumps(self.state))
+            atomic.write_text(self.progress, json.dumps(self.state))
 
     def __getitem__(self, index: int) -> Tensor:
         """Return tokens [N, output_size], float32."""

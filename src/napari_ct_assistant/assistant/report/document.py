@@ -115,8 +115,8 @@ class ReportDocument:
         blocks = []
         for section in self.body():
             head = section.heading.upper() if section.level == 1 else section.heading
-            said = "\n".join(line.text for line in section.lines)
-            blocks.append(f"{head}\n{said}" if head and said else head or said)
+            body = "\n".join(line.text for line in section.lines)
+            blocks.append(f"{head}\n{body}" if head and body else head or body)
         return "\n\n".join(blocks)
 
     def __str__(self) -> str:
@@ -127,8 +127,8 @@ class ReportDocument:
     @property
     def content(self) -> str:
         """SHA-256 of the report's text, in hexadecimal."""
-        said = [(s.key, s.heading, [line.text for line in s.lines]) for s in self.body()]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        text = [(s.key, s.heading, [line.text for line in s.lines]) for s in self.body()]
+        return hashlib.sha256(json.dumps(text).encode()).hexdigest()
 
     @property
     def signed(self) -> Signature | None:
@@ -219,8 +219,8 @@ class ReportDocument:
             "own": "written by the reader",
             "template": "facts of the scan",
         }
-        said = [f"{n} {names.get(state, state)}" for state, n in counts.items() if n]
-        rows.append(("Sentences", ", ".join(said)))
+        shown = [f"{n} {names.get(state, state)}" for state, n in counts.items() if n]
+        rows.append(("Sentences", ", ".join(shown)))
         return [(name, value) for name, value in rows if value]
 
     # -- new drafts
@@ -375,14 +375,14 @@ def _insertion_index(sections: Sequence[Section], key: str) -> int:
 
 
 def _source(data: dict[str, Any]) -> Source:
-    said = data["sentence"]
-    ras = said["ras"]
+    sentence = data["sentence"]
+    ras = sentence["ras"]
     return Source(
         Sentence(
-            said["text"],
-            said["section"],
-            said["support"],
-            said["slice"],
+            sentence["text"],
+            sentence["section"],
+            sentence["support"],
+            sentence["slice"],
             None if ras is None else (float(ras[0]), float(ras[1]), float(ras[2])),
         ),
         data["draft"],

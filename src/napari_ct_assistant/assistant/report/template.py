@@ -98,17 +98,17 @@ class ReportTemplate:
 
     def place(self, sentence: Sentence) -> tuple[str, str]:
         """Return key and heading of the section for a drafted sentence."""
-        said = sentence.section.strip()
-        key = _ALIASES.get(said.lower(), said.lower())
+        name = sentence.section.strip()
+        key = _ALIASES.get(name.lower(), name.lower())
         if key == "findings":
             organs = [part for part in self.sections if part.key.startswith("findings/")]
             best = max(organs, key=lambda part: part.score(sentence.text), default=None)
             if best is not None and best.score(sentence.text):
                 return best.key, best.heading
         for part in self.sections:
-            if part.key == key or part.heading.lower() == said.lower():
+            if part.key == key or part.heading.lower() == name.lower():
                 return part.key, part.heading
-        return key, said.capitalize() or "Findings"
+        return key, name.capitalize() or "Findings"
 
     def phrases(self, key: str) -> tuple[str, ...]:
         """Return the standard phrases of a section."""
