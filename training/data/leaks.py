@@ -1,9 +1,9 @@
-"""No patient and no scan may be both trained on and held out.
+"""Refuse patients and scans that are both trained on and held out.
 
-Patients are compared by their hash, before any voxel is read; scans by the digest of their
-voxels in HU, so that a copy under another name, in another data set or with another header is
-found as well. What a model has seen is written beside it as `training_data.json`, each stage
-adding to what its start had seen.
+Patients are compared by hash, before any voxel is read. Scans are compared by a digest of their
+voxels in HU, which also finds copies under another name, in another data set or with another
+header. Each stage writes `training_data.json` beside its model: what it was trained on, and what
+the models it started from were trained on.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ FILE = "training_data.json"
 
 
 class LeakError(RecipeError):
-    """Held-out data that was trained on, in one line."""
+    """Held-out data that was trained on."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Whose scans, and which, a model has been trained on.
+    """The patients and scans that a model was trained on.
 
     patients: `patient_hash` of each; scans: `voxel_digest` of each scan in HU.
     """
@@ -50,12 +50,12 @@ class Seen:
 
     @classmethod
     def of(cls, store: DatasetStore) -> Seen:
-        """Return what training on a prepared store shows to a model."""
+        """Return the patients and scans of a prepared store."""
         return cls(frozenset(r.patient for r in store.records), frozenset(store.scan_digests()))
 
     @classmethod
     def read(cls, folder: Path) -> Seen:
-        """Return what the model in a folder has seen; nothing where that is not written."""
+        """Return what the model in a folder was trained on; nothing if no file says so."""
         file = folder / FILE
         if not file.is_file():
             return cls()
@@ -63,30 +63,32 @@ class Seen:
             content = json.loads(file.read_text(encoding="utf-8"))
             return cls(frozenset(content["patients"]), frozenset(content["scans"]))
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-            raise RecipeError(f"{file}: damaged; it says what the model was trained on") from None
+            raise RecipeError(
+                f"{file}: damaged; restore it, or remove it to skip the leak check"
+            ) from None
 
     def write(self, folder: Path) -> None:
-        """Write it beside a model."""
+        """Write `training_data.json` into a model's folder."""
         content = {"patients": sorted(self.patients), "scans": sorted(self.scans)}
         atomic.write_text(folder / FILE, json.dumps(content) + "\n")
 
 
 def refuse_patients(seen: Iterable[str], held_out: DatasetStore, what: str) -> None:
-    """Refuse held-out patients that were seen; needs no voxel.
+    """Refuse held-out patients that were trained on; no voxel is read.
 
     Parameters
     ----------
     seen
         Hashes of the patients trained on.
     held_out
-        What must be new.
+        What must not contain them.
     what
-        Who saw them, for the message.
+        Name of the training, for the message.
 
     Raises
     ------
     LeakError
-        One line: how many, and the first scan of such a patient.
+        With the number of such patients and the first of their scans.
     """
     seen = set(seen)
     common = [r for r in held_out.records if r.patient in seen]
@@ -98,12 +100,12 @@ def refuse_patients(seen: Iterable[str], held_out: DatasetStore, what: str) -> N
 
 
 def refuse_scans(seen: Iterable[str], held_out: DatasetStore, what: str) -> None:
-    """Refuse held-out scans whose voxels were seen, whatever they are called.
+    """Refuse held-out scans whose voxels were trained on, under any name.
 
     Raises
     ------
     LeakError
-        One line: how many, and the first of them.
+        With the number of such scans and the first of them.
     """
     seen = set(seen)
     digests = zip(held_out.records, held_out.scan_digests(), strict=True)
@@ -116,19 +118,19 @@ def refuse_scans(seen: Iterable[str], held_out: DatasetStore, what: str) -> None
 
 
 def guard_cases(model: Path, cases: CaseList) -> CaseList:
-    """Refuse to evaluate a model on whom it was trained on.
+    """Refuse to evaluate a model on patients or scans that it was trained on.
 
     Parameters
     ----------
     model
-        The model's folder; where no `training_data.json` is in it, nothing is refused.
+        The model's folder; without a `training_data.json` in it, nothing is refused.
     cases
-        What it is to be evaluated on.
+        What it is evaluated on.
 
     Returns
     -------
     CaseList
-        The same cases, each of which refuses to open if its voxels were trained on.
+        The same cases; opening one raises `LeakError` if its voxels were trained on.
 
     Raises
     ------
@@ -161,7 +163,7 @@ def guard_cases(model: Path, cases: CaseList) -> CaseList:
 
 
 class RecipeLeaks:
-    """The check of one recipe's training: what it and its start have seen against `held_out`.
+    """The leak check of one recipe: its data and its starts against `held_out`.
 
     Parameters
     ----------
@@ -173,7 +175,7 @@ class RecipeLeaks:
     def __init__(self, recipe: Recipe, store: VolumeStore):
         self.recipe = recipe
         self.store = store
-        # Phantoms are nobody's scans.
+        # Phantoms are no patients.
         self.held_out: list[DatasetStore] = []
         if isinstance(store, DatasetStore):
             self.held_out = [
@@ -187,7 +189,7 @@ class RecipeLeaks:
                 self.before |= Seen.read(recipe.path(start))
 
     def check_patients(self) -> None:
-        """Refuse common patients, before anything is prepared."""
+        """Refuse common patients; called before anything is prepared."""
         patients = set(self.before.patients)
         if isinstance(self.store, DatasetStore):
             patients |= {r.patient for r in self.store.records}
@@ -195,7 +197,7 @@ class RecipeLeaks:
             refuse_patients(patients, held_out, str(self.recipe.output))
 
     def check_scans(self) -> None:
-        """Prepare the held-out scans, refuse common ones, and write what is seen."""
+        """Prepare the held-out scans, refuse common ones, and write what is trained on."""
         if not isinstance(self.store, DatasetStore):
             return
         seen = self.before | Seen.of(self.store)

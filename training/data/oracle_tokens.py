@@ -1,4 +1,4 @@
-"""True maps in the form of an encoder's tokens, and what an encoder would not have seen in them."""
+"""True concept maps in the form of an encoder's tokens, with simulated errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_ct_assistant.training.config.recipe import OracleMapSettings
 
 
 def map_tokens(patch_labels: NDArray[np.uint8], config: GroundedVisionConfig3D) -> Tensor:
-    """Return what an encoder that sees everything would give: no features, certain findings.
+    """Return the tokens of a perfect encoder: certain concepts, no features.
 
     patch_labels: [concepts, d, h, w], 0 or 1 -> float32 [d*h*w, output_size]
     """
@@ -31,22 +31,23 @@ def with_mistakes(
     mistakes: OracleMapSettings,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Hide some of the findings, and blur the details and places of others.
+    """Hide some findings and blur the details and places of others.
 
-    What the map does not tell, the text still does: so a report's impression is learned from
-    its own findings, and no detail is trusted that is no louder than its alternatives.
+    The text stays true. So the model does not learn to trust a detail that is no stronger than its
+    alternatives, nor to write an impression from the map instead of the quoted findings.
 
     Parameters
     ----------
     tokens : Tensor [N, output_size]
-        What `map_tokens` gives.
+        From `map_tokens`.
     config : GroundedVisionConfig3D
     mistakes : OracleMapSettings
     rng : numpy Generator
 
     Returns
     -------
-    Tensor [N, output_size], new.
+    Tensor [N, output_size]
+        A copy.
     """
     tokens = tokens.clone()
     maps = tokens[:, config.hidden_size :]  # a view
@@ -58,6 +59,6 @@ def with_mistakes(
         if hidden:
             maps[:, [finding, *told]] = 0.0
         elif unclear and told:
-            loudness = torch.from_numpy(rng.random(len(told)).astype(np.float32))
-            maps[:, told] = maps[:, finding, None] * loudness
+            strength = torch.from_numpy(rng.random(len(told)).astype(np.float32))
+            maps[:, told] = maps[:, finding, None] * strength
     return tokens

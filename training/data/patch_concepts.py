@@ -1,4 +1,4 @@
-"""What stage `ground` can teach patch by patch: findings, how they are, and where one is."""
+"""Patch-level concepts, the channels of patch labels: findings, their details, and places."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Concept:
     Parameters
     ----------
     name : str
-        In words, as a report says it.
+        The words of a report for it.
     of : str, optional
-        The finding whose degree or kind this is: its patches are among those of that finding.
+        For a degree or kind, its finding; the concept's patches are among those of the finding.
     """
 
     name: str
@@ -28,12 +28,12 @@ FINDING_CONCEPTS = tuple(Concept(name) for name in FINDINGS)
 
 
 def owners_of(concepts: Sequence[Concept]) -> list[int]:
-    """Return for each concept the finding that it is a detail of, itself for all others."""
+    """Return for each concept the index of the finding that it is a detail of, or its own index."""
     names = [concept.name for concept in concepts]
     return [names.index(concept.of or concept.name) for concept in concepts]
 
 
 def detail_words(concepts: Sequence[Concept]) -> frozenset[str]:
-    """Return the words of concepts that are no words of a finding: degrees, kinds, places."""
+    """Return the words of concepts that occur in no finding's name: degrees, kinds, places."""
     findings = {word for c in FINDING_CONCEPTS for word in c.name.lower().split()}
     return frozenset(word for c in concepts for word in c.name.lower().split()) - findings

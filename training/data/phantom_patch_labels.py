@@ -1,6 +1,6 @@
-"""Patch maps of what a phantom's reports say beyond findings: degrees, kinds, lobes, sides.
+"""Patch labels of a phantom's degrees, kinds, lobes and sides.
 
-All of it follows from the maps of the findings and from the seed, so nothing is rendered.
+They follow from the labels of the findings and from the seed; nothing is rendered.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DETAILS = tuple(
 )
 CONCEPTS = (*FINDING_CONCEPTS, *DETAILS, *(Concept(name) for name in (*LOBES, *SIDES)))
 
-# Where `draw_attributes` may put a finding, as far as reports say it.
+# The places of a finding that reports name.
 _PLACES: dict[str, tuple[str, ...]] = {
     "Medical material": SIDES,
     "Lymphadenopathy": SIDES,
@@ -47,7 +47,7 @@ CONCEPT_PAIRS = tuple(
 
 
 def described(finding: FindingTruth) -> list[str]:
-    """Return a finding's degree, kind and places in the words of `CONCEPTS` and their pairs."""
+    """Return a finding's degree, kind and places in the words of `CONCEPTS` and of their pairs."""
     words = [_named(w, finding.name) for w in (finding.severity, finding.detail) if w]
     places = SIDES if finding.side == "both" else (finding.lobe, finding.side)
     allowed = _PLACES.get(finding.name, ())
@@ -55,7 +55,7 @@ def described(finding: FindingTruth) -> list[str]:
 
 
 def detail_maps(seed: int, findings: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give the maps of degrees and kinds: those of their findings, where the seed has them so.
+    """Return the labels of degrees and kinds: those of the finding where the seed has them.
 
     findings: [18, d, h, w] -> uint8 [len(DETAILS), d, h, w]
     """
@@ -71,11 +71,12 @@ def detail_maps(seed: int, findings: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def place_maps(seed: int, patch: tuple[int, int, int] = (8, 16, 16)) -> NDArray[np.uint8]:
-    """Give the maps of the five lobes and of the chest's left and right half.
+    """Return the labels of the five lobes and of the left and right half of the chest.
 
     Returns
     -------
-    uint8 [7, d, h, w]; a lobe is labelled where it covers a third of a patch.
+    uint8 [7, d, h, w]
+        1 where at least a third of a patch is covered.
     """
     shape, spacing = GRIDS["model"]
     points, axes = (2, 3, 3), []
@@ -86,7 +87,7 @@ def place_maps(seed: int, patch: tuple[int, int, int] = (8, 16, 16)) -> NDArray[
     patient = Patient(seed)
     z, y, x = patient.pose.to_patient(z, y, x)
     lobe = np.where(patient.lung_depth(z, y, x) > 0, patient.lobe(z, y, x), -1)
-    # Armpits and chest wall belong to a side; what lies outside the body shows nothing.
+    # Armpits and chest wall belong to a side; the outside of the body does not.
     chest = patient.wall_depth(z, y, x) > -45
     masks = [lobe == number for number in range(len(LOBES))]
     masks += [chest & (x > 0), chest & (x <= 0)]

@@ -1,6 +1,6 @@
 """Phantoms as training volumes: rendered once, with their patch labels.
 
-Texts are drawn from the seed again each time, which costs milliseconds.
+Their texts are drawn from the seed each time, which takes milliseconds.
 """
 
 from __future__ import annotations
@@ -28,17 +28,15 @@ from napari_ct_assistant.training.data.phantom_patch_labels import (
     detail_maps,
     place_maps,
 )
+from napari_ct_assistant.training.data.phantom_seeds import WORDING_SEEDS
 from napari_ct_assistant.training.data.volume_files import read_labels, write_labels, write_volume
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.turns import Turn, choose_turns
 from napari_ct_assistant.training.worker_pool import WorkerPool
 
-# Seeds that training texts are drawn from; audits use seeds below a million.
-FIRST_TEXT, TEXTS = 10_000_000, 90_000_000
-
 
 class PhantomStore(VolumeStore):
-    """`count` phantoms from `first_seed` on, at model resolution.
+    """`count` phantoms from seed `first_seed` on, at the model's resolution.
 
     Parameters
     ----------
@@ -60,11 +58,11 @@ class PhantomStore(VolumeStore):
         return f"phantoms {self.seeds.start}:{self.seeds.stop}"
 
     def volume_file(self, index: int) -> Path:
-        """Return where a phantom lies."""
+        """Return the file of a phantom."""
         return self.folder / f"{self.seeds[index]}.b2nd"
 
     def fill(self, workers: int | None = None) -> Iterator[int]:
-        """Render what is missing; yields the number of phantoms that stand after each one."""
+        """Render missing phantoms; yields the number that are there after each one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [seed for seed in self.seeds if not _labels_file(self.folder, seed).exists()]
         done = len(self) - len(missing)
@@ -82,11 +80,11 @@ class PhantomStore(VolumeStore):
 
     @property
     def concept_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Each finding with the lobes or sides that reports place it in."""
+        """Pairs of a finding and a lobe or side that reports name for it."""
         return CONCEPT_PAIRS
 
     def patch_labels(self, index: int) -> NDArray[np.uint8]:
-        """Return uint8 [concepts, d, h, w]: what lies in which patch."""
+        """Return uint8 [concepts, d, h, w], 1 where a patch shows a concept."""
         seed = self.seeds[index]
         findings = read_labels(_labels_file(self.folder, seed))
         if seed not in self._places:  # 19 kB each
@@ -96,14 +94,14 @@ class PhantomStore(VolumeStore):
     def turns(
         self, index: int, settings: ConversationSettings, rng: np.random.Generator
     ) -> list[Turn]:
-        """Draw questions, answers and report of a phantom; needs no rendered volume.
+        """Draw questions, answers and report of a phantom; no volume is rendered.
 
-        Each time in other words: those of another seed.
+        Each call draws another wording.
         """
         findings = draw_truth(self.seeds[index]).findings
-        drawn = rng.integers(FIRST_TEXT, FIRST_TEXT + TEXTS, 1 + settings.impressions)
+        drawn = rng.integers(WORDING_SEEDS.start, WORDING_SEEDS.stop, 1 + settings.impressions)
         words, *others = (int(seed) for seed in drawn)
-        # Where one turn of all will be asked, the impressions need not be different ones.
+        # Unpacked, one turn is chosen of all, so the impression turns may be the same.
         others = others if settings.packed else others[:1]
         reports = [_report(other, settings, rng) for other in others]
         return choose_turns(
@@ -115,7 +113,7 @@ class PhantomStore(VolumeStore):
         )
 
     def tags(self, index: int) -> list[str]:
-        """Return the names of a phantom's findings, their degrees, kinds and places."""
+        """Return the names of a phantom's findings, with their degrees, kinds and places."""
         findings = draw_truth(self.seeds[index]).findings
         names = [finding.name.lower() for finding in findings]
         return names + [words for finding in findings for words in described(finding)]
@@ -133,7 +131,7 @@ def _labels_file(folder: Path, seed: int) -> Path:
 
 
 def _render(folder: Path, seed: int) -> None:
-    """Render one phantom; the labels file is written last and marks it complete."""
+    """Render one phantom; the file of labels is written last and marks it as complete."""
     phantom = make_phantom(seed)
     write_volume(folder / f"{seed}.b2nd", phantom.volume.hu)
     write_labels(_labels_file(folder, seed), phantom.patch_labels())

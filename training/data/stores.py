@@ -1,4 +1,4 @@
-"""The store of volumes that a recipe trains on, and filling it."""
+"""Open and fill the store of volumes that a recipe trains on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_ct_assistant.training.distributed import process_state
 
 
 def open_store(recipe: Recipe) -> VolumeStore:
-    """Return the volumes that a recipe trains on."""
+    """Return the store of a recipe's volumes; nothing is prepared yet."""
     data = recipe.data
     folder = recipe.path(data.store)
     if isinstance(data, PhantomData):
@@ -21,7 +21,7 @@ def open_store(recipe: Recipe) -> VolumeStore:
 
 
 def fill_store(store: VolumeStore) -> None:
-    """Make the volumes that are missing, and tell how far it is."""
+    """Prepare missing volumes in the main process and print the progress."""
     state = process_state()
     with state.main_process_first():
         for number in store.fill():

@@ -26,7 +26,7 @@ class TokenCache:
     ----------
     folder : Path
     encoder : VisionTransformer3D
-        Decides the shape; encodes what is missing.
+        Encodes missing volumes; its sizes decide the shape.
     store : VolumeStore
     """
 
@@ -44,17 +44,17 @@ class TokenCache:
         fresh = {name: known.get(name) for name in key} != key or not file.exists()
         self.state: dict[str, Any] = {**key, "done": 0} if fresh else known
         if fresh:
-            # Before the tokens are wiped: what another encoder finished says nothing of these.
+            # Before the tokens are erased: progress of another encoder must not count for this one.
             atomic.write_text(self.progress, json.dumps(self.state))
         self.tokens = np.lib.format.open_memmap(
             file, mode="w+" if fresh else "r+", dtype=np.float16, shape=shape
         )
 
     def fill(self) -> None:
-        """Encode what is missing; an interrupted run goes on where it was.
+        """Encode missing volumes; an interrupted run continues where it was.
 
-        On CPU one process a core does so, each on one thread: faster than one process with
-        as many threads, and not stalled by a busy core.
+        On a CPU, one process per core encodes on one thread each. That is faster than one process
+        with several threads, and a busy core does not hold up the others.
         """
         missing = range(self.state["done"], len(self.store))
         workers = 0 if self.encoder.device.type != "cpu" else os.cpu_count() or 1
@@ -94,6 +94,6 @@ class _Encoding:
 
 
 def _digest(encoder: VisionTransformer3D) -> str:
-    """Tell encoders apart by a few sums; a changed encoder must not meet old tokens."""
+    """Return a few sums over the weights: tokens of an earlier encoder must not be used again."""
     sums = [f"{p.double().sum().item():.6f}" for p in encoder.parameters()]
     return "/".join(sums[:: max(1, len(sums) // 8)])

@@ -1,4 +1,4 @@
-"""Samples for the encoder's stages: pixel values, crops and patch labels of a store."""
+"""Data sets for the encoder's stages: volumes and crops of a store, with patch labels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from napari_ct_assistant.training.data.volume_store import VolumeStore
 
 
 def to_pixel_values(hu: NDArray[np.int16]) -> Tensor:
-    """HU, int16 [D, H, W] -> pixel values in [0, 1], float32 [1, D, H, W]."""
+    """Scale HU, int16 [D, H, W], to pixel values from 0 to 1, float32 [1, D, H, W]."""
     low, high = HU_RANGE
-    # In place: a volume's temporaries cost more than its arithmetic.
+    # In place: temporary arrays of this size cost more than the arithmetic.
     values = hu.astype(np.float32)
     values -= low
     values /= high - low
@@ -27,21 +27,21 @@ def to_pixel_values(hu: NDArray[np.int16]) -> Tensor:
 
 
 class VolumeDataset(Dataset[dict[str, Tensor]]):
-    """Whole volumes, each `samples` draw one of the store, in shuffled rounds.
+    """Whole volumes of a store, in shuffled rounds.
 
-    What sample k is depends on (seed, k) alone, so a resumed run sees what an uninterrupted
-    one would have seen, and several processes together what one would.
+    What sample k is depends on (seed, k) alone. So a resumed run sees the same samples as an
+    uninterrupted one, and several processes together the same as one.
 
     Parameters
     ----------
     store : VolumeStore
     samples, seed : int
     labels : bool
-        Give `patch_labels` [concepts, d, h, w] too.
+        Also return `patch_labels` [concepts, d, h, w].
     noise : int
-        Give so many numbers from 0 to 1 too, which decide the mask of stage `mae`.
+        Also return this many random numbers from 0 to 1, which decide the mask of stage `mae`.
     count : int, optional
-        Draw from so many volumes only, the first ones.
+        Draw from the first `count` volumes only.
     """
 
     def __init__(
@@ -78,17 +78,28 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
         return sample
 
     def name(self, index: int) -> str:
-        """Name a volume in an error."""
+        """Return a volume's name for error messages."""
         return self.store.name(index)
 
 
 class CropDataset(Dataset[dict[str, Tensor]]):
-    """Crops of whole patches, half of them around a finding.
+    """Crops of `crop`^3 patches; more than half of them around a finding, if the volume has one.
 
-    A crop is `crop`^3 patches; the finding is drawn first and then one of its patches, so
-    that rare and small findings are seen as often as large ones. `focus` says how often each
-    finding is drawn where several are present, 1 where it does not. With `count`, only the
-    first so many volumes are drawn from.
+    First a finding is drawn and then one of its patches, so that small findings are seen as often
+    as large ones.
+
+    Parameters
+    ----------
+    store : VolumeStore
+    samples, seed : int
+    patch : (D, H, W)
+        Voxels of a patch.
+    crop : int
+        Patches along each side.
+    focus : mapping
+        Relative frequency of each finding where several are present; 1 by default.
+    count : int, optional
+        Draw from the first `count` volumes only.
     """
 
     def __init__(
@@ -135,5 +146,5 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         }
 
     def name(self, index: int) -> str:
-        """Name a volume in an error."""
+        """Return a volume's name for error messages."""
         return self.store.name(index)

@@ -1,6 +1,6 @@
-"""Prepared volumes (lossless blosc2 arrays) and patch labels as files, written whole or not at all.
+"""Files of prepared volumes (lossless blosc2) and patch labels, written whole or not at all.
 
-Nothing here imports torch: the processes that prepare volumes start in a moment.
+Nothing here imports torch, so that processes which prepare volumes start fast.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HU_RANGE = (-1000.0, 1000.0)  # E3D-GPT
 
 
 def write_volume(file: Path, hu: NDArray[np.int16]) -> None:
-    """Write a prepared volume; the file appears only when it is whole."""
+    """Write a prepared volume; the file appears when it is complete."""
     blosc2.set_nthreads(1)
     with atomic.replacing(file) as part:
         blosc2.asarray(
@@ -31,12 +31,12 @@ def write_volume(file: Path, hu: NDArray[np.int16]) -> None:
 
 
 def read_volume(file: Path) -> NDArray[np.int16]:
-    """Read a prepared volume whole, int16 [D, H, W]."""
+    """Read a prepared volume, int16 [D, H, W]."""
     return np.asarray(blosc2.open(str(file), mode="r")[:], dtype=np.int16)
 
 
 def voxel_digest(hu: NDArray[np.int16]) -> str:
-    """Return 32 hex digits that tell voxels [D, H, W] and their shape from any others."""
+    """Return a digest, 32 hex digits, of voxels [D, H, W] and their shape."""
     digest = hashlib.blake2b(np.asarray(hu.shape, "<i8").tobytes(), digest_size=16)
     for plane in hu:
         digest.update(np.ascontiguousarray(plane, dtype="<i2").data)
@@ -44,7 +44,7 @@ def voxel_digest(hu: NDArray[np.int16]) -> str:
 
 
 def write_labels(file: Path, labels: NDArray[np.uint8]) -> None:
-    """Write patch labels, 0 or 1, as bits; the file appears only when it is whole."""
+    """Write patch labels (0 or 1) as bits; the file appears when it is complete."""
     with atomic.replacing(file) as part:
         np.savez_compressed(part, bits=np.packbits(labels), shape=labels.shape)
 

@@ -1,7 +1,7 @@
-"""Training volumes on disk, prepared once in the model's box and read back by index.
+"""Training volumes on disk, prepared once for the model's input and read by index.
 
-A volume is one lossless blosc2 file: about 6 MB at E3D-GPT's 224x224x112, and a crop of it is
-read in milliseconds.
+A volume is one lossless blosc2 file, about 6 MB at E3D-GPT's 224x224x112; a crop is read in
+milliseconds.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from napari_ct_assistant.training.sequences.turns import Turn
 
 
 class VolumeStore(ABC):
-    """Volumes with what can be asked about them.
+    """Volumes with their questions, reports and patch labels.
 
     Parameters
     ----------
     folder : Path
-        Where the prepared volumes lie.
+        Folder of the prepared volumes.
     """
 
     def __init__(self, folder: Path):
@@ -37,15 +37,15 @@ class VolumeStore(ABC):
     @property
     @abstractmethod
     def key(self) -> str:
-        """What tells this store's volumes from another's, for caches made of them."""
+        """Identifies the store's volumes, for caches made from them."""
 
     @abstractmethod
     def volume_file(self, index: int) -> Path:
-        """Return where a prepared volume lies."""
+        """Return the file of a prepared volume."""
 
     @abstractmethod
     def fill(self, workers: int | None = None) -> Iterator[int]:
-        """Prepare what is missing; yields the number of volumes that stand after each one."""
+        """Prepare missing volumes; yields the number that are there after each one."""
 
     @abstractmethod
     def turns(
@@ -55,34 +55,34 @@ class VolumeStore(ABC):
 
     @property
     def skipped(self) -> str:
-        """What was left out, in words; "" for nothing."""
+        """A line about the scans that were left out; "" if none were."""
         return ""
 
     def name(self, index: int) -> str:
-        """Name a volume in an error."""
+        """Return a volume's name for error messages."""
         return f"volume {index + 1} of {len(self)}"
 
     def tags(self, index: int) -> list[str]:  # noqa: ARG002
-        """Return the names of what a scan shows, for a text that stands in for the image."""
+        """Return the names of what a scan shows, for training without its image."""
         return []
 
     @property
     def concepts(self) -> tuple[Concept, ...]:
-        """What the channels of `patch_labels` are, findings first."""
+        """The channels of `patch_labels`, findings first."""
         return FINDING_CONCEPTS
 
     @property
     def annotated(self) -> NDArray[np.bool_]:
-        """For which of `concepts` a label of 0 means absent: where False, it is not learned."""
+        """Whether a label of 0 means absent, for each concept; if not, it is not learned."""
         return np.ones(len(self.concepts), bool)
 
     @property
     def concept_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Concepts that are worth knowing to lie in one patch: a finding and where it is."""
+        """Pairs of concepts, a finding and a place, whose presence in the same patch is learned."""
         return ()
 
     def patch_labels(self, index: int) -> NDArray[np.uint8]:  # noqa: ARG002
-        """Return uint8 [concepts, d, h, w]: what lies in which patch.
+        """Return uint8 [concepts, d, h, w], 1 where a patch shows a concept.
 
         Raises
         ------
@@ -92,13 +92,13 @@ class VolumeStore(ABC):
         raise ValueError(f"{self.folder}: these volumes have no finding masks")
 
     def volume(self, index: int) -> NDArray[np.int16]:
-        """Return HU, int16 [D, H, W], of the whole box."""
+        """Return a whole volume in HU, int16 [D, H, W]."""
         return np.asarray(self._open(index)[:], dtype=np.int16)
 
     def crop(
         self, index: int, start: NDArray[np.int64], size: NDArray[np.int64]
     ) -> NDArray[np.int16]:
-        """Return HU, int16, of a box of `size` [3] voxels from `start` [3]."""
+        """Return a crop in HU, int16, of `size` [3] voxels from `start` [3]."""
         box = tuple(slice(int(a), int(a + n)) for a, n in zip(start, size, strict=True))
         return np.asarray(self._open(index)[box], dtype=np.int16)
 

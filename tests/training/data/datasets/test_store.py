@@ -242,7 +242,7 @@ def test_a_model_is_not_evaluated_on_whom_it_was_trained_on(tmp_path: Path) -> N
         same.open()
     assert guard_cases(tmp_path, record_cases("mine", train.records)).cases[0].open()
     (model / FILE).write_text(json.dumps({"patients": []}))
-    with pytest.raises(RecipeError, match="damaged; it says what the model was trained on"):
+    with pytest.raises(RecipeError, match="damaged; restore it, or remove it to skip"):
         guard_cases(model, record_cases("mine", other.records))
 
 
