@@ -1,4 +1,4 @@
-"""The published data sets as they lie on disk, and a hospital's own table.
+"""Readers of the published data sets and of a hospital's own table.
 
-Each reader turns one layout into `ScanRecord`s; `DatasetStore` prepares and serves them.
+Each reader turns one folder layout into `ScanRecord`s; `DatasetStore` prepares and serves them.
 """

@@ -6,8 +6,8 @@
     vqa_train_val.json                 the same with labels.qa: [{"question",
          "options": {"A": ...}, "answer": "A", "type"}]
 
-No patient numbers are published: a case counts as a patient. Three cases lie in both archives;
-those of the validation set are left out of training.
+No patient numbers are published, so a case counts as a patient. Three cases are in both archives;
+they belong to the validation set and are left out of training.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def read_amos_mm(data: AmosMmData, skips: Skips) -> list[ScanRecord]:
     """Return the cases of the report file, in its order."""
     splits = list(_KEYS) if data.split == "all" else [data.split]
     if unknown := [split for split in splits if split not in _KEYS]:
-        raise RecipeError(f"data.split {unknown[0]}: AMOS-MM's texts are of train and validation")
+        raise RecipeError(f"data.split {unknown[0]}: AMOS-MM has train and validation")
     file = find(data.root, "report_generation_train_val.json")
     reports = _cases(file)
     asked: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def read_amos_mm(data: AmosMmData, skips: Skips) -> list[ScanRecord]:
                 texts = _findings(case)
                 questions_of = _questions(asked.get(name))
             except (KeyError, TypeError, AttributeError, ValueError) as error:
-                skips.add(f"{file} {name}", f"no case of the known form ({error!r})")
+                skips.add(f"{file} {name}", f"not in the expected form ({error!r})")
                 continue
             records.append(
                 ScanRecord(
@@ -75,7 +75,9 @@ def _cases(file: Path) -> dict[str, list[dict[str, Any]]]:
         and all(isinstance(c, dict) and isinstance(c.get("image"), str) for c in content[key])
         for key in _KEYS.values()
     ):
-        raise RecipeError(f"{file}: lists `training` and `validation` of cases with `image`")
+        raise RecipeError(
+            f"{file}: expected lists `training` and `validation` of cases with an `image`"
+        )
     return {key: content[key] for key in _KEYS.values()}
 
 

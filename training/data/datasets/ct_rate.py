@@ -6,9 +6,9 @@
     dataset/metadata/{train,validation}_metadata.csv
     dataset/vqa/{train,valid}_vqa.json
 
-The v2 files are HU already: rescaling them by the metadata's slope and intercept once more is
-the best-known mistake with this data (CT-CLIP issue 50). The headers of v1 say nothing: slope,
-intercept and spacing come from the metadata there, and axes run L, P, S.
+The v2 files are already in HU. Applying the metadata's slope and intercept to them is the
+best-known mistake with this data (CT-CLIP issue 50). The headers of v1 hold only defaults: slope,
+intercept and spacing are in the metadata, and the axes run L, P, S.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from napari_ct_assistant.training.data.datasets.specs import CtRateData
 
 NAME = "ct_rate"
 _VOLUME = re.compile(r"^((train|valid)_\d+)_([a-z]+)_(\d+)\.nii\.gz$")
-# The data set's own two splits, and how each of its folders calls them.
+# The data set's two splits, with the short and the long form of their names in its paths.
 _SPLITS = {"train": ("train", "train"), "validation": ("valid", "validation")}
 _ID_KINDS: tuple[tuple[str, Kind], ...] = (
     ("long_answer", "free"),
@@ -49,7 +49,7 @@ _ID_KINDS: tuple[tuple[str, Kind], ...] = (
 
 
 def read_ct_rate(data: CtRateData, skips: Skips) -> list[ScanRecord]:
-    """Return the scans that have a row in the reports' table, in its order."""
+    """Return the scans in the table of reports, in its order."""
     splits = list(_SPLITS) if data.split == "all" else [data.split]
     if unknown := [split for split in splits if split not in _SPLITS]:
         raise RecipeError(f"data.split {unknown[0]}: CT-RATE has train and validation")
@@ -72,13 +72,13 @@ def _read_split(base: Path, split: str, data: CtRateData, skips: Skips) -> list[
         name = row["VolumeName"].strip()
         parts = _VOLUME.match(name)
         if parts is None or parts[2] != short:
-            skips.add(f"{reports} line {line}", f"{name!r} is no volume of split {split}")
+            skips.add(f"{reports} line {line}", f"{name!r} is not a volume of split {split}")
             continue
         if name in others or (data.reconstructions == "first" and parts[4] != "1"):
             continue
         patient, scan = parts[1], f"{parts[1]}_{parts[3]}"
         if data.version == "original" and name not in stored:
-            skips.add(f"{NAME} {name}", "no row in the metadata: slope and spacing are unknown")
+            skips.add(f"{NAME} {name}", "not in the metadata, so slope and spacing are unknown")
             continue
         report = _report(row)
         records.append(
@@ -109,13 +109,13 @@ def _read_labels(file: Path) -> dict[str, dict[str, int]]:
         try:
             values = {finding: int(float(row[finding])) for finding in FINDINGS}
         except ValueError:
-            raise RecipeError(f"{file} line {line}: a label is no number") from None
+            raise RecipeError(f"{file} line {line}: a label is not a number") from None
         labels[row["VolumeName"].strip()] = values
     return labels
 
 
 def _read_metadata(file: Path) -> dict[str, Stored]:
-    """Slope, intercept and spacing of v1, whose headers hold defaults (CT-CLIP issue 28)."""
+    """Return slope, intercept and spacing of v1, whose headers lack them (CT-CLIP issue 28)."""
     stored = {}
     needed = ("VolumeName", "XYSpacing", "ZSpacing", "RescaleSlope", "RescaleIntercept")
     for line, row in read_rows(file, needed):
@@ -124,13 +124,15 @@ def _read_metadata(file: Path) -> dict[str, Stored]:
             slope, intercept = float(row["RescaleSlope"]), float(row["RescaleIntercept"])
             spacing = (x, y, float(row["ZSpacing"]))
         except (ValueError, SyntaxError, TypeError):
-            raise RecipeError(f"{file} line {line}: spacing, slope or intercept is none") from None
+            raise RecipeError(
+                f"{file} line {line}: spacing, slope or intercept is not a number"
+            ) from None
         stored[row["VolumeName"].strip()] = Stored("raw", slope, intercept, spacing)
     return stored
 
 
 def _not_chest(base: Path, short: str) -> set[str]:
-    """Return the volumes that the data set lists as scans of something else."""
+    """Return the volumes that the data set lists as not being chest scans."""
     for file in (f"metadata/no_chest_{short}.txt", f"no_chest_{short}.txt"):
         if (base / file).is_file():
             words = (base / file).read_text(encoding="utf-8").replace(",", " ").split()
@@ -144,16 +146,16 @@ def _read_questions(file: Path, skips: Skips) -> dict[str, list[Question]]:
     for number, item in enumerate(iterate_json_array(file)):
         image = item.get("image") if isinstance(item, dict) else None
         if not image:
-            continue  # conversations about no scan
+            continue  # a conversation without a scan
         try:
             asked.setdefault(Path(image).name, []).extend(read_conversation(item))
         except (KeyError, TypeError, ValueError) as error:
-            skips.add(f"{file} item {number}", f"no conversation of the known form ({error})")
+            skips.add(f"{file} item {number}", f"not a conversation in the expected form ({error})")
     return asked
 
 
 def read_conversation(item: dict[str, Any]) -> list[Question]:
-    """Return the questions of one item of CT-RATE's `vqa` files; reports are left out.
+    """Return the questions of one item of CT-RATE's `vqa` files, without requests for reports.
 
     Raises
     ------
@@ -167,7 +169,7 @@ def read_conversation(item: dict[str, Any]) -> list[Question]:
             raise ValueError("turns do not alternate")
         if "report_generation" in (asked.get("type") or "") + asked["value"] + str(item.get("id")):
             continue
-        # "<image>\n... <long_answer>": the tags are CT-CHAT's, not part of the question.
+        # "<image>\n... <long_answer>": these tags are for CT-CHAT and not part of the question.
         text = one_line(re.sub(r"<[a-z_]+>", " ", asked["value"]))
         answer = one_line(told["value"])
         if text and answer:

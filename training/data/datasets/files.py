@@ -1,4 +1,4 @@
-"""Tables and JSON as data sets ship them, and what becomes of a sample that cannot be read."""
+"""Read the tables and JSON files of data sets; handle samples that cannot be read."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from napari_ct_assistant.training.config.errors import RecipeError
 
 @dataclass
 class Skips:
-    """Samples that cannot be read: an error that names the first, or a list of all.
+    """Samples that cannot be read: the first is an error, or all are listed.
 
-    No other sample ever takes an unreadable one's place.
+    An unreadable sample is never replaced by another one.
     """
 
     unreadable: Literal["error", "skip"] = "error"
     found: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, reason: str) -> None:
-        """Note a sample; raises RecipeError unless the recipe says `unreadable: skip`."""
+        """Add a sample; RecipeError unless the recipe says `unreadable: skip`."""
         if self.unreadable == "error":
             raise RecipeError(
-                f"{name}: {reason}; mend it, or set data.unreadable=skip to go on without it"
+                f"{name}: {reason}; correct it, or set data.unreadable=skip to leave it out"
             )
         self.found[name] = reason
 
     def write(self, file: Path) -> None:
-        """List them as CSV: name, reason."""
+        """Write the samples as CSV with the columns name and reason."""
         with file.open("w", newline="", encoding="utf-8") as stream:
             rows = csv.writer(stream)
             rows.writerow(["name", "reason"])
@@ -41,17 +41,19 @@ class Skips:
 
 
 def find(root: Path, *choices: str) -> Path:
-    """Return the first of some relative paths that is there.
+    """Return the first of several relative paths that exists.
 
     Raises
     ------
     RecipeError
-        If none is: it names the first.
+        If none exists; it names the first.
     """
     for choice in choices:
         if (root / choice).exists():
             return root / choice
-    raise RecipeError(f"{root / choices[0]}: not there; docs/datasets.md shows the folder's layout")
+    raise RecipeError(
+        f"{root / choices[0]}: not there; docs/datasets.md shows the layout of the folder"
+    )
 
 
 def read_rows(file: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -62,7 +64,7 @@ def read_rows(file: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[s
     RecipeError
         If the file is absent, lacks a needed column, or is not UTF-8.
     """
-    # A report may be longer than csv's 128 KB.
+    # Reports may be longer than csv's limit of 128 KB.
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
@@ -76,14 +78,14 @@ def read_rows(file: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[s
                 yield rows.line_num, {k: v or "" for k, v in row.items() if k is not None}
     except FileNotFoundError:
         raise RecipeError(
-            f"{file}: no such table; a CSV with {', '.join(needed)} is read"
+            f"{file}: no such table; expected a CSV with the columns {', '.join(needed)}"
         ) from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
 
 
 def read_json(file: Path) -> Any:
-    """Read a JSON file whole; RecipeError where it is absent or damaged."""
+    """Return the content of a JSON file; RecipeError if it is absent or damaged."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -93,19 +95,19 @@ def read_json(file: Path) -> Any:
 
 
 def iterate_json_array(file: Path, block: int = 1 << 20) -> Iterator[Any]:
-    """Yield the objects of a JSON array one by one: CT-RATE's questions are 1.2 GB.
+    """Yield the items of a JSON array one by one; CT-RATE's file of questions has 1.2 GB.
 
     Raises
     ------
     RecipeError
-        If the file is absent, no array, or damaged.
+        If the file is absent, damaged, or not a JSON array.
     """
     decoder, solid = json.JSONDecoder(), re.compile(r"[^\s,]|\Z")
     try:
         with file.open(encoding="utf-8") as stream:
             text = stream.read(block).lstrip()
             if not text.startswith("["):
-                raise RecipeError(f"{file}: a JSON array is expected")
+                raise RecipeError(f"{file}: expected a JSON array")
             at = 1
             while True:
                 found = solid.search(text, at)

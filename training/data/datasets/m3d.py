@@ -5,9 +5,8 @@
     M3D_VQA_train.csv   Image Path, Question Type, Question, Choice A ... Choice D, Answer,
                         Answer Choice
 
-Images are the .npy files of M3D's own script: [1, D, H, W] from 0 to 1. They have no HU, no
-spacing and no certain orientation, so nothing can be said about left and right on them. A case
-counts as a patient.
+Images are the .npy files that M3D's script writes: [1, D, H, W] from 0 to 1. They have no HU, no
+spacing and no certain orientation, so left and right are unknown. A case counts as a patient.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _CHOICES = ("Choice A", "Choice B", "Choice C", "Choice D")
 
 
 def read_m3d_cap(data: M3dCapData, skips: Skips) -> list[ScanRecord]:
-    """Return the images of M3D_Cap.json with their captions, and questions where asked for."""
+    """Return the images of M3D_Cap.json with captions and, if the recipe names them, questions."""
     file = find(data.root, "M3D_Cap.json", "M3D_Cap_npy/M3D_Cap.json")
     content = read_json(file)
     splits = list(_SPLITS) if data.split == "all" else [data.split]
@@ -43,7 +42,7 @@ def read_m3d_cap(data: M3dCapData, skips: Skips) -> list[ScanRecord]:
     for split in splits:
         items = content.get(split) if isinstance(content, dict) else None
         if not isinstance(items, list):
-            raise RecipeError(f"{file}: has no list {split!r}")
+            raise RecipeError(f"{file}: expected a list {split!r}")
         for number, item in enumerate(items):
             try:
                 image, text = item["image"], _locate(data.root, item["text"])
@@ -63,7 +62,7 @@ def read_m3d_cap(data: M3dCapData, skips: Skips) -> list[ScanRecord]:
 
 
 def read_m3d_vqa(data: M3dVqaData, skips: Skips) -> list[ScanRecord]:
-    """Return the images that M3D-VQA asks about; its split is the CSV's own name."""
+    """Return the images of M3D-VQA's CSV, with its questions."""
     return [
         _record(data.root, place, data.split, "", tuple(questions))
         for place, questions in _read_questions(data.table, skips).items()
@@ -71,7 +70,7 @@ def read_m3d_vqa(data: M3dVqaData, skips: Skips) -> list[ScanRecord]:
 
 
 def caption(text: str) -> str:
-    """Return the findings of a case: what stands under "study_findings:", or all of it."""
+    """Return the findings of a case: the part after "study_findings:", or the whole text."""
     found = re.search(r"study_findings:(.*?)(?:\bdiscussion:|\Z)", text, re.DOTALL | re.IGNORECASE)
     return one_line(found[1] if found and found[1].strip() else text)
 
@@ -92,7 +91,7 @@ def _record(
 
 
 def _place(path: str) -> str:
-    """Return archive/case/file: what of a path both M3D-Cap and M3D-VQA agree on."""
+    """Return archive/case/file, the part of a path that is the same in M3D-Cap and M3D-VQA."""
     return "/".join(PurePosixPath(path.strip().replace("\\", "/")).parts[-3:])
 
 
@@ -114,7 +113,7 @@ def _read_questions(table: Path, skips: Skips) -> dict[str, list[Question]]:
             continue
         right = choices["ABCD".index(letter)]
         listed = asked.setdefault(_place(row["Image Path"]), [])
-        # Each row is asked both ways: openly and as a choice (M3D's `VQADataset`).
+        # Each row gives an open and a multiple-choice question (M3D's `VQADataset`).
         listed.append(Question(question, answer, "short"))
         listed.append(
             Question(question, right, "multiple_choice", choices=tuple(dict.fromkeys(choices)))

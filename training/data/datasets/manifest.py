@@ -1,4 +1,4 @@
-"""What of a store is prepared: a line of JSON for each file, written once it stands."""
+"""The list of a store's prepared files: a line of JSON for each, written after the file."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from napari_ct_assistant.support.jsonl import JsonLines
 class Manifest:
     """`manifest.jsonl` of a store, or `labels.jsonl`.
 
-    A line is appended whole after its file is in place, so a run that is killed loses
-    at most the volumes in work. Several processes may append; of two lines the last counts.
+    A line is appended after its file is complete, so a run that is killed loses only the volumes
+    it was working on. Several processes may append; the last line of a key counts.
 
     Parameters
     ----------
     folder : Path
         The store.
     kind : str
-        What is listed: "volumes" of HU, or the "labels" of their patches.
+        What is listed: "volumes" in HU, or the "labels" of their patches.
     """
 
     def __init__(self, folder: Path, kind: Literal["volumes", "labels"] = "volumes"):
         self.folder = folder
         self.kind = kind
         self.file = folder / ("manifest.jsonl" if kind == "volumes" else "labels.jsonl")
-        # A line that a kill cut off is skipped: that file is prepared again.
+        # A line cut off by a kill is skipped, and its file is prepared again.
         self._log = JsonLines(self.file, shared=True)
         self.rows: dict[str, dict[str, Any]] = {}
         self.reload()
 
     def reload(self) -> None:
-        """Read what stands now."""
+        """Read the file again."""
         rows = (row for row in self._log.read() if isinstance(row, dict) and "key" in row)
         self.rows = {row["key"]: row for row in rows}
 
     def path(self, key: str) -> Path:
-        """Return where a file lies: 256 folders, so that none holds too many files."""
+        """Return a file's path; there are 256 folders, so that none holds too many files."""
         ending = "b2nd" if self.kind == "volumes" else "npz"
         return self.folder / self.kind / key[:2] / f"{key}.{ending}"
 
-    def stands(self, key: str) -> bool:
-        """Tell whether a file is prepared and has the size it was written with."""
+    def has(self, key: str) -> bool:
+        """Return whether a file is prepared and still has the size it was written with."""
         row = self.rows.get(key)
         if row is None:
             return False

@@ -1,7 +1,7 @@
-"""One scan from its file to a prepared volume: no torch, so that many processes can do it.
+"""Prepare one scan: from its file to a volume and patch labels.
 
-Nothing is ever mirrored, turned or drawn at random here or later: a report that says left must
-meet an image whose left is there.
+Nothing here imports torch, so that processes which prepare scans start fast. Scans are never
+mirrored or rotated, here or later, because reports say left and right.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from napari_ct_assistant.volume import (
 
 @dataclass(frozen=True)
 class Box:
-    """What every volume of a store is brought to.
+    """The grid that every volume of a store is prepared to.
 
-    size, patch: voxels (D, H, W); spacing: mm (D, H, W), for preparation "spacing" alone.
+    size, patch: voxels (D, H, W); spacing: mm (D, H, W), used by preparation "spacing" only.
     """
 
     size: tuple[int, ...]
@@ -48,13 +48,13 @@ class Box:
     spacing: tuple[float, ...] = (3.0, 1.5, 1.5)
 
     def key(self, record: ScanRecord) -> str:
-        """Return 32 hex digits: this scan in this box, wherever the data set lies."""
+        """Return the key of a prepared volume, 32 hex digits; the data set's path is not in it."""
         spacing = self.spacing if self.preparation == "spacing" else ()
         what = (record.dataset, record.name, record.stored, self.size, self.preparation, spacing)
         return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
     def labels_key(self, record: ScanRecord) -> str:
-        """Return 32 hex digits: the patch labels of this scan by these masks' concepts."""
+        """Return the key of a scan's patch labels, 32 hex digits, for the concepts of its masks."""
         masks = record.masks
         told = (masks.kind, masks.parts, masks.grid, masks.missing) if masks else ()
         what = ("labels 1", self.key(record), self.patch, told)
@@ -62,12 +62,12 @@ class Box:
 
 
 def read_scan(image: Path, stored: Stored) -> CTVolume:
-    """Read a scan in HU; the values of an array from 0 to 1 become -1000 to 1000.
+    """Read a scan in HU; an array from 0 to 1 is scaled to -1000 to 1000.
 
     Raises
     ------
     CTReadError
-        One line that names the file.
+        If the file cannot be read; it names the file.
     """
     if stored.values == "unit":
         return _read_array(image)
@@ -77,13 +77,18 @@ def read_scan(image: Path, stored: Stored) -> CTVolume:
 
 
 def place(volume: CTVolume, box: Box, *, unit: bool = False) -> tuple[NDArray[np.int16], ModelGrid]:
-    """Bring a scan into the box: int16 [D, H, W], HU or, for "minmax", 0-1 as -1000 to 1000.
+    """Resample a scan to the box.
 
-    The grid says where the box lies in the patient.
+    Returns
+    -------
+    values : int16 [D, H, W]
+        HU; for preparation "minmax", 0 to 1 scaled to -1000 to 1000.
+    grid : ModelGrid
+        The position of the box in the patient.
     """
     size, patch = box.size, box.patch
     if unit:
-        # M3D's script scaled and cropped it already; only the size may differ.
+        # M3D's script has scaled and cropped it; only the size may differ.
         grid = ModelGrid.stretched(volume, shape=size, patch=patch)
         values = prepare(volume, grid, hu_range=HU_RANGE, out_range=HU_RANGE)
     elif box.preparation == "minmax":
@@ -98,7 +103,7 @@ def place(volume: CTVolume, box: Box, *, unit: bool = False) -> tuple[NDArray[np
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a scan is to be prepared: the files to write, None for what stands already."""
+    """The files to write for a scan; None for those that are there already."""
 
     volume: Path | None = None
     labels: Path | None = None
@@ -106,18 +111,18 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The manifests' rows of what was prepared."""
+    """The rows for the manifests of the files that were written."""
 
     volume: dict[str, Any] | None = None
     labels: dict[str, Any] | None = None
 
 
 def prepare_record(record: ScanRecord, box: Box, wanted: Wanted) -> Prepared:
-    """Prepare one scan, its patch labels, or both, and return their rows of the manifests."""
+    """Prepare one scan, its patch labels, or both; return their rows for the manifests."""
     start = time.monotonic()
     masks = record.masks if wanted.labels is not None else None
     if masks is not None and not masks.path.exists():
-        # Before the scan is read: of a large data set few scans may have masks.
+        # Before the scan is read: in a large data set few scans may have masks.
         raise CTReadError(masks.path, "no such mask; check data.masks, or leave the scan out")
     stamp = mask_stamp(masks) if masks is not None else ""
     volume = read_scan(record.image, record.stored)
@@ -145,7 +150,7 @@ def prepare_record(record: ScanRecord, box: Box, wanted: Wanted) -> Prepared:
 
 
 def attempt(record: ScanRecord, box: Box, wanted: Wanted) -> Prepared | CTReadError:
-    """Prepare one scan; a scan that cannot be read is the answer, not an exception."""
+    """Prepare one scan; the error of a scan that cannot be read is returned, not raised."""
     try:
         return prepare_record(record, box, wanted)
     except CTReadError as error:
@@ -153,16 +158,16 @@ def attempt(record: ScanRecord, box: Box, wanted: Wanted) -> Prepared | CTReadEr
 
 
 def source_stamp(image: Path) -> tuple[int, int]:
-    """Return size in bytes and time of change (ns) of a file, or of a folder's files together."""
+    """Return size in bytes and time of the last change in ns, of a file or a whole folder."""
     files = [p for p in image.rglob("*") if p.is_file()] if image.is_dir() else [image]
     stats = [file.stat() for file in files]
     return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
 
 
 def _read_array(image: Path) -> CTVolume:
-    """Read M3D's .npy: [1, D, H, W] or [D, H, W] from 0 to 1, axes taken as they are."""
+    """Read M3D's .npy, [1, D, H, W] or [D, H, W] from 0 to 1, without a change of axes."""
     try:
-        # Never pickled objects: those could run code.
+        # Pickled objects could run code.
         values = np.load(image, allow_pickle=False)
     except FileNotFoundError:
         raise CTReadError(image, "does not exist; check the path") from None
@@ -172,17 +177,19 @@ def _read_array(image: Path) -> CTVolume:
     if values.ndim == 4 and shape[0] == 1:
         values = values[0]
     if values.ndim != 3 or values.dtype.kind not in "fiu" or 0 in shape:
-        raise CTReadError(image, f"an array {values.dtype} {shape}, not [1, D, H, W] from 0 to 1")
+        raise CTReadError(
+            image, f"an array {values.dtype} {shape}; expected [1, D, H, W] from 0 to 1"
+        )
     low, high = float(values.min()), float(values.max())
     if not (low >= -1e-3 and high <= 1 + 1e-3):
-        raise CTReadError(image, f"values from {low:g} to {high:g}, not 0 to 1")
+        raise CTReadError(image, f"values from {low:g} to {high:g}; expected 0 to 1")
     scaled = np.rint(np.clip(values.astype(np.float32), 0, 1) * 2000 - 1000).astype(np.int16)
     affine = np.array([[0.0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1]])
     return CTVolume(scaled, affine, warnings=("no HU, spacing or certain orientation",))
 
 
 def _read_raw(image: Path, stored: Stored) -> CTVolume:
-    """Read stored numbers past a header that says nothing of them (CT-RATE v1)."""
+    """Read the stored numbers of a file whose header is not valid (CT-RATE v1)."""
     from nibabel import load
     from nibabel.filebasedimages import ImageFileError
 
@@ -194,9 +201,11 @@ def _read_raw(image: Path, stored: Stored) -> CTVolume:
     except (OSError, EOFError, ValueError, ImageFileError):
         raise CTReadError(image, "not a readable NIfTI file; copy it again") from None
     if raw.ndim != 3 or stored.spacing is None:
-        raise CTReadError(image, f"an array {raw.shape} with spacing {stored.spacing}")
+        raise CTReadError(
+            image, f"an array {raw.shape} with spacing {stored.spacing}; expected three axes"
+        )
     hu = np.clip(np.rint(raw.astype(np.float32) * stored.slope + stored.intercept), AIR, 32767)
-    # Stored axes run to Left, Posterior, Superior; a volume's run I, P, L.
+    # Stored axes run to Left, Posterior, Superior; those of a volume to I, P, L.
     hu = np.ascontiguousarray(hu.astype(np.int16).transpose(2, 1, 0)[::-1])
     x, y, z = stored.spacing
     affine = np.zeros((4, 4))

@@ -1,10 +1,9 @@
-"""From what a recipe says about its data to records and to a store."""
+"""Read the scans that a recipe's `data` names, and open their store."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.amos_mm import read_amos_mm
@@ -24,20 +23,18 @@ from napari_ct_assistant.training.data.datasets.specs import (
     SeveralData,
     TableData,
 )
+from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.datasets.table import read_table
 from napari_ct_assistant.training.data.masks.find import with_masks
 
-if TYPE_CHECKING:
-    from napari_ct_assistant.training.data.datasets.store import DatasetStore
-
 
 def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanRecord], Skips]:
-    """Return the scans that a recipe's `data` names, and what of them could not be read.
+    """Return the scans that a recipe's `data` names, and the samples that cannot be read.
 
     Raises
     ------
     RecipeError
-        If a file of the data set is not there or not of the known form, or a sample cannot
+        If a file of the data set is missing or not in the expected form, or if a sample cannot
         be read and the recipe does not say `unreadable: skip`.
     """
     if isinstance(data, SeveralData):
@@ -54,7 +51,7 @@ def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanR
         first = next((f"; the first: {n}: {r}" for n, r in skips.found.items()), "")
         raise RecipeError(f"data.kind {data.kind}: no scan could be read{first}")
     if data.questions:
-        # Imported here: most recipes have no such files.
+        # Imported here because most recipes have no such files.
         from napari_ct_assistant.training.instructions.rows import add_questions
 
         records = add_questions(records, data.questions)
@@ -75,11 +72,11 @@ def _read(data: ScanData, skips: Skips) -> list[ScanRecord]:
             return read_m3d_cap(data, skips)
         case M3dVqaData():
             return read_m3d_vqa(data, skips)
-    raise RecipeError(f"data.kind {data.kind}: is read part by part")
+    raise RecipeError(f"data.kind {data.kind}: has no reader")
 
 
 def box_of(data: ScanData, size: Sequence[int], patch: Sequence[int]) -> Box:
-    """Return the box that a recipe's data is brought to, for an encoder of this size."""
+    """Return the box that a recipe's data is prepared to, for an encoder of this size."""
     return Box(tuple(size), tuple(patch), data.preparation, data.spacing)
 
 
@@ -87,8 +84,5 @@ def open_dataset(
     data: ScanData, folder: Path, size: Sequence[int], patch: Sequence[int]
 ) -> DatasetStore:
     """Return the store of a recipe's data; nothing is prepared yet."""
-    # Imported here: a store makes training samples and brings torch, records need none.
-    from napari_ct_assistant.training.data.datasets.store import DatasetStore
-
     records, skips = read_records(data)
     return DatasetStore(folder, records, box_of(data, size, patch), skips)

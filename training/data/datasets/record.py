@@ -1,4 +1,4 @@
-"""One scan of a data set with all that is known about it, whatever layout it came from."""
+"""One scan of a data set with its report, labels, questions and masks, for every layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-WHOLE = "report"  # a report that is not told by region
+WHOLE = "report"  # the key of a report that is not divided by region
 
 Kind = Literal["yes_no", "free", "short", "multiple_choice"]
 KIND_NAMES: tuple[Kind, ...] = ("yes_no", "free", "short", "multiple_choice")
@@ -19,8 +19,8 @@ KIND_NAMES: tuple[Kind, ...] = ("yes_no", "free", "short", "multiple_choice")
 class Question:
     """A question about a scan with its true answer.
 
-    For multiple_choice, `question` is the stem, `choices` what can be chosen and `answer` the
-    text of the right one.
+    For multiple_choice, `question` is the stem, `choices` are the answers to choose from, and
+    `answer` is the text of the right one.
     """
 
     question: str
@@ -37,7 +37,7 @@ class Question:
 
     @property
     def letter(self) -> str:
-        """A, B, C ... of the right choice; "" where there are none."""
+        """The letter A, B, C ... of the right choice; "" if there are no choices."""
         return "ABCDEFGH"[self.choices.index(self.answer)] if self.choices else ""
 
     @property
@@ -58,10 +58,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Stored:
-    """How a file stores its voxels where that is not for its header to say.
+    """How a file stores its voxels, for files whose header does not say so.
 
-    values: "hu" (the header is right), "raw" (stored numbers become HU by slope and intercept,
-    and `spacing` x, y, z mm is true; axes run L, P, S) or "unit" (an array from 0 to 1, no mm).
+    values: "hu" (the header is valid), "raw" (slope and intercept turn stored numbers into HU,
+    `spacing` is x, y, z in mm, the axes run L, P, S) or "unit" (an array from 0 to 1, without mm).
     """
 
     values: Literal["hu", "raw", "unit"] = "hu"
@@ -72,11 +72,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class ScanMasks:
-    """Where the masks of one scan lie and what of them is which concept.
+    """The masks of one scan, and which of them make up which concept.
 
-    path: a NIfTI file, or a folder of one file a structure; parts: for each concept, in order,
-    the labels, file names or (kind "channels") channels that make it, and its least share of
-    a patch; grid, missing: as in the recipe.
+    path: a NIfTI file, or a folder with one file per structure; parts: for each concept, in order,
+    its labels, file names or (kind "channels") channels, and the least share of a patch that
+    labels it; grid, missing: as in the recipe.
     """
 
     path: Path
@@ -93,23 +93,23 @@ class ScanRecord:
     Parameters
     ----------
     dataset, name
-        Which data set, and the scan's own name in it; both tell it from every other.
+        The data set and the scan's name in it; together they are unique.
     image
         The file or DICOM folder.
     patient
-        `patient_hash` of whose scan it is.
+        `patient_hash` of the patient.
     split
-        The data set's own, "" where it has none.
+        The data set's own split, "" if it has none.
     reports
-        {"report": text}, or {"chest": text, "abdomen": ...} where told by region.
+        {"report": text}, or {"chest": text, "abdomen": ...} for reports by region.
     labels
-        {finding: 0 or 1} of the 18 findings.
+        {finding: 0 or 1}, for any of the 18 findings.
     questions
-        What can be asked.
+        Questions about it.
     stored
-        How voxels become HU.
+        How its voxels are stored.
     masks
-        What lies where in it, for stage `ground`.
+        Its masks, for stage `ground`.
     """
 
     dataset: str
@@ -125,11 +125,11 @@ class ScanRecord:
 
 
 def patient_hash(dataset: str, patient: str) -> str:
-    """Return 16 hex digits for a patient; no name or number of theirs is kept."""
+    """Return a hash, 16 hex digits, that stands for a patient; no name or number is kept."""
     return hashlib.sha256(f"{dataset}\0{patient}".encode()).hexdigest()[:16]
 
 
 def one_line(text: str | None) -> str:
-    """Return a text with single spaces; "" for what marks an absent one."""
+    """Return a text with single spaces; "" for words that stand for an absent text."""
     text = " ".join((text or "").split())
     return "" if re.fullmatch(r"(?i)not given\.?|nan|none|n/a|-", text) else text

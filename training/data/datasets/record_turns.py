@@ -1,4 +1,4 @@
-"""What is asked about a scan of a data set: its report, its questions, its labels."""
+"""The questions about a scan of a data set: its report, its own questions, its labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.datasets.record import WHOLE, Question, ScanRecord
 from napari_ct_assistant.training.sequences.turns import Turn, choose_turns, report_turns
 
-# ViT3D-LLaMA3's prompt; one sample is one region of one scan.
+# The prompt of ViT3D-LLaMA3; a sample is one region of one scan.
 REGION_QUESTION = (
     "please provide a detailed caption outlining the findings in {region} of this image."
 )
@@ -45,15 +45,15 @@ def record_report_turns(reports: Mapping[str, str], settings: ConversationSettin
 def record_turns(
     record: ScanRecord, settings: ConversationSettings, rng: np.random.Generator
 ) -> list[Turn]:
-    """Draw the turns of one training sample: packed, reports first; else one at random.
+    """Draw the turns of one training sample: all of them if packed, otherwise one at random.
 
     Raises
     ------
     RecipeError
-        If the scan has neither report nor question for what the recipe asks.
+        If the scan has neither a report nor a question that the recipe asks for.
     """
     turns = record_report_turns(record.reports, settings) if settings.report else []
-    # Someone's own yes/no question about a finding stands for the template's.
+    # A data set's own yes/no question about a finding replaces the template's.
     asked = {q.finding for q in record.questions if q.kind == "yes_no" and q.finding}
     labels = {name: value for name, value in record.labels.items() if name not in asked}
     flat = [

@@ -1,4 +1,4 @@
-"""What a recipe says about its data: `data: {kind: ct_rate, root: ..., split: train}`."""
+"""The keys of a recipe's `data`, e.g. `data: {kind: ct_rate, root: ..., split: train}`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class _Strict(BaseModel):
 
 
 class _Scans(_Strict):
-    """What every data set of real scans has.
+    """Keys of every data set of real scans.
 
-    store: where prepared volumes go; unreadable: what a sample that cannot be read is;
-    preparation: "spacing" resamples and crops centrally (E3D-GPT), "minmax" scales by the
-    volume's own range and stretches it (M3D, ViT3D-LLaMA3); spacing: mm (D, H, W);
-    questions: JSONL files that `ct-assistant instructions` wrote; limit: only the first so many;
-    masks: what stage `ground` learns from.
+    store: the folder for prepared volumes; unreadable: whether a sample that cannot be read is an
+    error or skipped; preparation: "spacing" resamples and crops centrally (E3D-GPT), "minmax"
+    scales by the volume's own range and stretches it (M3D, ViT3D-LLaMA3); spacing: mm (D, H, W);
+    questions: JSONL files from `ct-assistant instructions`; limit: the number of scans, from the
+    first; masks: for stage `ground`.
     """
 
     store: Path = Path("volumes")
@@ -40,8 +40,8 @@ class TableData(_Scans):
     """A CSV with the columns `image` and `report`; paths are relative to the CSV.
 
     Optional columns: `patient`, `split`, any of the 18 findings (0 or 1), and `masks` (a file or
-    folder; needed where `masks` names no folder). Where there is no `split` column, `held_out`
-    of the patients are test. reports: false reads images alone.
+    folder; needed if `masks` names no folder). Without a `split` column, a share `held_out` of the
+    patients is test. reports: false reads images only.
     """
 
     kind: Literal["table"]
@@ -52,7 +52,7 @@ class TableData(_Scans):
 
 
 class CtRateData(_Scans):
-    """CT-RATE. version: "fixed" are the v2 files, already HU; "original" the v1 files."""
+    """CT-RATE. version: "fixed" for the v2 files, which are in HU; "original" for the v1 files."""
 
     kind: Literal["ct_rate"]
     root: Path
@@ -62,7 +62,7 @@ class CtRateData(_Scans):
 
 
 class BimcvRData(_Scans):
-    """BIMCV-R; it has no split of its own: `held_out` of the patients are test (E3D-GPT)."""
+    """BIMCV-R. It has no split: a share `held_out` of the patients is test (as in E3D-GPT)."""
 
     kind: Literal["bimcv_r"]
     root: Path
@@ -78,7 +78,7 @@ class AmosMmData(_Scans):
 
 
 class M3dCapData(_Scans):
-    """M3D-Cap as its script writes it (.npy); with `vqa`, the rows of M3D-VQA's CSV as well."""
+    """M3D-Cap as M3D's script writes it (.npy); with `vqa`, also the rows of M3D-VQA's CSV."""
 
     kind: Literal["m3d_cap"]
     root: Path
@@ -88,7 +88,7 @@ class M3dCapData(_Scans):
 
 
 class M3dVqaData(_Scans):
-    """M3D-VQA alone: the images that its CSV names, without captions."""
+    """M3D-VQA without captions: the images that its CSV names."""
 
     kind: Literal["m3d_vqa"]
     root: Path
@@ -104,7 +104,7 @@ OneDataset = Annotated[
 
 
 class SeveralData(_Strict):
-    """Several data sets as one, prepared alike into one store."""
+    """Several data sets as one, prepared in the same way into one store."""
 
     kind: Literal["several"]
     parts: tuple[OneDataset, ...] = Field(min_length=1)
@@ -116,25 +116,25 @@ class SeveralData(_Strict):
         if len(ways) > 1:
             shown = ", ".join(f"{way} {spacing}" for way, spacing in sorted(ways))
             raise ValueError(f"the parts are prepared differently: {shown}")
-        taught = {tuple(part.masks.concepts) if part.masks else () for part in self.parts}
-        if len(taught) > 1:
-            shown = " and ".join(", ".join(names) or "none" for names in sorted(taught))
-            raise ValueError(f"the parts' masks are of different concepts: {shown}")
+        concepts = {tuple(part.masks.concepts) if part.masks else () for part in self.parts}
+        if len(concepts) > 1:
+            shown = " and ".join(", ".join(names) or "none" for names in sorted(concepts))
+            raise ValueError(f"the parts have masks of different concepts: {shown}")
         return self
 
     @property
     def masks(self) -> MaskData | None:
-        """The masks of the first part, whose concepts all parts have."""
+        """The masks of the first part; all parts have the same concepts."""
         return self.parts[0].masks
 
     @property
     def preparation(self) -> Literal["spacing", "minmax"]:
-        """What all parts are prepared by."""
+        """The preparation of all parts."""
         return self.parts[0].preparation
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Mm (D, H, W) of all parts."""
+        """The spacing of all parts, mm (D, H, W)."""
         return self.parts[0].spacing
 
 

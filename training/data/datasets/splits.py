@@ -1,4 +1,4 @@
-"""Which patients are held out: never decided scan by scan."""
+"""Split scans by patient: all scans of a patient are on the same side."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from napari_ct_assistant.training.data.datasets.record import ScanRecord
 
 
 def is_held_out(patient: str, share: float) -> bool:
-    """Tell whether a patient belongs to the held-out share.
+    """Return whether a patient belongs to the held-out share.
 
-    A matter of the patient's hash alone: the same on every machine and in every order, and no
-    patient changes sides when others come or go.
+    It depends on the patient's hash alone. It is therefore the same on every machine and in every
+    order, and no patient changes sides when others are added or removed.
     """
     digest = hashlib.sha256(f"held out {patient}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def keep_split(records: Iterable[ScanRecord], split: str, held_out: float) -> list[ScanRecord]:
-    """Return the records of a split; patients without one of their own are split by hash.
+    """Return the records of a split; records without a split of their own are split by patient.
 
     Raises
     ------
     RecipeError
-        If the split is neither the data set's own nor one that the hash makes.
+        If no record is in the split.
     """
     parted = [
         r if r.split else replace(r, split="test" if is_held_out(r.patient, held_out) else "train")
@@ -37,5 +37,7 @@ def keep_split(records: Iterable[ScanRecord], split: str, held_out: float) -> li
     known = sorted({r.split for r in parted})
     kept = [r for r in parted if r.split == split]
     if not kept:
-        raise RecipeError(f"data.split {split}: no scan is in it; there are {', '.join(known)}")
+        raise RecipeError(
+            f"data.split {split}: contains no scan; the splits are {', '.join(known)}"
+        )
     return kept

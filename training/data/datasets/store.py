@@ -1,4 +1,4 @@
-"""Scans of any data set as training volumes: prepared once, in parallel, resumable."""
+"""Scans of any data set as training volumes: prepared once, in parallel, and resumable."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class DatasetStore(VolumeStore):
     Parameters
     ----------
     folder : Path
-        Where prepared volumes, patch labels and their manifests go. Several recipes may share
-        it: a volume is known by its scan and box, labels by their concepts too.
+        Folder for prepared volumes, patch labels and their manifests. Several recipes may share
+        it: a volume's key depends on its scan and box, that of labels also on their concepts.
     records : sequence of ScanRecord
-        All with masks of the same concepts, or all without.
+        All with masks of the same concepts, or all without masks.
     box : Box
     skips : Skips, optional
-        What becomes of scans that cannot be read; by default the first is an error.
+        How to treat scans that cannot be read; by default the first is an error.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class DatasetStore(VolumeStore):
         self.manifest = Manifest(folder)
         self.label_manifest = Manifest(folder, "labels")
         self._keys = [box.key(record) for record in self.records]
-        taught = {_taught(record) for record in self.records}
-        if len(taught) > 1:
-            shown = " and ".join(", ".join(names) or "none" for names in sorted(taught))
+        found = {_mask_concepts(record) for record in self.records}
+        if len(found) > 1:
+            shown = " and ".join(", ".join(names) or "none" for names in sorted(found))
             raise RecipeError(f"data.masks: scans with masks of different concepts: {shown}")
-        self._taught = taught.pop() if taught else ()
+        self._mask_concepts = found.pop() if found else ()
         names = {}
         for record, key in zip(self.records, self._keys, strict=True):
             if key in names:
@@ -75,26 +75,26 @@ class DatasetStore(VolumeStore):
 
     @property
     def key(self) -> str:
-        """A digest of the scans and the box."""
+        """Identifies the scans and the box."""
         return f"scans {hashlib.sha256(''.join(self._keys).encode()).hexdigest()[:16]}"
 
     def volume_file(self, index: int) -> Path:
-        """Return where a prepared scan lies."""
+        """Return the file of a prepared scan."""
         return self.manifest.path(self._keys[index])
 
     @property
     def concepts(self) -> tuple[Concept, ...]:
-        """The 18 findings, then what else the masks show."""
-        others = [name for name in self._taught if name not in FINDINGS]
+        """The 18 findings, then the masks' other concepts."""
+        others = [name for name in self._mask_concepts if name not in FINDINGS]
         return (*FINDING_CONCEPTS, *(Concept(name) for name in others))
 
     @property
     def annotated(self) -> NDArray[np.bool_]:
-        """For which concepts there are masks: a finding without is unknown, not absent."""
-        return np.array([concept.name in self._taught for concept in self.concepts])
+        """Whether there are masks, for each concept; a finding without masks is unknown."""
+        return np.array([concept.name in self._mask_concepts for concept in self.concepts])
 
     def patch_labels(self, index: int) -> NDArray[np.uint8]:
-        """Return uint8 [concepts, d, h, w]: what lies in which patch; zeros where not annotated.
+        """Return uint8 [concepts, d, h, w], 1 where a patch shows a concept; 0 if not annotated.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class DatasetStore(VolumeStore):
             If the recipe names no masks.
         """
         record = self.records[index]
-        if not self._taught:
+        if not self._mask_concepts:
             raise ValueError(
                 f"{record.dataset} {record.name}: no masks; add data.masks with concepts to the "
                 "recipe (docs/datasets.md)"
@@ -110,26 +110,26 @@ class DatasetStore(VolumeStore):
         stored = read_labels(self._labels_file(index))
         names = [concept.name for concept in self.concepts]
         labels = np.zeros((len(names), *stored.shape[1:]), np.uint8)
-        labels[[names.index(name) for name in self._taught]] = stored
+        labels[[names.index(name) for name in self._mask_concepts]] = stored
         return labels
 
     def scan_digests(self) -> list[str]:
-        """Return the digest of each prepared scan's voxels as they were before preparation."""
+        """Return the digest of each scan's voxels before preparation."""
         return [str(self.manifest.rows[key]["scan"]) for key in self._keys]
 
     def fill(self, workers: int | None = None) -> Iterator[int]:
-        """Prepare what is missing; yields the number of volumes that stand after each one.
+        """Prepare missing volumes; yields the number that are there after each one.
 
         Parameters
         ----------
         workers : int, optional
-            Processes; by default as many as there are cores.
+            Number of processes; one per core by default.
 
         Raises
         ------
         CTReadError
-            At a scan that cannot be read, unless the recipe says `unreadable: skip`; then it
-            is left out of the store and listed in `skipped.csv`.
+            If a scan cannot be read. If the recipe says `unreadable: skip`, the scan is left out
+            of the store and listed in `skipped.csv` instead.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.manifest.reload()
@@ -158,9 +158,9 @@ class DatasetStore(VolumeStore):
         self._refuse_unseen()
 
     def verify(self) -> Iterator[tuple[int, str]]:
-        """Read every prepared volume again; yields (index, what is wrong, "" if nothing is).
+        """Read every prepared volume again; yields its index and the problem, "" if there is none.
 
-        What is wrong is forgotten, so that `fill` prepares it anew.
+        A volume with a problem is removed from the manifest, so that `fill` prepares it again.
         """
         for index, key in enumerate(self._keys):
             problem = self._problem(index)
@@ -170,12 +170,12 @@ class DatasetStore(VolumeStore):
 
     @property
     def skipped(self) -> str:
-        """How many scans were left out and where they are listed; "" for none."""
+        """A line with the number of scans left out and their list; "" if there are none."""
         count = len(self.skips.found)
         return f"skipped {count} scan(s), listed in {self.folder / 'skipped.csv'}" if count else ""
 
     def name(self, index: int) -> str:
-        """Name a scan in an error."""
+        """Return a scan's name for error messages."""
         return f"{self.records[index].dataset} {self.records[index].name}"
 
     def turns(
@@ -195,7 +195,7 @@ class DatasetStore(VolumeStore):
         for files in wanted.values():
             for file in filter(None, (files.volume, files.labels)):
                 file.parent.mkdir(parents=True, exist_ok=True)
-        # A process takes a second to start: not for a handful of scans.
+        # A process takes a second to start, too long for a handful of scans.
         if min(workers, len(wanted) // 2) < 2:
             for index, files in wanted.items():
                 yield index, attempt(self.records[index], self.box, files)
@@ -209,33 +209,33 @@ class DatasetStore(VolumeStore):
         return self.label_manifest.path(self.box.labels_key(self.records[index]))
 
     def _wanted(self, index: int) -> Wanted:
-        """Tell what of a scan is missing, or was made of masks that have changed since."""
-        volume = None if self.manifest.stands(self._keys[index]) else self.volume_file(index)
+        """Return which of a scan's files are missing, or were made from masks that have changed."""
+        volume = None if self.manifest.has(self._keys[index]) else self.volume_file(index)
         masks = self.records[index].masks
         if masks is None:
             return Wanted(volume)
         key = self.box.labels_key(self.records[index])
         stamp = mask_stamp(masks)
-        stands = self.label_manifest.stands(key) and (
-            # Masks may be deleted once they are prepared, like scans.
+        is_there = self.label_manifest.has(key) and (
+            # Masks may be deleted after preparation, as scans may.
             not stamp or stamp == self.label_manifest.rows[key]["stamp"]
         )
-        return Wanted(volume, None if stands else self._labels_file(index))
+        return Wanted(volume, None if is_there else self._labels_file(index))
 
     def _refuse_unseen(self) -> None:
-        """Refuse a concept that no scan shows: a wrong label would be learned as never there."""
+        """Refuse a concept that no scan shows: with a wrong label it would be learned as absent."""
         rows = self.label_manifest.rows
         counts = [rows[self.box.labels_key(r)]["patches"] for r in self.records if r.masks]
         shown = np.sum(counts, axis=0) if counts else np.ones(0)
-        for name, patches in zip(self._taught, shown, strict=True):
+        for name, patches in zip(self._mask_concepts, shown, strict=True):
             if not patches:
                 raise RecipeError(
-                    f"data.masks.concepts: {name}: in none of {len(self)} scan(s); check its "
+                    f"data.masks.concepts: {name}: not in any of {len(self)} scan(s); check its "
                     "label, file or category, or leave it out"
                 )
 
     def _leave_out(self, lost: Sequence[int]) -> None:
-        """Drop scans that cannot be read, and list all that were skipped."""
+        """Remove scans that cannot be read, and list all that were skipped."""
         gone = set(lost)
         self.records = [r for i, r in enumerate(self.records) if i not in gone]
         self._keys = [k for i, k in enumerate(self._keys) if i not in gone]
@@ -247,12 +247,12 @@ class DatasetStore(VolumeStore):
 
     def _problem(self, index: int) -> str:
         key, record = self._keys[index], self.records[index]
-        if not self.manifest.stands(key):
+        if not self.manifest.has(key):
             return "not prepared"
         row = self.manifest.rows[key]
         try:
             if voxel_digest(read_volume(self.manifest.path(key))) != row["content"]:
-                return "its voxels are not those that were prepared"
+                return "its voxels have changed"
         except (RuntimeError, ValueError, OSError):
             return "its file is damaged"
         if record.image.exists() and list(source_stamp(record.image)) != row["source"]:
@@ -260,8 +260,8 @@ class DatasetStore(VolumeStore):
         return ""
 
 
-def _taught(record: ScanRecord) -> tuple[str, ...]:
-    """Return the names of what a scan's masks show, () without masks."""
+def _mask_concepts(record: ScanRecord) -> tuple[str, ...]:
+    """Return the names of the concepts of a scan's masks, () without masks."""
     return tuple(name for name, _, _ in record.masks.parts) if record.masks else ()
 
 

@@ -1,7 +1,7 @@
 """A hospital's own scans: a CSV with the columns `image` and `report`.
 
-Optional columns are `patient` (without it, each image counts as a patient of its own), `split`
-(train, validation or test), any of the 18 findings with 0 or 1, and `masks`, a file or folder.
+Optional columns are `patient` (without it, each image counts as another patient), `split` (train,
+validation or test), any of the 18 findings with 0 or 1, and `masks`, a file or folder.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def read_table(data: TableData) -> list[ScanRecord]:
             raise RecipeError(f"{table} row {line}: image or report is empty")
         split = row.get("split", "").strip()
         if split and split not in _SPLITS:
-            raise RecipeError(f"{table} row {line}: split {split!r} is none of {_SPLITS}")
+            raise RecipeError(
+                f"{table} row {line}: split {split!r} is none of {', '.join(_SPLITS)}"
+            )
         labels = {name: row[name].strip() for name in FINDINGS if row.get(name, "").strip()}
         if wrong := [name for name, value in labels.items() if value not in ("0", "1")]:
             raise RecipeError(f"{table} row {line}: {wrong[0]} is {labels[wrong[0]]!r}, not 0 or 1")
@@ -49,7 +51,7 @@ def read_table(data: TableData) -> list[ScanRecord]:
         masks = row["masks"].strip() if column else ""
         records.append(
             ScanRecord(
-                # Another table's image of the same name is another scan.
+                # An image of the same name in another table is another scan.
                 dataset=f"{NAME} {table.parent.resolve()}",
                 name=image,
                 image=path,

@@ -1,1 +1,1 @@
-"""Segmentation masks of a data set: found, read, and turned into patch labels."""
+"""Segmentation masks of a data set: find them, read them, turn them into patch labels."""

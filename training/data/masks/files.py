@@ -1,4 +1,4 @@
-"""Mask files as volumes [I, P, L] that lie on their scan, and stamps."""
+"""Read mask files as volumes [I, P, L] aligned with their scan."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ _ENDINGS = (".nii.gz", ".nii")
 
 
 def mask_file(masks: ScanMasks, concept: str, name: str) -> Path | None:
-    """Return a structure's file in a folder of masks; None where its absence says "not there".
+    """Return a structure's file in a folder of masks; None if its absence means an empty mask.
 
     Raises
     ------
     CTReadError
-        If it is not there and the recipe does not say `missing: empty`.
+        If there is no such file and the recipe does not say `missing: empty`.
     """
     if not masks.path.is_dir():
-        raise CTReadError(masks.path, "no folder of masks; check data.masks.folder and pattern")
+        raise CTReadError(
+            masks.path, "not a folder of masks; check data.masks.folder and data.masks.pattern"
+        )
     names = [name] if name.endswith(_ENDINGS) else [name + ending for ending in _ENDINGS]
     for choice in names:
         if (masks.path / choice).is_file():
@@ -38,25 +40,25 @@ def mask_file(masks: ScanMasks, concept: str, name: str) -> Path | None:
         return None
     raise CTReadError(
         masks.path,
-        f"has no {names[0]} for {concept!r}; set data.masks.missing=empty if that means that "
-        "the scan does not show it",
+        f"has no {names[0]} for {concept!r}; set data.masks.missing=empty if a missing file means "
+        "that the scan does not show it",
     )
 
 
 def read_own(path: Path, scan: CTVolume) -> CTVolume:
-    """Read a mask where its own header puts it; its labels stand in the place of HU.
+    """Read a mask at the position given by its own header; `hu` holds its labels.
 
     Raises
     ------
     CTReadError
-        If it is no 3D NIfTI file, says nothing of its place, or lies beside the scan.
+        If it is not a 3D NIfTI file, has no position, or does not overlap the scan.
     """
     header = _open(path)
     if len(_shape(header)) != 3:
         raise CTReadError(
             path,
-            f"a mask of shape {header.shape}; one of three axes is read, and one with a channel "
-            "for each finding with data.masks.index",
+            f"a mask of shape {header.shape}; expected three axes, or a channel for each finding "
+            "with data.masks.index",
         )
     mask = open_ct(path)
     placed = header.header["sform_code"] > 0 or header.header["qform_code"] > 0
@@ -64,8 +66,8 @@ def read_own(path: Path, scan: CTVolume) -> CTVolume:
     if silent and not np.allclose(mask.affine, scan.affine, atol=1e-3):
         raise CTReadError(
             path,
-            "its header does not say where it lies; if its voxels are those of the scan's file, "
-            "set data.masks.grid=scan",
+            "its header has no position; if its voxels are those of the scan's file, set "
+            "data.masks.grid=scan",
         )
     corners = np.stack(np.meshgrid(*([-0.5, n - 0.5] for n in mask.shape)), -1).reshape(-1, 3)
     index = scan.ras_to_index(mask.index_to_ras(corners))
@@ -77,24 +79,24 @@ def read_own(path: Path, scan: CTVolume) -> CTVolume:
         )
         raise CTReadError(
             path,
-            f"lies beside the scan (centres {apart:.0f} mm apart); check that it is this scan's, "
-            "or set data.masks.grid=scan if its voxels are those of the scan's file",
+            f"does not overlap the scan (centres {apart:.0f} mm apart); check that it belongs to "
+            "it, or set data.masks.grid=scan if its voxels are those of the scan's file",
         )
     return mask
 
 
 def read_scan_grid(path: Path, scan: CTVolume, image: Path) -> CTVolume:
-    """Read a 3D mask whose voxels are those of the scan's file, whatever its header says."""
+    """Read a 3D mask whose voxels are those of the scan's file; its header is ignored."""
     values = _values(path)
     if values.ndim != 3:
-        raise CTReadError(path, f"a mask of shape {values.shape}; one of three axes is read")
+        raise CTReadError(path, f"a mask of shape {values.shape}; expected three axes")
     return _on_scan(path, values, scan, image)
 
 
 def read_channels(path: Path, channels: Sequence[int], scan: CTVolume, image: Path) -> CTVolume:
-    """Read some channels of a 4D mask [findings, x, y, z] as one, 1 where any of them is.
+    """Read channels of a 4D mask [findings, x, y, z] as one mask, 1 where any of them is.
 
-    Such a file (ReXGroundingCT) has the voxels of the scan's file and a header of ones.
+    Such a file (ReXGroundingCT) has the voxels of the scan's file; its header holds only defaults.
     """
     values = _values(path)
     values = values[None] if values.ndim == 3 else values
@@ -102,14 +104,14 @@ def read_channels(path: Path, channels: Sequence[int], scan: CTVolume, image: Pa
         raise CTReadError(
             path,
             f"a mask of shape {values.shape}, findings first, has no channel {max(channels)}; "
-            "check that data.masks.index is of these masks",
+            "check that data.masks.index belongs to these masks",
         )
     shown: NDArray[np.bool_] = np.logical_or.reduce([values[channel] > 0 for channel in channels])
     return _on_scan(path, shown, scan, image)
 
 
 def mask_stamp(masks: ScanMasks) -> str:
-    """Return what changes when a mask's file does; "" where the masks are gone."""
+    """Return a hash that changes when a mask's files do; "" if there are no files."""
     names: list[Path] = [masks.path]
     if masks.kind == "files":
         named = {str(file) for _, files, _ in masks.parts for file in files}
@@ -129,7 +131,7 @@ def _open(path: Path) -> Any:
     """Open a NIfTI file without reading its voxels."""
     if path.is_dir():
         raise CTReadError(
-            path, "a folder; concepts by number are labels of one file, a folder's files are named"
+            path, "a folder; give its files by name: numbers are labels of a single file"
         )
     try:
         image = load(path)
@@ -143,7 +145,7 @@ def _open(path: Path) -> Any:
 
 
 def _shape(header: Any) -> tuple[int, ...]:
-    """Return a file's sizes without ones at the end."""
+    """Return a file's shape without trailing ones."""
     shape = tuple(header.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -159,16 +161,16 @@ def _values(path: Path) -> NDArray[Any]:
 
 
 def _on_scan(path: Path, values: NDArray[Any], scan: CTVolume, image: Path) -> CTVolume:
-    """Turn stored voxels as the scan's were turned, and give them the scan's place."""
+    """Orient stored voxels like the scan's, and give them the scan's position."""
     if not image.name.endswith(_ENDINGS):
-        raise CTReadError(path, "data.masks.grid=scan: the scan is no NIfTI file; use grid: own")
+        raise CTReadError(path, "data.masks.grid=scan needs a NIfTI scan; use grid: own")
     turn = ornt_transform(axcodes2ornt(tuple(scan.orientation)), axcodes2ornt(("I", "P", "L")))
     values = apply_orientation(values, turn)
     if values.shape != scan.shape:
         raise CTReadError(
             path,
-            f"has {values.shape} voxels along (I, P, L), its scan {scan.shape}; it is another "
-            "scan's, or set data.masks.grid=own if its header says where it lies",
+            f"has {values.shape} voxels along (I, P, L), its scan {scan.shape}; check that it "
+            "belongs to the scan, or set data.masks.grid=own if its header has its position",
         )
     labels = np.clip(np.rint(values), 0, 32767).astype(np.int16)
     return CTVolume(np.ascontiguousarray(labels), scan.affine)

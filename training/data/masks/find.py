@@ -1,10 +1,10 @@
-"""Which masks belong to which scan: a table's column, a folder, or ReXGroundingCT's index.
+"""Find the masks of each scan: by a table's column, in a folder, or by ReXGroundingCT's index.
 
 ReXGroundingCT's `dataset.json` lists, under `train` and `val`,
 
     {"name": "train_1_a_1.nii.gz", "findings": {"0": "..."}, "categories": {"0": "2d"}, ...}
 
-and `segmentations/train_1_a_1.nii.gz` has a channel for each finding, first of its four axes.
+and `segmentations/train_1_a_1.nii.gz` has a channel for each finding, on the first of four axes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from napari_ct_assistant.training.data.masks.specs import MaskData
 
 
 def with_masks(records: Sequence[ScanRecord], data: MaskData, skips: Skips) -> list[ScanRecord]:
-    """Return the records with their masks; nothing is opened yet but the index.
+    """Return the records with their masks; only the index is read.
 
-    A scan that an index does not list is left out: the index says what the data set is.
+    A scan that is not in the index is left out, because the index defines the data set.
 
     Raises
     ------
     RecipeError
-        If a scan has no mask and the recipe does not say `unreadable: skip`, or the index is
-        not of the known form.
+        If a scan has no mask and the recipe does not say `unreadable: skip`, or if the index is
+        not in the expected form.
     """
     index = _read_index(data) if data.index is not None else None
     whole = _scan_masks(data)
@@ -53,12 +53,12 @@ def with_masks(records: Sequence[ScanRecord], data: MaskData, skips: Skips) -> l
             masks = replace(masks, kind="channels", parts=_channels(data, index[name]))
         found.append(replace(record, masks=masks))
     if not found and index is not None:
-        raise RecipeError(f"{data.index}: lists none of the {len(records)} scans")
+        raise RecipeError(f"{data.index}: contains none of the {len(records)} scans")
     return found
 
 
 def _scan_masks(data: MaskData) -> ScanMasks:
-    """Return what is the same for all scans."""
+    """Return the settings that are the same for all scans."""
     parts = tuple((name, values, _cover(data, name)) for name, values in data.concepts.items())
     kind: Literal["labels", "files"] = "labels" if data.by_label else "files"
     return ScanMasks(Path(), kind, parts, data.grid, data.missing)
@@ -71,7 +71,7 @@ def _cover(data: MaskData, name: str) -> float:
 def _channels(
     data: MaskData, categories: dict[int, str]
 ) -> tuple[tuple[str, tuple[int | str, ...], float], ...]:
-    """Return the channels of each concept; none where the scan does not show it."""
+    """Return the channels of each concept; none if the scan does not show it."""
     return tuple(
         (name, tuple(c for c, told in categories.items() if told in values), _cover(data, name))
         for name, values in data.concepts.items()
@@ -85,7 +85,7 @@ def _read_index(data: MaskData) -> dict[str, dict[int, str]]:
     content = read_json(file)
     entries = content.get(data.index_split) if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
-        raise RecipeError(f"{file}: lists no scans under {data.index_split!r}")
+        raise RecipeError(f"{file}: has no list of scans {data.index_split!r}")
     index = {}
     for number, entry in enumerate(entries):
         try:
@@ -95,14 +95,14 @@ def _read_index(data: MaskData) -> dict[str, dict[int, str]]:
         except (KeyError, TypeError, ValueError, AttributeError):
             raise RecipeError(
                 f"{file}: entry {number} of {data.index_split!r} has no `name` with `categories` "
-                'like {"0": "2d"}; the dataset.json of ReXGroundingCT is read'
+                'like {"0": "2d"}; expected the dataset.json of ReXGroundingCT'
             ) from None
     known = sorted({category for told in index.values() for category in told.values()})
     for name, values in data.concepts.items():
         if unknown := [value for value in values if value not in known]:
             raise RecipeError(
-                f"data.masks.concepts: {name}: no finding of {file} is of category {unknown[0]!r}; "
-                f"there are {', '.join(known)}"
+                f"data.masks.concepts: {name}: no finding in {file} has the category "
+                f"{unknown[0]!r}; the categories are {', '.join(known)}"
             )
     return index
 

@@ -1,7 +1,7 @@
-"""From the masks of a scan to what lies in which patch of its box: no torch, like the volumes.
+"""Turn the masks of a scan into patch labels.
 
-A mask is resampled into the box by the function that resamples the scan, so that it cannot lie
-elsewhere; what counts is the share of a patch that it covers.
+A mask is resampled by the function that resamples the scan, so both are always aligned. A patch is
+labelled if the mask covers enough of it. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from napari_ct_assistant.volume import CTReadError, CTVolume, ModelGrid, prepare
 def label_patches(
     masks: ScanMasks, scan: CTVolume, grid: ModelGrid, image: Path
 ) -> NDArray[np.uint8]:
-    """Tell for each concept of the masks in which patches of a scan's box it lies.
+    """Return for each concept of the masks the patches that it covers.
 
     Parameters
     ----------
     masks : ScanMasks
     scan : CTVolume
     grid : ModelGrid
-        The scan's box, as `place` laid it.
+        The scan's box, from `place`.
     image : Path
         The scan's file.
 
     Returns
     -------
-    uint8 [concepts, d, h, w], 1 where a patch is covered enough; a concept's best covered
-    patch is labelled in any case.
+    uint8 [concepts, d, h, w]
+        1 where a patch is covered enough; a concept's best covered patch is always labelled.
 
     Raises
     ------
     CTReadError
-        One line with the mask's file, if it cannot be read or laid on the scan.
+        If a mask cannot be read or aligned with the scan; it names the file.
     """
     shares = np.zeros((len(masks.parts), *grid.tokens), np.float32)
     for number, part in _parts(masks, scan, grid, image):
         shares[number] += part
-    # Structures do not overlap; where two masks of one concept do, a patch is full all the same.
+    # Structures do not overlap; two masks of one concept may, but cannot cover more than all.
     np.minimum(shares, 1, out=shares)
     least = np.array([cover for _, _, cover in masks.parts], np.float32)
     enough = np.minimum(least, shares.max(axis=(1, 2, 3)))[:, None, None, None]
@@ -62,7 +62,7 @@ def label_patches(
 def _parts(
     masks: ScanMasks, scan: CTVolume, grid: ModelGrid, image: Path
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (concept's number, share of each patch that one of its masks covers)."""
+    """Yield the number of a concept and the share of each patch that one of its masks covers."""
     path = masks.path
     if masks.kind == "files":
         for number, (name, files, _) in enumerate(masks.parts):
@@ -90,18 +90,18 @@ def _read(path: Path, masks: ScanMasks, scan: CTVolume, image: Path) -> CTVolume
 
 
 def _boxes(mask: CTVolume) -> list[Any]:
-    """Return for labels 1, 2, ... the slices that hold them, None for labels that are absent."""
+    """Return the bounding box of labels 1, 2, ...; None for labels that are absent."""
     return list(find_objects(mask.hu))
 
 
 def _share(
     path: Path, mask: CTVolume, boxes: list[Any], labels: Sequence[int], grid: ModelGrid
 ) -> NDArray[np.float32]:
-    """Return the share of each patch [d, h, w] that some labels of a mask cover."""
+    """Return the share of each patch [d, h, w] that the given labels of a mask cover."""
     found = [boxes[v - 1] for v in labels if v <= len(boxes) and boxes[v - 1] is not None]
     if not found:
         return np.zeros(grid.tokens, np.float32)
-    # Only what holds the structure, and as far around as resampling reaches.
+    # Crop to the structure, with as much around it as resampling reads.
     crop, start = [], []
     for axis, size in enumerate(mask.shape):
         reach = int(np.ceil(grid.spacing[axis] / mask.spacing[axis])) + 2
@@ -112,11 +112,11 @@ def _share(
     affine[:3, 3] = mask.index_to_ras(start)
     part = CTVolume(np.isin(mask.hu[tuple(crop)], labels).astype(np.int16), affine)
     try:
-        # Widened to the box's voxels: thin structures would else fall between them.
+        # Smoothed to the box's voxels; otherwise thin structures could fall between them.
         covered = prepare(part, grid, hu_range=(0, 1), antialias=True)
     except ValueError:
         raise CTReadError(
-            path, "its axes are turned against the scan's; resample it onto the scan's grid"
+            path, "its axes are rotated against the scan's; resample it to the scan's grid"
         ) from None
     d, h, w = grid.tokens
     i, p, left = grid.patch

@@ -138,7 +138,7 @@ def test_a_table_with_patients_splits_and_labels(tmp_path: Path) -> None:
     ]
     one = read_records(TableData(kind="table", table=file, split="test"))[0]
     assert [r.name for r in one] == ["b.nii.gz"]
-    with pytest.raises(RecipeError, match="no scan is in it; there are test, train"):
+    with pytest.raises(RecipeError, match="contains no scan; the splits are test, train"):
         read_records(TableData(kind="table", table=file, split="validation"))
     layouts.write_rows(file, ("image",), [("a.nii.gz",)])
     assert not read_records(TableData(kind="table", table=file, reports=False))[0][0].reports
@@ -184,7 +184,7 @@ def test_a_damaged_conversation_is_named(tmp_path: Path) -> None:
     items = json.loads(file.read_text())
     items[2]["conversations"][1]["value"] = "(z) outer space"
     file.write_text(json.dumps(items))
-    with pytest.raises(RecipeError, match=r"train_vqa\.json item 2: no conversation"):
+    with pytest.raises(RecipeError, match=r"train_vqa\.json item 2: not a conversation"):
         ct_rate(tmp_path)
     assert len(ct_rate(tmp_path, unreadable="skip")) == 3
 
@@ -203,8 +203,8 @@ def test_large_arrays_are_read_item_by_item(tmp_path: Path, block: int) -> None:
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 4), np.float32), r"not \[1, D, H, W\]"),
-        (np.full((1, 4, 4, 4), 300.0), "values from 300 to 300, not 0 to 1"),
+        (np.zeros((4, 4), np.float32), r"expected \[1, D, H, W\]"),
+        (np.full((1, 4, 4, 4), 300.0), "values from 300 to 300; expected 0 to 1"),
         (None, "not a readable .npy array"),
     ],
 )

@@ -134,7 +134,7 @@ def test_held_out_data_is_kept_apart(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["volumes"], told["verified"], told["skipped"]) == (1, 1, {})
-    assert "its source has changed since; prepared again" in done.stderr
+    assert "its source has changed since; preparing it again" in done.stderr
     assert len(store) == 4
     run_stage("mae", good)
     assert len(Seen.read(tmp_path / "mae").scans) == 3
@@ -143,7 +143,7 @@ def test_held_out_data_is_kept_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"kind": "ct_rate"}, "data.root: Field required"),
+        ({"kind": "ct_rate"}, "data.root is missing"),
         (
             {"kind": "ct_rate", "root": "x", "version": "v3"},
             "data.version: .*'fixed' or 'original'",

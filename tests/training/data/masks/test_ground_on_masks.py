@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_ct_assistant.model import VisionTransformer3D
+from napari_ct_assistant.model.encoders import load_encoder
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
@@ -51,7 +51,7 @@ def test_what_has_no_mask_is_not_learned_to_be_absent(
     run_stage("ground", recipe_for(tmp_path, "ground", data, encoder=ENCODER, ground=ground))
     losses = json.loads((tmp_path / "ground" / "losses.json").read_text())
     assert all(0 < row["loss"] < 100 for row in losses)
-    encoder = VisionTransformer3D.from_pretrained(tmp_path / "ground")
+    encoder = load_encoder(tmp_path / "ground")
     names = list(encoder.config.concept_names)
     assert names == [*FINDINGS, *(["chest"] if "chest" in learned else [])]
     bias = encoder.state_dict()["concepts.bias"]
@@ -67,7 +67,9 @@ def test_masks_that_teach_nothing_are_refused(tmp_path: Path, data: dict[str, An
     with pytest.raises(RecipeError, match=r"line \d+: data: stage ground learns from masks; add"):
         load_recipe(recipe_for(tmp_path, "ground", bare, encoder=ENCODER))
     wrong = data | {"masks": {"concepts": {"lung nodule": 1}}}
-    with pytest.raises(RecipeError, match=r"data\.masks\.concepts: .*is written 'Lung nodule'"):
+    with pytest.raises(
+        RecipeError, match=r"data\.masks\.concepts: .*must be written 'Lung nodule'"
+    ):
         load_recipe(recipe_for(tmp_path, "ground", wrong, encoder=ENCODER))
 
 
@@ -104,4 +106,4 @@ def test_the_paper_size_recipe_runs_on_rex_grounding_ct(tmp_path: Path) -> None:
     run_stage("ground", "e3d_gpt/ground", options)
     rows = json.loads((tmp_path / "ground" / "losses.json").read_text())
     assert all(np.isfinite(row["loss"]) for row in rows)
-    assert VisionTransformer3D.from_pretrained(tmp_path / "ground").config.num_concepts == 18
+    assert load_encoder(tmp_path / "ground").config.num_concepts == 18

@@ -244,12 +244,12 @@ def _nothing(folder: Path) -> dict[str, Any]:
     ("make", "message"),
     [
         (_damaged, "not a readable NIfTI file; copy it again"),
-        (_beside, r"lies beside the scan \(centres 900 mm apart\)"),
-        (_header_of_ones, "does not say where it lies; if its voxels.*data.masks.grid=scan"),
-        (_turned, "its axes are turned against the scan's; resample it"),
+        (_beside, r"does not overlap the scan \(centres 900 mm apart\)"),
+        (_header_of_ones, "its header has no position; if its voxels.*data.masks.grid=scan"),
+        (_turned, "its axes are rotated against the scan's; resample it"),
         (_other_shape, r"has \(16, 24, 19\) voxels along \(I, P, L\), its scan \(16, 24, 20\)"),
-        (_four_axes, r"a mask of shape \(2, 20, 24, 16\); one of three axes is read"),
-        (_a_folder, "a folder; concepts by number are labels of one file"),
+        (_four_axes, r"a mask of shape \(2, 20, 24, 16\); expected three axes"),
+        (_a_folder, "a folder; give its files by name"),
         (_no_file, "has no nodule.nii.gz for 'Lung nodule'; set data.masks.missing=empty"),
         (_nothing, "no such mask; check data.masks"),
     ],
@@ -314,7 +314,9 @@ def test_a_concept_that_no_scan_shows_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path, ["mask.nii.gz"])
     write_mask(tmp_path / "mask.nii.gz", block(), AFFINE)
     store = table_store(tmp_path, {"concepts": {"Lung nodule": 1, "liver": 4}})
-    with pytest.raises(RecipeError, match=r"concepts: liver: in none of 1 scan.*check its label"):
+    with pytest.raises(
+        RecipeError, match=r"concepts: liver: not in any of 1 scan.*check its label"
+    ):
         list(store.fill())
 
 
@@ -347,8 +349,11 @@ def test_rex_grounding_ct_picks_the_scans_of_ct_rate(tmp_path: Path) -> None:
     assert store.patch_labels(0)[nodule].any()
     assert not store.patch_labels(1).any(), "its channel of category 2d is empty"
     for change, message in (
-        ({"concepts": {"Lung nodule": "2z"}}, r"no finding of .* category '2z'; there are 1f, 2d"),
-        ({"index_split": "val"}, r"dataset\.json: lists no scans under 'val'"),
+        (
+            {"concepts": {"Lung nodule": "2z"}},
+            r"no finding in .* category '2z'; the categories are 1f, 2d",
+        ),
+        ({"index_split": "val"}, r"dataset\.json: has no list of scans 'val'"),
     ):
         with pytest.raises(RecipeError, match=message):
             read_records(CtRateData.model_validate(data | {"masks": masks | change}))
@@ -361,11 +366,14 @@ def test_rex_grounding_ct_picks_the_scans_of_ct_rate(tmp_path: Path) -> None:
     ("masks", "message"),
     [
         ({"concepts": {}}, "at least 1"),
-        ({"concepts": {"lung nodule": 1}}, "'lung nodule' is written 'Lung nodule'"),
+        ({"concepts": {"lung nodule": 1}}, "'lung nodule' must be written 'Lung nodule'"),
         ({"concepts": {"liver": 0}}, "liver: 0 is neither a label from 1 to 32767"),
-        ({"concepts": {"liver": [1, "x"]}}, "either labels of one file .* not both"),
-        ({"concepts": {"liver": 1}, "cover_of": {"lung": 0.1}}, "'lung' is none of the concepts"),
-        ({"concepts": {"liver": 1}, "pattern": "x"}, "pattern: 'x' lacks {name}"),
+        ({"concepts": {"liver": [1, "x"]}}, "either numbers .* not both"),
+        (
+            {"concepts": {"liver": 1}, "cover_of": {"lung": 0.1}},
+            "'lung' is not one of the concepts",
+        ),
+        ({"concepts": {"liver": 1}, "pattern": "x"}, "pattern: 'x' needs {name}"),
         ({"concepts": {"liver": 1}, "index": "i.json"}, "index: needs `folder`"),
         (
             {"concepts": {"liver": "2d"}, "index": "i.json", "folder": "f"},
@@ -383,7 +391,7 @@ def test_parts_teach_the_same(tmp_path: Path) -> None:
     parts = [
         {"kind": "table", "table": "a", "masks": {"concepts": {name: 1}}} for name in ("x", "y")
     ]
-    with pytest.raises(ValueError, match="the parts' masks are of different concepts: x and y"):
+    with pytest.raises(ValueError, match="the parts have masks of different concepts: x and y"):
         SeveralData.model_validate({"kind": "several", "parts": parts})
     parts[1]["masks"] = {"concepts": {"x": "file"}}
     data = SeveralData.model_validate({"kind": "several", "parts": parts})
