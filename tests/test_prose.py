@@ -143,6 +143,21 @@ def test_python_examples_import_what_exists(example: str) -> None:
                 assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
 
 
+def test_the_api_pages_name_modules_that_exist() -> None:
+    for page in (ROOT / "docs" / "api").glob("*.md"):
+        for module in re.findall(r"^::: ([\w.]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            importlib.import_module(module)
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+(?:/\w+)*(?:/|/\w+\.py))`", text))
+    assert len(named) > 40
+    homes = (ROOT, ROOT / "src" / "napari_ct_assistant")
+    missing = [name for name in named if not any((home / name).exists() for home in homes)]
+    assert not missing
+
+
 def test_the_index_lists_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"\]\(([^)#]+)\)", index))
