@@ -19,8 +19,10 @@ from napari_ct_assistant.volume.dicom.positions import (
     SAME_PLACE_MM,
     Layout,
     distances,
+    has_stretches,
     lay_out,
     overlap,
+    rounding,
 )
 from napari_ct_assistant.volume.dicom.separators import (
     NAMES,
@@ -34,8 +36,12 @@ from napari_ct_assistant.volume.dicom.separators import (
 # Fewest slices of a pass beside which a single slice counts as a monitoring or blank one.
 _WHOLE_PASS = 5
 _MOST_PASSES = 64
+# Fewest slices in whose times or attributes an order is no chance.
+_SHORTEST_RUN = 4
 # Seconds between a monitoring slice and the pass it belongs to; slices follow faster.
 _WAIT_S = 5.0
+# What one scan may change on its way along the table.
+_OF_ONE_PLAN = frozenset({"thickness", "image type"})
 # Slices that differ in one of these are never of one volume, side by side or not.
 _APPEARANCE = frozenset({"values", "image type", "kernel", "kVp", "keV"})
 
@@ -194,11 +200,18 @@ def _is_wanted(split: _Split, whole: Layout, frames: Sequence[DicomFrame]) -> bo
         # A monitoring slice or a blank reference beside one pass.
         return smallest >= _WHOLE_PASS and (not whole.regular or _is_set_apart(split, frames))
     if not whole.regular:
-        # Stations one after the other stay one volume unless a wide gap divides them.
-        widest = float(np.diff(np.sort(distances(frames))).max())
-        return split.interleaved or widest > max(10.0, 4 * whole.step)
-    if split.interleaved and all(part.step > 1.5 * whole.step for part in parts):
-        # Every second or third slice: passes that interleave evenly.
+        # A head is often scanned thin at the base and thick above it: such stretches stay one
+        # volume unless a wide gap divides them.
+        gaps = np.diff(np.sort(distances(frames)))
+        one_plan = set(split.names) & _OF_ONE_PLAN or smallest < _WHOLE_PASS
+        one_plan = one_plan and has_stretches(gaps, rounding(frames))
+        return split.interleaved or not one_plan or gaps.max() > max(10.0, 4 * whole.step)
+    if whole.kind == "even" and any(part.kind == "rounded" for part in parts):
+        # Exact positions are not suddenly rounded ones.
+        return False
+    every_second = all(part.step > 1.5 * whole.step for part in parts)
+    if split.interleaved and every_second and smallest >= _SHORTEST_RUN:
+        # Passes that interleave evenly; of fewer slices chance makes such a pattern.
         return True
     made_alike = not set(split.names) & _APPEARANCE
     return not made_alike and smallest >= _WHOLE_PASS and all(part.kind == "even" for part in parts)
@@ -259,7 +272,7 @@ def _time_runs(frames: Sequence[DicomFrame]) -> list[str] | None:
 
 def _is_monotone(along: np.ndarray, times: np.ndarray) -> bool:
     """Return whether slices were taken along the table, up or down, within one run."""
-    if len(along) < _WHOLE_PASS:
+    if len(along) < _SHORTEST_RUN:
         return False
     moved = np.diff(along[np.lexsort((along, times))])
     back = np.diff(along[np.lexsort((-along, times))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ SAME_PLACE_MM = 0.01
 _EVEN_SHARE = 0.02
 # A stack with more of its places empty is no stack with missing slices.
 _MOST_MISSING = 0.25
+# Fewest equal gaps in a row that count as a stretch scanned with another slice distance.
+_SHORTEST_STRETCH = 3
 # Coarser positions than this are not read as rounded.
 _COARSEST_MM = 1.0
 
@@ -104,6 +107,26 @@ def rounding(frames: Sequence[DicomFrame]) -> float:
     quantum = np.min([frame.quantum for frame in frames], axis=0)
     found = float(np.abs(_normal(frames[0])) @ quantum)
     return found if found <= _COARSEST_MM * 1.01 else 0.0
+
+
+def has_stretches(gaps: NDArray[np.float64], quantum: float) -> bool:
+    """Return whether gaps are a few stretches of equal ones, as a scan has that changed its step.
+
+    One gap of another width may lie between two stretches. Gaps that change from slice to slice
+    are those of two scans that interleave.
+    """
+    stretch = 0
+    names = [0]
+    for before, gap in pairwise(gaps):
+        stretch += abs(gap - before) > max(0.04 * min(before, gap), quantum, SAME_PLACE_MM)
+        names.append(stretch)
+    lengths = [len(list(group)) for _, group in groupby(names)]
+    long = [length >= _SHORTEST_STRETCH for length in lengths]
+    for k, length in enumerate(lengths):
+        beside = [long[j] for j in (k - 1, k + 1) if 0 <= j < len(lengths)]
+        if not long[k] and not (length == 1 and beside and all(beside)):
+            return False
+    return True
 
 
 def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:

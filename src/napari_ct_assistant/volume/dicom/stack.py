@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,7 @@ from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.positions import (
     SAME_PLACE_MM,
     Layout,
+    has_stretches,
     lay_out,
     rounding,
 )
@@ -42,8 +42,6 @@ _WIDEST_MM = 10.0
 _STRAIGHT_PIXELS = 0.1
 # Deviations from a straight line, in pixels, that are rounding and no movement.
 _JITTER_PIXELS = 0.25
-# Fewest equal gaps in a row that count as a stretch scanned with another slice distance.
-_SHORTEST_STRETCH = 3
 
 
 @dataclass(frozen=True)
@@ -219,6 +217,13 @@ def _even_places(
             f"slices are missing: a gap of {gap:.2f} mm after slice {widest + 1} of {len(along)} "
             f"where {usual:.2f} mm is usual; fetch the missing slices",
         )
+    if not (absent and layout.regular) and not has_stretches(gaps, rounding(layout.frames)):
+        raise CTReadError(
+            where,
+            f"its slices lie unevenly: gaps run from {gaps.min():.2f} mm to {gap:.2f} mm and "
+            "change from slice to slice, as when two scans share one series; export them as "
+            "separate series",
+        )
     if absent:
         warnings.append(
             f"{layout.missing} slice(s) missing: the widest gap is {gap:.2f} mm (after slice "
@@ -226,7 +231,6 @@ def _even_places(
             "interpolation"
         )
         return np.interp(np.arange(count), layout.slots, np.arange(len(along))), count
-    _refuse_irregular(gaps, rounding(layout.frames), where)
     even = float(along[-1] - along[0]) / (count - 1)
     wanted = along[0] + even * np.arange(count)
     warnings.append(
@@ -235,26 +239,6 @@ def _even_places(
     )
     # Where a slice lies within rounding of a wanted place, it is taken as it is.
     return np.round(np.interp(wanted, along, np.arange(len(along))), 3), count
-
-
-def _refuse_irregular(gaps: NDArray[np.float64], quantum: float, where: Path) -> None:
-    """Raise CTReadError unless the gaps are a few stretches of equal ones."""
-    stretch = 0
-    names = [0]
-    for before, gap in pairwise(gaps):
-        stretch += abs(gap - before) > max(0.04 * min(before, gap), quantum, SAME_PLACE_MM)
-        names.append(stretch)
-    lengths = [len(list(group)) for _, group in groupby(names)]
-    long = [length >= _SHORTEST_STRETCH for length in lengths]
-    for k, length in enumerate(lengths):
-        beside = [long[j] for j in (k - 1, k + 1) if 0 <= j < len(lengths)]
-        if not long[k] and not (length == 1 and beside and all(beside)):
-            raise CTReadError(
-                where,
-                f"its slices lie unevenly: gaps run from {gaps.min():.2f} mm to {gaps.max():.2f} "
-                "mm and change from slice to slice, as when two scans share one series; export "
-                "them as separate series",
-            )
 
 
 def _note_thickness(frames: Sequence[DicomFrame], step: float, warnings: list[str]) -> None:
