@@ -51,6 +51,12 @@ def report(
             help="Copy patient and study from the scan's DICOM files to the .json and .dcm files.",
         ),
     ] = False,
+    short_scan: Annotated[
+        bool,
+        typer.Option(
+            "--short-scan", help="Draft even if the scan has under 5 slices or covers under 20 mm."
+        ),
+    ] = False,
 ) -> None:
     """Draft the report of a scan.
 
@@ -60,7 +66,10 @@ def report(
     with one_line_errors():
         load = options.load_options()
         save = _saver(path, out or [], template, identified=with_identifiers)
-        reading, _ = read_scan(open_scan(path, options.series), options.model, load)
+        volume = open_scan(path, options.series)
+        if volume.too_short and not short_scan:
+            raise fail(f"{path}: {volume.too_short}; add --short-scan to draft a report anyway")
+        reading, _ = read_scan(volume, options.model, load)
         draft_in_terminal(reading, as_json=options.as_json, save=save)
 
 

@@ -17,7 +17,7 @@ from napari_ct_assistant.commands.window import window_problem
 from napari_ct_assistant.report_text.findings import FINDINGS
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.volume import CTVolume, SeriesInfo
 
 
 class Resolution(StrEnum):
@@ -30,13 +30,20 @@ class Resolution(StrEnum):
 def info(path: Scan, series: Series = None, as_json: AsJson = False) -> None:
     """Print a scan's geometry, HU range and warnings.
 
-    Each warning says what is wrong with the file and how it was handled. If a folder holds
-    several series, a warning lists the others.
+    Each warning says what is wrong with the file and how it was handled. All series at the path
+    are listed with what to give as --series, and why one of them is the default.
     """
     with one_line_errors():
-        from napari_ct_assistant.volume import open_ct
+        from napari_ct_assistant.volume import CTReadError, list_series, open_ct
 
-        facts = describe_volume(open_ct(path, series=series))
+        found = list_series(path)
+        try:
+            volume = open_ct(path, series=series)
+        except CTReadError:
+            if len(found) > 1 and not as_json:
+                _print_series(found)
+            raise
+        facts = {**describe_volume(volume), "series_list": [_series_facts(one) for one in found]}
         if as_json:
             print_json(facts)
             return
@@ -49,8 +56,41 @@ def info(path: Scan, series: Series = None, as_json: AsJson = False) -> None:
         }
         for name, value in rows.items():
             typer.echo(f"{name:<20}{value}")
+        _print_series(found)
         for warning in facts["warnings"]:
             typer.echo(f"warning: {warning}")
+
+
+def _print_series(found: list[SeriesInfo]) -> None:
+    """Print one line for each series: number, key, name, slices, mm, kernel."""
+    typer.echo("series at this path (--series takes the number, the key or the name):")
+    for one in found:
+        parts = [f"{one.n_slices} slice{'' if one.n_slices == 1 else 's'}"]
+        if one.length_mm:
+            parts.append(f"{one.length_mm:.0f} mm")
+        if one.step_mm:
+            parts.append(f"one every {one.step_mm:.3g} mm")
+        if one.kernel:
+            parts.append(f"kernel {one.kernel}")
+        if one.reason:
+            parts.append(f"the default: {one.reason}")
+        name = one.description or "(no description)"
+        typer.echo(f"{one.number:>3}  {one.key}  {name}: {', '.join(parts)}")
+
+
+def _series_facts(info: SeriesInfo) -> dict[str, Any]:
+    """Return what `info --json` states about a series."""
+    return {
+        "number": info.number,
+        "key": info.key,
+        "name": info.description,
+        "slices": info.n_slices,
+        "length_mm": info.length_mm,
+        "step_mm": info.step_mm,
+        "kernel": info.kernel,
+        "default": info.number == 1,
+        "reason": info.reason,
+    }
 
 
 def describe_volume(volume: CTVolume) -> dict[str, Any]:
@@ -113,6 +153,8 @@ def demo(
         else:
             volume, truth = open_scan(path, series), None
         if problem or terminal or as_json:
+            if volume.too_short:
+                raise fail(f"{path}: {volume.too_short}; use `report --short-scan` to draft anyway")
             from napari_ct_assistant.assistant.models.options import LoadOptions
 
             reading, _ = read_scan(volume, model, LoadOptions(device))

@@ -39,7 +39,7 @@ from napari_ct_assistant.viewer.session.jobs import (
 )
 from napari_ct_assistant.viewer.session.model_session import ModelSession, load_real
 from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
-from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, WELCOME
+from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, TOO_SHORT, WELCOME
 from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, warning_colour
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
@@ -69,6 +69,7 @@ class CTAssistantPanel(QWidget):
         self._viewer = napari_viewer
         self._preferences = load_preferences()
         self._draft_next = False
+        self._short_scan: ScanSession | None = None
         self._attached = self._window_connected = False
 
         self.scans = ScanPicker(napari_viewer)
@@ -229,7 +230,11 @@ class CTAssistantPanel(QWidget):
     def draft_report(self) -> None:
         """Draft the report of the chosen scan."""
         scan = self._scan_to_read()
-        if scan is not None:
+        if scan is not None and scan.volume.too_short and scan is not self._short_scan:
+            # Asked for a second time, it is drafted.
+            self._short_scan = scan
+            self.status.show_text(TOO_SHORT.format(problem=scan.volume.too_short))
+        elif scan is not None:
             self.tabs.setCurrentWidget(self.transcript)
             self._start(ReportJob(scan, self.models.model, options=self.models.options))
 

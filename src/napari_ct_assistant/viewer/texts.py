@@ -11,6 +11,7 @@ DEMO_NOTICE: Final = "Demonstration model trained on synthetic phantoms. Not for
 REAL_NOTICE: Final = "Machine-written draft. Check every sentence against the scan."
 
 # Why a request cannot start.
+TOO_SHORT: Final = "No report drafted: {problem}. Draft again if you want one anyway."
 NO_SCAN: Final = "Open a CT scan first: use Open folder or Open file above."
 NO_QUESTION: Final = "Type a question first."
 BUSY: Final = (

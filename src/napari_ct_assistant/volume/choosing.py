@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_ct_assistant.volume.ct_volume import FEWEST_SLICES, SHORTEST_MM
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.positions import distances, lay_out
 from napari_ct_assistant.volume.dicom.separators import TIME
 from napari_ct_assistant.volume.dicom.series import Series
 from napari_ct_assistant.volume.errors import CTReadError
-
-FEWEST_SLICES = 5
-SHORTEST_MM = 20.0
 
 # Values of ImageType that mean a picture computed from other slices.
 _COMPUTED = frozenset({"DERIVED", "SECONDARY", "MIP", "MINIP", "MPR", "PROJECTION IMAGE", "VRT"})
@@ -158,11 +156,6 @@ def _listed(infos: Sequence[SeriesInfo]) -> str:
     return "; ".join(f"{info.number}: {info.key} ({info.label})" for info in infos)
 
 
-def is_long_enough(slices: int, length_mm: float) -> bool:
-    """Return whether so few or short slices are still a volume to report on."""
-    return slices >= FEWEST_SLICES and length_mm >= SHORTEST_MM
-
-
 def _natural(number: str) -> tuple[int, str]:
     """Return how series numbers sort: 2 before 10, those without one last."""
     return (int(number), "") if number.isdecimal() else (1 << 31, number)
@@ -181,7 +174,8 @@ def _facts(series: Series) -> _Facts:
         original=not kinds & _COMPUTED,
         volume=not series.problem
         and layout.kind != "duplicates"
-        and is_long_enough(len(frames), length),
+        and len(frames) >= FEWEST_SLICES
+        and length >= SHORTEST_MM,
         length=length,
         acquisition=(first.file.identity.study, acquisition),
         # Rounded, so that two phases are not told apart by the last digit.

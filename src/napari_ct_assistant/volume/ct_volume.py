@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 AIR = -1024
 """HU of air. Padding, unscanned corners and lower values are set to it."""
 
+FEWEST_SLICES = 5
+SHORTEST_MM = 20.0
+"""A scan of fewer slices, or shorter than this, is shown but not drafted from unasked."""
+
 HU_MAX = 32767
 """Highest HU that int16 holds; higher values are set to it."""
 
@@ -92,6 +96,20 @@ class CTVolume:
     def spacing(self) -> tuple[float, float, float]:
         """Distance in mm between voxel centres along (I, P, L)."""
         return voxel_spacing(self.affine)
+
+    @property
+    def too_short(self) -> str:
+        """Why the scan is too short to draft a report from, "" if it is not.
+
+        A single slice, a bolus-tracking slice or a cut-off copy is worth looking at, but a
+        report of it reads as if the whole chest had been seen.
+        """
+        # Along the axis of the stored slices, whatever the patient's position.
+        count, step = min(zip(self.shape, self.spacing, strict=True))
+        if count >= FEWEST_SLICES and count * step >= SHORTEST_MM:
+            return ""
+        plural = "" if count == 1 else "s"
+        return f"the scan has only {count} slice{plural} over {count * step:.0f} mm"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -82,7 +82,10 @@ class HuCheck:
         elif low >= 0 and high <= 255:
             found.append(f"values run from {low} to {high} like a windowed 8-bit image; {advice}")
         elif low >= 0:
-            found.append(f"no voxel is below 0 HU (values run from {low} to {high}); {advice}")
+            found.append(
+                f"no voxel is below 0 HU (values run from {low} to {high}); was the rescale "
+                f"intercept forgotten, or the sign lost? These are probably not HU ({scaled})"
+            )
         else:
             found += self._peaks(low, high, scaled)
         if jump := self._jump():

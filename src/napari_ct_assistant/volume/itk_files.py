@@ -69,6 +69,8 @@ def open_itk(path: Path, progress: Progress | None = None) -> CTVolume:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    # ITK goes by endings in lower case.
+    reader.SetImageIO("NrrdImageIO" if kind == "NRRD" else "MetaImageIO")
     warnings: list[str] = []
     try:
         reader.ReadImageInformation()

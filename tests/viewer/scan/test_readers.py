@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813 - its usual name
 
 from napari_ct_assistant.viewer.scan.layers import volume_of
 from napari_ct_assistant.viewer.scan.readers import get_reader, scan_name
 from napari_ct_assistant.volume import CTReadError, CTVolume, write_nifti
+from tests.volume.samples import dataset, ramp, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,3 +105,43 @@ def test_layer_names() -> None:
     assert scan_name(Path("a/scan.nii.gz"), "") == "scan"
     assert scan_name(Path("a/folder.1"), "") == "folder.1"
     assert scan_name(Path("a/scan.nii"), "Chest 1 mm") == "Chest 1 mm"
+
+
+def write_slices(folder: Path) -> Path:
+    for k in range(6):
+        pixels = ramp(k)
+        save(folder / f"IM{k}", dataset(pixels, position=(0, 0, 5.0 * k), number=k + 1), pixels)
+    return folder
+
+
+def test_a_patients_folder_as_a_disc_has_it(tmp_path: Path) -> None:
+    """Patient/Study/Series: the slices are three folders down."""
+    write_slices(tmp_path / "patient" / "study" / "series")
+    reader = get_reader(str(tmp_path / "patient"))
+    assert reader is not None
+    ((data, _, _),) = reader(str(tmp_path / "patient"))
+    assert data.shape == (6, 12, 10)
+
+
+@pytest.mark.parametrize("name", ["ct.nii.gz", "SCAN01.NII.GZ", "ct.mha"])
+def test_a_folder_with_a_volume_file(tmp_path: Path, ct: CTVolume, name: str) -> None:
+    folder = tmp_path / "case"
+    folder.mkdir()
+    sitk.WriteImage(ct.to_simpleitk(), str(tmp_path / name.lower()))
+    (tmp_path / name.lower()).rename(folder / name)
+    reader = get_reader(str(folder))
+    assert reader is not None
+    ((data, _, _),) = reader(str(folder))
+    assert data.shape == ct.shape
+
+
+def test_an_archive_is_taken_if_a_scan_is_in_it(tmp_path: Path) -> None:
+    folder = write_slices(tmp_path / "study")
+    packed = shutil.make_archive(str(tmp_path / "study"), "zip", folder)
+    reader = get_reader(packed)
+    assert reader is not None
+    ((data, _, _),) = reader(packed)
+    assert data.shape == (6, 12, 10)
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "notes.txt").write_text("no scan")
+    assert get_reader(shutil.make_archive(str(tmp_path / "text"), "zip", tmp_path / "text")) is None

@@ -25,7 +25,8 @@ Series = Annotated[
     typer.Option(
         "--series",
         metavar="SERIES",
-        help="Series to read if the folder holds more than one. `ct-assistant info` lists them.",
+        help="Series to read if there are several: its number or key as `ct-assistant info` lists "
+        "them, or a part of its name that no other has.",
     ),
 ]
 Model = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=MODEL_HELP)]

@@ -1,4 +1,4 @@
-"""napari readers for DICOM folders, DICOM files and NIfTI."""
+"""napari readers for everything that `open_ct` opens: DICOM, volume files, folders, archives."""
 
 from __future__ import annotations
 
@@ -10,47 +10,12 @@ from typing import Any
 PathOrPaths = str | Sequence[str]
 ReaderFunction = Callable[[PathOrPaths], list[tuple[Any, dict[str, Any], str]]]
 
-# napari asks about every folder that is opened, so the answer must come after a few files.
-_MAX_FILES_CHECKED = 16
-_NIFTI_ENDINGS = (".nii", ".nii.gz")
-_DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
-
-
-def _is_dicom(path: Path) -> bool:
-    """Return whether a file has the DICOM prefix at byte 128."""
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def _folder_holds_dicom(folder: Path) -> bool:
-    """Return whether one of the first files of a folder is a DICOM file."""
-    try:
-        with os.scandir(folder) as entries:
-            checked = 0
-            for entry in entries:
-                if not entry.is_file():
-                    continue
-                if entry.name.lower().endswith(_DICOM_ENDINGS) or _is_dicom(Path(entry.path)):
-                    return True
-                checked += 1
-                if checked >= _MAX_FILES_CHECKED:
-                    return False
-    except OSError:
-        pass
-    return False
-
 
 def can_read(path: Path) -> bool:
     """Return quickly whether `path` may be a CT scan; its content is not checked."""
-    if path.is_dir():
-        return _folder_holds_dicom(path)
-    name = path.name.lower()
-    if name.endswith((*_NIFTI_ENDINGS, *_DICOM_ENDINGS)):
-        return True
-    return path.is_file() and _is_dicom(path)
+    from napari_ct_assistant.volume.glance import looks_like_ct
+
+    return looks_like_ct(path)
 
 
 def get_reader(path: PathOrPaths) -> ReaderFunction | None:
@@ -63,8 +28,10 @@ def get_reader(path: PathOrPaths) -> ReaderFunction | None:
 
 def scan_name(path: Path, series: str) -> str:
     """Return a layer name: the series description or, without one, the file or folder name."""
+    from napari_ct_assistant.volume.glance import ENDINGS
+
     name = path.name
-    for ending in (".nii.gz", *_NIFTI_ENDINGS, *_DICOM_ENDINGS):
+    for ending in sorted((*ENDINGS, ".zip"), key=len, reverse=True):
         if name.lower().endswith(ending):
             name = name[: -len(ending)]
             break
@@ -83,10 +50,12 @@ def read_ct(path: PathOrPaths) -> list[tuple[Any, dict[str, Any], str]]:
     """
     from napari_ct_assistant.viewer.scan.layers import layer_data
     from napari_ct_assistant.volume import open_ct
+    from napari_ct_assistant.volume.finding import FILE_ENDINGS
 
     paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
     folders = {one.parent for one in paths}
-    slices = not any(one.is_dir() or one.name.lower().endswith(_NIFTI_ENDINGS) for one in paths)
+    volumes = (*FILE_ENDINGS, ".zip")
+    slices = not any(one.is_dir() or one.name.lower().endswith(volumes) for one in paths)
     if len(paths) > 1 and len(folders) == 1 and slices:
         paths = list(folders)
     layers = []

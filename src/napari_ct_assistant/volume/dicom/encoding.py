@@ -133,7 +133,7 @@ def element_with_unknown_vr(data: bytes, pos: int, order: str) -> tuple[int, int
             return start, length
         if after + 6 <= len(data):
             follower = struct.unpack_from(order + "HH", data, after)
-            known = data[after + 4 : after + 6] in VRS or follower[0] == 0xFFFE
-            if known and (follower > tag or follower[0] == 0xFFFE):
+            known = data[after + 4 : after + 6] in VRS or follower[0] == tag[0]
+            if (known and follower > tag) or follower[0] == 0xFFFE:
                 return start, length
     return pos + 8, plain
