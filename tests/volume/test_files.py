@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its usual name
 
-from napari_ct_assistant.volume import CTReadError, list_series, open_ct, zip_files
+from napari_ct_assistant.volume import CTReadError, list_series, open_ct
+from napari_ct_assistant.volume.files import zipped
 from tests.volume.samples import dataset, ramp, save, save_series
 from tests.volume.test_ct_volume import oblique
 
@@ -141,7 +142,7 @@ def test_archives_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(CTReadError, match=message) as caught:
             open_ct(tmp_path / name)
         assert str(caught.value).startswith(str(tmp_path / name))
-    monkeypatch.setattr(zip_files, "MAX_BYTES", 1000)
+    monkeypatch.setattr(zipped, "MAX_BYTES", 1000)
     with pytest.raises(CTReadError, match="too many to unpack"):
         open_ct(archive)
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_ct_assistant.volume import itk_files, nifti, sniff
 from napari_ct_assistant.volume.choosing import SeriesInfo, file_info, rank
 from napari_ct_assistant.volume.dicom.series import Series, SeriesSearch, find_series, walk_files
 from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.files import itk, nifti, sniff
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
-FILE_ENDINGS = (*NIFTI_ENDINGS, *itk_files.ENDINGS)
+FILE_ENDINGS = (*NIFTI_ENDINGS, *itk.ENDINGS)
 """Endings, in lower case, of files that hold a whole volume."""
 
 
@@ -64,7 +64,7 @@ def look(path: Path) -> Found:
 def slices_in(path: Path) -> int | None:
     """Return how many slices a volume file claims, None if it is no volume file."""
     count = nifti.count_slices(path)
-    return itk_files.count_slices(path) if count is None else count
+    return itk.count_slices(path) if count is None else count
 
 
 def _dicom(series: list[Series], warnings: list[str], prefer: Path | None = None) -> Found:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from napari_ct_assistant.volume import itk_files
 from napari_ct_assistant.volume.choosing import SeriesInfo, choose
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.dicom.load import load_stack
 from napari_ct_assistant.volume.dicom.stack import plan_stack
 from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.files import itk
+from napari_ct_assistant.volume.files.nifti import open_nifti
+from napari_ct_assistant.volume.files.zipped import is_zip, unpacked
 from napari_ct_assistant.volume.finding import Found, look
-from napari_ct_assistant.volume.nifti import open_nifti
-from napari_ct_assistant.volume.zip_files import is_zip, unpacked
 
 Progress = Callable[[int, int], None]
 
@@ -112,8 +112,8 @@ def _read(found: Found, chosen: SeriesInfo, path: Path, progress: Progress | Non
     """Read the series that was chosen."""
     dicom = found.series.get(chosen.key)
     if dicom is None:
-        itk = chosen.path.name.lower().endswith(itk_files.ENDINGS)
-        return (itk_files.open_itk if itk else open_nifti)(chosen.path, progress)
+        is_itk = chosen.path.name.lower().endswith(itk.ENDINGS)
+        return (itk.open_itk if is_itk else open_nifti)(chosen.path, progress)
     if dicom.problem:
         raise CTReadError(
             path,

@@ -10,10 +10,10 @@ import numpy as np
 
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.files.nifti import Progress, note_shear
 from napari_ct_assistant.volume.geometry import LPS_TO_RAS, IPLReorder, axis_codes, is_usable
 from napari_ct_assistant.volume.hounsfield import to_hu
 from napari_ct_assistant.volume.hu_check import HuCheck
-from napari_ct_assistant.volume.nifti import Progress, note_shear
 
 ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 _HEADER = 1 << 14

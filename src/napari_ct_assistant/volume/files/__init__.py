@@ -1,0 +1,1 @@
+"""Volumes in one file each: NIfTI, MetaImage, NRRD; zip archives; what other files are."""
