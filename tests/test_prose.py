@@ -32,8 +32,6 @@ NOT_THE_FIELDS = {
     r"what it says of\b": "what it says about",
     r"\bgoes on where it (?:was|stopped)\b": "resumes",
 }
-# Pages that still have their old wording.
-OLD = ("demo/README.md",)
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
@@ -71,8 +69,6 @@ def test_lines_are_narrow(page: Path) -> None:
         for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
         if len(line) > WIDTH and not line.lstrip().startswith(("|", "![")) and "://" not in line
     ]
-    if page.as_posix().endswith(OLD):
-        pytest.skip("old wording")
     assert not wide, "\n".join(wide)
 
 
@@ -81,8 +77,6 @@ def test_pages_use_the_fields_terms(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     if page.name == "CHANGELOG.md":  # it names what was renamed
         pytest.skip("history")
-    if page.as_posix().endswith(OLD):
-        pytest.skip("old wording")
     assert not banned(text)
 
 

@@ -119,4 +119,4 @@ def test_unknown_names_get_one_line() -> None:
         count_parameters("e3d_gpt", perceiver="cubist")
     done = run(app, ["parameters", "e3d_gpt/align", "model=nobody/nothing"])
     assert done.exit_code == 1
-    assert "model nobody/nothing: no such folder, and its sizes are not known" in done.stderr
+    assert "model nobody/nothing: no such folder, and no model of known size" in done.stderr

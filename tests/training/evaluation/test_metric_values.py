@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from napari_ct_assistant.report_text.yes_no import chosen_letter, yes_or_no
 from napari_ct_assistant.training.evaluation.answer_sets import AnswerSet
 from napari_ct_assistant.training.evaluation.diagnosis import diagnosis_values
 from napari_ct_assistant.training.evaluation.metric_values import choice_values, text_values
@@ -47,47 +46,6 @@ def test_diagnosis_pooled_and_by_finding() -> None:
     assert found["pooled", "model", "BACC"].patients == 6
     gain = found["pooled", "model - shuffled", "BACC"]
     assert gain.low <= gain.value <= gain.high
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        ("Yes, there is a nodule.", True),
-        ("no", False),
-        ("**No**, there is none.", False),
-        ("The image does not show signs of emphysema.", False),
-        ("There is no evidence of a nodule.", False),
-        ("There is a small nodule.", True),
-        ("The scan shows emphysema.", True),
-        ("Nodules", None),
-        ("Notable is the heart.", None),
-        ("", None),
-    ],
-)
-def test_yes_or_no(answer: str, said: bool | None) -> None:
-    assert yes_or_no(answer) is said
-
-
-@pytest.mark.parametrize(
-    ("answer", "letter"),
-    [
-        ("B. left lung", "B"),
-        ("B", "B"),
-        ("(b) left lung", "B"),
-        ("b) left lung", "B"),
-        ("The answer is B.", "B"),
-        ("Answer: B", "B"),
-        ("It lies in the left lung", "B"),
-        ("right lung or left lung", None),
-        ("A nodule is seen", None),
-        ("E. nothing", None),
-        ("", None),
-        ("Right lung (A).", "A"),
-        ("The side of the heart (B)", "B"),
-    ],
-)
-def test_chosen_letter(answer: str, letter: str | None) -> None:
-    assert chosen_letter(answer, ("right lung", "left lung", "right", "heart")[:2]) == letter
 
 
 def test_choices_beside_chance_and_the_commonest() -> None:
