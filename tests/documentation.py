@@ -25,7 +25,8 @@ class Code:
 def pages() -> list[Path]:
     """Return every Markdown page that users and contributors read."""
     card = ROOT / "src" / "napari_ct_assistant" / "bundled" / "demo" / "README.md"
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), card])
+    folders = (ROOT / "docs", ROOT / "examples")
+    return sorted([*ROOT.glob("*.md"), *(p for f in folders for p in f.rglob("*.md")), card])
 
 
 def recipes() -> list[Path]:
