@@ -38,7 +38,7 @@ MODEL_SECONDS = 60_000  # the first import of torch on a busy machine
 def panel(make_panel: Maker, ct: CTVolume, tiny_model_folder: Path) -> CTAssistantPanel:
     """Return a panel with a scan and the tiny model chosen."""
     panel = make_panel()
-    add_volume(panel._viewer, ct)
+    add_volume(panel.viewer, ct)
     panel.models.set_model(str(tiny_model_folder))
     return panel
 
@@ -137,7 +137,7 @@ def slow_panel(
     make_panel: Maker, ct: CTVolume, tiny_model_folder: Path, slow_model: SlowModel
 ) -> CTAssistantPanel:
     panel = make_panel(slow_model)
-    add_volume(panel._viewer, ct)
+    add_volume(panel.viewer, ct)
     panel.models.set_model(str(tiny_model_folder))
     return panel
 
@@ -166,16 +166,18 @@ def test_stop_keeps_what_was_written(
     assert panel.actions_row.draft_button.isEnabled()
 
 
-def test_closing_the_scan_stops_its_job(slow_panel: CTAssistantPanel, qtbot: QtBot) -> None:
+def test_closing_the_scan_stops_its_job(
+    slow_panel: CTAssistantPanel, ct: CTVolume, qtbot: QtBot
+) -> None:
     panel = slow_panel
     qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
     with qtbot.waitSignal(panel.conversation.jobs.text, timeout=MODEL_SECONDS):
         pass
-    panel._viewer.layers.clear()
+    panel.viewer.layers.clear()
     wait_idle(panel, qtbot)
     assert panel.scans.layer is None
     assert not panel.actions_row.draft_button.isEnabled()
-    assert not panel.conversation.jobs.session._readings
+    assert not panel.conversation.jobs.session.has_read(ct)
     assert last_text(panel)
     panel.draft_report()
     assert panel.status.label.text() == NO_SCAN
@@ -206,7 +208,7 @@ def test_closing_the_window_stops_the_model(
     job = jobs.job
     assert job is not None
     assert not job.cancel.is_set()
-    panel._viewer.close()
+    panel.viewer.close()
     assert job.cancel.is_set()
     passes = slow_model.passes
     pool = QThreadPool.globalInstance()
@@ -235,7 +237,7 @@ def test_closing_the_dock_keeps_what_was_written(
 
 
 def test_a_slice_link_moves_the_viewer(panel: CTAssistantPanel, qtbot: QtBot) -> None:
-    viewer, layer = panel._viewer, panel.scans.layer
+    viewer, layer = panel.viewer, panel.scans.layer
     volume = panel.scans.volume
     assert volume is not None
     panel.view_bar.show_plane("coronal")
@@ -268,7 +270,7 @@ def test_bad_file_is_one_line_and_a_notification(
     kept = panel.transcript.add("model", "demo", "An earlier answer.")
     with qtbot.waitSignal(panel.scans.failed, timeout=20_000) as failed:
         panel.scans.open(path)
-    qtbot.waitUntil(lambda: not panel.scans._opening)
+    qtbot.waitUntil(lambda: not panel.scans.busy)
     (line,) = failed.args
     assert name in line
     assert "\n" not in line
@@ -276,7 +278,7 @@ def test_bad_file_is_one_line_and_a_notification(
     assert line in last_text(panel)
     assert kept.plain_text() == "An earlier answer."
     assert panel.ask_row.box.toPlainText() == "half a question"
-    assert len(panel._viewer.layers) == 1
+    assert len(panel.viewer.layers) == 1
 
 
 def test_missing_model_gives_the_question_back(panel: CTAssistantPanel, qtbot: QtBot) -> None:
@@ -301,13 +303,13 @@ def test_open_reads_off_the_qt_thread_and_shows_the_scan(
     assert panel.models.notice.text() == DEMO_NOTICE
     with qtbot.waitSignal(panel.scans.opened, timeout=20_000):
         panel.scans.open(path)
-    qtbot.waitUntil(lambda: not panel.scans._opening)
+    qtbot.waitUntil(lambda: not panel.scans.busy)
     volume = panel.scans.volume
     assert volume is not None
     np.testing.assert_array_equal(volume.hu, ct.hu)
     assert panel.view_bar.plane_buttons["axial"].isChecked()
     assert panel.view_bar.window_buttons["Soft tissue"].isChecked()
-    assert panel._viewer.canvas.overlays.scale_bar.visible
+    assert panel.viewer.canvas.overlays.scale_bar.visible
 
 
 def test_the_next_scan_is_drafted_as_soon_as_it_is_there(
@@ -328,7 +330,7 @@ def test_the_next_scan_is_drafted_as_soon_as_it_is_there(
 
 def test_scan_picker_follows_layers_and_warns(make_panel: Maker, qtbot: QtBot) -> None:
     panel = make_panel(show=True)
-    viewer = panel._viewer
+    viewer = panel.viewer
     viewer.add_image(np.zeros((4, 8, 8)), units=("mm",) * 3)
     assert panel.scans.box.count() == 0
     first = add_volume(viewer, box_volume(), "first")
@@ -357,6 +359,6 @@ def test_opening_is_shown_in_the_activity_dock(
     )
     with qtbot.waitSignal(panel.scans.opened, timeout=60_000):
         panel.scans.open(shared_data / "chest_lidc_0314")
-    qtbot.waitUntil(lambda: not panel.scans._opening)
+    qtbot.waitUntil(lambda: not panel.scans.busy)
     assert any("Opening chest_lidc_0314" in text for text in shown)
     assert not progress._all_instances

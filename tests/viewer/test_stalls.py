@@ -36,7 +36,7 @@ def test_loading_and_scrolling_a_chest(
 ) -> None:
     """The canvas is not painted here: software OpenGL would dominate every figure."""
     panel = make_panel()
-    viewer = panel._viewer
+    viewer = panel.viewer
     with EventLoopMonitor() as monitor:
         # The layer is made and shown in one step, between two beats.
         beats: list[int] = []

@@ -66,7 +66,7 @@ class CTAssistantPanel(QWidget):
         load: Callable[..., Any] = load_real,
     ) -> None:
         super().__init__()
-        self._viewer = napari_viewer
+        self.viewer = napari_viewer
         self._preferences = load_preferences()
         self._draft_next = False
         self._short_scan: ScanSession | None = None
@@ -214,7 +214,7 @@ class CTAssistantPanel(QWidget):
         self.reading_bar.attach()
         self.scans.attach()
         self.view_bar.attach()
-        self._viewer.events.theme.connect(self._apply_theme)
+        self.viewer.events.theme.connect(self._apply_theme)
         self._apply_theme()
 
     def _detach(self) -> None:
@@ -223,7 +223,7 @@ class CTAssistantPanel(QWidget):
         self.view_bar.detach()
         self.reading_bar.detach()
         self.scans.detach()
-        self._viewer.events.theme.disconnect(self._apply_theme)
+        self.viewer.events.theme.disconnect(self._apply_theme)
 
     # -- actions
 
@@ -309,7 +309,7 @@ class CTAssistantPanel(QWidget):
         self.banner.show_scan(self.scans.volume)
         self._refresh_actions()
         if layer is not None:
-            self._viewer.canvas.overlays.scale_bar.visible = True
+            self.viewer.canvas.overlays.scale_bar.visible = True
 
     def _on_opened(self, _layer: Any) -> None:
         window = self.view_bar.preset(self._preferences.window)
@@ -349,7 +349,7 @@ class CTAssistantPanel(QWidget):
             self.ask_row.box.give_back(job.question)
 
     def _apply_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
-        theme = self._viewer.theme
+        theme = self.viewer.theme
         self.setStyleSheet(panel_style(theme))
         self.transcript.set_link_colour(link_colour(theme), warning_colour(theme))
         self.report_controller.tab.set_colours(link_colour(theme), dark=is_dark(theme))

@@ -23,7 +23,7 @@ WELCOME: Final = (
     "Click a link such as *slice 84* to go to that slice."
 )
 POINT_HINT: Final = "Move the pointer over the image to see HU and position."
-ASK_PLACEHOLDER: Final = "Ask about this scan…   (Enter sends, Shift+Enter starts a new line)"
+ASK_PLACEHOLDER: Final = "Ask about this scan…   (Enter sends; Shift+Enter: new line)"
 
 CHOICES_HINT: Final = (
     "Give two to five choices. The answer shows the model's probability for each of them."

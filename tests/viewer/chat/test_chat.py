@@ -115,7 +115,7 @@ def test_a_conversation(
     make_panel: Maker, ct: CTVolume, tiny_model_folder: Path, qtbot: QtBot
 ) -> None:
     panel: CTAssistantPanel = make_panel()
-    viewer = panel._viewer
+    viewer = panel.viewer
     add_volume(viewer, ct)
     panel.models.set_model(str(tiny_model_folder))
     chips = panel.chat_controller.chips
@@ -157,9 +157,9 @@ def test_a_conversation(
 
     # Multiple choice: the probabilities stand beside the choices.
     panel.chat_controller.open_choices("Which side?", ("left", "right"))
-    assert panel.chat_controller._dialog is not None
-    panel.chat_controller._dialog.ask_button.click()
-    assert not panel.chat_controller._dialog.isVisible()
+    assert panel.chat_controller.choices_dialog is not None
+    panel.chat_controller.choices_dialog.ask_button.click()
+    assert not panel.chat_controller.choices_dialog.isVisible()
     wait_idle(panel, qtbot)
     assert "left" in panel.transcript.messages[-2].plain_text()
     assert panel.transcript.messages[-1].plain_text().count("%") == 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 
 from napari_ct_assistant.assistant import FindingProbability, ReportDraft, Sentence
 from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
@@ -130,7 +131,7 @@ def test_an_unsupported_sentence_is_marked_and_stays() -> None:
 
 def test_a_click_on_a_sentence_shows_its_heat_map(make_panel: Maker, qtbot: QtBot) -> None:
     panel: CTAssistantPanel = make_panel()
-    viewer, volume = panel._viewer, box_volume()
+    viewer, volume = panel.viewer, box_volume()
     add_volume(viewer, volume)
     draft = draft_of(volume)
     message = panel.transcript.add("model", "Report", scan=panel.scans.scan)
@@ -163,7 +164,7 @@ def test_a_finding_shows_where_it_comes_from(
     make_panel: Maker, ct: CTVolume, tiny_model_folder: Path, qtbot: QtBot
 ) -> None:
     panel: CTAssistantPanel = make_panel()
-    add_volume(panel._viewer, ct)
+    add_volume(panel.viewer, ct)
     panel.models.set_model(str(tiny_model_folder))
     panel.screen()
     qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
@@ -197,7 +198,7 @@ def test_a_double_click_asks_and_does_not_also_trace(qtbot: QtBot) -> None:
     table.setCurrentCell(0, 0)
     table.clicked.emit(table.model().index(0, 0))
     table.doubleClicked.emit(table.model().index(0, 0))
-    qtbot.wait(2 * table._click.interval())
+    qtbot.wait(2 * QApplication.doubleClickInterval())
     assert (chosen, asked) == ([], ["Emphysema"])
     table.clicked.emit(table.model().index(0, 0))
     qtbot.waitUntil(lambda: chosen == ["Emphysema"])

@@ -66,7 +66,7 @@ def test_ruler_and_region_drawn_with_the_mouse(
     make_panel: Maker, ct: CTVolume, qtbot: QtBot
 ) -> None:
     panel = make_panel(show=True)
-    viewer, bar = panel._viewer, panel.reading_bar.measure
+    viewer, bar = panel.viewer, panel.reading_bar.measure
     scan = add_volume(viewer, ct)
     viewer.dims.set_point((0, 1, 2), scan.data_to_world((3, 20, 24)))
     viewer.screenshot(flash=False)

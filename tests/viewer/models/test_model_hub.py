@@ -66,7 +66,7 @@ def type_name(picker: ModelPicker, qtbot: QtBot, name: str) -> None:
 
 
 def idle(picker: ModelPicker, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: not (picker.hub.busy or picker.busy or picker._surveying), timeout=LONG)
+    qtbot.waitUntil(lambda: not (picker.hub.busy or picker.busy), timeout=LONG)
 
 
 def test_size_first_then_cancel_then_the_rest(

@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def idle(picker: ModelPicker, qtbot: QtBot) -> None:
-    qtbot.waitUntil(lambda: not (picker.busy or picker._surveying), timeout=LONG)
+    qtbot.waitUntil(lambda: not picker.busy, timeout=LONG)
 
 
 def rows(picker: ModelPicker) -> dict[str, str]:
@@ -137,8 +137,8 @@ def test_a_broken_folder_leaves_no_model(picker: ModelPicker, qtbot: QtBot, tmp_
     picker.set_model(str(folder))
     qtbot.mouseClick(picker.load_button, LEFT)
     idle(picker, qtbot)
-    assert picker._session is not None
-    assert picker._session.loaded is None
+    assert picker.session is not None
+    assert picker.session.loaded is None
     assert "is damaged" in picker.problem.text.text()
     picker.set_model("demo")
     assert picker.problem.isHidden()
@@ -147,10 +147,10 @@ def test_a_broken_folder_leaves_no_model(picker: ModelPicker, qtbot: QtBot, tmp_
 def test_loading_twice_keeps_one_model(tiny_model_folder: Path) -> None:
     session, name = ModelSession(), str(tiny_model_folder)
     session.load(name)
-    first = session._assistant
+    first = session.assistant
     assert first is not None
     session.load(name)
-    assert session._assistant is first
+    assert session.assistant is first
     session.load(name, LoadOptions(dtype="bfloat16"))
     assert first.device == "closed"  # freed before the other one was loaded
     assert session.loaded == (name, LoadOptions(dtype="bfloat16"))
@@ -182,7 +182,7 @@ def test_memory_comes_back_after_a_swap(
 ) -> None:
     """Measured at the process: a model is read with, swapped for another, swapped back, freed."""
     panel = make_panel()
-    add_volume(panel._viewer, ct)
+    add_volume(panel.viewer, ct)
     picker, jobs = panel.models, panel.conversation.jobs
 
     def use(model: str) -> None:
@@ -193,7 +193,7 @@ def test_memory_comes_back_after_a_swap(
 
     def free() -> int:
         qtbot.mouseClick(picker.load_button, LEFT)
-        qtbot.waitUntil(lambda: not (picker.busy or picker._surveying), timeout=LONG)
+        qtbot.waitUntil(lambda: not picker.busy, timeout=LONG)
         assert jobs.session.loaded is None
         return resident()
 

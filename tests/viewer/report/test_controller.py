@@ -39,7 +39,7 @@ def copy_of(ct: CTVolume) -> CTVolume:
 def drafted(make_panel: Maker, ct: CTVolume, tiny_model_folder: Path, qtbot: QtBot) -> Maker:
     """Return a panel whose tab holds the tiny model's draft."""
     panel = make_panel()
-    add_volume(panel._viewer, ct)
+    add_volume(panel.viewer, ct)
     panel.models.set_model(str(tiny_model_folder))
     ready(panel, qtbot)
     qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
@@ -69,7 +69,7 @@ def test_a_draft_is_reviewed_journalled_and_restored(
     tab.editor.follow()
     assert line.sentence is not None
     assert line.sentence.ras is not None
-    shown = world_to_index(panel.scans.layer, panel._viewer.dims.point[-3:])
+    shown = world_to_index(panel.scans.layer, panel.viewer.dims.point[-3:])
     # The viewer stays within the scan where the evidence lies beside it.
     wanted = np.clip(ct.ras_to_index(line.sentence.ras), 0, np.array(ct.shape) - 1)
     assert shown[0] == pytest.approx(wanted[0], abs=1)
@@ -85,7 +85,7 @@ def test_a_draft_is_reviewed_journalled_and_restored(
 
     # As after a crash: another panel, the same scan opened anew.
     again = make_panel()
-    add_volume(again._viewer, copy_of(ct))
+    add_volume(again.viewer, copy_of(ct))
     ready(again, qtbot)
     restored = again.report_controller.tab.editor.text.report()
     assert restored == tab.editor.text.report()
@@ -108,10 +108,10 @@ def test_a_scan_closed_and_opened_again_goes_on(
     panel.report_controller.tab.editor.next_unreviewed()
     qtbot.keyClicks(panel.report_controller.tab.editor, " Mine.")
     messages = len(panel.transcript.messages)
-    panel._viewer.layers.clear()
+    panel.viewer.layers.clear()
     assert not panel.report_controller.tab.isEnabled()
     again = copy_of(ct)
-    add_volume(panel._viewer, again)
+    add_volume(panel.viewer, again)
     ready(panel, qtbot)
     assert "Mine." in panel.report_controller.tab.editor.text.report().text
     assert len(panel.transcript.messages) == messages
@@ -143,7 +143,7 @@ def test_a_message_that_was_cut_off_says_so(make_panel: Maker, ct: CTVolume, qtb
     journal.save(ct.fingerprint, {"report": None, "transcript": [message], "question": ""})
     journal.close()
     panel = make_panel()
-    add_volume(panel._viewer, ct)
+    add_volume(panel.viewer, ct)
     ready(panel, qtbot)
     texts = [message.plain_text() for message in panel.transcript.messages]
     assert f"The heart is\n{INTERRUPTED}" in [text.replace("\n\n", "\n") for text in texts]
@@ -157,7 +157,7 @@ def test_no_journal_where_it_is_off(
 
     monkeypatch.setattr(module, "load_preferences", lambda: Preferences(journal=False))
     panel = make_panel()
-    add_volume(panel._viewer, ct)
+    add_volume(panel.viewer, ct)
     qtbot.keyClicks(panel.report_controller.tab.editor, "typed")
     panel.report_controller.flush()
     assert panel.report_controller.keeper is None
@@ -169,7 +169,7 @@ def test_no_journal_where_it_is_off(
 
 def test_the_report_in_a_window_of_its_own(make_panel: Maker, ct: CTVolume, qtbot: QtBot) -> None:
     panel = make_panel()
-    add_volume(panel._viewer, ct)
+    add_volume(panel.viewer, ct)
     ready(panel, qtbot)
     tab = panel.report_controller.tab
     qtbot.keyClicks(tab.editor, "typed ")

@@ -96,7 +96,7 @@ def test_a_view_is_radiological(scene: Scene, plane: str) -> None:
     view = scene.views[plane]
     view.grab()  # lays it out
     view.show_cross(-1e4, -1e4, "")  # the crosshair would be as bright as the block
-    view._letters = {}
+    view.letters = {}
     picture = view.grab().toImage()
     at = pixel(view, scene.layer, BLOCK)
     assert picture.pixelColor(at).lightness() > 250
@@ -112,7 +112,7 @@ def test_clicks_wheel_keys_and_links_move_every_view(scene: Scene, qtbot: QtBot)
     qtbot.mouseClick(views["coronal"], LEFT, pos=pixel(views["coronal"], layer, (3, 0, 10)))
     i, _, left = scene.point()
     assert (i, left) == pytest.approx((3, 10), abs=0.5)
-    assert f"Sagittal {round(left)}" in views["sagittal"]._caption
+    assert f"Sagittal {round(left)}" in views["sagittal"].caption
     # A drag carries on; the place is kept inside the scan.
     qtbot.mousePress(views["sagittal"], LEFT, pos=QPoint(150, 100))
     send_move(views["sagittal"], QPoint(2000, 100), LEFT)
@@ -130,8 +130,8 @@ def test_clicks_wheel_keys_and_links_move_every_view(scene: Scene, qtbot: QtBot)
     ras = volume_of(layer).index_to_ras(BLOCK)
     go_to(scene.viewer, layer, ScanPosition(3, tuple(ras)))
     assert scene.point() == pytest.approx(BLOCK)
-    assert "Coronal 8" in views["coronal"]._caption
-    cross = views["coronal"].to_screen(views["coronal"]._cross).toPoint()
+    assert "Coronal 8" in views["coronal"].caption
+    cross = views["coronal"].to_screen(views["coronal"].cross).toPoint()
     assert cross == pixel(views["coronal"], layer, BLOCK)
 
 
@@ -153,13 +153,13 @@ def wheel(view: PlaneView, angle: int) -> None:
 def test_right_drag_windows_and_double_click_enlarges(scene: Scene, qtbot: QtBot) -> None:
     layer, view = scene.layer, scene.views["coronal"]
     before = window_of(layer)
-    picture = view._pictures[0].image
+    picture = view.pictures[0].image
     qtbot.mousePress(view, RIGHT, pos=QPoint(100, 100))
     send_move(view, QPoint(140, 120), RIGHT)
     qtbot.mouseRelease(view, RIGHT, pos=QPoint(140, 120))
     after = window_of(layer)
     assert (after.width, after.level) == (before.width + 40, before.level + 20)
-    assert view._pictures[0].image != picture
+    assert view.pictures[0].image != picture
     qtbot.mouseDClick(view, LEFT, pos=QPoint(150, 100))
     assert current_plane(scene.viewer) == "coronal"
     assert scene.shown() == {"axial", "sagittal"}
@@ -175,7 +175,7 @@ def test_labels_heat_and_shapes_lie_over_the_scan(scene: Scene) -> None:
     at = pixel(view, layer, BLOCK)
 
     def colour() -> tuple[int, int, int]:
-        view._cross = QPointF(-1e4, -1e4)
+        view.cross = QPointF(-1e4, -1e4)
         seen = view.grab().toImage().pixelColor(at)
         return seen.red(), seen.green(), seen.blue()
 
@@ -203,13 +203,13 @@ def test_labels_heat_and_shapes_lie_over_the_scan(scene: Scene) -> None:
     heat.visible = False
     shapes = viewer.add_shapes(ndim=3, scale=scale, translate=layer.translate, units=layer.units)
     shapes.add_lines([[3, 8, 0], [3, 8, 40]], edge_color="blue")
-    view._cross = QPointF(-1e4, -1e4)
+    view.cross = QPointF(-1e4, -1e4)
     picture = view.grab().toImage()
     seen = [picture.pixelColor(at + QPoint(0, n)) for n in (-1, 0, 1)]
     assert max(one.blue() for one in seen) > 100
     assert max(one.red() for one in seen) == 0
     viewer.dims.set_point(1, layer.data_to_world((0, 9, 0))[1])
-    assert not view._outlines
+    assert not view.outlines
     assert shapes.visible
 
 
@@ -226,10 +226,10 @@ def test_slabs_are_the_same_in_every_view(scene: Scene, ct: CTVolume, how: Any) 
         canvas = np.asarray(layer._slice.image.raw)
         np.testing.assert_allclose(canvas, project(noise, axis, index, reach, how), rtol=1e-5)
     scene.linked.set_slab(14, how)
-    assert f"{SLAB_NAMES[how]} 14 mm" in scene.views["axial"]._caption
+    assert f"{SLAB_NAMES[how]} 14 mm" in scene.views["axial"].caption
     slab = layer_picture(layer, 0, tuple(viewer.dims.point), (1, how))
     assert slab is not None
-    assert scene.views["axial"]._pictures[0].image == slab.image
+    assert scene.views["axial"].pictures[0].image == slab.image
     apply_slab(viewer, layer, 14, "none")
     np.testing.assert_array_equal(np.asarray(layer._slice.image.raw), noise[:, 18])
     assert viewer.dims.margin_left == (0, 0, 0)
@@ -237,7 +237,7 @@ def test_slabs_are_the_same_in_every_view(scene: Scene, ct: CTVolume, how: Any) 
 
 def test_the_views_leave_no_trace(make_panel: Maker, ct: CTVolume) -> None:
     panel = make_panel()
-    viewer = panel._viewer
+    viewer = panel.viewer
     layer = add_volume(viewer, ct)
 
     def listeners() -> list[int]:
@@ -263,16 +263,16 @@ def test_the_views_leave_no_trace(make_panel: Maker, ct: CTVolume) -> None:
     # Without a scan the views are empty; the next scan is shown in them.
     panel.reading_bar.linked_button.click()
     viewer.layers.remove(layer)
-    assert [len(view._pictures) for view in linked(panel).views.values()] == [0, 0, 0]
+    assert [len(view.pictures) for view in linked(panel).views.values()] == [0, 0, 0]
     add_volume(viewer, ct)
     full = [view for view in linked(panel).views.values() if not view.isHidden()]
-    assert [len(view._pictures) for view in full] == [1, 1]
+    assert [len(view.pictures) for view in full] == [1, 1]
 
 
 def test_the_crosshair_on_the_canvas(make_panel: Maker, ct: CTVolume, qtbot: QtBot) -> None:
     """Its place is checked against the canvas; a click sets it, a drag on a line moves one axis."""
     panel = make_panel(show=True)
-    viewer = panel._viewer
+    viewer = panel.viewer
     layer = add_volume(viewer, ct)
     canvas = viewer.window._qt_viewer.canvas
     with qtbot.waitActive(viewer.window._qt_window, timeout=20_000):

@@ -27,7 +27,7 @@ LETTERS = {
 
 
 def shown_letters(panel: CTAssistantPanel) -> dict[str, str]:
-    overlays = panel._viewer.canvas.overlays
+    overlays = panel.viewer.canvas.overlays
     return {
         edge: overlays[f"ct_{edge}"].text
         for edge in ("top", "bottom", "left", "right")
@@ -44,7 +44,7 @@ def test_letters_name_what_lies_at_the_edges_of_the_canvas(
 ) -> None:
     """The letters are checked against the canvas: which patient point lies under each edge."""
     panel = make_panel(show=True)
-    viewer = panel._viewer
+    viewer = panel.viewer
     layer = add_volume(viewer, ct)
     canvas = viewer.window._qt_viewer.canvas
     for plane, letters in LETTERS.items():
@@ -72,7 +72,7 @@ def test_bright_block_appears_where_it_lies_in_the_patient(
 ) -> None:
     """In front, to the right: top left of an axial picture."""
     panel = make_panel(show=True)
-    viewer = panel._viewer
+    viewer = panel.viewer
     add_volume(viewer, ct)
     panel.view_bar.show_plane("axial")
     viewer.dims.set_current_step(0, 3)
@@ -97,7 +97,7 @@ def test_3d_puts_the_axes_in_order_first(
 ) -> None:
     """An odd order would mirror the patient in the volume rendering."""
     panel = make_panel()
-    viewer = panel._viewer
+    viewer = panel.viewer
     add_volume(viewer, ct)
     panel.view_bar.show_plane("coronal")
     assert viewer.dims.order == (1, 0, 2)
@@ -113,7 +113,7 @@ def test_letters_are_hidden_without_a_ct(
     make_panel: Callable[..., CTAssistantPanel], ct: CTVolume
 ) -> None:
     panel = make_panel()
-    viewer = panel._viewer
+    viewer = panel.viewer
     assert shown_letters(panel) == {}
     layer = add_volume(viewer, ct)
     assert shown_letters(panel) == LETTERS["axial"]
@@ -125,7 +125,7 @@ def test_readout_gives_hu_and_place_under_the_pointer(
     make_panel: Callable[..., CTAssistantPanel], ct: CTVolume, qtbot: QtBot
 ) -> None:
     panel = make_panel(show=True)
-    viewer = panel._viewer
+    viewer = panel.viewer
     layer = add_volume(viewer, ct)
     viewer.dims.set_current_step(0, 3)
     viewer.screenshot(flash=False)

@@ -32,7 +32,7 @@ LIMITS = {
 
 def test_preset_buttons(make_panel: Maker, ct: CTVolume, qtbot: QtBot) -> None:
     panel = make_panel()
-    layer = add_volume(panel._viewer, ct)
+    layer = add_volume(panel.viewer, ct)
     for name, limits in LIMITS.items():
         qtbot.mouseClick(panel.view_bar.window_buttons[name], Qt.MouseButton.LeftButton)
         assert tuple(layer.contrast_limits) == limits
@@ -46,7 +46,7 @@ def test_number_keys_work_with_the_canvas_focused_but_not_while_typing(
     make_panel: Maker, ct: CTVolume, qtbot: QtBot
 ) -> None:
     panel = make_panel(show=True)
-    viewer = panel._viewer
+    viewer = panel.viewer
     layer = add_volume(viewer, ct)
     canvas = viewer.window._qt_viewer.canvas.native
     with qtbot.waitActive(viewer.window._qt_window):
@@ -68,21 +68,21 @@ def test_number_keys_work_with_the_canvas_focused_but_not_while_typing(
 def test_keys_are_left_to_other_layers(make_panel: Maker, ct: CTVolume, qtbot: QtBot) -> None:
     """In a Labels layer the number keys choose tools."""
     panel = make_panel(show=True)
-    viewer = panel._viewer
+    viewer = panel.viewer
     layer = add_volume(viewer, ct)
-    qtbot.waitUntil(lambda: len(panel.view_bar._shortcuts) == 10)
-    assert all(shortcut.isEnabled() for shortcut in panel.view_bar._shortcuts)
+    qtbot.waitUntil(lambda: len(panel.view_bar.shortcuts) == 10)
+    assert all(shortcut.isEnabled() for shortcut in panel.view_bar.shortcuts)
     viewer.add_labels(ct.hu * 0, scale=layer.scale, units=layer.units)
-    assert not any(shortcut.isEnabled() for shortcut in panel.view_bar._shortcuts)
+    assert not any(shortcut.isEnabled() for shortcut in panel.view_bar.shortcuts)
     viewer.layers.selection.active = layer
-    assert all(shortcut.isEnabled() for shortcut in panel.view_bar._shortcuts)
+    assert all(shortcut.isEnabled() for shortcut in panel.view_bar.shortcuts)
 
 
 def test_right_drag_changes_window_and_not_the_camera(
     make_panel: Maker, ct: CTVolume, qtbot: QtBot
 ) -> None:
     panel = make_panel(show=True)
-    viewer = panel._viewer
+    viewer = panel.viewer
     layer = add_volume(viewer, ct)
     canvas = viewer.window._qt_viewer.canvas.native
     viewer.screenshot(flash=False)

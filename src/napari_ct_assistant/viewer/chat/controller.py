@@ -61,7 +61,7 @@ class ChatController(QObject):
             ask,
         )
         self.chips = Chips()
-        self._dialog: ChoicesDialog | None = None
+        self.choices_dialog: ChoicesDialog | None = None
         self._last_text: tuple[str, tuple[str, ...]] = ("", ())
         self.chips.chosen.connect(lambda question: ask(question, ()))
         conversation.busy.connect(self._on_busy)
@@ -102,10 +102,10 @@ class ChatController(QObject):
 
     def open_choices(self, question: str = "", choices: tuple[str, ...] = ()) -> None:
         """Open the multiple-choice form."""
-        if self._dialog is None:
-            self._dialog = ChoicesDialog(self._box.window())
-            self._dialog.asked.connect(self._on_choices)
-        dialog = self._dialog
+        if self.choices_dialog is None:
+            self.choices_dialog = ChoicesDialog(self._box.window())
+            self.choices_dialog.asked.connect(self._on_choices)
+        dialog = self.choices_dialog
         if question:
             dialog.question.setText(question)
         for line, choice in zip(dialog.choices, choices, strict=False):
@@ -114,8 +114,8 @@ class ChatController(QObject):
         dialog.raise_()
 
     def _on_choices(self, question: str, choices: tuple[str, ...]) -> None:
-        if self._ask(question, choices) and self._dialog is not None:
-            self._dialog.hide()
+        if self._ask(question, choices) and self.choices_dialog is not None:
+            self.choices_dialog.hide()
 
     # -- suggestions
 

@@ -70,7 +70,7 @@ class ModelPicker(QWidget):
         layout.addLayout(row)
         for widget in (self.facts, self.hub, self.problem, self.notice):
             layout.addWidget(widget)
-        self._session: ModelSession | None = None
+        self.session: ModelSession | None = None
         self._survey = ModelSurvey(list(bundled_models()))
         self._device = ""  # of the loaded model
         self._working = self._reading = self._survey_again = False
@@ -88,7 +88,7 @@ class ModelPicker(QWidget):
 
     def join(self, jobs: JobRunner) -> None:
         """Load models into the session of `jobs`, and follow its jobs."""
-        self._session = jobs.session
+        self.session = jobs.session
         jobs.began.connect(self._on_began)
         jobs.done.connect(self._on_done)
         jobs.ended.connect(self._on_ended)
@@ -167,21 +167,21 @@ class ModelPicker(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether a model is being loaded or unloaded."""
-        return self._working
+        """Whether a model is being loaded or unloaded, or the models are being listed."""
+        return self._working or self._surveying
 
     @property
     def is_loaded(self) -> bool:
         """Whether the chosen model is loaded with the chosen options."""
-        return self._session is not None and self._session.loaded == (self.model, self.options)
+        return self.session is not None and self.session.loaded == (self.model, self.options)
 
     def load_or_unload(self) -> None:
         """Unload the chosen model if it is loaded; otherwise load it in place of the loaded one."""
-        if self._session is None or self._working or self._reading:
+        if self.session is None or self._working or self._reading:
             return
         self._working = True
         self.problem.hide()
-        session, model, options = self._session, self.model, self.options
+        session, model, options = self.session, self.model, self.options
         unload = self.is_loaded
         self._show("Freeing its memory…" if unload else f"Loading {Path(model).name}…")
         self._loads.run(
@@ -243,7 +243,7 @@ class ModelPicker(QWidget):
 
     def _on_ended(self, _job: Job) -> None:
         self._reading = False
-        refused = None if self._session is None else self._session.refused
+        refused = None if self.session is None else self.session.refused
         if refused is not None:
             self.problem.show_error(refused, one_line(refused))
         self._show()
@@ -258,7 +258,7 @@ class ModelPicker(QWidget):
             if loaded:
                 parts.insert(0, f"Loaded on {self._device}" if self._device else "Loaded")
             elif not self._survey.fits(known):
-                beside = self._session is not None and self._session.loaded is not None
+                beside = self.session is not None and self.session.loaded is not None
                 parts.insert(0, "Does not fit" + " beside the loaded model" * beside)
             text = "  ·  ".join(parts)
         elif not text and not self.hub.isVisibleTo(self):

@@ -57,7 +57,7 @@ class ScanPicker(QWidget):
         self._viewer = viewer
         self._layers: list[Any] = []
         self.open_scans = OpenScans()
-        self._opening = False
+        self.busy = False
         self._progress: tuple[int, int] | None = None
         self._activity: progress | None = None
         self._next: Callable[[], None] | None = None
@@ -168,7 +168,7 @@ class ScanPicker(QWidget):
 
     def open(self, path: str | Path) -> None:
         """Open a scan in the background; for a folder of several series, ask which one."""
-        if self._opening:
+        if self.busy:
             self.failed.emit("Another scan is still being opened. Wait until it is open.")
             return
         path = Path(path)
@@ -189,7 +189,7 @@ class ScanPicker(QWidget):
             key = info.key
         # The worker that listed the series must end before the next one starts. It may have
         # ended already while the reader chose a series.
-        if self._opening:
+        if self.busy:
             self._next = lambda: self._read(path, key)
         else:
             self._read(path, key)
@@ -220,7 +220,7 @@ class ScanPicker(QWidget):
         returned: Callable[[Any], None],
         on_quit: Callable[[], None] | None = None,
     ) -> None:
-        self._opening = True
+        self.busy = True
         self._progress = None
         self._name = path.name
         self.loading.emit(f"Opening {path.name}")
@@ -239,7 +239,7 @@ class ScanPicker(QWidget):
         self.failed.emit(one_line(error))
 
     def _on_finished(self) -> None:
-        self._opening = False
+        self.busy = False
         self._timer.stop()
         if self._activity is not None:
             self._activity.close()

@@ -175,11 +175,17 @@ class Conversation(QObject):
         self.finished.emit(result)
 
     def _write_warnings(self, result: JobResult) -> None:
-        """Write the model's warnings about a scan, once for each scan and model."""
+        """Write what the reader must know before the result.
+
+        Warnings about the model on this scan are written once, those about a result each time.
+        """
         warned, model = result.job.scan.warned_models, result.job.model
+        warnings = [*result.warnings]
         if result.record.warnings and model not in warned:
             warned.add(model)
-            text = "\n\n".join(escaped(warning) for warning in result.record.warnings)
+            warnings = [*result.record.warnings, *warnings]
+        if warnings:
+            text = "\n\n".join(escaped(warning) for warning in warnings)
             self._transcript.add("note", "Note", text, before=self._message)
 
     def _finish_turn(

@@ -249,10 +249,24 @@ class JobResult:
         return 0
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader must know about this result, besides the warnings of the record."""
+        return ()
+
+    @property
+    def first_text_s(self) -> float | None:
+        """Seconds from the start of the job to the first text; None without text."""
+        return self.record.first_text_s
+
+    @property
+    def text_s(self) -> float:
+        """Seconds from the first to the last piece of text."""
+        return self.record.text_s
+
+    @property
     def tokens_per_second(self) -> float | None:
-        """Tokens a second after the first, over the time that text was coming."""
-        seconds = self.record.text_s
-        return (self.tokens - 1) / seconds if self.tokens > 1 and seconds > 0 else None
+        """Tokens per second, from the second token on; None without text."""
+        return (self.tokens - 1) / self.text_s if self.tokens > 1 and self.text_s > 0 else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +281,22 @@ class ReportResult(JobResult):
         """The number of tokens of the draft."""
         return self.draft.tokens
 
+    # The draft times the model itself. The record also sees the headings, which are not
+    # generated, and the search for evidence between two sections.
+
+    @property
+    def first_text_s(self) -> float | None:
+        """Seconds to the first token."""
+        return self.draft.seconds.get("first_token", self.record.first_text_s)
+
+    @property
+    def text_s(self) -> float:
+        """Seconds of generating, after the first token."""
+        generating = self.draft.seconds.get("generate")
+        if generating is None or self.first_text_s is None:
+            return self.record.text_s
+        return generating - self.first_text_s
+
 
 @dataclass(frozen=True, eq=False)
 class AskResult(JobResult):
@@ -279,6 +309,11 @@ class AskResult(JobResult):
     def tokens(self) -> int:
         """The number of tokens of the answer."""
         return self.answer.tokens
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings about what was asked, such as a finding that the model cannot detect."""
+        return tuple(text for text in self.answer.warnings if text not in self.record.warnings)
 
 
 @dataclass(frozen=True, eq=False)

@@ -91,6 +91,15 @@ class ModelSession:
         """The loaded model with its load options, None if no model is loaded."""
         return self._loaded
 
+    @property
+    def assistant(self) -> Assistant | None:
+        """The loaded model, None if no model is loaded."""
+        return self._assistant
+
+    def has_read(self, volume: CTVolume) -> bool:
+        """Return whether the loaded model's reading of a scan is kept."""
+        return volume in self._readings
+
     def load(self, model: str, options: LoadOptions = BEST) -> tuple[ModelInfo, str]:
         """Load a model in place of the loaded one; return its description and its device.
 

@@ -76,12 +76,12 @@ class PlaneView(QWidget):
         self.plane = plane
         self.axis = PLANES[plane][0]
         rows, columns = PLANES[plane][1:]
-        self._letters = edge_letters((rows, columns))
+        self.letters = edge_letters((rows, columns))
         self._bounds = QRectF(0, 0, 1, 1)
-        self._pictures: Sequence[Picture] = ()
-        self._outlines: Sequence[Outline] = ()
-        self._cross = QPointF()
-        self._caption = ""
+        self.pictures: Sequence[Picture] = ()
+        self.outlines: Sequence[Outline] = ()
+        self.cross = QPointF()
+        self.caption = ""
         self._zoom = 1.0
         self._shift = QPointF()
         self._wheel = 0
@@ -105,12 +105,12 @@ class PlaneView(QWidget):
 
     def show_pictures(self, pictures: Sequence[Picture], outlines: Sequence[Outline]) -> None:
         """Show the images of layers, the lowest first, with shapes over them."""
-        self._pictures, self._outlines = pictures, outlines
+        self.pictures, self.outlines = pictures, outlines
         self.update()
 
     def show_cross(self, row: float, column: float, caption: str) -> None:
         """Move the crosshair to a position in world mm."""
-        self._cross, self._caption = QPointF(column, row), caption
+        self.cross, self.caption = QPointF(column, row), caption
         self.update()
 
     def fit(self) -> None:
@@ -154,7 +154,7 @@ class PlaneView(QWidget):
         """Paint layers, shapes, crosshair and letters."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor("black"))
-        for picture in self._pictures:
+        for picture in self.pictures:
             painter.setOpacity(picture.opacity)
             painter.setCompositionMode(picture.mode)
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, picture.smooth)
@@ -165,8 +165,8 @@ class PlaneView(QWidget):
         painter.setOpacity(1)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
         self._paint_outlines(painter)
-        if self._pictures:
-            paint_crosshair(painter, self.to_screen(self._cross), QRectF(self.rect()))
+        if self.pictures:
+            paint_crosshair(painter, self.to_screen(self.cross), QRectF(self.rect()))
             self._paint_texts(painter)
         if self.hasFocus():
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -177,7 +177,7 @@ class PlaneView(QWidget):
     def _paint_outlines(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for outline in self._outlines:
+        for outline in self.outlines:
             painter.setPen(QPen(QColor.fromRgbF(*outline.colour), 1.5))
             points = QPolygonF([self.to_screen(point) for point in outline.points])
             if outline.closed:
@@ -203,7 +203,7 @@ class PlaneView(QWidget):
         }
         inside = self.rect().adjusted(6, 4, -6, -4)
         for edge, at in (*middle.items(), ("caption", flag.AlignTop | flag.AlignLeft)):
-            text = self._letters.get(edge, self._caption)
+            text = self.letters.get(edge, self.caption)
             if edge == "caption":
                 painter.setFont(self.font())
             box = painter.boundingRect(inside, at, text)

@@ -59,7 +59,7 @@ class ViewBar(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._preferences = preferences
-        self._shortcuts: list[QShortcut] = []
+        self.shortcuts: list[QShortcut] = []
         self._watched: Any = None
 
         self.plane_buttons: dict[str, QPushButton] = {}
@@ -148,7 +148,7 @@ class ViewBar(QWidget):
             self._watch(layer)
         for each in self.window_buttons.values():
             each.setEnabled(layer is not None)
-        for shortcut in self._shortcuts:
+        for shortcut in self.shortcuts:
             shortcut.setEnabled(layer is not None)
         self._mark_window()
         self._mark_plane()
@@ -226,12 +226,12 @@ class ViewBar(QWidget):
 
     def add_shortcuts(self, window: QMainWindow) -> None:
         """Add the single-key shortcuts to `window` once, if the preferences allow them."""
-        if self._shortcuts or not self._preferences.keys:
+        if self.shortcuts or not self._preferences.keys:
             return
         actions = [(str(n + 1), partial(self.show_window, p)) for n, p in enumerate(PRESETS)]
         actions += [(key, partial(self.show_plane, name)) for name, key in VIEW_KEYS.items()]
-        self._shortcuts = add_shortcuts(window, actions, whole_window=True)
-        for shortcut in self._shortcuts:
+        self.shortcuts = add_shortcuts(window, actions, whole_window=True)
+        for shortcut in self.shortcuts:
             shortcut.setEnabled(self._watched is not None)
 
     def detach(self) -> None:
@@ -249,7 +249,7 @@ class ViewBar(QWidget):
         if self._letters is not None:
             self._letters.remove()
             self._letters = None
-        remove_shortcuts(self._shortcuts)
+        remove_shortcuts(self.shortcuts)
 
 
 def _weak_callback(owner: ViewBar, name: str) -> Any:
