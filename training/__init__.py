@@ -1,1 +1,1 @@
-"""Training of the models: phantoms, datasets, stages, recipes, evaluation."""
+"""Training of the models: recipes, data sets, stages, evaluation, release."""

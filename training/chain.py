@@ -1,4 +1,4 @@
-"""The chain of stages that makes the bundled demonstration model."""
+"""Run the chain of stages that trains the bundled demonstration model."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ from napari_ct_assistant.training.worker_pool import use_threads
 def run_chain(overrides: Sequence[str]) -> None:
     """Run all steps of `recipes/demo/chain.yaml` and bundle what the last one wrote.
 
-    On a CPU with several cores the branches run side by side: networks this small gain little
-    from a second thread. What a stage finished is kept: run again, the chain continues where it
+    On a CPU with several cores the branches run side by side, because networks this small gain
+    little from a second thread. Finished stages are kept: run again, the chain continues where it
     was interrupted.
 
     Parameters
     ----------
     overrides
-        `key=value`, for every step.
+        `key=value` pairs that replace values of every step's recipe.
 
     Raises
     ------
     RecipeError
-        If a recipe is wrong, before anything is done. What a branch finished is kept when another
-        fails.
+        If a recipe is wrong, before anything is run.
     """
     chain = bundled_chain("demo")
     recipes = {step.name: load_recipe(f"demo/{step.name}", overrides) for step in chain.steps}
-    # The store whose phantoms include those of all other steps.
+    # The step whose phantoms include those of all other steps.
     widest = max(recipes.values(), key=lambda recipe: _phantoms(recipe).count)
     branches: dict[str, list[Recipe]] = {}
     together = []
@@ -50,7 +49,7 @@ def run_chain(overrides: Sequence[str]) -> None:
     apart = [recipe for branch in branches.values() for recipe in branch]
     threads = _threads_per_branch(len(branches))
     if threads and not all((recipe.folder / "done").exists() for recipe in apart):
-        fill_store(open_store(widest))  # or several branches would render the same volumes
+        fill_store(open_store(widest))  # so that branches do not render the same volumes
         with ProcessPoolExecutor(len(branches), mp_context=get_context("spawn")) as pool:
             runs = [pool.submit(_run_branch, branch, threads) for branch in branches.values()]
             for run in runs:
@@ -65,7 +64,9 @@ def run_chain(overrides: Sequence[str]) -> None:
 
 def _phantoms(recipe: Recipe) -> PhantomData:
     if not isinstance(recipe.data, PhantomData):
-        raise RecipeError(f"data.kind {recipe.data.kind}: the demonstration model learns phantoms")
+        raise RecipeError(
+            f"data.kind {recipe.data.kind}: the demonstration model is trained on phantoms"
+        )
     return recipe.data
 
 

@@ -21,11 +21,11 @@ def run_stage(stage: str, recipe: Path | str, overrides: Sequence[str] = ()) -> 
     Parameters
     ----------
     stage
-        mae, ground, language, maps, align or instruct: the stage that the recipe must be of.
+        mae, ground, language, oracle_maps, align or instruct; the recipe must be of this stage.
     recipe
         A YAML file or the name of a bundled recipe.
     overrides
-        `key=value`, which replace the recipe's values.
+        `key=value` pairs that replace values of the recipe.
 
     Raises
     ------
@@ -42,11 +42,12 @@ def run_recipe(recipe: Recipe) -> None:
     """Run a recipe's stage, unless it is finished."""
     done = recipe.folder / "done"
     if done.exists():
-        print(f"{recipe.output}: finished before, kept", flush=True)
+        print(f"{recipe.output}: already finished", flush=True)
         return
     _check_predecessors(recipe)
     _check_machine(recipe)
-    process_state().wait_for_everyone()  # before rank 0 writes what the others look for
+    # All processes must have checked before the main process writes what they look for.
+    process_state().wait_for_everyone()
     recipe.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     _run(recipe)
@@ -59,7 +60,7 @@ def run_recipe(recipe: Recipe) -> None:
 
 
 def _run(recipe: Recipe) -> None:
-    # Imported here: a recipe that is refused does not wait for the Trainer's libraries.
+    # Imported here, so that refusing a recipe does not wait for the Trainer's libraries.
     from napari_ct_assistant.training.data.leaks import RecipeLeaks
     from napari_ct_assistant.training.data.stores import fill_store, open_store
     from napari_ct_assistant.training.stages import (
@@ -71,7 +72,7 @@ def _run(recipe: Recipe) -> None:
         oracle_maps,
     )
 
-    if recipe.stage == "language":  # text alone
+    if recipe.stage == "language":  # needs no volumes
         language.run(recipe)
         return
     store = open_store(recipe)
@@ -90,7 +91,7 @@ def _run(recipe: Recipe) -> None:
 
 
 def _check_predecessors(recipe: Recipe) -> None:
-    """Refuse a stage whose start is not there, before any data is made or read."""
+    """Refuse a stage whose start is missing, before any data is made or read."""
     starts = [recipe.encoder.start] if recipe.encoder and recipe.encoder.start else []
     if recipe.stage == "instruct" and recipe.model is not None and not recipe.joins:
         starts.append(recipe.model)
@@ -105,18 +106,18 @@ def _check_predecessors(recipe: Recipe) -> None:
 
 
 def _check_preparation(recipe: Recipe, folder: Path) -> None:
-    """Refuse scans prepared in another way than those that a model has seen."""
+    """Refuse scans that are prepared differently from those that a model was trained on."""
     file = folder / "processor_config.json"
     seen = json.loads(file.read_text()).get("preparation", "spacing") if file.is_file() else None
     wanted = getattr(recipe.data, "preparation", seen)
     if seen is not None and wanted != seen:
         raise RecipeError(
-            f"data.preparation: {wanted}, but {folder.name} has seen scans prepared by {seen}"
+            f"data.preparation: {wanted}, but {folder.name} was trained on scans prepared by {seen}"
         )
 
 
 def _check_machine(recipe: Recipe) -> None:
-    """Refuse what this machine cannot do, before any data is made or read."""
+    """Refuse settings that this machine cannot run, before any data is made or read."""
     import torch
 
     t = recipe.training
@@ -124,5 +125,6 @@ def _check_machine(recipe: Recipe) -> None:
         raise RecipeError("training.precision: fp16 needs a GPU; use bf16 or fp32")
     if t.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise RecipeError(
-            "training.tensorboard: pip install 'napari-ct-assistant[tensorboard]', or leave it out"
+            "training.tensorboard: run pip install 'napari-ct-assistant[tensorboard]', or leave it "
+            "out"
         )

@@ -48,7 +48,7 @@ def test_the_chain_makes_a_model_and_goes_on_where_it_was(
     (folders[-1] / "done").unlink()
     chain.run_chain([f"root={tmp_path}", *SHORT])
     said = capfd.readouterr().out
-    assert said.count("finished before, kept") == len(folders) - 1
+    assert said.count("already finished") == len(folders) - 1
     assert "11-instruct-again: finished in" in said
 
 

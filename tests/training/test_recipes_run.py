@@ -124,7 +124,7 @@ def test_every_line_says_where_it_comes_from(name: str) -> None:
         assert any("torchrun --nnodes" in line for line in head), file.name
         assert any("--use_fsdp" in line for line in head), file.name
         for number, line in enumerate(lines):
-            if line.startswith("#") or line.rstrip().endswith(":"):
+            if line.lstrip().startswith("#") or line.rstrip().endswith(":"):
                 continue  # a group of keys
             said = line.partition(" # ")[2] or lines[number - 1]
             assert any(word in said for word in ("paper", "code", "our choice", "not stated")), line

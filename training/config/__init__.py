@@ -1,1 +1,1 @@
-"""Recipes: YAML files that say what a stage trains, and their checks."""
+"""Recipes: the YAML files that define what a stage trains, and their checks."""

@@ -1,1 +1,1 @@
-"""From questions and answers about a scan to training sequences."""
+"""Turn questions and answers about a scan into training sequences."""

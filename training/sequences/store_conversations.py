@@ -1,4 +1,4 @@
-"""What can be asked about a store's scans, with cached encoder tokens or as text alone."""
+"""Questions and reports of a store's scans, with voxels, cached encoder tokens or text only."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class StoreConversations:
     cache : TokenCache, optional
         The encoder's tokens of each scan.
     text_only : bool
-        Without a cache: leave the scan out instead of giving its voxels.
+        Without a cache: return no voxels, for training on text.
     maps_for : GroundedVisionConfig3D, optional
-        Give the true map of findings in the form of this encoder's tokens (stage `oracle_maps`).
+        Return true concept maps in the form of this encoder's tokens (stage `oracle_maps`).
     mistakes : OracleMapSettings, optional
-        How often such a map hides something.
+        The errors to put into these maps.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class StoreConversations:
         return len(self.store)
 
     def turns(self, index: int, rng: np.random.Generator, progress: float) -> list[Turn]:
-        """Draw the turns of one training sample; `progress` is the share of them before it."""
+        """Draw the turns of one training sample; `progress` is the share of samples before it."""
         return self.store.turns(index, self.settings.at(progress), rng)
 
     def tags(self, index: int) -> list[str]:
@@ -61,15 +61,15 @@ class StoreConversations:
         return self.store.tags(index)
 
     def name(self, index: int) -> str:
-        """Name a scan in an error."""
+        """Return a scan's name for error messages."""
         return self.store.name(index)
 
     def detail_words(self) -> frozenset[str]:
-        """Return the words that tell one degree, kind or place from another."""
+        """Return the words, in lower case, for degrees, kinds and places of findings."""
         return detail_words(self.store.concepts)
 
     def inputs(self, index: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Return `vision_tokens` [N, C], `pixel_values` [1, D, H, W], or nothing."""
+        """Return `vision_tokens` [N, C] or `pixel_values` [1, D, H, W]; {} for text alone."""
         if self.cache is not None:
             return {"vision_tokens": self.cache[index]}
         if self.maps_for is not None:

@@ -127,7 +127,7 @@ def test_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ("option", "message"),
     [
         ("training.precision=fp16", "training.precision: fp16 needs a GPU; use bf16 or fp32"),
-        ("training.tensorboard=true", r"training.tensorboard: pip install .*\[tensorboard\]"),
+        ("training.tensorboard=true", r"training.tensorboard: run pip install .*\[tensorboard\]"),
     ],
 )
 def test_what_this_machine_lacks_is_said_first(

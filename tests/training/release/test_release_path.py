@@ -54,7 +54,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(bundle, "SELECTION_SEEDS", range(500_000, 500_002))
         done = run(app, ["train", "demo", *overrides])
     assert done.exit_code == 0, done.output
-    assert done.stdout.count("finished before, kept") == len(recipes)
+    assert done.stdout.count("already finished") == len(recipes)
     assert f"{root / 'model'}: written" in done.stdout
     return root / "model"
 

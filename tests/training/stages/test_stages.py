@@ -88,7 +88,7 @@ def test_text_alone_teaches_the_language_model_of_a_whole_model(runs: Path) -> N
 def test_a_finished_stage_is_kept(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (runs / "9-align" / "model.safetensors").read_bytes()
     run_stage("align", "demo/align", [f"root={runs}", *COMMON, "training.samples=4"])
-    assert "finished before" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert (runs / "9-align" / "model.safetensors").read_bytes() == before
 
 
