@@ -22,6 +22,7 @@ from napari_ct_assistant.commands.system_libraries import (
     missing_libraries,
 )
 from napari_ct_assistant.report_text.findings import FINDINGS
+from tests.volume.samples import save_series
 
 run = CliRunner().invoke
 PATH_VERBS = {
@@ -280,3 +281,46 @@ def test_missing_libraries_are_named() -> None:
     )
     if os.environ.get("CI"):
         assert missing_libraries(tests=True) == []
+
+
+@pytest.fixture
+def two_series(tmp_path: Path) -> Path:
+    """Return a folder with a thick and a thin series of one acquisition."""
+    for name, step, count in (("Chest 5.0", 5.0, 12), ("Lung 2.0", 2.0, 30)):
+        save_series(
+            tmp_path / "study" / name,
+            [(0, 0, step * k) for k in range(count)],
+            series=f"1.2.{count}",
+            SeriesDescription=name,
+            SliceThickness=step,
+            ConvolutionKernel=name.split()[0],
+        )
+    return tmp_path / "study"
+
+
+def test_info_lists_every_series_and_what_to_give(two_series: Path) -> None:
+    shown = run(app, ["info", str(two_series)]).stdout
+    assert "Lung 2.0: 30 slices, 60 mm, one every 2 mm, kernel Lung, the default:" in shown
+    facts = json.loads(run(app, ["info", str(two_series), "--json"]).stdout)
+    listed = facts["series_list"]
+    assert [one["name"] for one in listed] == ["Lung 2.0", "Chest 5.0"]
+    assert [one["default"] for one in listed] == [True, False]
+    assert listed[0]["reason"]
+    assert listed[1]["key"] in shown
+    for name in (listed[1]["key"], "2", "chest"):
+        done = run(app, ["info", str(two_series), "--series", name, "--json"])
+        assert json.loads(done.stdout)["shape"][0] == 12
+
+
+def test_a_series_that_is_not_clear_is_one_line(two_series: Path) -> None:
+    done = run(app, ["info", str(two_series), "--series", ".0", "--json"])
+    assert done.exit_code == 1
+    assert "'.0' names 2 series" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_short_scan_is_not_drafted_from_unasked(tmp_path: Path) -> None:
+    folder = save_series(tmp_path / "s", [(0, 0, 3.0 * k) for k in range(4)])
+    done = run(app, ["report", str(folder)])
+    assert done.exit_code == 1
+    assert "only 4 slices over 12 mm; add --short-scan" in done.stderr.splitlines()[-1]

@@ -2,8 +2,8 @@
 
     python -m tests.volume.fuzz [--count 20000] [--seed 0]
 
-Every case is one small DICOM or NIfTI file (every syntax, enhanced multi-frame,
-gzip) with bytes flipped, numbers replaced by extremes, parts cut out, doubled or
+Every case is one small DICOM or NIfTI file (every syntax, multi-frame, without preamble, gzip)
+or archive with bytes flipped, numbers replaced by extremes, parts cut out, doubled or
 cut off, read by `open_ct` in a worker process. A case fails if it ends in another
 exception, takes more than 10 s, kills the worker, or raises the worker's memory by
 more than 4 times the file (or the voxels the sound file holds, where it is
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ import nibabel as nib
 import numpy as np
 
 from napari_ct_assistant.volume import CTReadError, CTVolume, open_ct
-from tests.volume.samples import EXPLICIT, LOSSLESS, RLE, dataset, enhanced, ramp, save
+from tests.volume.samples import EXPLICIT, IMPLICIT, LOSSLESS, RLE, dataset, enhanced, ramp, save
 
 SECONDS = 10.0
 SLACK = 4 << 20
@@ -77,6 +78,15 @@ def sound_files(folder: Path) -> list[Sound]:
     for syntax in (EXPLICIT, RLE):
         ds = enhanced(pixels, [(0, 0, 2.0 * k) for k in range(4)])
         add(save(folder / f"multi-{syntax}.dcm", ds, pixels, syntax), pixels.size)
+    ds = dataset(pixels, NumberOfFrames="4", SpacingBetweenSlices="2")
+    add(save(folder / "classic.dcm", ds, pixels), pixels.size)
+    bare = (folder / f"ct-{IMPLICIT}.dcm").read_bytes()
+    (folder / "bare.dcm").write_bytes(bare[bare.index(b"\x08\0\x08\0", 132) :])
+    add(folder / "bare.dcm", shape[0] * shape[1])
+    with zipfile.ZipFile(folder / "study.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("classic.dcm", f"ct-{EXPLICIT}.dcm"):
+            archive.write(folder / name, name)
+    add(folder / "study.zip", 5 * shape[0] * shape[1])
     hu = pixels.transpose(2, 1, 0).astype(np.int16) - 1024
     affine = np.diag([-0.7, -0.8, 2.0, 1.0])
     for kind, name in (

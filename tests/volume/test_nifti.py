@@ -233,3 +233,73 @@ def test_gzip_of_something_else(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"not a scan" * 100))
     with pytest.raises(CTReadError, match="neither a DICOM nor a NIfTI"):
         open_ct(path)
+
+
+def qform_only(path: Path, **fields: float | tuple[float, ...]) -> Path:
+    """Write a file whose qform alone counts, with header fields set to what they say."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(HU.shape)
+    header.set_qform(AFFINE, 1)
+    header["vox_offset"] = 352
+    header["magic"] = b"n+1"
+    for name, value in fields.items():
+        if name == "pixdim":
+            header["pixdim"][: len(value)] = value
+        else:
+            header[name] = value
+    path.write_bytes(header.binaryblock + bytes(4) + HU.tobytes(order="F"))
+    return path
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"pixdim": (0.0,)},
+        {"pixdim": (1.0,)},
+        {"pixdim": (-1.0,)},
+        {"pixdim": (1.0, -0.7, 0.8, 2.5)},
+        {"pixdim": (-1.0, 0.7, -0.8, -2.5)},
+        {"pixdim": (0.0, -0.7, -0.8, 2.5)},
+        {"quatern_b": 0.6, "quatern_c": 0.0, "quatern_d": 0.8000001},
+        {"quatern_b": 0.0, "quatern_c": 1.0000001, "quatern_d": 0.0},
+        {"quatern_b": 0.1, "quatern_c": 0.2, "quatern_d": 0.3},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:pixdim")
+def test_qforms_are_read_as_nibabel_does(tmp_path: Path, fields: dict[str, object]) -> None:
+    path = qform_only(tmp_path / "q.nii", **fields)
+    image = nib.load(path)
+    volume = open_ct(path)
+    np.testing.assert_array_equal(volume.hu, as_ipl(HU, image.affine))
+    turn = ornt_transform(io_orientation(image.affine), axcodes2ornt("IPL"))
+    want = image.affine @ nib.orientations.inv_ornt_aff(turn, HU.shape)
+    np.testing.assert_allclose(volume.affine, want, atol=1e-5)
+    assert volume.warnings == ()
+
+
+def test_a_sign_that_two_readers_read_differently_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CTReadError, match=r"pixdim\[0\] is -2: left and right cannot be told"):
+        open_ct(qform_only(tmp_path / "q.nii", pixdim=(-2.0,)))
+    volume = open_ct(qform_only(tmp_path / "p.nii", pixdim=(3.0,)))
+    assert any("taken as 1" in w for w in volume.warnings)
+
+
+def test_orientations_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(HU, AFFINE)
+    mirrored = AFFINE * [-1, 1, 1, 1]
+    image.set_sform(AFFINE, 1)
+    image.set_qform(mirrored, 1)
+    path = save(tmp_path / "both.nii", image)
+    with pytest.raises(CTReadError, match="sform LAS and qform RAS"):
+        open_ct(path)
+    # The way out that the message names.
+    image.set_qform(mirrored, 0)
+    assert open_ct(save(tmp_path / "one.nii", image)).orientation == "LAS"
+
+
+def test_an_impossible_sform_gives_way_to_the_qform(tmp_path: Path) -> None:
+    path = qform_only(tmp_path / "q.nii", sform_code=1)
+    volume = open_ct(path)
+    assert volume.orientation == "LAS"
+    assert any("sform is impossible and was ignored" in w for w in volume.warnings)

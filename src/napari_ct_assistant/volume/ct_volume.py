@@ -105,7 +105,8 @@ class CTVolume:
         report of it reads as if the whole chest had been seen.
         """
         # Along the axis of the stored slices, whatever the patient's position.
-        count, step = min(zip(self.shape, self.spacing, strict=True))
+        axis = {"S": 0, "I": 0, "A": 1, "P": 1}.get(self.orientation[-1:], 2)
+        count, step = self.shape[axis], self.spacing[axis]
         if count >= FEWEST_SLICES and count * step >= SHORTEST_MM:
             return ""
         plural = "" if count == 1 else "s"

@@ -106,7 +106,8 @@ def rounding(frames: Sequence[DicomFrame]) -> float:
     # A number that happens to end in zeros looks coarser than it is written.
     quantum = np.min([frame.quantum for frame in frames], axis=0)
     found = float(np.abs(_normal(frames[0])) @ quantum)
-    return found if found <= _COARSEST_MM * 1.01 else 0.0
+    # Along an oblique normal two or three rounded numbers add up.
+    return found if quantum.max() <= _COARSEST_MM * 1.01 else 0.0
 
 
 def has_stretches(gaps: NDArray[np.float64], quantum: float) -> bool:

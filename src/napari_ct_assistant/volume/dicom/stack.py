@@ -209,20 +209,20 @@ def _even_places(
     usual = float(np.median(gaps))
     widest = int(np.argmax(gaps))
     gap = float(gaps[widest])
-    absent = layout.kind == "missing"
+    absent = layout.kind == "missing" and layout.regular
+    if not absent and not has_stretches(gaps, rounding(layout.frames)):
+        raise CTReadError(
+            where,
+            f"its slices lie unevenly: gaps run from {gaps.min():.2f} mm to {gap:.2f} mm and "
+            "change from slice to slice, as when two scans share one series; export them as "
+            "separate series",
+        )
     count = int(layout.slots[-1]) + 1 if absent else round(float(along[-1] - along[0]) / usual) + 1
     if gap > max(_WIDEST_GAPS * usual, _WIDEST_MM) or count > 3 * len(along) + 8 or count < 2:
         raise CTReadError(
             where,
             f"slices are missing: a gap of {gap:.2f} mm after slice {widest + 1} of {len(along)} "
             f"where {usual:.2f} mm is usual; fetch the missing slices",
-        )
-    if not (absent and layout.regular) and not has_stretches(gaps, rounding(layout.frames)):
-        raise CTReadError(
-            where,
-            f"its slices lie unevenly: gaps run from {gaps.min():.2f} mm to {gap:.2f} mm and "
-            "change from slice to slice, as when two scans share one series; export them as "
-            "separate series",
         )
     if absent:
         warnings.append(
