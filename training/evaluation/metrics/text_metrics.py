@@ -66,7 +66,7 @@ def _bleu() -> TextMetric:
     return TextMetric(
         "BLEU-1",
         f"sacrebleu {version('sacrebleu')} BLEU(max_ngram_order=1, tokenize=13a, "
-        "smooth_method=none), each answer for itself",
+        "smooth_method=none), a score for each answer",
         _each(one),
     )
 
