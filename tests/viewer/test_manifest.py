@@ -61,6 +61,7 @@ def test_the_preferences_name_the_letters_and_the_keys_that_are_there(
     keys = {*VIEW_KEYS.values(), *MEASURE_KEYS.values(), *READING_KEYS.values()}
     assert set(re.findall(r"\b[A-Z]\b", text)) == keys
     assert re.findall(r"\d", text) == ["1", str(len(PRESETS))]
+    assert display.properties["window"].enum == [preset.name for preset in PRESETS]
 
 
 @pytest.mark.usefixtures("plugin_settings")
