@@ -30,8 +30,8 @@ class Resolution(StrEnum):
 def info(path: Scan, series: Series = None, as_json: AsJson = False) -> None:
     """Print a scan's geometry, HU range and warnings.
 
-    Each warning says what is wrong with the file and how it was handled. All series at the path
-    are listed with what to give as --series, and why one of them is the default.
+    Each warning says what is wrong with the file and how it was handled. Then all series at the
+    path are listed with the value for --series and the reason for the default.
     """
     with one_line_errors():
         from napari_ct_assistant.volume import CTReadError, list_series, open_ct
@@ -122,7 +122,9 @@ def demo(
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="PATH", help="DICOM folder, DICOM file or NIfTI file. Default: a phantom."
+            metavar="PATH",
+            help="DICOM folder or file, NIfTI, MetaImage or NRRD file, or a .zip of them. "
+            "Default: a phantom.",
         ),
     ] = None,
     model: Model = "demo",

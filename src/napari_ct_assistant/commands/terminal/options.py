@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 MODEL_HELP = "Bundled model, local folder or Hugging Face id."
 
 Scan = Annotated[
-    Path, typer.Argument(metavar="PATH", help="DICOM folder, DICOM file or NIfTI file.")
+    Path,
+    typer.Argument(
+        metavar="PATH",
+        help="DICOM folder or file, NIfTI, MetaImage or NRRD file, or a .zip of them.",
+    ),
 ]
 Series = Annotated[
     str | None,
