@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ct_assistant.assistant import ModelLoadError
+from napari_ct_assistant.assistant.reading.results import CUT_NOTE
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.commands import reading
+from napari_ct_assistant.commands.terminal.output import CUT
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.volume import CTVolume, write_nifti
 from tests.tiny_model import NOTICE
@@ -248,3 +251,20 @@ def test_a_model_that_does_not_fit_is_told_the_options(
     last = done.stderr.splitlines()[-1]
     assert "GB are free" in last
     assert "load it with --dtype bf16" in last
+
+
+def test_a_cut_draft_does_not_look_whole(
+    scan: str, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "short")
+    file = folder / "processor_config.json"
+    settings = json.loads(file.read_text())
+    file.write_text(json.dumps(settings | {"max_new_tokens": 5}))
+    short = ["--model", str(folder), "--device", "cpu"]
+    done = run(app, ["report", scan, *short])
+    assert done.exit_code == CUT
+    assert CUT_NOTE in done.stdout
+    assert CUT_NOTE in done.stderr
+    as_json = run(app, ["report", scan, *short, "--json"])
+    assert as_json.exit_code == CUT
+    assert json.loads(as_json.stdout)["incomplete"] == CUT_NOTE

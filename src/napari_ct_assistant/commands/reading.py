@@ -12,6 +12,7 @@ from napari_ct_assistant.commands.terminal.loading import open_scan, read_scan
 from napari_ct_assistant.commands.terminal.options import ReadingOptions, Scan, with_reading_options
 from napari_ct_assistant.commands.terminal.output import (
     cancel_on_interrupt,
+    end_if_cut,
     end_if_stopped,
     fail,
     note,
@@ -112,8 +113,10 @@ def draft_in_terminal(
         print_json(draft.to_json())
     else:
         typer.echo()
+        print_notice(draft.incomplete)
         print_notice(draft.model.notice)
     end_if_stopped(draft.stopped, "the text drafted so far is above")
+    end_if_cut(draft.incomplete)
 
 
 @with_reading_options
@@ -141,8 +144,10 @@ def ask(
             print_json(answer.to_json())
         else:
             typer.echo()
+            print_notice(answer.incomplete)
             print_notice(answer.model.notice)
         end_if_stopped(answer.stopped, "the answer so far is above")
+        end_if_cut(answer.incomplete)
 
 
 @with_reading_options

@@ -27,6 +27,7 @@ from napari_ct_assistant.assistant.export import (
     read_identifiers,
 )
 from napari_ct_assistant.assistant.export.dicom_sr import section_codes, to_dicom_sr
+from napari_ct_assistant.assistant.reading.results import CUT_NOTE
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import find_template
 from napari_ct_assistant.volume import CTVolume, open_ct
@@ -396,3 +397,24 @@ def test_rejected_sentences_leave_with_no_export(draft: ReportDocument) -> None:
     rejected = replace(draft, sections=sections)
     assert b"Trachea" in to_dicom_sr(draft)
     assert b"Trachea" not in to_dicom_sr(rejected)
+
+
+def test_a_cut_draft_is_marked_in_every_format(tmp_path: Path) -> None:
+    cut = ReportDocument.from_draft(sample_draft(cut=True), find_template(), weights_sha256="ab")
+    files = {end: export_report(cut, tmp_path / f"r{end}") for end in (".docx", ".txt", ".json")}
+    assert CUT_NOTE in docx_text(files[".docx"])
+    lines = " ".join(files[".txt"].read_text().split())
+    assert lines.startswith(f"Chest CT report {CUT_NOTE}")
+    pdf = export_report(cut, tmp_path / "r.pdf")
+    first = " ".join(PdfReader(pdf).pages[0].extract_text().split())
+    assert "INCOMPLETE" in first
+    assert first.index("INCOMPLETE") < first.index("Trachea")
+    resource = json.loads(files[".json"].read_text())
+    assert resource["status"] == "partial"
+    assert resource["conclusion"].startswith(f"[{CUT_NOTE}]")
+    assert resource["text"]["div"].index(CUT_NOTE) < resource["text"]["div"].index("Trachea")
+    dataset = pydicom.dcmread(export_report(cut, tmp_path / "r.dcm"))
+    assert dataset.CompletionFlag == "PARTIAL"
+    assert dataset.CompletionFlagDescription.startswith("Incomplete")
+    texts = [item.TextValue for item in dataset.ContentSequence if "TextValue" in item]
+    assert any(text.startswith(CUT_NOTE) for text in texts)

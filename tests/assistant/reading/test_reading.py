@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import threading
 import weakref
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 import torch
 
 from napari_ct_assistant import CTVolume, load_assistant
-from napari_ct_assistant.assistant import ModelLoadError, Reading
+from napari_ct_assistant.assistant import GenerationSettings, ModelLoadError, Reading
+from napari_ct_assistant.assistant.reading.results import CUT_NOTE
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from tests.tiny_model import NOTICE, REPORT
@@ -248,3 +250,35 @@ def reading_log_likelihood(reading: Reading, question: str, answer: str) -> list
         logits = model(input_ids=torch.tensor([ids + said]), pixel_values=pixel_values).logits
     log_probabilities = logits[0, len(ids) - 1 : -1].log_softmax(-1)
     return [float(row[i]) for row, i in zip(log_probabilities, said, strict=True)]
+
+
+def test_a_draft_cut_at_the_limit_says_so_and_has_no_impression(
+    tiny_model_folder: Path, small_volume: CTVolume
+) -> None:
+    assistant = load_assistant(tiny_model_folder, device="cpu")
+    questions = {"Findings": REPORT_QUESTION, "Impression": "Sum up: {findings}"}
+    assistant.processor.report_questions = questions
+    reading = assistant.read(small_volume)
+    draft = reading.draft_report(settings=GenerationSettings(max_new_tokens=5))
+    assert draft.cut
+    assert not draft.stopped
+    assert set(draft.sections) == {"Findings"}
+    assert str(draft).startswith(f"[{CUT_NOTE}]")
+    assert next(iter(draft.to_json().items())) == ("complete", False)
+    answer = reading.ask(QUESTION, settings=GenerationSettings(max_new_tokens=2))
+    assert answer.cut
+    assert str(answer).startswith(f"[{CUT_NOTE}]")
+    assert not reading.ask(QUESTION).cut
+
+
+def test_generation_settings_of_a_folder_do_not_shorten_a_report(
+    tiny_model_folder: Path, tmp_path: Path, small_volume: CTVolume
+) -> None:
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "model")
+    file = folder / "generation_config.json"
+    settings = json.loads(file.read_text())
+    settings |= {"max_time": 1e-6, "stop_strings": ["heart"], "prompt_lookup_num_tokens": 3}
+    file.write_text(json.dumps(settings | {"max_length": 9, "suppress_tokens": [5, 6, 7]}))
+    draft = load_assistant(folder, device="cpu").read(small_volume).draft_report()
+    assert draft.text.endswith("Cardiomegaly.")
+    assert not draft.incomplete

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from napari_ct_assistant.assistant import ReportDraft, Sentence
+from napari_ct_assistant.assistant.reading.results import CUT_NOTE, STOPPED_NOTE
 from napari_ct_assistant.assistant.report.comparison import compare_with_draft, word_changes
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line, Section, relink
@@ -193,4 +194,14 @@ def test_a_draft_without_sentences_leaves_the_template(small_volume: CTVolume) -
     empty = replace(empty, sentences=())
     report = ReportDocument.from_draft(empty, find_template(), small_volume, weights_sha256="")
     assert report.text.startswith("TECHNIQUE")
-    assert ("Draft", "stopped before it was complete") in report.provenance()
+    assert ("Draft", STOPPED_NOTE) in report.provenance()
+
+
+def test_a_cut_draft_is_marked_first_whoever_signs(small_volume: CTVolume) -> None:
+    cut = sample_draft(cut=True)
+    report = ReportDocument.from_draft(cut, find_template(), small_volume, weights_sha256="")
+    assert report.notice.startswith(CUT_NOTE)
+    assert str(report).startswith(f"[{CUT_NOTE}]")
+    assert ReportDocument.from_json(report.to_json()).incomplete == CUT_NOTE
+    assert CUT_NOTE in report.sign("Dr. A").notice
+    assert ReportDocument.from_draft(sample_draft(), find_template()).incomplete == ""

@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_ct_assistant.assistant import ModelInfo, Sentence
+from napari_ct_assistant.assistant.reading.results import STOPPED_NOTE, incomplete_note
 from napari_ct_assistant.viewer.chat.links import (
     UNSUPPORTED,
     ScanPosition,
@@ -50,7 +51,8 @@ def test_only_slices_of_the_scan_become_links() -> None:
 
 
 def draft(*sentences: Sentence, stopped: bool = False) -> Any:
-    return Plain(sentences=sentences, stopped=stopped)
+    note = incomplete_note(stopped=stopped, cut=False)
+    return Plain(sentences=sentences, incomplete=note)
 
 
 def test_report_is_grouped_by_section_with_evidence(qtbot: QtBot) -> None:
@@ -72,7 +74,7 @@ def test_report_is_grouped_by_section_with_evidence(qtbot: QtBot) -> None:
     assert f"There is no effusion.  {unsupported}" in shown.replace("\xa0", " ")
     assert shown.count("Findings") == 1
     assert shown.index("Findings") < shown.index("Impression")
-    assert shown.endswith("Stopped before the end.")
+    assert shown.lstrip("Report\n ").startswith(STOPPED_NOTE)
 
 
 def test_markdown_of_a_model_is_text(qtbot: QtBot) -> None:

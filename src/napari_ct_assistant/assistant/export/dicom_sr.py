@@ -136,7 +136,8 @@ def _flags(dataset: Dataset, report: ReportDocument) -> None:
 
     signed = report.signed
     dataset.CompletionFlag = "COMPLETE" if signed else "PARTIAL"
-    dataset.CompletionFlagDescription = "Signed off" if signed else "Draft, not signed off"
+    whole = "Incomplete draft" if report.incomplete else "Draft"
+    dataset.CompletionFlagDescription = "Signed off" if signed else f"{whole}, not signed off"
     dataset.VerificationFlag = "VERIFIED" if signed else "UNVERIFIED"
     dataset.PreliminaryFlag = "FINAL" if signed else "PRELIMINARY"
     if signed:

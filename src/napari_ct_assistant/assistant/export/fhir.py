@@ -29,7 +29,8 @@ def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> b
         "resourceType": "DiagnosticReport",
         "text": {"status": "additional", "div": _narrative(report)},
         "contained": _contained(report, now),
-        "status": report.status,
+        # R4 "partial": data in the report may be incomplete.
+        "status": "partial" if report.incomplete and not signed else report.status,
         "category": [
             {
                 "coding": [
@@ -67,7 +68,8 @@ def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> b
         for line in section.lines
     ]
     if impression:
-        resource["conclusion"] = f"{' '.join(impression)} [{report.notice}]"
+        first = f"[{report.incomplete}] " if report.incomplete else ""
+        resource["conclusion"] = f"{first}{' '.join(impression)} [{report.notice}]"
     resource["presentedForm"] = [
         {
             "contentType": "text/plain; charset=utf-8",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
+from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from napari_ct_assistant.assistant.assistant import Assistant
@@ -160,5 +161,11 @@ def _network(
         use_safetensors=True,
         local_files_only=True,
         **how,
+    )
+    # Other generation settings of a folder, such as a time limit or stop strings, would shorten
+    # a report without a word.
+    own = network.generation_config
+    network.generation_config = GenerationConfig(
+        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
     )
     return network if how else network.to(target)

@@ -30,12 +30,16 @@ class GeneratedText:
     seconds_first_token : float
     stopped : bool
         Whether it was cancelled before its end.
+    cut : bool
+        Whether it ended without the token that ends an answer, though nobody cancelled it: at
+        the limit on tokens, or at the end of the context window.
     """
 
     text: str
     ids: list[int]
     seconds_first_token: float
     stopped: bool
+    cut: bool = False
 
 
 def generate(
@@ -89,11 +93,13 @@ def generate(
             context.cache.crop(-beyond)
     answer = out[0, ids.shape[1] :].tolist()
     ended = bool(answer) and answer[-1] in end
+    stopped = not ended and cancel is not None and cancel.is_set()
     return GeneratedText(
         text=streamer.text,
         ids=answer[:-1] if ended else answer,
         seconds_first_token=streamer.seconds_first_token or 0.0,
-        stopped=not ended and cancel is not None and cancel.is_set(),
+        stopped=stopped,
+        cut=not ended and not stopped,
     )
 
 

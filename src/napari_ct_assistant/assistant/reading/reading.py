@@ -150,7 +150,8 @@ class Reading:
         sections: dict[str, str] = {}
         sentences: list[Sentence] = []
         heat: list[HeatMap | None] = []
-        first, tokens, stopped, evidence_seconds = 0.0, 0, False, 0.0
+        first, tokens, evidence_seconds = 0.0, 0, 0.0
+        stopped = cut = False
         several = len(processor.report_questions) > 1
         for name, template in processor.report_questions.items():
             if several and on_text is not None:
@@ -162,7 +163,7 @@ class Reading:
             generated = self._generate(ids, on_text, cancel, settings, text_only=quotes_findings)
             first = first or generated.seconds_first_token
             tokens += len(generated.ids)
-            stopped |= generated.stopped
+            stopped, cut = generated.stopped, generated.cut
             text = generated.text
             parts = {name: text.strip()} if several else split_sections(text, "Report")
             sections |= parts
@@ -174,7 +175,8 @@ class Reading:
             sentences += [sentence for sentence, _ in made]
             heat += [found for _, found in made]
             evidence_seconds += time.perf_counter() - began
-            if stopped:
+            # No impression is drawn from findings that are not whole.
+            if stopped or cut:
                 break
         total = time.perf_counter() - start
         return ReportDraft(
@@ -197,6 +199,7 @@ class Reading:
             settings=vars(settings or self.loaded.settings).copy(),
             warnings=self.warnings,
             heat=tuple(heat),
+            cut=cut,
         )
 
     def ask(
@@ -266,6 +269,7 @@ class Reading:
             history_turns=turns,
             region_used=bool(region and processor.region_form),
             choices=self._choices(ids, choices) if choices and not generated.stopped else (),
+            cut=generated.cut,
         )
 
     def screen(self, *, cancel: threading.Event | None = None) -> list[FindingProbability]:

@@ -6,10 +6,20 @@ import hashlib
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from napari_ct_assistant.assistant.evidence.heat_map import HeatMap, PointRAS
 from napari_ct_assistant.model.errors import ModelLoadError as ModelLoadError
+
+STOPPED_NOTE: Final = "INCOMPLETE: this text was stopped before its end; findings may be missing."
+CUT_NOTE: Final = (
+    "INCOMPLETE: this text was cut off at the limit on its length; findings may be missing."
+)
+
+
+def incomplete_note(*, stopped: bool, cut: bool) -> str:
+    """Return the line that goes before a text that is not whole; empty for a whole text."""
+    return STOPPED_NOTE if stopped else CUT_NOTE if cut else ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ class Sentence:
 class ReportDraft:
     """A drafted report. `str(draft)` is the whole text with the model's notice.
 
+    `stopped` says that it was cancelled, `cut` that it reached the limit on its length before
+    its end. A report without an end has no impression drawn from its findings.
     `heat` holds a heat map for each of `sentences`, or None; it is not in the JSON.
     """
 
@@ -112,6 +124,12 @@ class ReportDraft:
     settings: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     heat: tuple[HeatMap | None, ...] = field(default=(), repr=False, compare=False)
+    cut: bool = False
+
+    @property
+    def incomplete(self) -> str:
+        """The line to show before a text that is not whole; empty for a whole one."""
+        return incomplete_note(stopped=self.stopped, cut=self.cut)
 
     @property
     def text(self) -> str:
@@ -120,11 +138,14 @@ class ReportDraft:
         return "\n\n".join(parts)
 
     def __str__(self) -> str:
-        return f"{self.text}\n\n[{self.model.notice}]" if self.model.notice else self.text
+        text = f"{self.text}\n\n[{self.model.notice}]" if self.model.notice else self.text
+        return f"[{self.incomplete}]\n\n{text}" if self.incomplete else text
 
     def to_json(self) -> dict[str, Any]:
         """Return the draft as plain values."""
         return {
+            "complete": not self.incomplete,
+            "incomplete": self.incomplete,
             "report": self.text,
             "sections": dict(self.sections),
             "sentences": [sentence.to_json() for sentence in self.sentences],
@@ -132,6 +153,7 @@ class ReportDraft:
             "seconds": dict(self.seconds),
             "tokens": self.tokens,
             "stopped": self.stopped,
+            "cut": self.cut,
             "created": self.created,
             "versions": dict(self.versions),
             "settings": dict(self.settings),
@@ -163,6 +185,12 @@ class Answer:
     history_turns: int = 0
     region_used: bool = False
     choices: tuple[tuple[str, float], ...] = ()
+    cut: bool = False
+
+    @property
+    def incomplete(self) -> str:
+        """The line to show before a text that is not whole; empty for a whole one."""
+        return incomplete_note(stopped=self.stopped, cut=self.cut)
 
     @property
     def unsupported(self) -> bool:
@@ -170,17 +198,20 @@ class Answer:
         return self.support is not None and self.support <= 0
 
     def __str__(self) -> str:
-        return self.text
+        return f"[{self.incomplete}] {self.text}" if self.incomplete else self.text
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as plain values."""
         return {
+            "complete": not self.incomplete,
+            "incomplete": self.incomplete,
             "question": self.question,
             "answer": self.text,
             "model": self.model.to_json(),
             "seconds": {"first_token": self.seconds_first_token, "total": self.seconds_total},
             "tokens": self.tokens,
             "stopped": self.stopped,
+            "cut": self.cut,
             "support": self.support,
             "slice": self.slice,
             "ras": self.ras,

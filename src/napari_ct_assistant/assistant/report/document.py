@@ -120,7 +120,8 @@ class ReportDocument:
         return "\n\n".join(blocks)
 
     def __str__(self) -> str:
-        return f"{self.text}\n\n[{self.notice}]"
+        text = f"{self.text}\n\n[{self.notice}]"
+        return f"[{self.incomplete}]\n\n{text}" if self.incomplete else text
 
     # -- signature and provenance
 
@@ -170,6 +171,11 @@ class ReportDocument:
         return [self.drafts[number] for number in sorted(numbers)] or list(self.drafts)
 
     @property
+    def incomplete(self) -> str:
+        """The line to show before a report with a draft that is not whole; empty otherwise."""
+        return next((draft.incomplete for draft in self.used_drafts if draft.incomplete), "")
+
+    @property
     def notice(self) -> str:
         """The notice that accompanies the report in every form: its origin and its signature."""
         drafts = self.used_drafts
@@ -179,10 +185,11 @@ class ReportDocument:
         if signed is not None:
             where = f", {signed.organization}" if signed.organization else ""
             help_ = f" The draft was {written}." if written else ""
-            return f"Signed off by {signed.name}{where}, {signed.time}.{help_}"
+            cut = f" The draft was not whole. {self.incomplete}" if self.incomplete else ""
+            return f"Signed off by {signed.name}{where}, {signed.time}.{cut}{help_}"
         own = list(dict.fromkeys(d.model.get("notice", "") for d in drafts))
         parts = [f"Draft, {written}." if written else "Draft.", *filter(None, own)]
-        return " ".join([*parts, "Not signed off by a reader."])
+        return " ".join([*filter(None, [self.incomplete]), *parts, "Not signed off by a reader."])
 
     def provenance(self) -> list[tuple[str, str]]:
         """Return the provenance of the report, as pairs of a name and a value."""
@@ -209,8 +216,8 @@ class ReportDocument:
                 ("Times", seconds),
                 *(("Warning", warning) for warning in draft.warnings),
             ]
-            if draft.stopped:
-                rows.append(("Draft", "stopped before it was complete"))
+            if draft.incomplete:
+                rows.append(("Draft", draft.incomplete))
         counts = dict.fromkeys(get_args(State), 0)
         for _, line in self.lines():
             counts[self.state(line)] += 1

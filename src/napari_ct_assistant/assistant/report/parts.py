@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from napari_ct_assistant.assistant.reading.results import ReportDraft, Sentence
+from napari_ct_assistant.assistant.reading.results import (
+    ReportDraft,
+    Sentence,
+    incomplete_note,
+)
 
 Mark = Literal["", "accepted", "rejected"]
 State = Literal["draft", "accepted", "edited", "rejected", "template", "own"]
@@ -65,6 +69,7 @@ class DraftInfo:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     stopped: bool = False
+    cut: bool = False
 
     @classmethod
     def of(cls, draft: ReportDraft, weights_sha256: str | None = None) -> DraftInfo:
@@ -85,7 +90,13 @@ class DraftInfo:
             seconds=dict(draft.seconds),
             warnings=tuple(draft.warnings),
             stopped=draft.stopped,
+            cut=draft.cut,
         )
+
+    @property
+    def incomplete(self) -> str:
+        """The line to show before a draft that is not whole; empty for a whole one."""
+        return incomplete_note(stopped=self.stopped, cut=self.cut)
 
     @property
     def who(self) -> str:

@@ -18,6 +18,7 @@ from napari_ct_assistant.support.errors import CTAssistantError
 if TYPE_CHECKING:
     from types import FrameType
 
+CUT: Final = 3  # the text has no end
 INTERRUPTED: Final = 130  # the shell's exit status after Ctrl-C
 
 
@@ -103,6 +104,13 @@ def end_if_stopped(stopped: bool, kept: str) -> None:
     if stopped:
         note(f"stopped: {kept}")
         raise typer.Exit(INTERRUPTED)
+
+
+def end_if_cut(incomplete: str) -> None:
+    """If a text is not whole, say so on stderr, too, and exit with a status of its own."""
+    if incomplete:
+        note(f"warning: {incomplete}")
+        raise typer.Exit(CUT)
 
 
 def print_notice(notice: str) -> None:

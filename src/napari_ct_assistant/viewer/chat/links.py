@@ -99,7 +99,7 @@ def linked(text: str, slices: int) -> str:
 
 def report_markdown(draft: ReportDraft, slices: int) -> str:
     """Return a drafted report as markdown: one heading per section, one paragraph per sentence."""
-    lines: list[str] = []
+    lines = _incomplete(draft.incomplete)
     section, unsupported = None, False
     for number, sentence in enumerate(draft.sentences):
         if sentence.section != section:
@@ -115,8 +115,6 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
         lines += [line, ""]
     if unsupported:
         lines += [f"*{UNSUPPORTED_MEANS}*", ""]
-    if draft.stopped:
-        lines.append("*Stopped before the end.*")
     return "\n".join(lines)
 
 
@@ -131,9 +129,12 @@ def answer_markdown(answer: Answer, slices: int) -> str:
     for number, (choice, probability) in enumerate(answer.choices):
         letter = chr(ord("A") + number)
         paragraphs.append(f"{letter}\\. {escaped(choice)} {NO_BREAK}**{probability:.0%}**")
-    if answer.stopped:
-        paragraphs.append("*Stopped before the end.*")
-    return "\n\n".join(paragraphs)
+    return "\n\n".join([*_incomplete(answer.incomplete), *paragraphs])
+
+
+def _incomplete(note: str) -> list[str]:
+    """Return the paragraph that goes before a text that is not whole."""
+    return [f"**{escaped(note)}**", ""] if note else []
 
 
 def go_to(viewer: Viewer, layer: Any, position: ScanPosition) -> None:

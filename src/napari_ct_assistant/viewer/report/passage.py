@@ -99,6 +99,13 @@ class Passage(QFrame):
                 "The report has no impression section; choose a template that has one"
             )
             return
+        report = text.report()
+        if report.incomplete and report.unreviewed:
+            self.status_message.emit(
+                "The draft of these findings is incomplete: review every sentence, and add what "
+                "is missing, before you sum up"
+            )
+            return
         try:
             self.asked.emit("impression", prompt("impression", text.findings()))
         except ValueError as error:
@@ -138,7 +145,8 @@ class Passage(QFrame):
         """Show the whole text, with what the reader should check."""
         text = result.answer.text.strip()
         self.body.setPlainText(text)
-        found = rewriting_notes(self.kind, self._source, text, result.record.info)
+        incomplete = [result.answer.incomplete] if result.answer.incomplete else []
+        found = incomplete + rewriting_notes(self.kind, self._source, text, result.record.info)
         self.doubts.setText("\n".join(found))
         self.doubts.setVisible(bool(found))
         self.replace_button.setEnabled(bool(text))
