@@ -126,6 +126,6 @@ def test_every_line_says_where_it_comes_from(name: str) -> None:
         for number, line in enumerate(lines):
             if line.lstrip().startswith("#") or line.rstrip().endswith(":"):
                 continue  # a group of keys
-            said = line.partition(" # ")[2] or lines[number - 1]
+            said = (line.partition(" # ")[2] or lines[number - 1]).lower()
             assert any(word in said for word in ("paper", "code", "our choice", "not stated")), line
         assert load_recipe(file)
