@@ -19,6 +19,7 @@ from napari_ct_assistant.training.data.datasets.record import (
     ScanRecord,
     one_line,
     patient_hash,
+    single_spaced,
 )
 from napari_ct_assistant.volume import CTVolume
 
@@ -231,7 +232,7 @@ def table_cases(table: Path) -> CaseList:
 
 
 def _row_question(row: dict[str, str], where: str) -> Question | None:
-    question, answer = one_line(row.get("question")), (row.get("answer") or "").strip()
+    question, answer = single_spaced(row.get("question")), (row.get("answer") or "").strip()
     if not question:
         return None
     if not answer:

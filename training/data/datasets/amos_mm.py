@@ -23,6 +23,7 @@ from napari_ct_assistant.training.data.datasets.record import (
     ScanRecord,
     one_line,
     patient_hash,
+    single_spaced,
 )
 from napari_ct_assistant.training.data.datasets.specs import AmosMmData
 
@@ -97,16 +98,16 @@ def _questions(case: dict[str, Any] | None) -> tuple[Question, ...]:
         return ()
     questions = []
     for item in case["labels"]["qa"]:
-        options = {letter: one_line(text) for letter, text in item["options"].items()}
+        options = {letter: single_spaced(text) for letter, text in item["options"].items()}
         letter = item["answer"].strip()[:1]
         if letter not in options:
             raise ValueError(f"the answer {item['answer']!r} is none of {sorted(options)}")
         questions.append(
             Question(
-                one_line(item["question"]),
+                single_spaced(item["question"]),
                 options[letter],
                 "multiple_choice",
-                choices=tuple(dict.fromkeys(options.values())),
+                choices=tuple(dict.fromkeys(filter(None, options.values()))),
             )
         )
     return tuple(questions)

@@ -34,6 +34,7 @@ from napari_ct_assistant.training.data.datasets.record import (
     Stored,
     one_line,
     patient_hash,
+    single_spaced,
 )
 from napari_ct_assistant.training.data.datasets.specs import CtRateData
 
@@ -170,8 +171,8 @@ def read_conversation(item: dict[str, Any]) -> list[Question]:
         if "report_generation" in (asked.get("type") or "") + asked["value"] + str(item.get("id")):
             continue
         # "<image>\n... <long_answer>": these tags are for CT-CHAT and not part of the question.
-        text = one_line(re.sub(r"<[a-z_]+>", " ", asked["value"]))
-        answer = one_line(told["value"])
+        text = single_spaced(re.sub(r"<[a-z_]+>", " ", asked["value"]))
+        answer = single_spaced(told["value"])
         if text and answer:
             questions.append(_question(text, answer, str(item.get("id")), asked.get("type") or ""))
     return questions
@@ -183,12 +184,13 @@ def _question(text: str, answer: str, name: str, type_: str) -> Question:
         return Question(text, answer, kind)
     stem, *listed = re.split(r"\(([a-h])\)", text)
     choices = {
-        letter: one_line(choice) for letter, choice in zip(listed[::2], listed[1::2], strict=True)
+        letter: single_spaced(choice)
+        for letter, choice in zip(listed[::2], listed[1::2], strict=True)
     }
     chosen = re.match(r"\(?([a-h])\b", answer)
     if len(choices) < 2 or chosen is None or chosen[1] not in choices:
         raise ValueError(f"choices {sorted(choices)} and answer {answer[:20]!r}")
-    stem = re.sub(r"\s*Choices:?$", "", one_line(stem))
+    stem = re.sub(r"\s*Choices:?$", "", single_spaced(stem))
     return Question(
         stem, choices[chosen[1]], "multiple_choice", choices=tuple(dict.fromkeys(choices.values()))
     )

@@ -23,6 +23,7 @@ from napari_ct_assistant.training.data.datasets.record import (
     Stored,
     one_line,
     patient_hash,
+    single_spaced,
 )
 from napari_ct_assistant.training.data.datasets.specs import M3dCapData, M3dVqaData
 
@@ -105,17 +106,25 @@ def _locate(root: Path, path: str) -> Path:
 def _read_questions(table: Path, skips: Skips) -> dict[str, list[Question]]:
     asked: dict[str, list[Question]] = {}
     for line, row in read_rows(table, (*_COLUMNS, *_CHOICES)):
-        question, answer = one_line(row["Question"]), one_line(row["Answer"])
-        choices = tuple(one_line(row[name]) for name in _CHOICES)
+        question, answer = single_spaced(row["Question"]), single_spaced(row["Answer"])
+        choices = tuple(single_spaced(row[name]) for name in _CHOICES)
         letter = row["Answer Choice"].strip()[:1]
         if letter not in tuple("ABCD") or not question or not answer:
             skips.add(f"{table} line {line}", f"no question with an answer A to D ({letter!r})")
             continue
         right = choices["ABCD".index(letter)]
+        if not right:
+            skips.add(f"{table} line {line}", f"choice {letter} is empty")
+            continue
         listed = asked.setdefault(_place(row["Image Path"]), [])
         # Each row gives an open and a multiple-choice question (M3D's `VQADataset`).
         listed.append(Question(question, answer, "short"))
         listed.append(
-            Question(question, right, "multiple_choice", choices=tuple(dict.fromkeys(choices)))
+            Question(
+                question,
+                right,
+                "multiple_choice",
+                choices=tuple(dict.fromkeys(filter(None, choices))),
+            )
         )
     return asked

@@ -32,6 +32,8 @@ class Question:
     def __post_init__(self) -> None:
         if (self.kind == "multiple_choice") != bool(self.choices):
             raise ValueError(f"{self.kind} with {len(self.choices)} choices: {self.question!r}")
+        if not all(self.choices):
+            raise ValueError(f"an empty choice: {self.question!r}")
         if self.choices and self.answer not in self.choices:
             raise ValueError(f"the answer {self.answer!r} is none of the choices {self.choices}")
 
@@ -129,7 +131,15 @@ def patient_hash(dataset: str, patient: str) -> str:
     return hashlib.sha256(f"{dataset}\0{patient}".encode()).hexdigest()[:16]
 
 
+def single_spaced(text: str | None) -> str:
+    """Return a text with single spaces; "" for an absent one.
+
+    For questions, choices and answers, where "None" and "-" are answers.
+    """
+    return " ".join((text or "").split())
+
+
 def one_line(text: str | None) -> str:
-    """Return a text with single spaces; "" for words that stand for an absent text."""
-    text = " ".join((text or "").split())
+    """Return a report with single spaces; "" for words that stand for an absent report."""
+    text = single_spaced(text)
     return "" if re.fullmatch(r"(?i)not given\.?|nan|none|n/a|-", text) else text

@@ -13,7 +13,7 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import Skips, iterate_json_array
 from napari_ct_assistant.training.data.datasets.preparing import Box, place, read_scan
 from napari_ct_assistant.training.data.datasets.reading import read_records
-from napari_ct_assistant.training.data.datasets.record import ScanRecord
+from napari_ct_assistant.training.data.datasets.record import Question, ScanRecord
 from napari_ct_assistant.training.data.datasets.specs import (
     AmosMmData,
     BimcvRData,
@@ -103,6 +103,31 @@ def test_amos_mm(tmp_path: Path) -> None:
     question = train[0].questions[0]
     assert (question.letter, question.answer) == ("B", "Spleen")
     assert train[0].image == root / "imagesTr/amos_0001.nii.gz"
+
+
+def test_none_is_a_choice_and_an_answer(tmp_path: Path) -> None:
+    amos = layouts.write_amos_mm(tmp_path / "amos")
+    asked = read_records(AmosMmData(kind="amos_mm", root=amos))[0][0].questions[0]
+    assert asked.choices == ("Liver", "Spleen", "Kidney", "None")
+    m3d = layouts.write_m3d(tmp_path / "m3d")
+    table = m3d / "M3D_VQA_train.csv"
+    table.write_text(table.read_text().replace("sagittal,oblique,axial,A", "None,-,None,C"))
+    records = read_records(M3dVqaData(kind="m3d_vqa", root=m3d, table=table))[0]
+    short, choice = records[0].questions
+    assert (short.answer, choice.answer, choice.letter) == ("None", "None", "C")
+    assert choice.choices == ("axial", "coronal", "None", "-")
+    root = layouts.write_ct_rate(tmp_path / "ct_rate")
+    file = root / "dataset/vqa/train_vqa.json"
+    file.write_text(file.read_text().replace("neither", "None").replace("Right.", "None."))
+    file.write_text(file.read_text().replace("None.", "None"))
+    _, short, choice = ct_rate(root)[0].questions
+    assert short.answer == "None"
+    assert choice.choices[3] == "None"
+
+
+def test_a_question_has_no_empty_choice() -> None:
+    with pytest.raises(ValueError, match="an empty choice: 'Where'"):
+        Question("Where", "Left", "multiple_choice", choices=("Left", ""))
 
 
 def test_m3d(tmp_path: Path) -> None:
