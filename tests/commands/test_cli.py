@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from napari_ct_assistant import CTReadError, __version__
 from napari_ct_assistant.cli import app
-from napari_ct_assistant.commands import window
+from napari_ct_assistant.commands import display_check
 from napari_ct_assistant.commands.system_libraries import (
     SystemLibrary,
     describe,
@@ -254,7 +254,7 @@ def test_window_problem_names_the_display(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    assert "neither DISPLAY nor WAYLAND_DISPLAY is set" in str(window.window_problem())
+    assert "neither DISPLAY nor WAYLAND_DISPLAY is set" in str(display_check.window_problem())
 
 
 def test_window_problem_survives_a_dead_display(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,14 +263,14 @@ def test_window_problem_survives_a_dead_display(monkeypatch: pytest.MonkeyPatch)
         pytest.skip("only Linux has displays by number")
     monkeypatch.setenv("DISPLAY", ":9876")
     monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
-    assert "Qt does not start" in str(window.window_problem())
+    assert "Qt does not start" in str(display_check.window_problem())
 
 
 def test_the_window_of_the_tests_opens() -> None:
     """In CI a window must open; otherwise the viewer's tests would be skipped unnoticed."""
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("CI")):
         pytest.skip("no display: install xvfb, or set DISPLAY")
-    assert window.window_problem() is None
+    assert display_check.window_problem() is None
 
 
 def test_missing_libraries_are_named() -> None:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from napari_ct_assistant.support.yaml_models import Keys, Problem, dotted, explain
 from napari_ct_assistant.training.config.bundled import RecipeSource, find_recipe
-from napari_ct_assistant.training.config.checks import WrongValueError, check
 from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.network_checks import WrongValueError, check
 from napari_ct_assistant.training.config.recipe import Recipe
 
 # Keys and stages that had another name in earlier versions.

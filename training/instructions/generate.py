@@ -14,7 +14,7 @@ from napari_ct_assistant.training.instructions.endpoint import (
     EndpointError,
     Reply,
 )
-from napari_ct_assistant.training.instructions.prompts import (
+from napari_ct_assistant.training.instructions.question_prompts import (
     answer_schema,
     messages,
     read_answer,

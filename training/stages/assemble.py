@@ -14,9 +14,9 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import LETTER_FIRST, VolumeLanguageProcessor
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.phantoms import CHOICE_ANSWER
-from napari_ct_assistant.training.config.checks import CHAT
 from napari_ct_assistant.training.config.encoders import build_encoder
 from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.network_checks import CHAT
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.stages.concept_words import start_at_words

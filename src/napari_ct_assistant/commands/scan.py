@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_ct_assistant.commands.display_check import window_problem
 from napari_ct_assistant.commands.reading import draft_in_terminal
 from napari_ct_assistant.commands.terminal.loading import open_scan, read_scan
 from napari_ct_assistant.commands.terminal.options import AsJson, Device, Model, Scan, Series
 from napari_ct_assistant.commands.terminal.output import fail, note, one_line_errors, print_json
-from napari_ct_assistant.commands.window import window_problem
 from napari_ct_assistant.report_text.findings import FINDINGS
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from napari_ct_assistant.training.data.datasets.record import Kind, ScanRecord
 from napari_ct_assistant.training.data.datasets.specs import CtRateData
 from napari_ct_assistant.training.instructions import generate
 from napari_ct_assistant.training.instructions.endpoint import ChatEndpoint, EndpointError
-from napari_ct_assistant.training.instructions.prompts import read_answer
+from napari_ct_assistant.training.instructions.question_prompts import read_answer
 from napari_ct_assistant.training.instructions.rows import done_lines, read_rows
 from tests.training.data.datasets import layouts
 from tests.training.instructions.chat_server import Server, chat, good, refusal, serve

@@ -16,7 +16,7 @@ import torch
 from transformers import GenerationConfig
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.conversion import lora, m3d
+from napari_ct_assistant.model.conversion import lora_merge, m3d
 from napari_ct_assistant.model.conversion.model_card import write_card
 from napari_ct_assistant.model.conversion.sources import (
     Source,
@@ -218,7 +218,7 @@ def _import_whole(
             factors = {our_name(key): pair for key, pair in part_of.factors.items()}
             file = part_of.folder / "adapter_config.json"
             adapter = read_json(file, name) if file.is_file() else {}
-    ours = lora.merge(ours, factors, adapter, lora_alpha)
+    ours = lora_merge.merge(ours, factors, adapter, lora_alpha)
     if config.tie_word_embeddings:
         ours.pop("language_model.lm_head.weight", None)
     check_tensors({key: entry.shape for key, entry in ours.items()}, config, name)

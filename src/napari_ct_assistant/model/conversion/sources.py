@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from napari_ct_assistant.model.conversion import key_maps, lora
+from napari_ct_assistant.model.conversion import key_maps, lora_merge
 from napari_ct_assistant.model.conversion.tensors import Entry, read_entries
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import read_json, refuse_code
@@ -91,7 +91,7 @@ def open_source(path: Path, name: str, *, ignore_code: bool = False) -> Source:
                 f"{error}; use --ignore-remote-code to read the weights without running it"
             ) from None
     entries = read_entries(path, name)
-    plain, factors = lora.split_lora(entries)
+    plain, factors = lora_merge.split_lora(entries)
     return Source(path, config, key_maps.layout_of(plain), plain, factors)
 
 
