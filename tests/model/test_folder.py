@@ -190,3 +190,36 @@ def test_hashes_are_sha256sums(folder: Path) -> None:
 def test_listings_stay_one_line() -> None:
     assert listing(["a", "b"]) == "a, b"
     assert listing([str(i) for i in range(15)], 3) == "0, 1, 2 and 12 more"
+
+
+def test_weights_that_config_json_names_are_not_read(folder: Path) -> None:
+    shutil.copy(folder / "model.safetensors", folder / "evil.safetensors")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps(settings | {"transformers_weights": "evil.safetensors"})
+    )
+    with pytest.raises(ModelLoadError, match=r"transformers_weights 'evil\.safetensors'"):
+        load_assistant(folder, device="cpu")
+
+
+def test_an_index_beside_a_whole_file_is_refused(folder: Path) -> None:
+    """The checks would read the shards, and transformers the whole file."""
+    save_file({"junk": torch.zeros(1)}, folder / "shard.safetensors")
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"junk": "shard.safetensors"}})
+    )
+    with pytest.raises(ModelLoadError, match=r"both model\.safetensors\.index\.json and"):
+        load_assistant(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "generation_config.json", "processor_config.json", "tokenizer.json"]
+)
+def test_provenance_changes_with_every_file_that_shapes_the_output(folder: Path, file: str) -> None:
+    before = load_assistant(folder, device="cpu").info
+    (folder / file).write_text((folder / file).read_text() + "\n")
+    after = load_assistant(folder, device="cpu").info
+    assert before.weights_sha256 == after.weights_sha256
+    assert len(after.settings_sha256) == 64
+    assert before.settings_sha256 != after.settings_sha256
+    assert after.to_json()["settings_sha256"] == after.settings_sha256

@@ -19,12 +19,16 @@ from safetensors import SafetensorError, safe_open
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
-from napari_ct_assistant.model.format import FORMAT_VERSION, upgraded_tensor
+from napari_ct_assistant.model.format import FORMAT_VERSION, RENAMED_FILES, upgraded_tensor
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 
 HASHES: Final = "SHA256SUMS"
 WEIGHTS: Final = "model*.safetensors"
 INDEX: Final = "model.safetensors.index.json"
+
+OLDER_OOD: Final = RENAMED_FILES["ood.safetensors"]
+# Files about a model that nothing reads when it runs.
+DESCRIPTIONS: Final = ("training.json", "training_data.json", "imported.json", INDEX)
 
 # The files from which transformers reads settings.
 SETTINGS: Final = (
@@ -188,6 +192,12 @@ def weights_of(folder: Path, name: str) -> dict[str, TensorHeader]:
     ModelLoadError
         If weights are missing, damaged, or not those that the index lists.
     """
+    if (folder / INDEX).exists() and (folder / "model.safetensors").exists():
+        # transformers would load the second, whatever the index lists.
+        raise ModelLoadError(
+            f"{name}: both {INDEX} and model.safetensors are there; delete the one that does not "
+            "belong to the model"
+        )
     if (folder / INDEX).is_file():
         files: dict[Path, list[str] | None] = dict(
             indexed_files(folder / INDEX, name, (".safetensors",))
@@ -289,6 +299,12 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
             f"{name}: config.json says format_version {version!r}, this version of "
             f"napari-ct-assistant reads up to {FORMAT_VERSION}; update it"
         )
+    if "transformers_weights" in content:
+        raise ModelLoadError(
+            f"{name}: config.json names other weights (transformers_weights "
+            f"{str(content['transformers_weights'])[:80]!r}); weights are read from "
+            "model.safetensors only"
+        )
     refuse_code(folder, name)
     if (folder / "adapter_config.json").is_file():
         raise ModelLoadError(
@@ -300,6 +316,20 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
     return headers
 
 
+def settings_files(folder: Path) -> list[Path]:
+    """Return the files besides the weights that shape what a model writes, sorted by name.
+
+    They are its configuration, generation settings, processor, tokenizer and
+    out-of-distribution detector.
+    """
+    return sorted(
+        file
+        for pattern in ("*.json", "*.jinja", "*.model", "*.txt", "ood.safetensors", OLDER_OOD)
+        for file in folder.glob(pattern)
+        if file.is_file() and file.name not in DESCRIPTIONS
+    )
+
+
 # ---- hashes, in the format of `sha256sum`
 
 
@@ -307,6 +337,12 @@ def sha256(file: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def settings_sha256(folder: Path) -> str:
+    """Return the SHA-256 of what `sha256sum` prints for a folder's `settings_files`."""
+    lines = [f"{sha256(file)}  {file.name}\n" for file in settings_files(folder)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def write_hashes(folder: Path) -> None:

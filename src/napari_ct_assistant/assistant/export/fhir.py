@@ -114,10 +114,13 @@ def _contained(report: ReportDocument, now: str) -> list[dict[str, Any]]:
             "deviceName": [{"name": model.get("name") or "model", "type": "model-name"}],
             "note": [{"text": note} for note in notes if note],
         }
-        if model.get("weights_sha256"):
-            device["identifier"] = [
-                {"type": {"text": "SHA-256 of the weights"}, "value": model["weights_sha256"]}
-            ]
+        hashes = [
+            {"type": {"text": f"SHA-256 of the {of}"}, "value": model[f"{of}_sha256"]}
+            for of in ("weights", "settings")
+            if model.get(f"{of}_sha256")
+        ]
+        if hashes:
+            device["identifier"] = hashes
         if versions:
             device["version"] = versions
         devices.append(device)

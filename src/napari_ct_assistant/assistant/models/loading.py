@@ -27,8 +27,13 @@ from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
 from napari_ct_assistant.assistant.reading.results import ModelInfo
 from napari_ct_assistant.assistant.reading.settings import GenerationSettings
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.model.folder import WEIGHTS, check_folder, check_tensors
+from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.folder import (
+    WEIGHTS,
+    check_folder,
+    check_tensors,
+    settings_sha256,
+)
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.findings import FINDINGS
@@ -71,6 +76,7 @@ def load_assistant(
     target = find_device(device, name)
     precision = find_dtype(dtype, target, name)
     headers = check_folder(folder, name)
+    settings_hash = settings_sha256(folder)
     how: dict[str, Any] = {}
     if quantize is not None:
         how["quantization_config"] = quantization_config(quantize, precision, name)
@@ -98,7 +104,7 @@ def load_assistant(
             offload=device_map is not None,
             tokens=processor.num_image_tokens + QUESTION_TOKENS + processor.max_new_tokens,
         )
-        network = _network(folder, config, precision, target, how)
+        network = _network(name, folder, config, precision, target, how)
     except ModelLoadError:
         raise
     except torch.OutOfMemoryError as error:
@@ -134,6 +140,7 @@ def load_assistant(
         unreliable_findings=tuple(config.unreliable_findings),
         files=tuple(sorted(folder.glob(WEIGHTS))),
         skills=tuple(config.skills),
+        settings_sha256=settings_hash,
     )
     return Assistant(
         LoadedModel(
@@ -147,6 +154,7 @@ def load_assistant(
 
 
 def _network(
+    name: str,
     folder: Path,
     config: VolumeLanguageConfig,
     dtype: torch.dtype,
@@ -154,14 +162,21 @@ def _network(
     how: dict[str, Any],
 ) -> VolumeLanguageModel:
     """Build the network, in a frame of its own so that an interrupted load keeps no tensor."""
-    network = VolumeLanguageModel.from_pretrained(
+    network, loaded = VolumeLanguageModel.from_pretrained(
         folder,
         config=config,
         dtype=dtype,
         use_safetensors=True,
         local_files_only=True,
+        output_loading_info=True,
         **how,
     )
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if loaded.get(kind):
+            keys = sorted(map(str, loaded[kind]))
+            raise ModelLoadError(
+                f"{name}: {len(keys)} {kind.replace('_', ' ')} while loading: {listing(keys)}"
+            )
     # Other generation settings of a folder, such as a time limit or stop strings, would shorten
     # a report without a word.
     own = network.generation_config

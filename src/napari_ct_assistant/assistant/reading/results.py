@@ -40,6 +40,9 @@ class ModelInfo:
         Findings that it was measured not to detect reliably.
     files : tuple of Path
         Its weight files.
+    settings_sha256 : str
+        Hash of the other files that shape what it writes (`model.folder.settings_sha256`), as
+        they were when it was loaded.
     skills : tuple of str
         Tasks it was trained for besides reports and questions: "explain", "shorten".
     """
@@ -51,6 +54,7 @@ class ModelInfo:
     unreliable_findings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     skills: tuple[str, ...] = ()
+    settings_sha256: str = ""
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -68,6 +72,7 @@ class ModelInfo:
         return {
             "name": self.name,
             "weights_sha256": self.weights_sha256,
+            "settings_sha256": self.settings_sha256,
             "trained_on": self.trained_on,
             "notice": self.notice,
         }

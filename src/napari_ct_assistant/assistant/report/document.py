@@ -209,6 +209,7 @@ class ReportDocument:
                 (f"Model{which}", model.get("name", "")),
                 ("Trained on", model.get("trained_on", "")),
                 ("Weights SHA-256", model.get("weights_sha256", "")),
+                ("Settings SHA-256", model.get("settings_sha256", "")),
                 ("Model's notice", model.get("notice", "")),
                 ("Drafted at", draft.created),
                 ("Versions", ", ".join(f"{k} {v}" for k, v in draft.versions.items())),

@@ -81,6 +81,7 @@ class DraftInfo:
         info = draft.model
         sha256 = info.weights_sha256 if weights_sha256 is None else weights_sha256
         model = {"name": info.name, "weights_sha256": sha256}
+        model["settings_sha256"] = info.settings_sha256
         model |= {"trained_on": info.trained_on, "notice": info.notice}
         return cls(
             model=model,
