@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +59,22 @@ def test_nothing_but_lost_files(tmp_path: Path, kind: str) -> None:
         lose(path)
     with pytest.raises(CTReadError, match=f"2 files are {words}"):
         open_ct(folder)
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_series(tmp_path / "s", LINE)
+    save_series(folder / "closed", [(0, 0, 24.0)])
+    really = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert "1 folder cannot be read (closed)" in open_ct(folder).warnings
 
 
 def test_linked_folders_are_followed_once(tmp_path: Path) -> None:

@@ -298,6 +298,17 @@ def test_orientations_that_contradict_each_other_are_refused(tmp_path: Path) -> 
     assert open_ct(save(tmp_path / "one.nii", image)).orientation == "LAS"
 
 
+def test_a_placeholder_sform_gives_way_to_the_qform(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(HU, AFFINE)
+    image.set_sform(np.eye(4), 1)
+    image.set_qform(AFFINE, 1)
+    # Setting the sform leaves the voxel sizes of the header as they were.
+    image.header["pixdim"][1:4] = (0.7, 0.8, 2.5)
+    volume = open_ct(save(tmp_path / "both.nii", image))
+    assert volume.spacing == pytest.approx((2.5, 0.8, 0.7))
+    assert any("1 x 1 x 1 mm are not those of the header" in w for w in volume.warnings)
+
+
 def test_an_impossible_sform_gives_way_to_the_qform(tmp_path: Path) -> None:
     path = qform_only(tmp_path / "q.nii", sform_code=1)
     volume = open_ct(path)

@@ -60,7 +60,7 @@ SEVERAL = {
     "07-bolus-tracking-slice": ([20, 20, 1], "acquisition 2"),
     "09-enhanced-stackid": ([20, 20], "stack 1"),
     "11-enhanced-datetime": ([20, 20], "acquired 10:00:00"),
-    "12-enhanced-dimensionindex": ([20, 20], "dimension 1 1"),
+    "12-enhanced-dimensionindex": ([20, 20], "dimension 1 = 1"),
     "13-spectral-hu-and-zeff": ([20, 20], "values HU"),
     "14-no-series-uid": ([16, 16], "native"),
     "54-mip-default": ([16, 24], "axial 5 mm"),

@@ -80,8 +80,12 @@ def _files(paths: list[tuple[Path, int]], warnings: list[str]) -> Found:
 
 
 def _look_in_folder(folder: Path) -> Found:
-    search = find_series(walk_files(folder))
+    closed: list[Path] = []
+    search = find_series(walk_files(folder, closed))
     warnings = [*_broken(search), *_lost(search)]
+    if closed:
+        folders = "folder" if len(closed) == 1 else "folders"
+        warnings.append(f"{len(closed)} {folders} cannot be read ({_names(closed)})")
     if search.series:
         return _dicom(search.series, warnings)
     volumes = [(path, count) for path in walk_files(folder)
@@ -151,21 +155,26 @@ def _broken(search: SeriesSearch) -> list[str]:
     if not search.broken:
         return []
     count = len(search.broken)
-    files = "1 file was" if count == 1 else f"{count} files were"
-    return [f"{files} passed over, the first: {search.broken[0]}"]
+    if count == 1:
+        return [f"1 file was passed over: {search.broken[0]}"]
+    names = _names([error.path for error in search.broken])
+    return [f"{count} files were passed over ({names}), the first: {search.broken[0]}"]
 
 
 def _lost(search: SeriesSearch, suffix: str | None = None) -> list[str]:
     """Name the files (of one suffix) that should be slices and hold nothing."""
     found = []
     for kind, paths in search.lost.items():
-        names = [path.name for path in paths if suffix in (None, path.suffix.lower())]
-        if names:
-            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            plural = kind.replace("a broken link", "broken links") if len(names) > 1 else kind
-            files = "1 file is" if len(names) == 1 else f"{len(names)} files are"
+        counted = [path for path in paths if suffix in (None, path.suffix.lower())]
+        if counted:
+            plural = kind.replace("a broken link", "broken links") if len(counted) > 1 else kind
+            files = "1 file is" if len(counted) == 1 else f"{len(counted)} files are"
             found.append(
-                f"{files} {plural} ({', '.join(names[:8])}{more}): slices may be missing; "
-                "copy them again"
+                f"{files} {plural} ({_names(counted)}): slices may be missing; copy them again"
             )
     return found
+
+
+def _names(paths: list[Path]) -> str:
+    more = f" and {len(paths) - 8} more" if len(paths) > 8 else ""
+    return ", ".join(path.name for path in paths[:8]) + more

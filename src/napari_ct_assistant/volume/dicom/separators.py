@@ -61,8 +61,9 @@ def read_separators(values: HeaderValues) -> dict[str, str]:
     if 0x0008103E in values:
         found["description"] = values.description()
     moment = next((t for tag in (0x00189074, 0x0008002A) if (t := values.text(tag))), "")
-    if not moment and (time := values.text(0x00080032)):
-        moment = values.text(0x00080022) + time
+    date, time = values.text(0x00080022), values.text(0x00080032)
+    if not moment and (date or time):
+        moment = date + (time or "000000")
     if moment:
         found[TIME] = printable(moment)
     for n, index in enumerate(values.binary(DIMENSION_INDEX_VALUES)):
@@ -122,6 +123,8 @@ def part_name(name: str, value: str) -> str:
         return f"{value} {name}"
     if name == "thickness":
         return f"{value} mm thick"
+    if name.startswith("dimension"):
+        return f"{name} = {value}"
     if name in ("image type", "description"):
         return value.replace("\\", " ")
     return f"{name} {value}"

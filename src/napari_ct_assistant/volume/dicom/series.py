@@ -50,10 +50,11 @@ class SeriesSearch:
     files: int = 0
 
 
-def walk_files(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]:
     """Yield the files of a folder and its sub-folders in a stable order, broken links included.
 
     Links to folders are followed; one that leads back to a folder already seen is not.
+    Folders that cannot be read are added to `closed`.
 
     Raises
     ------
@@ -62,7 +63,12 @@ def walk_files(folder: Path) -> Iterator[Path]:
     """
     count = 0
     seen = {os.path.realpath(folder)}
-    for root, folders, names in os.walk(folder, followlinks=True):
+
+    def note(error: OSError) -> None:
+        if closed is not None and error.filename:
+            closed.append(Path(error.filename))
+
+    for root, folders, names in os.walk(folder, onerror=note, followlinks=True):
         inside = []
         for name in sorted(name for name in folders if not name.startswith(".")):
             real = os.path.realpath(os.path.join(root, name))  # noqa: PTH118 - ten times faster

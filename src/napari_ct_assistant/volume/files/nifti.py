@@ -22,6 +22,7 @@ from napari_ct_assistant.volume.geometry import (
     axis_codes,
     is_usable,
     shear_degrees,
+    voxel_spacing,
 )
 from napari_ct_assistant.volume.hounsfield import to_hu
 from napari_ct_assistant.volume.hu_check import HuCheck
@@ -61,9 +62,10 @@ def count_slices(path: Path) -> int | None:
 def open_nifti(path: Path, progress: Progress | None = None) -> CTVolume:
     """Read a NIfTI file as CT.
 
-    The affine is the sform where its code is above 0, else the qform, else the voxel
-    sizes alone, which say nothing of left and right and earn a warning. `scl_slope`
-    and `scl_inter` are applied once. Of a 4D file the first volume is opened.
+    The affine is the sform if its code is above 0, else the qform, else the voxel sizes alone,
+    which do not tell left from right, so a warning says so. An sform and a qform that name
+    different axes are refused, unless the sform is an obvious placeholder. `scl_slope` and
+    `scl_inter` are applied once. Of a 4D file the first volume is opened.
 
     Parameters
     ----------
@@ -250,6 +252,13 @@ def _affine(path: Path, header: Nifti1Header, warnings: list[str]) -> Affine:
     for name, _ in candidates:
         if name not in [n for n, _ in usable]:
             warnings.append(f"the {name} is impossible and was ignored")
+    if len(usable) == 2 and _is_placeholder(usable[0][1], usable[1][1]):
+        voxels = " x ".join(f"{mm:.3g}" for mm in voxel_spacing(usable[0][1]))
+        warnings.append(
+            f"the sform is implausible: its voxels of {voxels} mm are not those of the header; the "
+            "qform was used"
+        )
+        usable = usable[1:]
     if len(usable) == 2:
         moved = np.abs(usable[0][1] - usable[1][1]).max()
         if axis_codes(usable[0][1]) != axis_codes(usable[1][1]):
@@ -275,6 +284,18 @@ def _affine(path: Path, header: Nifti1Header, warnings: list[str]) -> Affine:
         )
     note_shear(affine, warnings)
     return affine
+
+
+def _is_placeholder(sform: Affine, qform: Affine) -> bool:
+    """Return whether an sform has other voxel sizes than the header, which the qform states.
+
+    Scripts have left an identity matrix there. An sform that only scales the scan, as a
+    registration does, is kept.
+    """
+    sizes, stated = np.asarray(voxel_spacing(sform)), np.asarray(voxel_spacing(qform))
+    differs = bool(np.abs(sizes / stated - 1).max() > 0.1)
+    unit = bool(np.abs(sizes - 1).max() < 1e-6)
+    return differs and (unit or axis_codes(sform) != axis_codes(qform))
 
 
 def note_shear(affine: Affine, warnings: list[str]) -> None:
