@@ -1,4 +1,4 @@
-"""A store made of nothing: noise with a finding in one patch of each volume."""
+"""A store without files: noise with a finding in one patch of each volume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each process of `test_several_processes` runs: three stages by the command line, and ground.
+"""Run by each process of `test_several_processes`: three stages by the command line, and ground.
 
 torchrun --nproc-per-node 2 -m tests.training.several_stages TOY OUTPUT BATCH_SIZE
 """

@@ -1,4 +1,4 @@
-"""The whole chain of the demonstration model at a toy's length, both branches at once."""
+"""The whole chain of the demonstration model at toy size, both branches at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT = [
 
 
 @pytest.mark.timeout(900)  # minutes where other work runs beside it
-def test_the_chain_makes_a_model_and_goes_on_where_it_was(
+def test_the_chain_makes_a_model_and_continues_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # One of the 120 phantoms that thresholds are chosen on: test_release_path does more with it.

@@ -1,4 +1,4 @@
-"""Each paper's recipe runs to a model at toy size through the command line.
+"""Each paper's recipe trains a model at toy size from the command line.
 
 The demonstration model's recipes do so in `test_stages`.
 """
@@ -38,7 +38,7 @@ def train(stage: str, recipe: str, root: Path, *more: str) -> str:
 def test_e3d_gpt_from_masked_autoencoder_to_report(
     toy: Toy, tmp_path: Path, small_volume: CTVolume
 ) -> None:
-    """Precision, schedule and prompt stay those of the recipes."""
+    """Precision, schedule and prompt are those of the recipes."""
     llm = write_language_model(tmp_path / "llm", FAMILIES["llama"])
     data = toy.data(reports="false")
     printed = train(
@@ -79,7 +79,7 @@ def m3d_clip(tmp_path: Path) -> Path:
 
 
 def test_vit3d_llama3_from_m3d_clip(m3d_clip: Path, tmp_path: Path) -> None:
-    """The encoder learns too, on AMOS-MM's files, stretched by their own range."""
+    """The encoder is trained too, on AMOS-MM's files, scaled by their own range."""
     llm = write_language_model(tmp_path / "llm", FAMILIES["smollm2"])
     amos = write_amos_mm(tmp_path / "AMOS-MM")
     recipe = "vit3d_llama3/instruct"
@@ -93,11 +93,11 @@ def test_vit3d_llama3_from_m3d_clip(m3d_clip: Path, tmp_path: Path) -> None:
     assistant = load_assistant(tmp_path / "instruct", device="cpu")
     assert assistant.processor.preparation == "minmax"
     assert all(loss > 0 for loss in losses(tmp_path / "instruct"))
-    # Nothing of an encoder that learns may be cached.
+    # Tokens of an encoder that is trained must not be cached.
     assert not list(tmp_path.rglob("tokens.npy"))
 
 
-def test_align_with_an_encoder_that_learns(toy: Toy, tmp_path: Path) -> None:
+def test_align_can_train_the_encoder(toy: Toy, tmp_path: Path) -> None:
     options = [*toy.options(tmp_path / "out", 2), *toy.align, "train_encoder=true"]
     done = CliRunner().invoke(app, ["train", "align", "e3d_gpt/align", *options])
     assert done.exit_code == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Two processes with a batch of one learn what one process with a batch of two does."""
+"""Two processes with a batch of one have the losses of one process with a batch of two."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outputs(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
     run_all(toy, one, 2)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*launch, "-m", "tests.training.several_stages", str(toy.folder), str(two), "1"]
-    # Two threads that wait for one core would wait long.
+    # One thread each: several threads on one core are slow.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     root = Path(__file__).parents[2]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.getenv("PYTHONPATH")]))

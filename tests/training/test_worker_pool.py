@@ -26,7 +26,7 @@ class Counter:
         return item
 
     def threads(self, _: int) -> tuple[int, set[int]]:
-        # After the start of the process: so is it read in a worker that loads a model.
+        # Imported after the process has started, as in a worker that loads a model.
         import numpy as np
         import torch
         from threadpoolctl import threadpool_info
@@ -51,7 +51,7 @@ def test_a_worker_computes_on_one_thread() -> None:
         assert list(pool.map(Counter.threads, [0])) == [(1, {1})]
 
 
-def test_an_error_comes_before_all_items_are_handed_out() -> None:
+def test_an_error_is_raised_before_all_items_are_handed_out() -> None:
     taken: list[int] = []
 
     def items() -> Iterator[int]:

@@ -20,7 +20,7 @@ SIZES = "image_size: [32, 64, 64], hidden_size: 24, num_hidden_layers: 1, num_at
 
 @dataclass(frozen=True)
 class Toy:
-    """Where the toy data and starts lie."""
+    """Paths of the toy data and of the models to start from."""
 
     folder: Path
 

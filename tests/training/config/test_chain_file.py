@@ -47,7 +47,7 @@ def step_source(text: str, name: str) -> RecipeSource:
     return RecipeSource(name, "", file, chain.values(name), tuple(chain.places(name)))
 
 
-def test_a_step_has_what_it_changes_and_else_what_it_is_like() -> None:
+def test_a_step_overrides_the_step_it_is_like() -> None:
     assert step_source(CHAIN, "second").values == {
         "root": "runs",
         "data": {"kind": "phantoms", "count": 3},
@@ -67,7 +67,7 @@ def test_a_step_has_what_it_changes_and_else_what_it_is_like() -> None:
     ],
     ids=["its own", "of the step it is like", "of all steps", "missing in a group", "missing"],
 )
-def test_an_error_is_told_where_the_value_stands(keys: tuple[str, ...], line: int) -> None:
+def test_an_error_names_the_line_of_the_value(keys: tuple[str, ...], line: int) -> None:
     assert (
         step_source(CHAIN, "second")
         .locate(keys, "wrong")
@@ -88,7 +88,7 @@ def test_an_error_is_told_where_the_value_stands(keys: tuple[str, ...], line: in
         ("    branch: one\n", "", ""),
     ],
 )
-def test_a_wrong_chain_is_one_line(old: str, new: str, message: str) -> None:
+def test_an_error_in_a_chain_is_one_line(old: str, new: str, message: str) -> None:
     file = YamlFile("chain.yaml", CHAIN.replace(old, new, 1))
     if not message:
         read_chain(file)
@@ -98,13 +98,13 @@ def test_a_wrong_chain_is_one_line(old: str, new: str, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_no_branch_goes_on_after_the_steps_that_need_all() -> None:
+def test_no_branch_continues_after_a_step_that_needs_all_branches() -> None:
     swapped = CHAIN.replace("    branch: one\n", "").replace("like: first", "branch: one")
     with pytest.raises(RecipeError, match="second of branch one comes after first"):
         read_chain(YamlFile("chain.yaml", swapped))
 
 
-def test_the_demonstration_model_s_steps_follow_from_each_other() -> None:
+def test_each_step_of_the_demonstration_model_starts_from_an_earlier_one() -> None:
     steps = bundled_chain("demo").steps
     recipes = [load_recipe(f"demo/{step.name}") for step in steps]
     papers = [step.name for step in steps if step.source == "E3D-GPT"]
@@ -129,6 +129,6 @@ def test_a_copy_is_the_same_recipe(tmp_path: Path, name: str) -> None:
         copy_recipe(name, tmp_path / "own.yaml")
 
 
-def test_a_file_s_copy_keeps_its_comments(tmp_path: Path) -> None:
+def test_a_copied_file_keeps_its_comments(tmp_path: Path) -> None:
     copy_recipe("e3d_gpt/align", tmp_path / "own.yaml")
     assert (tmp_path / "own.yaml").read_text() == (RECIPES / "e3d_gpt/align.yaml").read_text()

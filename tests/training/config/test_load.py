@@ -68,7 +68,7 @@ def test_errors_name_line_and_key(tmp_path: Path, text: str, line: int, message:
         ),
     ],
 )
-def test_a_name_of_earlier_versions_is_told_its_new_one(
+def test_an_old_name_is_an_error_with_the_new_one(
     tmp_path: Path, text: str, line: int, message: str
 ) -> None:
     file = tmp_path / "recipe.yaml"
@@ -119,7 +119,7 @@ def test_a_recipe_of_another_stage_is_refused() -> None:
         run_stage("align", "demo/mae")
 
 
-def test_folders_in_the_docs_are_those_that_recipes_write() -> None:
+def test_the_docs_name_only_folders_that_recipes_write() -> None:
     root = Path(__file__).parents[3]
     written = {str(load_recipe(source.name).output) for source in bundled_recipes()}
     named = {

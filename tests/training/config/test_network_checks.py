@@ -1,4 +1,4 @@
-"""A recipe whose network cannot be is refused before anything is read, and its line is quoted."""
+"""A recipe whose network cannot be built is refused before any data is read; its line is quoted."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_override_is_quoted_itself() -> None:
 
 
 def test_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table does not exist: the recipe is refused before it is missed."""
+    """The table does not exist either, but the recipe is refused first."""
     monkeypatch.chdir(tmp_path)
     Path("recipe.yaml").write_text(MAE.replace("[8, 16, 16]", "[8, 16, 15]"))
     done = CliRunner().invoke(app, ["train", "mae", "recipe.yaml"])
@@ -130,7 +130,7 @@ def test_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("training.tensorboard=true", r"training.tensorboard: run pip install .*\[tensorboard\]"),
     ],
 )
-def test_what_this_machine_lacks_is_said_first(
+def test_what_this_machine_cannot_run_is_refused_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, message: str
 ) -> None:
     import importlib.util

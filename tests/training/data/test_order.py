@@ -1,4 +1,4 @@
-"""The order of samples: each item once a round, the same wherever it is asked for."""
+"""The order of samples has each item once a round and depends on the seed alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_each_item_comes_once_a_round_and_rounds_differ() -> None:
 
 
 def test_it_depends_on_seed_and_place_alone() -> None:
-    # Not on what was asked before: a resumed run starts in the middle.
+    # Not on earlier calls: a resumed run starts in the middle.
     for seed, k in ((0, 0), (3, 149), (0, 77), (5, 77)):
         order = np.random.default_rng([seed, k // 50]).permutation(50)
         assert shuffled_index(seed, k, 50) == order[k % 50]

@@ -1,4 +1,4 @@
-"""Patch maps of degrees, kinds, lobes and sides."""
+"""Patch labels of degrees, kinds, lobes and sides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_ct_assistant.training.data.phantom_patch_labels import (
 NAMES = [concept.name for concept in CONCEPTS]
 
 
-def test_findings_come_first_and_every_name_is_one() -> None:
+def test_findings_come_first_and_names_are_unique() -> None:
     assert tuple(NAMES[: len(FINDINGS)]) == FINDINGS
     assert len(set(NAMES)) == len(NAMES)
     assert all(concept.of in FINDINGS for concept in DETAILS)
@@ -41,7 +41,7 @@ def test_every_degree_and_kind_that_is_drawn_has_a_channel(name: str) -> None:
     assert seen == set(own), "and every channel is drawn"
 
 
-def test_details_lie_where_their_finding_lies() -> None:
+def test_details_are_where_their_finding_is() -> None:
     findings = np.zeros((len(FINDINGS), 2, 2, 2), np.uint8)
     findings[FINDINGS.index("Emphysema"), 0, 1, 1] = 1
     maps = detail_maps(4, findings)
@@ -50,14 +50,14 @@ def test_details_lie_where_their_finding_lies() -> None:
     assert maps[[c.name for c in DETAILS].index(f"{grade} emphysema"), 0, 1, 1] == 1
 
 
-def test_lobes_cover_the_lungs_and_sides_part_the_chest() -> None:
+def test_lobes_cover_the_lungs_and_sides_split_the_chest() -> None:
     phantom = make_phantom(5, findings=["Consolidation"])
     maps = dict(zip(NAMES[-7:], place_maps(5), strict=True))
     air = (phantom.volume.hu < -700).reshape(14, 8, 14, 16, 14, 16).mean((1, 3, 5))
     lungs = np.any([maps[lobe] for lobe in LOBES], axis=0)
     assert lungs.sum() > 250
     assert (air[lungs] > 0.1).mean() > 0.85
-    # The first axis falls, the third goes to the patient's left.
+    # The first axis runs to inferior, the third to the patient's left.
     assert maps["left"][:, :, 9:].sum() > 20 * maps["left"][:, :, :5].sum()
     upper, lower = (np.argwhere(maps[f"right {part} lobe"])[:, 0] for part in ("upper", "lower"))
     assert upper.mean() + 2 < lower.mean()

@@ -1,4 +1,4 @@
-"""What is asked about a phantom in training, and what stands for it in text."""
+"""Training turns about a phantom, and its tags for training on text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STORE = PhantomStore(Path("unused"), 0, 40)
 TWO_TURNS = ConversationSettings(questions=4, impressions=1)
 
 
-def test_a_phantom_is_described_in_other_words_each_time() -> None:
+def test_each_draw_has_another_wording() -> None:
     for index in range(len(STORE)):
         true = {finding.name for finding in draw_truth(index).findings}
         answers = set()
@@ -25,7 +25,7 @@ def test_a_phantom_is_described_in_other_words_each_time() -> None:
         assert len(answers) > 1
 
 
-def test_an_impression_agrees_with_the_findings_it_is_given_and_not_with_the_phantom() -> None:
+def test_an_impression_agrees_with_the_quoted_findings() -> None:
     same = 0
     for index in range(len(STORE)):
         asked = STORE.turns(index, TWO_TURNS, np.random.default_rng(index))[1]
@@ -36,7 +36,7 @@ def test_an_impression_agrees_with_the_findings_it_is_given_and_not_with_the_pha
     assert same < 10
 
 
-def test_an_excerpt_is_summed_up_by_what_it_says() -> None:
+def test_the_impression_of_an_excerpt_agrees_with_it() -> None:
     lengths, fewer = set(), 0
     settings = ConversationSettings(questions=0, impressions=1, excerpts=1.0)
     for index in range(len(STORE)):
@@ -69,7 +69,7 @@ def test_excerpts_grow_from_one_finding_to_whole_reports() -> None:
     assert settings.at(0.5) == settings, "then as the recipe says: whole ones, here"
 
 
-def test_where_one_turn_is_asked_all_kinds_of_turn_are() -> None:
+def test_unpacked_turns_are_of_all_kinds() -> None:
     settings = ConversationSettings(questions=2, impressions=3, packed=False)
     turns = [STORE.turns(0, settings, np.random.default_rng(draw))[0] for draw in range(60)]
     summed = sum(turn.text_only for turn in turns)

@@ -37,7 +37,7 @@ def test_packed_equals_separate() -> None:
     assert loss == pytest.approx(total / count, abs=1e-5)
 
 
-def test_the_mask_is_the_one_drawn_in_the_docs() -> None:
+def test_the_mask_is_the_one_drawn_in_the_docstring() -> None:
     example = str(packing.__doc__).partition("(.)::")[2].splitlines()
     numbers = {line.split()[0]: line.split()[1:] for line in example if line.strip()}
     segment_ids = torch.tensor([[int(n) for n in numbers["segment_id"]]])
@@ -95,7 +95,7 @@ def test_the_words_that_an_answer_turns_on_count_more() -> None:
 
 
 @pytest.mark.parametrize("settings", [PACKED, SINGLE], ids=["packed", "single"])
-def test_a_turn_that_stands_alone_is_text_alone(settings: ConversationSettings) -> None:
+def test_a_text_only_turn_equals_text_without_an_image(settings: ConversationSettings) -> None:
     model, processor = tiny_model()
     image_id = processor.image_token_id
     opening = [i for i in processor.prefix_ids() if i != image_id]

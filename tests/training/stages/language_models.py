@@ -1,4 +1,4 @@
-"""Tiny causal language models of four families, with tokenizers of their habits."""
+"""Tiny causal language models of several families, with tokenizers that behave like theirs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WITH_BOS = "{{ bos_token }}{% for m in messages %}[INST] {{ m.content }} [/INST]
 
 @dataclass(frozen=True)
 class Family:
-    """A configuration, what its tokenizer does, and the linear layers that LoRA finds."""
+    """A configuration, the behaviour of its tokenizer, and the linear layers that LoRA finds."""
 
     config: Callable[..., Any]
     more: dict[str, Any]
@@ -57,7 +57,7 @@ FAMILIES = {
 
 
 def tokenizer_of(family: Family) -> PreTrainedTokenizerFast:
-    """Return a small tokenizer with the family's habits, without a padding token."""
+    """Return a small tokenizer that behaves like the family's, without a padding token."""
     trained = train_tokenizer(REPORTS, vocab_size=300)
     inner = Tokenizer.from_str(trained.backend_tokenizer.to_str())
     if not family.adds_bos:
@@ -67,7 +67,7 @@ def tokenizer_of(family: Family) -> PreTrainedTokenizerFast:
 
 
 def write_language_model(folder: Path, family: Family) -> Path:
-    """Write a tiny model and tokenizer as the hub would give them."""
+    """Write a tiny model and tokenizer as a folder from the hub."""
     tokenizer = tokenizer_of(family)
     torch.manual_seed(0)
     config = family.config(

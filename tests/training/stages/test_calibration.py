@@ -1,4 +1,4 @@
-"""What stage `ground` ends with: operating points, and details judged over the volume."""
+"""The end of stage `ground`: operating points, and details read over the whole volume."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_separable_scores_are_cut_in_the_middle_of_the_gap() -> None:
     assert slope == 1.0  # the median negative is already below -3
 
 
-def test_close_scores_are_stretched() -> None:
+def test_close_scores_are_scaled() -> None:
     score = np.array([0.0, 0.1, 0.2, 0.8, 0.9])
     threshold, slope = operating_point(score, np.array([0, 0, 0, 1, 1], bool))
     assert threshold == 0.5
@@ -54,7 +54,7 @@ def test_operating_points_change_the_level_but_not_the_order() -> None:
 
 
 def test_a_degree_that_is_an_extent_is_learned_from_the_extent() -> None:
-    """Large and small findings whose patches all look alike: only their number tells."""
+    """Large and small findings whose patches look alike; only their number differs."""
     rng = np.random.default_rng(0)
     readout = DetailReadout([0, 0, 0])  # a finding, "small", "large"
 
@@ -75,7 +75,7 @@ def test_a_degree_that_is_an_extent_is_learned_from_the_extent() -> None:
     assert small[-1].max() < 0.05, "nothing where the finding is not"
 
 
-def test_a_detail_with_too_few_examples_keeps_what_its_patches_say() -> None:
+def test_a_detail_with_too_few_examples_keeps_its_patch_score() -> None:
     readout = DetailReadout([0, 0, 0])
     before = [p.clone() for p in readout.parameters()]
     present = np.array([(1, 1, 0)] * 9 + [(1, 0, 1)] * 4, bool)

@@ -1,4 +1,4 @@
-"""Stage `ground`: its loss, its crops, and the concepts that its head is for."""
+"""Stage `ground`: its loss, its crops, and the concepts of its head."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.training.balls import Balls
 from tests.training.bright_patch import GRID, SHAPE, OneBrightPatch
 
 
-def test_a_word_is_shared_out_among_the_patches_that_say_it() -> None:
+def test_a_word_is_divided_by_the_patches_that_show_it() -> None:
     class Store(OneBrightPatch):
         def __len__(self) -> int:
             return 4
@@ -41,7 +41,7 @@ def test_a_word_is_shared_out_among_the_patches_that_say_it() -> None:
     assert counts[18:].tolist() == [1, 8]
 
 
-def test_new_concepts_leave_what_the_head_knows() -> None:
+def test_new_concepts_keep_the_weights_of_known_ones() -> None:
     encoder = GroundedVisionTransformer3D(
         demo_vision(image_size=SHAPE, hidden_size=24, stem="linear")
     )
@@ -63,7 +63,7 @@ def test_new_concepts_leave_what_the_head_knows() -> None:
 
 
 def test_a_degree_is_told_from_other_degrees_of_the_same_finding() -> None:
-    """Another degree's patches weigh more than all that is not the finding."""
+    """Patches of another degree weigh more than patches without the finding."""
     torch.manual_seed(0)
     concepts = (*FINDING_CONCEPTS, Concept("large lung nodule", "Lung nodule"))
     encoder = GroundedVisionTransformer3D(
@@ -90,7 +90,7 @@ def test_a_degree_is_told_from_other_degrees_of_the_same_finding() -> None:
     assert not torch.allclose(degree_gradient(100.0), degree_gradient(1.0))
 
 
-def test_the_loss_is_one_figure_a_concept() -> None:
+def test_the_loss_has_one_value_per_concept() -> None:
     logits = torch.tensor([[2.0, -1.0], [0.0, -3.0]]).reshape(1, 2, 1, 1, 2)
     labels = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).reshape(1, 2, 1, 1, 2)
     loss = patch_loss(logits, labels, torch.ones_like(labels), negative_weight=8.0)

@@ -1,4 +1,4 @@
-"""Any causal language model of the hub can be the language model."""
+"""Any causal language model of transformers can be the language model."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_prompt_splice_and_loss(joined: tuple[str, Joined], tmp_path: Path) -> N
     family, image, n = FAMILIES[name], model.config.image_token_id, model.num_image_tokens
     ids = processor.prefix_ids() + processor.question_ids("Is there a nodule?")
 
-    # The ids are those that the tokenizer makes of the whole text, BOS as it does.
+    # The ids are those of the whole text, with BOS where the tokenizer adds it.
     assert ids.count(image) == n == 8
     assert ids.count(1) == (1 if family.adds_bos else 0)
     text = processor.prompt.replace("{image}", processor.image_token * n)
@@ -62,7 +62,7 @@ def test_prompt_splice_and_loss(joined: tuple[str, Joined], tmp_path: Path) -> N
         )
         assert chat["input_ids"] == ids
 
-    # The image tokens stand where their id does, and nowhere else; another number is an error.
+    # Image tokens replace exactly the tokens with their id; another number is an error.
     batch = torch.tensor([ids, ids])
     features = torch.randn(2, n, 24)
     embeds = model.embed(batch, features)
@@ -95,7 +95,7 @@ def test_prompt_splice_and_loss(joined: tuple[str, Joined], tmp_path: Path) -> N
     )
     assert whole == pytest.approx(total, rel=1e-4)
 
-    # Written and read back, it says the same.
+    # Written and read back, it gives the same logits.
     model.save_pretrained(tmp_path / "joined")
     again = VolumeLanguageModel.from_pretrained(tmp_path / "joined").eval()
     with torch.no_grad():
@@ -150,7 +150,7 @@ def test_a_run_from_language_model_to_answer(
     assert isinstance(reading.ask("Is there a nodule?").text, str)
 
 
-def test_what_cannot_serve_is_named(toy: Toy, tmp_path: Path) -> None:
+def test_an_unusable_language_model_is_refused(toy: Toy, tmp_path: Path) -> None:
     family = FAMILIES["qwen3"]
     llm = write_language_model(tmp_path / "llm", family)
     options = [f"encoder={{start: {toy.folder / 'encoder'}}}", f"model={llm}"]

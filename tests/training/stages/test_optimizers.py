@@ -1,4 +1,4 @@
-"""Muon beside AdamW: who gets which weights, one schedule, one checkpoint."""
+"""Muon with AdamW: which weights each gets, one schedule, one checkpoint."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_singular_values_come_near_one_in_either_precision(shape: tuple[int, int
         assert 0.5 < values.min() <= values.max() < 1.3, dtype
 
 
-def test_matrices_between_words_and_head_are_muons() -> None:
+def test_muon_gets_the_matrices_between_embedding_and_head() -> None:
     model, _ = tiny_model()
     model.requires_grad_(True)
     model.vision_tower.requires_grad_(False)
@@ -68,7 +68,7 @@ def test_matrices_between_words_and_head_are_muons() -> None:
     assert not any(n.startswith("vision_tower") for n in names)
 
 
-def test_every_trainable_weight_has_one_of_both() -> None:
+def test_every_trainable_weight_is_optimized_once() -> None:
     model, _ = tiny_model()
     model.requires_grad_(True)
     optimizer = MuonWithAdamW(model, learning_rate=1e-3)
@@ -76,7 +76,7 @@ def test_every_trainable_weight_has_one_of_both() -> None:
     assert sorted(given) == sorted({id(p) for p in model.parameters()})
 
 
-def test_without_a_linear_layer_adamw_is_meant() -> None:
+def test_a_model_without_a_linear_layer_is_refused() -> None:
     with pytest.raises(NoLinearLayerError, match="use AdamW"):
         MuonWithAdamW(nn.Embedding(4, 4), learning_rate=1e-3)
 
@@ -98,7 +98,7 @@ def test_biases_and_norms_do_not_decay_like_the_trainer_s_adamw(tmp_path: Path) 
 
 
 def test_muon_without_a_linear_layer_is_one_line(toy: Toy, tmp_path: Path) -> None:
-    """The convolution perceiver, all that stage align trains, has none."""
+    """Stage align trains the convolution perceiver only, which has none."""
     options = [*toy.options(tmp_path / "out", 2, optimizer="muon"), *toy.align]
     done = CliRunner().invoke(app, ["train", "align", "e3d_gpt/align", *options])
     assert done.exit_code == 1
@@ -137,7 +137,7 @@ def test_it_learns_and_a_schedule_reaches_both() -> None:
         assert torch.equal(weight, kept[name]), f"{name} moved at a learning rate of 0"
 
 
-def test_a_checkpoint_goes_on_as_if_never_interrupted() -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one() -> None:
     model, x, y = _problem()
     optimizer = MuonWithAdamW(model, learning_rate=1e-2, weight_decay=0.1)
     _steps(model, optimizer, x, y, 5)

@@ -1,4 +1,4 @@
-"""Every stage runs on real phantoms, writes what the next one reads, and ends as a model."""
+"""Every stage runs on phantoms and writes what the next one reads; the last writes a model."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_ground_changes_the_encoder_and_align_does_not(runs: Path) -> None:
         assert torch.equal(tensor, aligned[f"vision_tower.{name}"]), name
 
 
-def test_text_alone_teaches_the_language_model_of_a_whole_model(runs: Path) -> None:
+def test_text_trains_the_language_model_of_a_whole_model(runs: Path) -> None:
     before, after = weights(runs / "7-oracle-maps"), weights(runs / "8-language-summing")
     assert before.keys() == after.keys()
     changed = {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])}
@@ -106,7 +106,7 @@ def test_instruct_trains_the_language_side_only(
     changed = {k for k in before if not torch.equal(before[k], after[k])}
     assert {k.split(".")[0] for k in changed} == {"projector", "language_model"}
     if lora:
-        # LoRA leaves norms and embeddings alone; its weights are merged into the linears.
+        # LoRA leaves norms and embeddings as they are; its weights are merged into linear layers.
         assert all("proj" in k for k in changed)
         reading = load_assistant(output, device="cpu").read(make_phantom(3).volume)
         assert len(reading.screen()) == 18

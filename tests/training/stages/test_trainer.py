@@ -1,4 +1,4 @@
-"""The engine: interrupted runs go on as if they had not been, and breakdowns are named."""
+"""The Trainer: interrupted runs continue with the same losses; a bad loss stops with its scan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.tiny_model import tiny_model
 from tests.training.balls import Balls
 from tests.training.toy import Toy, losses
 
-# Each stage, with what draws random numbers in it: masks, dropout of LoRA, order of scans.
+# Each stage, with its source of random numbers: masks, LoRA's dropout, order of scans.
 STAGES = {
     "mae": ["mae.decoder_embed_dim=24", "mae.decoder_depth=1", "mae.decoder_num_heads=2"],
     "ground": [],
@@ -73,7 +73,7 @@ def test_gradient_checkpointing_learns_the_same(
 
 
 class Killed(BaseException):
-    """Stands for the power cut: nothing of the run catches it."""
+    """Simulates a power cut: nothing in the run catches it."""
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
@@ -88,7 +88,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 
 @pytest.mark.parametrize("kind", STAGES)
-def test_a_killed_run_goes_on_with_the_same_losses(
+def test_a_killed_run_continues_with_the_same_losses(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     accumulate = 2 if kind == "instruct" else 1
@@ -117,13 +117,13 @@ def test_a_killed_run_goes_on_with_the_same_losses(
 
 
 def test_accumulated_batches_are_one_large_batch(toy: Toy, tmp_path: Path) -> None:
-    """The two reports differ in length: a mean of means would not be the mean."""
+    """The two reports differ in length, so a mean of means would not be the mean."""
     large = run(toy, "align", tmp_path / "large", 8, batch_size=2)
     small = run(toy, "align", tmp_path / "small", 8, accumulate=2)
     assert losses(small) == pytest.approx(losses(large), rel=1e-5)
 
 
-def test_a_step_s_rows_are_dealt_out_by_length() -> None:
+def test_rows_of_a_step_are_grouped_by_length() -> None:
     answers = ["No.", "The heart is enlarged.", "Yes.", "There is no nodule in the right lung."]
     _, processor = tiny_model()
     rows = [
@@ -139,7 +139,7 @@ def test_a_step_s_rows_are_dealt_out_by_length() -> None:
     assert [batch["input_ids"].shape for batch in dealt] == [(2, lengths[1]), (2, lengths[3])]
     order = torch.cat([batch["volume"] for batch in dealt]).tolist()
     assert sorted(order) == [0, 1, 2, 3]
-    # Each row is what it was, padded to another width.
+    # Each row is unchanged apart from its padding.
     for batch, of in zip(dealt, (order[:2], order[2:]), strict=True):
         expected = collate([rows[number] for number in of])
         assert expected.keys() == batch.keys()
@@ -185,7 +185,7 @@ def test_the_first_bad_loss_is_named(
 
     monkeypatch.setattr(StageTrainer, "compute_loss", compute_loss)
     with pytest.raises(NonFiniteLossError) as error:
-        # Long before the first line of the log.
+        # Before the first line of the log.
         run(toy, "mae", tmp_path / "out", 5, log_steps=100, save_minutes=1e-9)
     text = str(error.value)
     assert "\n" not in text

@@ -1,4 +1,4 @@
-"""Tiny data sets in the layouts in which the real ones are published."""
+"""Tiny data sets in the published layouts of the real ones."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def write_ct_rate(root: Path, *, version: str = "fixed") -> Path:
 
 
 def write_raw(file: Path, hu: NDArray[np.int16]) -> None:
-    """A v1 file: stored numbers that the metadata's intercept of -8192 makes HU.
+    """A v1 file: its stored numbers are HU after the metadata's intercept of -8192.
 
     Axes L, P, S, and a header that says nothing true: 1 mm, slope 1, intercept 0.
     """
@@ -156,7 +156,7 @@ def write_bimcv_r(root: Path, patients: int = 12) -> Path:
 
 
 def write_amos_mm(root: Path) -> Path:
-    """AMOS-MM: two training cases and one of validation that the archives hold twice."""
+    """AMOS-MM: two training cases and a validation case that is in both archives."""
     names = {"training": ("imagesTr/amos_0001", "imagesTr/amos_7008"), "validation": ()}
     names["validation"] = ("imagesVa/amos_7008",)
     texts: dict[str, Any] = {"licence": "CC BY-NC-SA"}

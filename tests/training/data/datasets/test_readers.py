@@ -1,4 +1,4 @@
-"""Each published layout is read as it is published, and what cannot be read is named."""
+"""Each published layout is read; errors name what cannot be read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_ct_rate(tmp_path: Path) -> None:
     choice = one.questions[2]
     assert choice.as_asked == "Where? Choices: A. left lung B. right lung C. both D. neither"
     assert choice.as_answered == "B. right lung"
-    # Two reconstructions of one patient, and no patient's number anywhere.
+    # Two reconstructions of one patient; the patient's number is nowhere.
     assert records[0].patient == records[1].patient != records[2].patient
     assert "train_1" not in one.patient
     assert [r.name for r in ct_rate(root, reconstructions="first")] == [
@@ -70,7 +70,7 @@ def test_ct_rate_v2_is_hu_already_and_v1_takes_the_metadata(tmp_path: Path) -> N
     true = layouts.scan(0)
     for record in (fixed, original):
         volume = read_scan(record.image, record.stored)
-        # The v2 metadata says intercept -8192 as well; applied again it would be all air.
+        # The v2 metadata also has the intercept -8192; applied, the scan would be all air.
         np.testing.assert_array_equal(volume.hu, true.hu)
         assert volume.spacing == pytest.approx((8.0, 5.0, 6.0))
         left = volume.index_to_ras((8, 12, 15))[0] - volume.index_to_ras((8, 12, 4))[0]
@@ -145,7 +145,7 @@ def test_m3d(tmp_path: Path) -> None:
     array = np.load(records[0].image)[0]
     box = Box((8, 32, 32), (4, 16, 16), "minmax")
     placed, _ = place(read_scan(records[0].image, records[0].stored), box, unit=True)
-    # In the box's own size an M3D array comes back as it is, upright and unmirrored.
+    # At the box's size, an M3D array is kept as it is, neither flipped nor mirrored.
     np.testing.assert_allclose((placed + 1000) / 2000, array, atol=3e-4)
 
 
@@ -178,7 +178,7 @@ def test_several_data_sets_are_one(tmp_path: Path) -> None:
     assert [r.dataset for r in records] == ["ct_rate train_fixed"] * 3 + ["amos_mm"]
 
 
-def test_what_cannot_be_read_is_an_error_or_a_listed_skip(tmp_path: Path) -> None:
+def test_an_unreadable_sample_is_an_error_or_skipped_and_listed(tmp_path: Path) -> None:
     root = layouts.write_bimcv_r(tmp_path)
     gone = sorted((root / "CT1/ct").iterdir())[0]
     gone.unlink()

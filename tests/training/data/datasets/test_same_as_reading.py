@@ -1,4 +1,4 @@
-"""A scan looks the same to a model while it is trained and while it reads."""
+"""A scan is prepared for training as it is for reading."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def test_prepared_for_training_as_for_reading(
     store = DatasetStore(tmp_path, [record], box)
     list(store.fill())
     trained_on = to_pixel_values(store.volume(0))
-    # HU are kept as whole numbers: half of one in 2000.
+    # Stored HU are integers, so pixel values differ by at most 0.5 / 2000.
     torch.testing.assert_close(trained_on, pixel_values[0], atol=2.6e-4, rtol=0)
     assert trained_on.std() > 0.05

@@ -1,4 +1,4 @@
-"""Each data set, in its published layout, goes through the stages at toy size."""
+"""The stages run on each data set in its published layout, at toy size."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_align_and_instruct(tmp_path: Path, name: str, language_model: Path) -> 
     assert Seen.read(tmp_path / "instruct") == Seen.read(tmp_path / "align")
 
 
-def test_held_out_data_is_kept_apart(tmp_path: Path) -> None:
+def test_held_out_data_in_the_training_data_is_refused(tmp_path: Path) -> None:
     root = layouts.write_ct_rate(tmp_path / "data")
     data = {"kind": "ct_rate", "root": root, "spacing": SPACING}
     held_out = [{**data, "store": "store", "split": "validation"}]
@@ -153,7 +153,7 @@ def test_held_out_data_is_kept_apart(tmp_path: Path) -> None:
         ({"kind": "mr"}, "data: .*'ct_rate'"),
     ],
 )
-def test_bad_data_is_named_with_its_line(
+def test_an_error_in_data_names_its_line(
     tmp_path: Path, data: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(RecipeError, match=rf"mae\.yaml line \d+: {message}"):

@@ -1,4 +1,4 @@
-"""Preparation: once, in parallel, resumable, checked; and no patient on both sides."""
+"""Preparation is done once, in parallel, resumable and verified; leaks are refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def times(store: DatasetStore) -> list[int]:
     return [store.volume_file(i).stat().st_mtime_ns for i in range(len(store))]
 
 
-def test_parallel_preparation_is_kept_and_the_same_as_alone(tmp_path: Path) -> None:
+def test_parallel_preparation_equals_that_of_one_process_and_is_kept(tmp_path: Path) -> None:
     table = table_of(tmp_path, 4)
     store = store_of(tmp_path / "store", table)
     assert list(store.fill(workers=2)) == [1, 2, 3, 4]
@@ -71,11 +71,11 @@ def test_parallel_preparation_is_kept_and_the_same_as_alone(tmp_path: Path) -> N
         np.testing.assert_array_equal(store.volume(index), alone.volume(index))
     assert store.scan_digests() == alone.scan_digests()
     assert len(set(store.scan_digests())) == 4
-    # No folder holds all: a name's first two digits are its folder.
+    # The first two digits of a file's name are its folder.
     assert store.volume_file(0).parent.name == store.volume_file(0).name[:2]
 
 
-def test_a_killed_run_goes_on(tmp_path: Path) -> None:
+def test_a_killed_run_continues(tmp_path: Path) -> None:
     table = table_of(tmp_path, 3)
     store = store_of(tmp_path / "store", table)
     running = store.fill(workers=1)
@@ -91,7 +91,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     assert list(store_of(tmp_path / "store", table).fill()) == [3]
 
 
-def test_verify_finds_what_is_wrong_and_fill_mends_it(tmp_path: Path) -> None:
+def test_verify_finds_damage_and_fill_repairs_it(tmp_path: Path) -> None:
     table = table_of(tmp_path, 3)
     store = store_of(tmp_path / "store", table)
     list(store.fill(workers=1))
@@ -130,7 +130,7 @@ def test_an_unreadable_scan_is_an_error_or_a_listed_skip(tmp_path: Path) -> None
     assert [r.name for r in store.records] == ["0.nii.gz", "1.nii.gz", "3.nii.gz"]
     listed = (tmp_path / "store" / "skipped.csv").read_text()
     assert "2.nii.gz,neither a DICOM nor a NIfTI file" in listed
-    # Texts go with their own scan, not with the skipped one's place.
+    # Each text belongs to its own scan after one was skipped.
     turns = [
         store.turns(i, ConversationSettings(questions=0), np.random.default_rng(0))
         for i in range(3)
@@ -143,7 +143,7 @@ def test_an_unreadable_scan_is_an_error_or_a_listed_skip(tmp_path: Path) -> None
 
 
 def test_left_stays_left(tmp_path: Path) -> None:
-    """No preparation and no drawing mirrors a scan: reports say left and right."""
+    """Neither preparation nor sampling mirrors a scan, since reports say left and right."""
     store = store_of(tmp_path / "store", table_of(tmp_path, 1))
     list(store.fill(workers=1))
     # The block of 700 HU: index 2 grows towards the patient's left.
@@ -185,7 +185,7 @@ def test_turns_of_regions_choices_and_labels(tmp_path: Path) -> None:
     for seed in range(300):
         (turn,) = store.turns(0, one, np.random.default_rng(seed))
         asked[turn.question] += 1
-    # ViT3D-LLaMA3's prompt for each region that was reported; the chest was not.
+    # ViT3D-LLaMA3's prompt for each region with a report; the chest has none.
     assert {q.split(" in ")[-1] for q in asked if q.startswith("please provide")} == {
         "abdomen of this image.",
         "pelvis of this image.",
@@ -202,10 +202,10 @@ def test_turns_of_regions_choices_and_labels(tmp_path: Path) -> None:
         bare.turns(0, one, np.random.default_rng(0))
 
 
-def test_the_hash_holds_out_its_share_and_keeps_sides() -> None:
+def test_patients_are_held_out_by_hash() -> None:
     held = [is_held_out(f"patient {n}", 0.1) for n in range(5000)]
     assert 0.085 < np.mean(held) < 0.115
-    # A larger share adds patients and moves none back.
+    # A larger share only adds patients.
     assert all(is_held_out(f"patient {n}", 0.2) for n in range(5000) if held[n])
 
 
@@ -224,7 +224,7 @@ def test_leaks_by_patient_and_by_voxels_are_refused(tmp_path: Path) -> None:
         refuse_scans(seen.scans, other, "mae")
 
 
-def test_a_model_is_not_evaluated_on_whom_it_was_trained_on(tmp_path: Path) -> None:
+def test_a_model_is_not_evaluated_on_its_training_patients(tmp_path: Path) -> None:
     train = store_of(tmp_path / "store", table_of(tmp_path / "a", 2, patient="anna"))
     other = store_of(tmp_path / "store", table_of(tmp_path / "b", 2, patient="bert"))
     list(train.fill(workers=1))
@@ -234,7 +234,7 @@ def test_a_model_is_not_evaluated_on_whom_it_was_trained_on(tmp_path: Path) -> N
     assert "anna" not in (model / FILE).read_text()
     with pytest.raises(LeakError, match=r"1 patient\(s\) of mine were in the training of model"):
         guard_cases(model, record_cases("mine", train.records))
-    # Another patient, they say; but scan 0 is the same to the voxel, and scan 1 is not.
+    # Labelled as another patient, but the voxels of scan 0 are the same; those of scan 1 are not.
     layouts.write_scan(tmp_path / "b" / "1.nii.gz", 77)
     same, new = guard_cases(model, record_cases("mine", other.records)).cases
     assert new.open().shape == (16, 24, 20)

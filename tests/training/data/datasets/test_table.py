@@ -54,7 +54,7 @@ def test_a_scan_is_prepared_once_with_its_hu(tmp_path: Path, table: Path) -> Non
         ("image,report\na.nii.gz,\n", "row 2: image or report is empty"),
     ],
 )
-def test_a_bad_table_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_error_in_a_table_names_it(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "bad.csv"
     file.write_text(text)
     with pytest.raises(RecipeError, match=message):

@@ -1,4 +1,4 @@
-"""A perceiver that starts by saying each concept in the language model's words."""
+"""A perceiver that starts from the language model's embeddings of the concepts' names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VISION = tiny_vision(num_concepts=3, concept_names=FINDINGS[:3], concept_scale=2
 
 
 @pytest.mark.parametrize("concepts_only", [False, True])
-def test_a_certain_patch_says_its_concept(concepts_only: bool) -> None:
+def test_a_certain_patch_gives_the_embedding_of_its_concept(concepts_only: bool) -> None:
     model, processor = tiny_model(vision_config=VISION, perceiver_concepts_only=concepts_only)
     start_at_words(model, processor.tokenizer)
     tokens = torch.zeros(1, 64, 24 + 3)
@@ -28,7 +28,7 @@ def test_a_certain_patch_says_its_concept(concepts_only: bool) -> None:
         torch.testing.assert_close(image[1:], blank.expand(7, -1))
 
 
-def test_other_perceivers_cannot() -> None:
+def test_other_perceivers_are_refused() -> None:
     model, processor = tiny_model(vision_config=VISION, perceiver="max_pooling")
     with pytest.raises(RecipeError, match="needs the convolution and an encoder with named"):
         start_at_words(model, processor.tokenizer)

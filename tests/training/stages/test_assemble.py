@@ -1,4 +1,4 @@
-"""Stage `align` puts an encoder into a model that has learned to read its channels."""
+"""Stage `align` puts an encoder into a model that was trained on its channels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_encoder_with_the_same_channels_is_put_in(tmp_path: Path) -> None:
     assert len(again.vision_tower.blocks) == 3
 
 
-def test_other_channels_are_refused_by_name(tmp_path: Path) -> None:
+def test_an_encoder_with_other_channels_is_refused(tmp_path: Path) -> None:
     config = saved(tmp_path)
     wider = make_encoder_config(config.to_dict() | {"hidden_size": config.hidden_size + 24})
     with pytest.raises(RecipeError, match=r"was trained with another output_size: 24, not 48"):
