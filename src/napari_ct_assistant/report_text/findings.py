@@ -28,3 +28,18 @@ FINDINGS: Final[tuple[str, ...]] = (
     "Bronchiectasis",
     "Interlobular septal thickening",
 )
+
+_IN_A_SENTENCE: Final = {
+    "Lung nodule": "lung nodules",
+    "Lung opacity": "lung opacities",
+    "Pulmonary fibrotic sequela": "pulmonary fibrotic sequelae",
+    "Mosaic attenuation pattern": "a mosaic attenuation pattern",
+    "Hiatal hernia": "a hiatal hernia",
+    "Pericardial effusion": "a pericardial effusion",
+    "Pleural effusion": "a pleural effusion",
+}
+
+
+def in_a_sentence(name: str) -> str:
+    """Return a finding's name as it reads after "detect" or "shows": "lung nodules"."""
+    return _IN_A_SENTENCE.get(name, name.lower())

@@ -191,7 +191,8 @@ def test_what_the_model_cannot_judge_is_said(tmp_path: Path, small_volume: CTVol
     reading = load_assistant(folder, device="cpu").read(small_volume)
     assert [row.name for row in reading.screen() if not row.assessable] == ["Lung nodule"]
     assert any(
-        "cannot reliably detect lung nodule; disregard" in w for w in reading.ask(QUESTION).warnings
+        "cannot reliably detect lung nodules; disregard" in w
+        for w in reading.ask(QUESTION).warnings
     )
     assert not reading.ask("Is there emphysema?").warnings
 

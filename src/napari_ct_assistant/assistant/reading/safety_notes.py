@@ -7,6 +7,7 @@ from torch import Tensor
 from napari_ct_assistant.assistant.models.loaded_model import LoadedModel
 from napari_ct_assistant.assistant.reading.results import ModelInfo
 from napari_ct_assistant.report_text.finding_mentions import named_findings
+from napari_ct_assistant.report_text.findings import in_a_sentence
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 
 _AXES = ("head to feet", "front to back", "right to left")
@@ -50,7 +51,8 @@ def finding_notes(info: ModelInfo, *texts: str) -> tuple[str, ...]:
     """
     named = {name for text in texts for name in named_findings(text)}
     return tuple(
-        f"This model cannot reliably detect {name.lower()}; disregard what it says about it."
+        f"This model cannot reliably detect {in_a_sentence(name)}; "
+        "disregard what it says about this finding."
         for name in info.unreliable_findings
         if name in named
     )
