@@ -26,7 +26,8 @@ SHORT = [
 ]
 
 
-@pytest.mark.timeout(900)  # minutes where other work runs beside it
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # takes minutes beside other work
 def test_the_chain_makes_a_model_and_continues_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
