@@ -42,6 +42,7 @@ from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
 from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, TOO_SHORT, WELCOME
 from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, warning_colour
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
+from napari_ct_assistant.viewer.views.scan_display import ScanDisplay
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
 from napari_ct_assistant.viewer.widgets import add_shortcuts
 
@@ -73,6 +74,7 @@ class CTAssistantPanel(QWidget):
         self._attached = self._window_connected = False
 
         self.scans = ScanPicker(napari_viewer)
+        self.display = ScanDisplay(napari_viewer, self)
         self.banner = WarningBanner()
         self.view_bar = ViewBar(napari_viewer, self._preferences)
         self.reading_bar = ReadingBar(napari_viewer, self._preferences)
@@ -135,10 +137,12 @@ class CTAssistantPanel(QWidget):
 
     def _connect(self) -> None:
         scans, conversation = self.scans, self.conversation
+        scans.chosen.connect(self.display.set_scan)
         scans.chosen.connect(self._on_scan)
         scans.chosen.connect(self.reading_bar.set_scan)
         self.reading_bar.hovered.connect(self.view_bar.point_at)
         scans.closed.connect(conversation.close_scan)
+        scans.closed.connect(self.display.close_scan)
         scans.loading.connect(self._on_loading)
         scans.failed.connect(conversation.show_problem)
         scans.opened.connect(self._on_opened)
@@ -211,6 +215,7 @@ class CTAssistantPanel(QWidget):
 
     def _attach(self) -> None:
         self._attached = True
+        self.display.attach()
         self.reading_bar.attach()
         self.scans.attach()
         self.view_bar.attach()
@@ -222,6 +227,7 @@ class CTAssistantPanel(QWidget):
         self.report_controller.flush()
         self.view_bar.detach()
         self.reading_bar.detach()
+        self.display.detach()
         self.scans.detach()
         self.viewer.events.theme.disconnect(self._apply_theme)
 

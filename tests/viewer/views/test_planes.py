@@ -141,4 +141,4 @@ def test_readout_gives_hu_and_place_under_the_pointer(
     ras = ct.index_to_ras(at)
     text = panel.view_bar.readout.text()
     assert f"R {ras[0]:.0f}" in text
-    assert "slice 3 / 19" in panel.view_bar.slice_line.text()
+    assert "image 4 of 20" in panel.view_bar.slice_line.text()

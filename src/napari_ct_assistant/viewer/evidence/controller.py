@@ -84,15 +84,15 @@ class EvidenceController(QObject):
     def go(self, scan: ScanSession, href: str) -> None:
         """Move the viewer to where a link points."""
         position = parse_href(href)
-        layer = self._scans.layer_of(scan)
+        layer = self._scans.choose(scan)
         if layer is None:
             self.status_message.emit(SCAN_CLOSED)
         elif position is not None:
             go_to(self._viewer, layer, position)
 
     def show(self, scan: ScanSession, heat: HeatMap | None, about: str) -> bool:
-        """Show a heat map over a scan's slices; return False if there is nothing to show."""
-        layer = self._scans.layer_of(scan)
+        """Choose a scan and show a heat map over it; return False if there is nothing to show."""
+        layer = None if heat is None else self._scans.choose(scan)
         if layer is None or heat is None:
             return False
         self.layer.show(layer, heat, about)
@@ -106,12 +106,15 @@ class EvidenceController(QObject):
         layer = self._scans.layer_of(scan)
         if layer is None:
             self.status_message.emit(SCAN_CLOSED)
+        elif scan is not self._scans.scan:
+            # The reader went on to another scan meanwhile, which stays on screen.
+            return
         elif self.show(scan, found.heat, finding) and found.slice is not None:
             go_to(self._viewer, layer, ScanPosition(found.slice, found.ras))
 
     def toggle(self) -> None:
         """Show or hide the heat map (a key)."""
-        if self.layer.layer is not None:
+        if self.layer.layer is not None and self._shown is self._scans.scan:
             self.bar.check.toggle()
 
     def _on_closed(self, scan: ScanSession) -> None:
@@ -122,10 +125,14 @@ class EvidenceController(QObject):
             self.bar.hide()
 
     def _on_scan(self) -> None:
-        """Hide the heat map when another scan is chosen."""
-        if self._shown is not None and self._scans.scan is not self._shown:
+        """Hide the heat map while another scan is chosen."""
+        if self._shown is None:
+            return
+        if self._scans.scan is self._shown:
+            self.bar.show_heat(self.bar.label.text(), visible=self.layer.visible)
+        else:
             self.layer.set_visible(False)
-            self.bar.show_heat(self.bar.label.text(), visible=False)
+            self.bar.hide()
 
 
 def evidence_summary(result: EvidenceResult) -> str:

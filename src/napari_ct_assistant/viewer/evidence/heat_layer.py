@@ -9,6 +9,7 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap
 from scipy import ndimage
 
+from napari_ct_assistant.viewer.scan.belonging import mark_layer
 from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class HeatLayer:
                 self._viewer.layers.remove(layer)
             layer = self._add(placed)
         layer.metadata[HEAT_KEY] = about
+        mark_layer(layer, scan_layer.metadata[CT_KEY])
         layer.visible = True
         return layer
 

@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ct_assistant.viewer.measure.regions import AREAS, LENGTHS, shape_indices, shape_region
+from napari_ct_assistant.viewer.scan.belonging import mark_layer
 from napari_ct_assistant.viewer.scan.layers import volume_of
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class Measurements(QObject):
             },
             metadata={MEASURE_KEY: volume_of(scan)},
         )
+        mark_layer(layer, layer.metadata[MEASURE_KEY])
         layer.current_edge_color = COLOUR
         layer.current_face_color = "transparent"
         return layer

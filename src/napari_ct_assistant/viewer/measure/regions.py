@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.viewer.scan.belonging import is_foreign
 from napari_ct_assistant.viewer.scan.layers import volume_of, world_to_index
 from napari_ct_assistant.volume.regions import RegionStatistics, polygon_mask, region_statistics
 
@@ -76,13 +77,16 @@ def selected_region(viewer: Viewer, scan_layer: Any) -> Region | None:
     Returns
     -------
     Region or None
-        None if no region is selected, or if it contains no voxel of the scan.
+        None if no region is selected, if it contains no voxel of the scan, or if its layer
+        belongs to another scan.
     """
     volume = volume_of(scan_layer)
     if volume is None:
         return None
     viewer = getattr(viewer, "__wrapped__", viewer)  # napari gives plugins a slow proxy
     active = viewer.layers.selection.active
+    if active is not None and is_foreign(active, volume):
+        active = None
     kind = _kind(active)
     if kind == "labels":
         return _label_region(viewer, scan_layer, volume, active)
@@ -91,7 +95,7 @@ def selected_region(viewer: Viewer, scan_layer: Any) -> Region | None:
         drawn = [n for n in chosen if active.shape_type[n] in AREAS]
         return shape_region(viewer, scan_layer, active, drawn[-1]) if drawn else None
     for layer in reversed(viewer.layers):
-        if _kind(layer) == "shapes" and layer.visible:
+        if _kind(layer) == "shapes" and layer.visible and not is_foreign(layer, volume):
             for number in sorted(layer.selected_data, reverse=True):
                 if layer.shape_type[number] in AREAS:
                     return shape_region(viewer, scan_layer, layer, number)
@@ -101,11 +105,12 @@ def selected_region(viewer: Viewer, scan_layer: Any) -> Region | None:
 def shape_region(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> Region | None:
     """Return the region inside shape `number` of a Shapes layer.
 
-    None if the shape does not lie in one slice of the scan, or contains no voxel of it.
+    None if the shape does not lie in one slice of the scan, contains no voxel of it, or was
+    drawn on another scan.
     """
     volume = volume_of(scan_layer)
     kind = layer.shape_type[number]
-    if volume is None or kind not in AREAS:
+    if volume is None or kind not in AREAS or is_foreign(layer, volume):
         return None
     corners = shape_indices(viewer, scan_layer, layer, number)
     axis = int(np.argmin(np.ptp(corners, axis=0)))

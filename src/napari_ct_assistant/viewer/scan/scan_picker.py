@@ -112,6 +112,13 @@ class ScanPicker(QWidget):
         """Return the layer that shows a scan, None when the scan was closed."""
         return next((layer for layer in self._layers if volume_of(layer) is scan.volume), None)
 
+    def choose(self, scan: ScanSession) -> Image | None:
+        """Choose a scan and return its layer, None when the scan was closed."""
+        layer = self.layer if self.scan is scan else self.layer_of(scan)
+        if layer is not None and layer is not self.layer:
+            self.box.setCurrentIndex(self._layers.index(layer))
+        return layer
+
     def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         """List the CT layers in the viewer; keep the choice if that layer still exists."""
         old, before = self.layer, self._layers
@@ -133,7 +140,8 @@ class ScanPicker(QWidget):
         self.box.blockSignals(False)
         shown = {volume_of(layer) for layer in self._layers}
         for scan in self.open_scans:
-            if scan.volume not in shown:
+            # Whoever is told may remove further layers, which calls this again.
+            if scan.volume not in shown and scan.is_open:
                 self.open_scans.remove(scan)
                 self.closed.emit(scan)
                 scan.release()

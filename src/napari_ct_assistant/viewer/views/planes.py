@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari.components.overlays import TextOverlay
 
 from napari_ct_assistant.viewer.scan.layers import CT_KEY
+from napari_ct_assistant.viewer.views.fitting import fit_scan
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -40,14 +41,14 @@ def set_plane(viewer: Viewer, plane: str) -> None:
         return
     dims.ndisplay = 2
     dims.order = (*range(first), *(first + axis for axis in PLANES[plane]))
-    viewer.reset_view()
+    fit_scan(viewer)
 
 
 def show_3d(viewer: Viewer) -> None:
     """Show the volume rendering, in the axis order (I, P, L): other orders may mirror it."""
     viewer.dims.order = tuple(range(viewer.dims.ndim))
     viewer.dims.ndisplay = 3
-    viewer.reset_view()
+    fit_scan(viewer)
 
 
 def current_plane(viewer: Viewer) -> str | None:

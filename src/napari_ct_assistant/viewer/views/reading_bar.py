@@ -22,6 +22,7 @@ from napari_ct_assistant.viewer.scan.details import DetailsDialog
 from napari_ct_assistant.viewer.scan.layers import volume_of
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.views.crosshair import Crosshair
+from napari_ct_assistant.viewer.views.fitting import body_box, fit_scan
 from napari_ct_assistant.viewer.views.linked_views import LinkedViews
 from napari_ct_assistant.viewer.views.slab_bar import SlabBar, apply_slab
 from napari_ct_assistant.viewer.widgets import add_shortcuts, button, remove_shortcuts
@@ -167,7 +168,7 @@ class ReadingBar(QWidget):
 
     def _restore_fit(self) -> None:
         if self._was_fitted:
-            self._viewer.reset_view()
+            fit_scan(self._viewer, self._scan)
 
     def _on_closed(self) -> None:
         self.show_linked(False)
@@ -256,9 +257,11 @@ def _canvas_beside(dock: QDockWidget | None) -> QWidget | None:
 
 
 def _fits(viewer: Viewer, layer: Any, canvas: QWidget | None) -> bool:
-    """Return whether the whole width of the scan is on screen, so that it can be kept so."""
-    if canvas is None or viewer.dims.ndisplay != 2:
+    """Return whether the whole width of the body is on screen, so that it can be kept so."""
+    volume = volume_of(layer)
+    if canvas is None or volume is None or viewer.dims.ndisplay != 2:
         return False
     axis = viewer.dims.displayed[-1] - viewer.dims.ndim + 3
-    width = float(layer.scale[axis]) * layer.data.shape[axis]
+    first, last = body_box(volume)[:, axis]
+    width = float(layer.scale[axis]) * (last - first + 1)
     return bool(width * viewer.scene.camera.zoom <= 1.02 * canvas.width())

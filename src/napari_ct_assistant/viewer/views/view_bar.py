@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ct_assistant.viewer.preferences import Preferences
+from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import (
     CT_KEY,
     volume_of,
@@ -208,8 +209,8 @@ class ViewBar(QWidget):
         plane = planes.current_plane(self._viewer)
         if plane in planes.PLANES:
             axis = planes.PLANES[plane][0]
-            index = round(float(world_to_index(layer, self._viewer.dims.point)[axis]))
-            text += f"   ·   slice {index} / {volume.shape[axis] - 1}"
+            index = float(world_to_index(layer, self._viewer.dims.point)[axis])
+            text += f"   ·   {image_of(volume, axis, index)}"
         self.slice_line.setText(text)
         text = ""
         if world is not None and plane != "3d":
