@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from pathlib import Path
@@ -55,3 +56,22 @@ def test_it_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     atomic.write_bytes(tmp_path / "ours", b"")
     usual, ours = ((tmp_path / name).stat().st_mode for name in ("usual", "ours"))
     assert stat.S_IMODE(ours) == stat.S_IMODE(usual)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_a_file_that_is_being_written_is_no_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, seen = os.fsync, []
+
+    def look(number: int) -> None:
+        if not seen:
+            atomic.remove_leftovers(tmp_path, ".txt")
+            seen.extend(file.name for file in tmp_path.iterdir())
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", look)
+    atomic.write_bytes(tmp_path / "a.txt", b"whole")
+    assert len(seen) == 1
+    assert seen[0].endswith(".part.txt")
+    assert (tmp_path / "a.txt").read_bytes() == b"whole"

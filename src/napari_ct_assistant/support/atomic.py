@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part(?:\.[\w.-]+)?")
+# Where files cannot be locked, a part of this age is taken for a leftover.
+_OLD_SECONDS: Final = 3600.0
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
 
 
 @contextmanager
@@ -18,13 +30,14 @@ def replacing(path: Path) -> Iterator[Path]:
     name is unique: several processes may write the same file, and one of them wins.
     When the block fails, the temporary file is removed and `path` stays as it was.
     """
-    part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
+    part = _part_of(path)
     try:
         yield part
         # Without this, a power failure after the renaming could leave an empty file.
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(path)
+        _sync_folder(path.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename == str(part):
@@ -32,12 +45,81 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
-    with replacing(path) as part:
-        part.write_bytes(data)
+def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write `data` to `path`, whole or not at all.
+
+    The temporary file is locked while it is written, so that `remove_leftovers` can tell it from
+    one whose process was killed. If `private`, only its owner can read it, from the first byte.
+    """
+    part = _part_of(path)
+    try:
+        number = os.open(
+            part,
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0),
+            0o600 if private else 0o666,
+        )
+        with os.fdopen(number, "wb") as stream:
+            _lock(number)
+            stream.write(data)
+            stream.flush()
+            # Without this, a power failure after the renaming could leave an empty file.
+            os.fsync(number)
+            if sys.platform != "win32":
+                part.replace(path)
+        if sys.platform == "win32":  # an open file cannot be renamed there
+            part.replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(part):
+            error.filename = str(path)  # the name that the caller knows
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def remove_leftovers(folder: Path, suffix: str) -> None:
+    """Remove the temporary files of killed processes; one that is still written stays."""
+    with suppress(OSError):
+        for part in folder.iterdir():
+            if part.suffix == suffix and _PART.fullmatch(part.name):
+                with suppress(OSError):
+                    if not part.is_symlink() and _abandoned(part):
+                        part.unlink()
+
+
+def _abandoned(part: Path) -> bool:
+    if sys.platform == "win32":
+        return time.time() - part.stat().st_mtime > _OLD_SECONDS
+    number = os.open(part, os.O_RDONLY)
+    try:
+        return _lock(number)
+    finally:
+        os.close(number)
+
+
+def _lock(number: int) -> bool:
+    """Lock an open file for this process; return False if another one has locked it."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write a folder's entries to disk, where the system can."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            number = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)

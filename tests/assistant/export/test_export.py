@@ -20,13 +20,14 @@ import pydicom
 import pytest
 from pypdf import PdfReader
 
-from napari_ct_assistant.assistant import Sentence
+from napari_ct_assistant.assistant import ModelInfo, Sentence
 from napari_ct_assistant.assistant.export import (
     ExportError,
     export_report,
     read_identifiers,
 )
 from napari_ct_assistant.assistant.export.dicom_sr import section_codes, to_dicom_sr
+from napari_ct_assistant.assistant.export.printable import printable
 from napari_ct_assistant.assistant.reading.results import CUT_NOTE
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import find_template
@@ -346,9 +347,7 @@ def test_an_old_file_stays_when_the_new_one_fails(draft: ReportDocument, tmp_pat
     export_report(draft, path)
     assert path.read_bytes().startswith(b"%PDF")
     if os.name == "posix":
-        mask = os.umask(0)
-        os.umask(mask)
-        assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_missing_library_is_one_line_that_names_the_extra(tmp_path: Path) -> None:
@@ -418,3 +417,56 @@ def test_a_cut_draft_is_marked_in_every_format(tmp_path: Path) -> None:
     assert dataset.CompletionFlagDescription.startswith("Incomplete")
     texts = [item.TextValue for item in dataset.ContentSequence if "TextValue" in item]
     assert any(text.startswith(CUT_NOTE) for text in texts)
+
+
+@pytest.mark.parametrize("ending", [".docx", ".pdf", ".txt", ".json", ".dcm"])
+def test_hostile_text_is_written_in_every_format(tmp_path: Path, ending: str) -> None:
+    bad = "red\x1b[31m\x00 lone\ud800 \u202eright\x9b2J"
+    model = ModelInfo("m" + bad, "t" + bad, bad * 100_000)
+    drafted = sample_draft(Sentence(bad, "Findings"), model=model, warnings=(bad * 100_000,))
+    report = ReportDocument.from_draft(drafted, find_template(), weights_sha256="ab")
+    signed = report.sign("Dr. A")
+    assert printable(signed).signed is not None
+    for number, each in enumerate((report, signed)):
+        file = export_report(each, tmp_path / f"{number}{ending}")
+        content = file.read_bytes()
+        assert len(content) < 300_000
+        if ending in (".txt", ".json"):
+            assert not set(content.decode()) & set("\x1b\x00\x9b\u202e")
+
+
+def test_leftovers_of_a_killed_export_go_with_the_next(
+    draft: ReportDocument, tmp_path: Path
+) -> None:
+    code = """
+import os, signal, sys
+from pathlib import Path
+from napari_ct_assistant.support import atomic
+os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)
+atomic.write_bytes(Path(sys.argv[1]), b"half", private=True)
+"""
+    path = tmp_path / "r.txt"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.endswith(".part.txt")
+    others = tmp_path / "mine.part.txt"
+    others.touch()
+    export_report(draft, path)
+    assert {file.name for file in tmp_path.iterdir()} == {"r.txt", "mine.part.txt"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_an_export_is_private_from_its_first_byte(
+    draft: ReportDocument, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    sync = os.fsync
+
+    def look(number: int) -> None:
+        modes.append(os.fstat(number).st_mode & 0o777)
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", look)
+    path = export_report(draft, tmp_path / "r.txt")
+    assert modes[0] == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -14,6 +14,7 @@ from napari_ct_assistant.assistant.export.fhir import to_fhir
 from napari_ct_assistant.assistant.export.identifiers import Identifiers
 from napari_ct_assistant.assistant.export.pdf import to_pdf
 from napari_ct_assistant.assistant.export.plain import to_text
+from napari_ct_assistant.assistant.export.printable import printable
 from napari_ct_assistant.assistant.export.word import to_docx
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.support import atomic
@@ -98,7 +99,8 @@ def export_report(
 ) -> Path:
     """Write a report in the format given by the file ending, and return the path.
 
-    An existing file is replaced only after the new one is complete.
+    An existing file is replaced only after the new one is complete and on disk. The file can be
+    read by its owner only.
 
     Parameters
     ----------
@@ -119,6 +121,7 @@ def export_report(
     form = check_path(path, identified=identifiers is not None)
     if not report.body():
         raise ExportError("the report is empty; write or draft something before you export it")
-    data = form.make(report, identifiers)
-    atomic.write_bytes(path, data)
+    data = form.make(printable(report), identifiers)
+    atomic.remove_leftovers(path.absolute().parent, path.suffix)
+    atomic.write_bytes(path, data, private=True)
     return path

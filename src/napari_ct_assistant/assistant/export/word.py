@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
+
+MAX_PROPERTY: Final = 255  # characters of a document property
 
 
 def to_docx(report: ReportDocument) -> bytes:
@@ -18,10 +20,10 @@ def to_docx(report: ReportDocument) -> bytes:
     document: Any = Document()
     properties = document.core_properties
     signed = report.signed
-    properties.title = title_of(report)
-    properties.author = signed.name if signed else "napari-ct-assistant"
+    properties.title = title_of(report)[:MAX_PROPERTY]
+    properties.author = signed.name[:MAX_PROPERTY] if signed else "napari-ct-assistant"
     properties.last_modified_by = properties.author
-    properties.comments = report.notice
+    properties.comments = report.notice[:MAX_PROPERTY]
     properties.content_status = report.status
     properties.created = properties.modified = datetime.now(UTC).replace(tzinfo=None)
     document.styles["Normal"].font.size = Pt(11)

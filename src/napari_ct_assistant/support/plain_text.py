@@ -1,0 +1,28 @@
+"""The filter that every text passes before it is shown or written.
+
+Names of files and models, notices and series descriptions come from elsewhere. Their control
+characters can move a terminal's cursor or hide text, direction marks can reverse it, and a lone
+surrogate cannot be written as UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# C0 without tab and line feed, DEL, C1; direction overrides and isolates; noncharacters of XML.
+_REMOVED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+# A whole escape sequence, of which "[31m" would stay without its first character.
+_ESCAPE: Final = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """Return a text without control characters; tabs and line breaks stay."""
+    text = _ESCAPE.sub("", text.replace("\r\n", "\n"))
+    return _SURROGATE.sub("\ufffd", _REMOVED.sub("", text))
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text, or its first `length` characters and a mark that it was cut."""
+    return text if len(text) <= length else f"{text[: length - 6]} (cut)"
