@@ -204,7 +204,8 @@ def test_bad_scans_get_one_line(make: object, tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
-    assert str(path) in done.stderr
+    assert path.name in done.stderr  # type: ignore[attr-defined]
+    assert str(tmp_path.parent) not in done.stderr
 
 
 @pytest.mark.parametrize("verb", PATH_VERBS)
@@ -223,7 +224,7 @@ def test_every_verb_refuses_a_missing_scan(verb: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(f"error: {path}")
+    assert done.stderr.splitlines()[-1].startswith(f"error: {path.name}")
 
 
 def test_faults_of_ours_keep_their_traceback(

@@ -180,7 +180,8 @@ def test_bad_files_are_one_clear_line(tmp_path: Path, name: str) -> None:
     damage(path)
     with pytest.raises(CTReadError, match=message) as caught:
         open_ct(path)
-    assert str(path) in str(caught.value)
+    assert str(caught.value).startswith(f"{path.name}: ")
+    assert str(tmp_path) not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -191,7 +192,8 @@ def test_cut_gzip(tmp_path: Path, share: float) -> None:
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(CTReadError, match="cut off") as caught:
         open_ct(path)
-    assert str(path) in str(caught.value)
+    assert str(caught.value).startswith(f"{path.name}: ")
+    assert str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])

@@ -110,7 +110,7 @@ def test_retired_syntaxes_are_refused_by_name(
     path = alone(shared_data / "syntaxes", f"_{syntax}.dcm", tmp_path)
     with pytest.raises(CTReadError, match=f"{syntax} .{name}") as caught:
         open_ct(path)
-    assert str(path) in str(caught.value)
+    assert path.name in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["CT1_J2KR", "CT2_J2KR"])

@@ -69,7 +69,9 @@ def report(
         save = _saver(path, out or [], template, identified=with_identifiers)
         volume = open_scan(path, options.series)
         if volume.too_short and not short_scan:
-            raise fail(f"{path}: {volume.too_short}; add --short-scan to draft a report anyway")
+            raise fail(
+                f"{path.name}: {volume.too_short}; add --short-scan to draft a report anyway"
+            )
         reading, _ = read_scan(volume, options.model, load)
         draft_in_terminal(reading, as_json=options.as_json, save=save)
 

@@ -156,7 +156,9 @@ def demo(
             volume, truth = open_scan(path, series), None
         if problem or terminal or as_json:
             if volume.too_short:
-                raise fail(f"{path}: {volume.too_short}; use `report --short-scan` to draft anyway")
+                named = path.name if path else "the phantom"
+                hint = "use `report --short-scan` to draft anyway"
+                raise fail(f"{named}: {volume.too_short}; {hint}")
             from napari_ct_assistant.assistant.models.options import LoadOptions
 
             reading, _ = read_scan(volume, model, LoadOptions(device))

@@ -79,9 +79,11 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        raise ModelLoadError(f"{name}: {file} is not valid JSON; copy the model again") from None
+        raise ModelLoadError(
+            f"{name}: {file.name} is not valid JSON; copy the model again"
+        ) from None
     if not isinstance(content, dict):
-        raise ModelLoadError(f"{name}: {file} is not a JSON object; copy the model again")
+        raise ModelLoadError(f"{name}: {file.name} is not a JSON object; copy the model again")
     return content
 
 
@@ -205,7 +207,7 @@ def weights_of(folder: Path, name: str) -> dict[str, TensorHeader]:
     elif (folder / "model.safetensors").is_file():
         files = {folder / "model.safetensors": None}
     else:
-        raise ModelLoadError(f"{name}: no safetensors weights in {folder}; copy the model again")
+        raise ModelLoadError(f"{name}: no safetensors weights in the folder; copy the model again")
     headers: dict[str, TensorHeader] = {}
     for file, promised in files.items():
         found = tensor_headers(file, name)
@@ -285,7 +287,7 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
             if (folder / "adapter_config.json").is_file()
             else "; give a model's folder"
         )
-        raise ModelLoadError(f"{name}: no config.json in {folder}{hint}")
+        raise ModelLoadError(f"{name}: no config.json in the folder{hint}")
     content = read_json(file, name)
     kind = content.get("model_type")
     if kind != VolumeLanguageConfig.model_type:

@@ -50,6 +50,7 @@ REPORT_STATES: Final[dict[str, str]] = {
     "own": "written by you",
 }
 NEW_DRAFT: Final = "A new draft is ready. Your text has not been changed."
+SAMPLED_AGAIN: Final = "sampled again"
 RESTORED: Final = "Restored from the journal of {when}."
 INTERRUPTED: Final = "Interrupted: the program ended while this was being written."
 SIGN_TEXT: Final = (

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.plain_text import plain
 
 
 class CTReadError(CTAssistantError, ValueError):
     """A path that is not a readable CT volume.
 
-    The message is one line: it names the file (or folder), says what is wrong
-    with it and what to do. It never quotes a patient's name, identifier, dates
-    or DICOM UIDs.
+    The message is one line: it gives the own name of the file (or folder), says
+    what is wrong with it and what to do. The whole path is in `path`. The message
+    never quotes a patient's name, identifier, dates or DICOM UIDs.
 
     Parameters
     ----------
@@ -23,8 +24,9 @@ class CTReadError(CTAssistantError, ValueError):
     """
 
     def __init__(self, path: str | Path, problem: str) -> None:
-        # A path may hold a newline; the promise is one line.
-        super().__init__(f"{path}: {problem}".replace("\r", " ").replace("\n", " "))
+        # The folders above may be named for a patient, and a name may hold a newline.
+        name = Path(path).name or str(path)
+        super().__init__(plain(f"{name}: {problem}").replace("\n", " "))
         self.path = Path(path)
         self.problem = problem
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +80,7 @@ def test_a_damaged_file_is_kept_and_a_new_one_begun(
     journal.path.write_bytes(b"no database" * 1000)
     journal.save(SCAN, {"question": "new"})
     assert journal.load(SCAN) is not None
-    (aside,) = journal.path.parent.glob("journal.broken-*")
+    (aside,) = journal.path.parent.glob("journal.broken-*[0-9]")
     assert aside.read_bytes().startswith(b"no database")
     assert "damaged" in caplog.text
 
@@ -97,3 +99,91 @@ def test_a_folder_in_its_place_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite").mkdir()
     with pytest.raises(JournalError, match=r"journal\.sqlite cannot be used"):
         Journal(tmp_path / "journal.sqlite").save(SCAN, {})
+
+
+def test_a_clock_that_was_set_back_loses_nothing(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [2_000_000_000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    for _ in range(KEPT):
+        Journal(journal.path).save(SCAN, {"question": "before"})
+    Journal(journal.path).save(OTHER, {})
+    now[0] = 1_000_000_000.0
+    journal.save(SCAN, {"question": "after"})
+    page = journal.load(SCAN)
+    assert page is not None
+    assert page.body == {"question": "after"}
+    assert [page.scan for page in journal.pages()] == [SCAN, OTHER]
+
+
+def test_damage_within_the_file_is_told_and_a_new_one_is_begun(journal: Journal) -> None:
+    told: list[str] = []
+    journal.on_damage = told.append
+    journal.save(SCAN, {"question": "x" * 100_000})
+    journal.close()
+    content = bytearray(journal.path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    journal.path.write_bytes(content)
+    journal.save(SCAN, {"question": "new"})
+    page = journal.load(SCAN)
+    assert page is not None
+    assert page.body == {"question": "new"}
+    assert len(told) == 1
+    assert "journal.broken-" in told[0]
+    assert list(journal.path.parent.glob("journal.broken-*"))
+    journal.delete(SCAN)
+    assert not list(journal.path.parent.glob("journal.broken-*"))
+
+
+def test_a_window_follows_when_another_one_moved_the_file_aside(journal: Journal) -> None:
+    other = Journal(journal.path)
+    other.save(SCAN, {"question": "old"})
+    journal.save(OTHER, {"question": "old"})
+    journal.path.replace(journal.path.with_name("elsewhere"))
+    journal.save(OTHER, {"question": "new"})
+    other.save(SCAN, {"question": "newer"})
+    assert [page.scan for page in Journal(journal.path).pages()] == [SCAN, OTHER]
+
+
+def test_a_file_of_format_1_is_upgraded(journal: Journal) -> None:
+    journal.path.parent.mkdir()
+    with sqlite3.connect(journal.path) as base:
+        base.execute(
+            "CREATE TABLE pages (scan TEXT NOT NULL, session TEXT NOT NULL, updated REAL NOT NULL, "
+            "body TEXT NOT NULL, PRIMARY KEY (scan, session)) WITHOUT ROWID"
+        )
+        for session, updated in (("a", 3.0), ("b", 5.0), ("c", 4.0)):
+            body = f'{{"question": "{session}"}}'
+            base.execute("INSERT INTO pages VALUES (?, ?, ?, ?)", (SCAN, session, updated, body))
+        base.execute("PRAGMA user_version = 1")
+    base.close()
+    page = journal.load(SCAN)
+    assert page is not None
+    assert page.body == {"question": "b"}
+    journal.save(OTHER, {"question": "new"})
+    assert [page.scan for page in journal.pages()] == [OTHER, SCAN]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_its_files_are_private_from_the_first_byte(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    connect = sqlite3.connect
+
+    def look(path: Path, **options: Any) -> sqlite3.Connection:
+        modes.append(path.stat().st_mode & 0o777)
+        return connect(path, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", look)
+    old = os.umask(0)
+    try:
+        journal.save(SCAN, {"question": "text"})
+    finally:
+        os.umask(old)
+    assert modes == [0o600]
+    assert journal.path.parent.stat().st_mode & 0o777 == 0o700
+    files = list(journal.path.parent.iterdir())
+    assert len(files) > 1
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}

@@ -82,6 +82,14 @@ def test_a_draft_is_reviewed_journalled_and_restored(
     panel.report_controller.flush()
     on_disk = (data_home / FILE).read_bytes() + (data_home / (FILE + "-wal")).read_bytes()
     assert b"Mine." in on_disk
+    # The name of the scan may be that of a person; it is on screen only.
+    shown_name = panel.scans.layer.name
+    assert any(shown_name in message.title for message in panel.transcript.messages)
+    page = Journal(data_home / FILE).load(ct.fingerprint)
+    assert page is not None
+    titles = [message["title"] for message in page.body["transcript"]]
+    assert "Report" in titles
+    assert not any(shown_name in title for title in titles)
 
     # As after a crash: another panel, the same scan opened anew.
     again = make_panel()

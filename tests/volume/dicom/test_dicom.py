@@ -375,10 +375,11 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, name: str) -> None:
         with pytest.raises(CTReadError, match=message) as caught:
             open_ct(place)
         text = str(caught.value)
-        assert str(tmp_path) in text
+        assert text.startswith((f"{path.name}: ", f"{tmp_path.name}: "))
+        assert str(tmp_path.parent) not in text
         assert "\n" not in text
         assert not any(secret in text for secret in SECRETS)
-        assert "1.2.3" not in text.replace(str(tmp_path), "")
+        assert "1.2.3" not in text
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS)
@@ -419,7 +420,7 @@ def test_paths_without_ct(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(CTReadError, match=message) as caught:
             open_ct(tmp_path / name)
-        assert name in str(caught.value)
+        assert str(caught.value).startswith(f"{Path(name).name}: ")
     with pytest.raises(CTReadError, match="is not a path"):
         open_ct("a\0b")
 

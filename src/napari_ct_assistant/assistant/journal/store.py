@@ -2,11 +2,13 @@
 
 A scan is identified by the hash of its voxels (`CTVolume.fingerprint`); no name, number or path
 of it is stored. The file is an SQLite database in WAL mode: what was committed survives if the
-process is killed at any moment.
+process is killed at any moment. Pages are ordered by a counter, not by the clock. Only the user can
+read the file and its folder.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -14,21 +16,22 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from platformdirs import user_data_path
 
 from napari_ct_assistant.support.errors import CTAssistantError
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FOLDER_VARIABLE: Final = "CT_ASSISTANT_DATA"
 FILE: Final = "journal.sqlite"
-FORMAT: Final = 1
+FORMAT: Final = 2
 # Rows kept for each scan: the session being written, and those of other windows or days.
 KEPT: Final = 5
 
@@ -38,9 +41,17 @@ CREATE TABLE IF NOT EXISTS pages (
     session TEXT NOT NULL,
     updated REAL NOT NULL,
     body TEXT NOT NULL,
+    number INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (scan, session)
 ) WITHOUT ROWID
 """
+# Format 1 had the clock only, which may be set back.
+_UPGRADE: Final = (
+    "ALTER TABLE pages ADD COLUMN number INTEGER NOT NULL DEFAULT 0",
+    "UPDATE pages SET number = (SELECT count(*) FROM pages AS other "
+    "WHERE other.updated <= pages.updated)",
+)
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class JournalError(CTAssistantError, OSError):
@@ -98,20 +109,25 @@ class Journal:
     ----------
     path : Path, optional
         The file; in `data_folder()` when absent.
+
+    Attributes
+    ----------
+    on_damage : callable
+        Called with one line when a damaged file was moved aside and a new one was started.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or data_folder() / FILE
         self.session = uuid.uuid4().hex
+        self.on_damage: Callable[[str], None] = logger.warning
         self._lock = threading.Lock()
         self._base: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
         with self._lock:
-            base, self._base = self._base, None
-            if base is not None:
-                base.close()
+            self._close()
 
     def prepare(self) -> None:
         """Create or open the file, which may take a while on a slow disk.
@@ -121,8 +137,7 @@ class Journal:
         JournalError
             If the file cannot be used.
         """
-        with self._open():
-            pass
+        self._run(lambda base: base.execute("SELECT count(*) FROM pages"))
 
     def save(self, scan: str, body: dict[str, Any]) -> None:
         """Save `body` as what this session last wrote about a scan.
@@ -132,48 +147,64 @@ class Journal:
         JournalError
             If the disk is full, or the file cannot be written.
         """
-        with self._open() as base:
+        text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+        def write(base: sqlite3.Connection) -> None:
             base.execute("BEGIN IMMEDIATE")
             base.execute(
-                "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?)",
-                (scan, self.session, time.time(), json.dumps(body, ensure_ascii=False)),
+                "INSERT OR REPLACE INTO pages (scan, session, updated, body, number) "
+                "VALUES (?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM pages))",
+                (scan, self.session, time.time(), text),
             )
             base.execute(
-                "DELETE FROM pages WHERE scan = ? AND session NOT IN "
-                "(SELECT session FROM pages WHERE scan = ? ORDER BY updated DESC LIMIT ?)",
-                (scan, scan, KEPT),
+                "DELETE FROM pages WHERE scan = ? AND session != ? AND session NOT IN "
+                "(SELECT session FROM pages WHERE scan = ? ORDER BY number DESC LIMIT ?)",
+                (scan, self.session, scan, KEPT),
             )
             base.execute("COMMIT")
+
+        self._run(write)
 
     def load(self, scan: str) -> Page | None:
         """Return what was last saved about a scan, by any session."""
         if not self.path.exists():
             return None
-        with self._open() as base:
-            row = base.execute(
+        row = self._run(
+            lambda base: base.execute(
                 "SELECT updated, body, session FROM pages WHERE scan = ? "
-                "ORDER BY updated DESC LIMIT 1",
+                "ORDER BY number DESC LIMIT 1",
                 (scan,),
             ).fetchone()
+        )
         return None if row is None else Page(scan, row[0], _body(row[1]), row[2])
 
     def pages(self) -> list[Page]:
         """Return the newest page of every scan, the newest scan first."""
         if not self.path.exists():
             return []
-        with self._open() as base:
-            rows = base.execute("SELECT scan, updated, body, session FROM pages ORDER BY updated")
-            newest = {row[0]: Page(row[0], row[1], _body(row[2]), row[3]) for row in rows}
-        return sorted(newest.values(), key=lambda page: -page.updated)
+        rows = self._run(
+            lambda base: base.execute(
+                "SELECT scan, updated, body, session FROM pages ORDER BY number DESC"
+            ).fetchall()
+        )
+        newest: dict[str, Page] = {}
+        for scan, updated, body, session in rows:
+            if scan not in newest:
+                newest[scan] = Page(scan, updated, _body(body), session)
+        return list(newest.values())
 
     def delete(self, scan: str | None = None) -> int:
         """Delete a scan's pages, or all pages with None; return the number of scans deleted.
 
-        Deleted text is overwritten in the file.
+        Deleted text is overwritten in the file. Damaged files that were moved aside may hold the
+        text, too, and are removed.
         """
+        for aside in self.path.parent.glob(f"{self.path.stem}.broken-*"):
+            aside.unlink(missing_ok=True)
         if not self.path.exists():
             return 0
-        with self._open() as base:
+
+        def remove(base: sqlite3.Connection) -> int:
             if scan is None:
                 (gone,) = base.execute("SELECT count(DISTINCT scan) FROM pages").fetchone()
                 base.execute("DELETE FROM pages")
@@ -181,20 +212,27 @@ class Journal:
                 gone = int(base.execute("DELETE FROM pages WHERE scan = ?", (scan,)).rowcount > 0)
             base.execute("VACUUM")
             base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return int(gone)
+            return int(gone)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection to one thread at a time; raise SQLite's errors as JournalError."""
+        return self._run(remove)
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` with the connection, one thread at a time; raise what fails as JournalError.
+
+        A damaged file is moved aside, and the work is done with a new one.
+        """
         with self._lock:
             try:
-                if self._base is None:
-                    self._base = _connect(self.path)
-                yield self._base
+                try:
+                    return self._attempt(work)
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                    self._close()
+                    self._set_aside()
+                    return self._attempt(work)
             except (sqlite3.Error, OSError) as error:
-                base, self._base = self._base, None
-                if base is not None:
-                    base.close()
+                self._close()
                 if isinstance(error, JournalError):
                     raise
                 reason = getattr(error, "strerror", None) or str(error)
@@ -202,28 +240,69 @@ class Journal:
                     f"the journal {self.path.name} cannot be used: {reason}"
                 ) from error
 
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        # Another process may have moved a damaged file aside.
+        if self._base is not None and _identity(self.path) != self._file:
+            self._close()
+        if self._base is None:
+            _make_private(self.path)
+            self._file = _identity(self.path)
+            self._base = _connect(self.path)
+        return work(self._base)
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open or create the file; a file that is not a database is moved aside."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        return _prepared(path)
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        # No longer a database: keep it for a possible repair, and start a new one.
-        aside = f"{path.stem}.broken-{int(time.time())}"
+    def _close(self) -> None:
+        base, self._base = self._base, None
+        if base is not None:
+            base.close()
+
+    def _set_aside(self) -> None:
+        """Keep the damaged file for a possible repair, unless another process has moved it."""
+        if _identity(self.path) != self._file:
+            return
+        aside = f"{self.path.stem}.broken-{time.time_ns()}"
         for ending in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
-                path.with_name(path.name + ending).replace(path.with_name(aside + ending))
-        logger.warning(
-            "the journal was damaged; it was moved to %s and a new one was started", aside
+                self.path.with_name(self.path.name + ending).replace(
+                    self.path.with_name(aside + ending)
+                )
+        self.on_damage(
+            f"the journal was damaged; it was moved to {aside} and a new one was started"
         )
-        return _prepared(path)
 
 
-def _prepared(path: Path) -> sqlite3.Connection:
-    new = not path.exists()
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in _DAMAGED or str(error).startswith(("no such table", "no such column"))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _make_private(path: Path) -> None:
+    """Make the folder and the file so that only the user can read them, from the first byte.
+
+    SQLite gives its own files beside the journal the journal's permissions.
+    """
+    folder = path.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path == user_data_path("napari-ct-assistant", False) / FILE:
+        with suppress(OSError):
+            folder.chmod(0o700)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path.name)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    for ending in ("", "-wal", "-shm"):
+        with suppress(OSError):  # a file that is missing, or on a read-only disk
+            path.with_name(path.name + ending).chmod(0o600)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
         base.execute("PRAGMA journal_mode = WAL")
@@ -239,14 +318,24 @@ def _prepared(path: Path) -> sqlite3.Connection:
                 "update napari-ct-assistant to read it"
             )
         if format_ < FORMAT:
-            base.execute(_TABLE)
-            base.execute(f"PRAGMA user_version = {FORMAT}")
-        if new:
-            path.chmod(0o600)
+            _upgrade(base)
     except BaseException:
         base.close()
         raise
     return base
+
+
+def _upgrade(base: sqlite3.Connection) -> None:
+    base.execute("BEGIN IMMEDIATE")
+    # Another process may have done it meanwhile.
+    (format_,) = base.execute("PRAGMA user_version").fetchone()
+    if format_ == 1:
+        for step in _UPGRADE:
+            base.execute(step)
+    elif format_ < FORMAT:
+        base.execute(_TABLE)
+    base.execute(f"PRAGMA user_version = {FORMAT}")
+    base.execute("COMMIT")
 
 
 def _body(text: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class JournalWriter:
     def __init__(self, journal: Journal, failed: Callable[[str], None] | None = None) -> None:
         self.journal = journal
         self._failed = failed or (lambda _: None)
+        journal.on_damage = self._failed
         self._lock = threading.Condition()
         self._saves: dict[str, dict[str, Any]] = {}
         self._calls: list[Callable[[], None]] = []

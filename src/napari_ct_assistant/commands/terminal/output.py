@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -63,7 +64,8 @@ def one_line_errors() -> Iterator[None]:
     except CTAssistantError as error:
         raise fail(str(error)) from error
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        # The folders above may be named for a patient.
+        where = f"{Path(str(error.filename)).name}: " if error.filename else ""
         raise fail(f"{where}{error.strerror or error}") from error
     except Exception as error:
         if _out_of_device_memory(error):

@@ -17,7 +17,7 @@ from napari_ct_assistant.assistant.journal.store import Journal, Page
 from napari_ct_assistant.assistant.journal.writer import JournalWriter
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.chat.links import escaped
-from napari_ct_assistant.viewer.texts import INTERRUPTED, RESTORED
+from napari_ct_assistant.viewer.texts import INTERRUPTED, RESTORED, SAMPLED_AGAIN
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
@@ -199,7 +199,7 @@ class JournalKeeper(QObject):
         transcript = [
             {
                 "speaker": message.speaker,
-                "title": message.title,
+                "title": _title(message.title),
                 "text": message.markdown or message.plain_text(),
                 "complete": bool(message.markdown),
             }
@@ -231,3 +231,12 @@ class JournalKeeper(QObject):
             journal.delete(None if scan is None else scan.volume.fingerprint)
 
         self.writer.call(delete)
+
+
+def _title(title: str) -> str:
+    """Return a message's title without the name of the scan, which may name a person."""
+    kind, found, rest = title.partition("  ·  ")
+    if kind != "Report" or not found:
+        return title
+    again = rest.rpartition("  ·  ")[2]
+    return f"{kind}  ·  {again}" if again == SAMPLED_AGAIN else kind

@@ -26,7 +26,7 @@ from napari_ct_assistant.viewer.session.jobs import (
 from napari_ct_assistant.viewer.session.model_session import ModelSession
 from napari_ct_assistant.viewer.session.runner import JobRunner
 from napari_ct_assistant.viewer.session.status_line import footnote
-from napari_ct_assistant.viewer.texts import MEASURED
+from napari_ct_assistant.viewer.texts import MEASURED, SAMPLED_AGAIN
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
@@ -96,7 +96,7 @@ class Conversation(QObject):
         self._job = job
         if isinstance(job, TurnJob):
             title = f"Report  ·  {scan}" if isinstance(job, ReportJob) else job.model
-            title += "  ·  sampled again" if job.sample else ""
+            title += f"  ·  {SAMPLED_AGAIN}" if job.sample else ""
             self._message = self._transcript.add("model", title, scan=job.scan)
             self._message.job = job
         return self.jobs.start(job)
