@@ -127,6 +127,10 @@ def test_an_index_that_leads_elsewhere(folder: Path, name: str) -> None:
     [
         ("config.json", {"auto_map": {"AutoModel": "spy.Model"}}),
         ("config.json", {"attn_implementation": "somebody/kernel:spy"}),
+        # Where its package is missing, transformers takes it from a hub repository.
+        ("config.json", {"_attn_implementation": "flash_attention_2"}),
+        ("config.json", {"text_config": {"_attn_implementation": "paged|flash_attention_3"}}),
+        ("config.json", {"use_kernels": True}),
         ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": "me/spy--spy.Tokenizer"}}),
         ("processor_config.json", {"auto_map": {"AutoProcessor": "spy.Processor"}}),
     ],

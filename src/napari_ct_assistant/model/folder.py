@@ -40,6 +40,9 @@ SETTINGS: Final = (
     "adapter_config.json",
 )
 
+# Implementations of attention and of experts that come with torch and transformers.
+IMPLEMENTATIONS: Final = ("eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")
+
 # The names that safetensors gives to types.
 DTYPES: Final[dict[str, torch.dtype]] = {
     "F64": torch.float64,
@@ -90,19 +93,20 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
 def requested_code(settings: Any) -> str | None:
     """Return the code that settings ask to run, None without any.
 
-    `auto_map` names Python files or repositories. An attention implementation with a slash is a
-    hub repository of compiled code.
+    `auto_map` names Python files or repositories. transformers takes an attention implementation
+    that it does not have, or whose package is missing, from a hub repository of compiled code.
     """
     if isinstance(settings, Mapping):
         for key, value in settings.items():
-            if key in {"auto_map", "custom_pipelines"} and value:
+            if key in {"auto_map", "custom_pipelines", "use_kernels", "kernel_config"} and value:
                 names = value.values() if isinstance(value, Mapping) else [value]
                 return f"{key} {listing(sorted({str(n) for n in names}), 3)}"
             if str(key).strip("_").startswith(("attn_implementation", "experts_implementation")):
                 names = list(value.values()) if isinstance(value, Mapping) else [value]
-                remote = [str(n) for n in names if isinstance(n, str) and "/" in n]
-                if remote:
-                    return f"{key} {remote[0]}"
+                names = [n for n in names if n is not None and not isinstance(n, bool)]
+                other = [str(n) for n in names if n not in IMPLEMENTATIONS]
+                if other:
+                    return f"{key} {other[0][:80]}"
             found = requested_code(value)
             if found:
                 return found

@@ -224,3 +224,30 @@ def test_the_command(hub: Hub) -> None:
     wrong = run(app, ["models", "download", "nobody/nothing"])
     assert wrong.exit_code == 1
     assert wrong.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("stated", ["../../../victim", "A" * 64, "ab" * 31, ""])
+def test_a_hash_that_is_none_is_refused(
+    hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch, stated: str
+) -> None:
+    """It becomes a file name: a mirror could write and delete files outside the cache."""
+    victim = cache.parent / "victim.part"
+    victim.write_text("mine")
+    honest = hub.entry
+
+    def entry(name: str) -> dict[str, Any]:
+        found = honest(name)
+        if "lfs" in found:
+            found["lfs"] |= {"sha256": stated, "oid": stated}
+        return found
+
+    monkeypatch.setattr(hub, "entry", entry)
+    with pytest.raises(ModelLoadError, match="as a hash of"):
+        plan_download(REPO)
+    assert victim.read_text() == "mine"
+
+
+def test_a_commit_that_is_none_is_refused(hub: Hub) -> None:
+    hub.commit = "../../elsewhere"
+    with pytest.raises(ModelLoadError, match="as its commit"):
+        plan_download(REPO)

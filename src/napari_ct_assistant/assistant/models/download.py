@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -138,6 +139,11 @@ def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
         commit = str(info.sha)
+        if re.fullmatch(r"[0-9a-f]{40}", commit) is None:
+            raise ModelLoadError(
+                f"{repo}: the hub states {commit[:80]!r} as its commit, which is not one; nothing "
+                "was downloaded"
+            )
         names = {file.rfilename for file in info.siblings or []}
         config = _config(repo, commit) if "config.json" in names else {}
     except (*_network_errors(), HFValidationError) as error:
@@ -162,6 +168,13 @@ def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
         if file.rfilename not in wanted:
             continue
         digest = file.lfs.sha256 if file.lfs is not None else None
+        # Both become names of files in the cache.
+        for value, form in ((digest, r"[0-9a-f]{64}"), (file.blob_id, r"[0-9a-f]{40}")):
+            if value is not None and re.fullmatch(form, str(value)) is None:
+                raise ModelLoadError(
+                    f"{repo}: the hub states {str(value)[:80]!r} as a hash of "
+                    f"{file.rfilename!r}, which is not one; nothing was downloaded"
+                )
         stored = blobs / (digest or str(file.blob_id))
         left = stored.with_name(f"{stored.name}.part")
         part = left.stat().st_size if left.is_file() else 0
