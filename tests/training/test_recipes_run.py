@@ -18,6 +18,7 @@ from napari_ct_assistant.cli import app
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.model.conversion.importing import import_model
 from napari_ct_assistant.model.encoders import load_encoder
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.config.bundled import RECIPES
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.volume import CTVolume
@@ -50,6 +51,7 @@ def test_e3d_gpt_from_masked_autoencoder_to_report(
         "mae={decoder_embed_dim: 24, decoder_depth: 1, decoder_num_heads: 2}",
     )
     assert "mae: finished in" in printed
+    assert "mae: 2 scans, 2 samples, 2 steps of 1" in printed
     train("align", "e3d_gpt/align", tmp_path, toy.data(), f"model={llm}")
     train("instruct", "e3d_gpt/instruct", tmp_path, toy.data())
     mae = load_encoder(tmp_path / "mae").state_dict()
@@ -62,6 +64,9 @@ def test_e3d_gpt_from_masked_autoencoder_to_report(
     assert all("_proj" in k for k in changed if k.startswith("language_model"))
     reading = load_assistant(tmp_path / "instruct", device="cpu").read(small_volume)
     assert isinstance(reading.draft_report().text, str)
+    # A draft asks what was trained.
+    processor = VolumeLanguageProcessor.from_pretrained(tmp_path / "instruct")
+    assert processor.report_questions == {"report": "Write the radiology report of this CT scan."}
 
 
 @pytest.fixture
@@ -92,6 +97,12 @@ def test_vit3d_llama3_from_m3d_clip(m3d_clip: Path, tmp_path: Path) -> None:
     assert model.config.perceiver == "spatial_pooling"
     assistant = load_assistant(tmp_path / "instruct", device="cpu")
     assert assistant.processor.preparation == "minmax"
+    # A draft has a section for each region that training asked for, in the words of training.
+    assert assistant.processor.report_questions == {
+        region: f"please provide a detailed caption outlining the findings in {region} of this "
+        "image."
+        for region in ("abdomen", "pelvis")
+    }
     assert all(loss > 0 for loss in losses(tmp_path / "instruct"))
     # Tokens of an encoder that is trained must not be cached.
     assert not list(tmp_path.rglob("tokens.npy"))

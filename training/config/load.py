@@ -24,6 +24,9 @@ RENAMED = {
     "encoder.changes.position": "pos_embed",
 }
 
+# An override of one replaces the other.
+_EITHER = {"samples": "epochs", "epochs": "samples"}
+
 
 def load_recipe(name: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe.
@@ -107,6 +110,8 @@ def _override(values: dict[str, Any], item: str) -> None:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise RecipeError(f"override {item!r}: {parent} is not a group of keys")
+    if parents == ["training"] and last in _EITHER:
+        values.pop(_EITHER[last], None)
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -123,8 +123,13 @@ class LoraSettings(_Strict):
 class ConversationSettings(_Strict):
     """Which questions about a scan make one training sequence, and how they are weighted."""
 
-    questions: int = Field(16, ge=0)
+    # How many questions of a scan are drawn for a sequence, or "all". If not packed, a scan of a
+    # data set has so many pairs besides its report, always the same.
+    questions: Annotated[int, Field(ge=0)] | Literal["all"] = 16
     report: bool = True
+    # How a data set's whole report is asked for; the processor keeps it for drafts. By default
+    # "Write the radiology report of this CT scan."
+    report_question: str | None = None
     # Above 0, the report is asked for in two steps: the findings, then the impression of findings
     # that the question quotes. The impression turns have no image, so a model learns to write an
     # impression that agrees with the findings. For a data set they quote the scan's own findings;
@@ -169,7 +174,11 @@ class ConversationSettings(_Strict):
 class TrainingSettings(_Strict):
     """Settings of the transformers Trainer."""
 
-    samples: int = Field(..., ge=1)
+    # How long to train, one of: the number of sequences or volumes, or the number of passes. A
+    # pass has every volume once, or every pair of a question and an answer in `data` once
+    # (stages align and instruct), in random order.
+    samples: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1)
     batch_size: int = Field(1, ge=1)
     accumulate: int = Field(1, ge=1)
     learning_rate: float = Field(..., gt=0)
@@ -189,6 +198,16 @@ class TrainingSettings(_Strict):
     keep_checkpoints: int = Field(2, ge=1)
     log_steps: int = Field(20, ge=1)
     tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainingSettings:
+        if (self.samples is None) == (self.epochs is None):
+            raise ValueError("give exactly one of samples and epochs")
+        return self
+
+    def length(self, items: int) -> int:
+        """Return the number of samples of a run over this many volumes or pairs."""
+        return self.samples if self.samples is not None else items * (self.epochs or 1)
 
 
 class Recipe(_Strict):
@@ -231,6 +250,18 @@ class Recipe(_Strict):
             )
         if self.stage == "instruct" and self.model is None:
             raise ValueError("stage instruct needs `model` (the folder that stage align wrote)")
+        asked = self.conversation
+        if (
+            self.training.epochs is not None
+            and self.stage in ("align", "instruct")
+            and (isinstance(self.data, PhantomData) or (asked.packed and asked.questions != "all"))
+        ):
+            raise ValueError(
+                "training.epochs has every pair once, but this recipe draws them anew; set "
+                "conversation.packed: false for a data set, or training.samples"
+            )
+        if self.training.epochs is not None and self.stage == "ground" and self.ground.crop:
+            raise ValueError("training.epochs: crops are drawn at random; set training.samples")
         return self
 
     @property

@@ -58,6 +58,7 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
         self.samples = samples
         self.seed = seed
         self.count = len(store) if count is None else count
+        self.items = self.count
         self.labels = labels
         self.noise = noise
 

@@ -14,6 +14,7 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.sequences.turns import Turn
@@ -52,6 +53,17 @@ class VolumeStore(ABC):
         self, index: int, settings: ConversationSettings, rng: np.random.Generator
     ) -> list[Turn]:
         """Draw the questions and answers of one training sample."""
+
+    def pairs(self, index: int, settings: ConversationSettings) -> list[Turn] | None:  # noqa: ARG002
+        """Return every question about a scan with its answer, always in the same order.
+
+        None if the questions are drawn anew for each sample (see `turns`).
+        """
+        return None
+
+    def report_questions(self, settings: ConversationSettings) -> dict[str, str]:
+        """Return {section: question} of the reports that training asks for; {} for none."""
+        return dict(FINDINGS_THEN_IMPRESSION) if settings.report and settings.impressions else {}
 
     @property
     def skipped(self) -> str:

@@ -7,11 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
-from napari_ct_assistant.training.config.recipe import ConversationSettings
+from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.config.recipe import ConversationSettings, TrainingSettings
 from napari_ct_assistant.training.data.order import shuffled_index
 from napari_ct_assistant.training.sequences.packing import decisive_ids, pack_sequence
 from napari_ct_assistant.training.sequences.turns import Turn
@@ -24,6 +26,10 @@ class ConversationSource(Protocol):
 
     def turns(self, index: int, rng: np.random.Generator, progress: float) -> list[Turn]:
         """Draw the turns of one training sample; `progress` is the share of samples before it."""
+        ...
+
+    def pairs(self, index: int) -> list[Turn] | None:
+        """Return every pair of a scan, of which a sample is one; None if turns are drawn."""
         ...
 
     def tags(self, index: int) -> list[str]:
@@ -44,20 +50,31 @@ class ConversationSource(Protocol):
 
 
 class ConversationDataset(Dataset[dict[str, Any]]):
-    """Training sequences; what sample k is depends on (seed, k) alone."""
+    """Training sequences; what sample k is depends on (seed, k) alone.
+
+    Where the source lists its pairs, sample k is one pair, and each round of samples has every
+    pair once. Otherwise each round has every scan once, with turns that are drawn.
+
+    Raises
+    ------
+    RecipeError
+        If the source lists its pairs and there are none.
+    """
 
     def __init__(
         self,
         source: ConversationSource,
         processor: VolumeLanguageProcessor,
         settings: ConversationSettings,
-        samples: int,
+        training: TrainingSettings,
         seed: int,
     ):
         self.source = source
         self.processor = processor
         self.settings = settings
-        self.samples = samples
+        self.places = _places(source)
+        self.items = len(source) if self.places is None else len(self.places)
+        self.samples = training.length(self.items)
         self.seed = seed
         self.decisive: frozenset[int] = frozenset()
         if settings.detail_weight != 1:
@@ -66,10 +83,20 @@ class ConversationDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return self.samples
 
-    def __getitem__(self, k: int) -> dict[str, Any]:
-        index = shuffled_index(self.seed, k, len(self.source))
+    def drawn(self, k: int) -> tuple[int, list[Turn], np.random.Generator]:
+        """Return the scan of sample k, its turns, and the generator for the rest of it."""
+        item = shuffled_index(self.seed, k, self.items)
         rng = np.random.default_rng([self.seed, k, 1])
-        turns = self.source.turns(index, rng, k / self.samples)
+        if self.places is None:
+            index = item
+            turns = self.source.turns(index, rng, k / self.samples)
+        else:
+            index, place = map(int, self.places[item])
+            turns = [(self.source.pairs(index) or [])[place]]
+        return index, turns, rng
+
+    def __getitem__(self, k: int) -> dict[str, Any]:
+        index, turns, rng = self.drawn(k)
         inputs = self.source.inputs(index, rng)
         prefix = self.processor.prefix_ids() if inputs else self._text_prefix(index, rng)
         sequence = pack_sequence(prefix, turns, self.processor, self.settings, self.decisive)
@@ -89,6 +116,24 @@ class ConversationDataset(Dataset[dict[str, Any]]):
         for i in rng.permutation(len(tags)):
             prefix += tags[i]
         return prefix
+
+
+def _places(source: ConversationSource) -> NDArray[np.int32] | None:
+    """Return the scan and the place in its list of every pair [N, 2]; None if turns are drawn."""
+    counts = []
+    for index in range(len(source)):
+        pairs = source.pairs(index)
+        if pairs is None:
+            return None
+        counts.append(len(pairs))
+    if not sum(counts):
+        raise RecipeError(
+            "data: no scan has a report or question that the recipe asks for; set "
+            "conversation.report, conversation.questions or data.questions"
+        )
+    scans = np.repeat(np.arange(len(counts)), counts)
+    firsts = np.repeat(np.cumsum([0, *counts[:-1]]), counts)
+    return np.stack([scans, np.arange(len(scans)) - firsts], axis=1).astype(np.int32)
 
 
 def scatter_tags(

@@ -56,6 +56,10 @@ class StoreConversations:
         """Draw the turns of one training sample; `progress` is the share of samples before it."""
         return self.store.turns(index, self.settings.at(progress), rng)
 
+    def pairs(self, index: int) -> list[Turn] | None:
+        """Return every pair of a scan, of which a sample is one; None if turns are drawn."""
+        return None if self.settings.packed else self.store.pairs(index, self.settings)
+
     def tags(self, index: int) -> list[str]:
         """Return the names of what a scan shows."""
         return self.store.tags(index)

@@ -37,6 +37,9 @@ def report_turns(
     others: Sequence[str],
     settings: ConversationSettings,
     rng: np.random.Generator | None = None,
+    *,
+    report_question: str = REPORT_QUESTION,
+    findings_question: str = FINDINGS_QUESTION,
 ) -> list[Turn]:
     """Ask for a scan's report in one turn, or for its findings and for impressions.
 
@@ -51,11 +54,13 @@ def report_turns(
     rng : numpy Generator, optional
         If given, the findings are put in random order in a share `settings.shuffled` of the
         impression turns.
+    report_question, findings_question : str
+        The questions about the scan; by default those of the phantoms.
     """
     own = split_sections(report)
     if not settings.impressions or not {"Findings", "Impression"} <= own.keys():
-        return [Turn(REPORT_QUESTION, report)]
-    turns = [Turn(FINDINGS_QUESTION, own["Findings"])]
+        return [Turn(report_question, report)]
+    turns = [Turn(findings_question, own["Findings"])]
     for sections in map(split_sections, others):
         findings = sections["Findings"]
         if rng is not None and settings.shuffled and rng.random() < settings.shuffled:
@@ -79,13 +84,14 @@ def choose_turns(
     "no" is not the safe answer. The other kinds of question alternate in what is left.
     """
     turns = report_turns(report, others or (report,), settings, rng) if settings.report else []
+    wanted = len(questions) if settings.questions == "all" else settings.questions
     pairs = [(q, yes_or_no(q.answer)) for q in questions if q.kind == "yes_no"]
     yes, no = ([q for q, said in pairs if bool(said) == side] for side in (True, False))
-    yes_no = round(settings.questions * settings.yes_no)
+    yes_no = round(wanted * settings.yes_no)
     n_yes = min(len(yes), round(yes_no * settings.positives))
     picked = _draw(yes, n_yes, rng) + _draw(no, yes_no - n_yes, rng)
     picked += _draw_alternating(
-        [q for q in questions if q.kind != "yes_no"], settings.questions - len(picked), rng
+        [q for q in questions if q.kind != "yes_no"], wanted - len(picked), rng
     )
     turns += [Turn(q.question, q.answer) for q in picked]
     return turns if settings.packed else [turns[int(rng.integers(len(turns)))]]

@@ -9,7 +9,7 @@ from torch import nn
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION
-from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import process_state
@@ -43,6 +43,8 @@ def train_conversations(
             cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
             cache.fill()
     source = StoreConversations(store, recipe.conversation, cache)
+    if asked := store.report_questions(recipe.conversation):
+        processor.report_questions = asked
     trainer = train_on(source, recipe, _with_lora(recipe, model), processor)
     save_model(recipe, model, processor, trainer)
     finish(recipe, trainer)
@@ -53,7 +55,7 @@ def train_on(
 ) -> StageTrainer:
     """Train a model's trainable parts on the conversations of a source."""
     dataset = ConversationDataset(
-        source, processor, recipe.conversation, recipe.training.samples, recipe.seed
+        source, processor, recipe.conversation, recipe.training, recipe.seed
     )
     collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
     return train(recipe, model, dataset, collate)
@@ -81,7 +83,8 @@ def save_model(
         model = trained.merge_and_unload()
     model.requires_grad_(True)
     if recipe.conversation.report and recipe.conversation.impressions:
-        processor.report_questions = dict(FINDINGS_THEN_IMPRESSION)
+        if isinstance(recipe.data, PhantomData):
+            processor.report_questions = dict(FINDINGS_THEN_IMPRESSION)
         model.config.skills = ["impression"]
     model.save_pretrained(recipe.folder)
     processor.save_pretrained(recipe.folder)

@@ -169,7 +169,7 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
 def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train the encoder on patch-level concepts and write it."""
     torch.manual_seed(recipe.seed)
-    settings, samples = recipe.ground, recipe.training.samples
+    settings, samples = recipe.ground, recipe.training.length(len(store))
     encoder = with_concepts(build_encoder(recipe))
     concepts = store.concepts if settings.details else store.concepts[: len(FINDINGS)]
     annotated = store.annotated[: len(concepts)]

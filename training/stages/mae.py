@@ -16,7 +16,9 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
     """Train a masked autoencoder and write its encoder."""
     torch.manual_seed(recipe.seed)
     mae = MaskedAutoencoder3D(build_encoder(recipe), **recipe.mae.model_dump())
-    dataset = VolumeDataset(store, recipe.training.samples, recipe.seed, noise=mae.num_patches)
+    dataset = VolumeDataset(
+        store, recipe.training.length(len(store)), recipe.seed, noise=mae.num_patches
+    )
     trainer = train(recipe, mae, dataset)
     save_encoder(recipe, mae.encoder, trainer)
     finish(recipe, trainer)

@@ -226,7 +226,8 @@ def train(
     """
     t = recipe.training
     gpu = torch.cuda.is_available()
-    steps = math.ceil(t.samples / (t.batch_size * t.accumulate * process_state().num_processes))
+    samples = len(dataset)
+    steps = math.ceil(samples / (t.batch_size * t.accumulate * process_state().num_processes))
     exponential = t.schedule == "exponential"
     folder = recipe.folder / "checkpoints"
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -254,6 +255,8 @@ def train(
         save_total_limit=t.keep_checkpoints,
         report_to=[],
         disable_tqdm=True,
+        # A pass is complete before the next begins; the dataset's own order is shuffled.
+        train_sampling_strategy="random" if t.epochs is None else "sequential",
         seed=recipe.seed,
         label_names=["labels"],
     )
@@ -271,8 +274,21 @@ def train(
     # E3D-GPT states "exponential decay" without a rate; our choice is down to 1 % over the run.
     trainer.exponential_to = 0.01 if exponential else None
     trainer.muon = t.optimizer == "muon"
+    if process_state().is_main_process:
+        print(_announcement(recipe, dataset, samples, steps), flush=True)
     trainer.train(resume_from_checkpoint=last)
     return trainer
+
+
+def _announcement(recipe: Recipe, dataset: Dataset[Any], samples: int, steps: int) -> str:
+    """Return a line about the length of a run."""
+    t = recipe.training
+    what = "pairs" if getattr(dataset, "places", None) is not None else "scans"
+    items = getattr(dataset, "items", None)
+    known = "" if items is None else f"{items:,} {what}, "
+    passes = f"{t.epochs} pass(es), " if t.epochs is not None else ""
+    each = t.batch_size * t.accumulate * process_state().num_processes
+    return f"{recipe.output}: {known}{passes}{samples:,} samples, {steps:,} steps of {each}"
 
 
 def _tensorboard(folder: Path, last_checkpoint: str | None) -> TrainerCallback:

@@ -13,4 +13,10 @@ FINDINGS_THEN_IMPRESSION: Final = {
     "Findings": FINDINGS_QUESTION,
     "Impression": IMPRESSION_QUESTION,
 }
+# Scans of a data set may show any part of the body.
+SCAN_REPORT_QUESTION: Final = "Write the radiology report of this CT scan."
+SCAN_FINDINGS_THEN_IMPRESSION: Final = {
+    "Findings": "Describe the findings of this CT scan.",
+    "Impression": IMPRESSION_QUESTION,
+}
 FINDING_QUESTION: Final = "Does this image show signs of {finding}?"  # E3D-GPT's diagnosis

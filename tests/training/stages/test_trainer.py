@@ -16,7 +16,7 @@ from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.training.sequences.collator import Collator
 from napari_ct_assistant.training.sequences.packing import pack_sequence
 from napari_ct_assistant.training.sequences.turns import Turn
-from napari_ct_assistant.training.stages import ground, instruct
+from napari_ct_assistant.training.stages import ground
 from napari_ct_assistant.training.stages.trainer import NonFiniteLossError, StageTrainer, by_length
 from tests.tiny_model import tiny_model
 from tests.training.balls import Balls
@@ -204,7 +204,7 @@ def test_weights_gathered_from_shards_are_saved_alike(
     def gathered(trainer: StageTrainer) -> dict[str, torch.Tensor]:
         return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
 
-    monkeypatch.setattr(instruct, "whole_weights", gathered)
+    monkeypatch.setattr(conversations, "whole_weights", gathered)
     sharded = run(toy, kind, tmp_path / "sharded", 2)
     one, other = (VolumeLanguageModel.from_pretrained(f).state_dict() for f in (whole, sharded))
     assert one.keys() == other.keys()

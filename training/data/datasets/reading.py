@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from napari_ct_assistant.training.config.errors import RecipeError
@@ -55,6 +56,8 @@ def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanR
         from napari_ct_assistant.training.instructions.rows import add_questions
 
         records = add_questions(records, data.questions)
+    if data.label_questions:
+        records = [replace(record, label_questions=True) for record in records]
     return records[: data.limit], skips
 
 

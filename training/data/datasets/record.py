@@ -112,6 +112,8 @@ class ScanRecord:
         How its voxels are stored.
     masks
         Its masks, for stage `ground`.
+    label_questions
+        Whether training also asks for each labelled finding.
     """
 
     dataset: str
@@ -124,6 +126,7 @@ class ScanRecord:
     questions: Sequence[Question] = ()
     stored: Stored = Stored()
     masks: ScanMasks | None = None
+    label_questions: bool = False
 
 
 def patient_hash(dataset: str, patient: str) -> str:

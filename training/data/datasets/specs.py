@@ -22,7 +22,9 @@ class _Scans(_Strict):
     store: the folder for prepared volumes; unreadable: whether a sample that cannot be read is an
     error or skipped; preparation: "spacing" resamples and crops centrally (E3D-GPT), "minmax"
     scales by the volume's own range and stretches it (M3D, ViT3D-LLaMA3); spacing: mm (D, H, W);
-    questions: JSONL files from `ct-assistant instructions`; limit: the number of scans, from the
+    questions: JSONL files from `ct-assistant instructions`; label_questions: also ask for each
+    labelled finding, in the words that E3D-GPT's diagnosis is tested with (Table 4), so that the
+    test is no longer of unseen questions; limit: the number of scans, from the
     first; masks: for stage `ground`.
     """
 
@@ -32,6 +34,7 @@ class _Scans(_Strict):
     preparation: Literal["spacing", "minmax"] = "spacing"
     spacing: tuple[float, float, float] = (3.0, 1.5, 1.5)
     questions: tuple[Path, ...] = ()
+    label_questions: bool = False
     limit: int | None = Field(None, ge=1)
     masks: MaskData | None = None
 

@@ -24,7 +24,11 @@ from napari_ct_assistant.training.data.datasets.preparing import (
     source_stamp,
 )
 from napari_ct_assistant.training.data.datasets.record import ScanRecord
-from napari_ct_assistant.training.data.datasets.record_turns import record_turns
+from napari_ct_assistant.training.data.datasets.record_turns import (
+    record_pairs,
+    record_turns,
+    taught_report_questions,
+)
 from napari_ct_assistant.training.data.masks.files import mask_stamp
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.data.volume_files import read_labels, read_volume, voxel_digest
@@ -183,6 +187,14 @@ class DatasetStore(VolumeStore):
     ) -> list[Turn]:
         """Draw the questions and answers of one training sample."""
         return record_turns(self.records[index], settings, rng)
+
+    def pairs(self, index: int, settings: ConversationSettings) -> list[Turn]:
+        """Return every question about a scan with its answer, always in the same order."""
+        return record_pairs(self.records[index], settings, np.random.default_rng(index))
+
+    def report_questions(self, settings: ConversationSettings) -> dict[str, str]:
+        """Return {section: question} of the reports that training asks for."""
+        return taught_report_questions(self.records, settings)
 
     def tags(self, index: int) -> list[str]:
         """Return the names of the labelled findings that a scan shows, in lower case."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,8 @@ def test_turns_of_regions_choices_and_labels(tmp_path: Path) -> None:
         "pelvis of this image.",
     }
     assert any(q.startswith("Which organ is enlarged? Choices: A. Liver B. Spleen") for q in asked)
+    asking = replace(rate[0], label_questions=True)
+    store = DatasetStore(tmp_path / "store", [amos[0], asking], BOX)
     packed = store.turns(1, ConversationSettings(questions=12), np.random.default_rng(0))
     assert packed[0].answer.startswith("Findings: Heart size is normal.")
     signs = {t.question: t.answer for t in packed if "show signs of" in t.question}
