@@ -16,7 +16,7 @@ from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.training.sequences.collator import Collator
 from napari_ct_assistant.training.sequences.packing import pack_sequence
 from napari_ct_assistant.training.sequences.turns import Turn
-from napari_ct_assistant.training.stages import ground
+from napari_ct_assistant.training.stages import conversations, ground
 from napari_ct_assistant.training.stages.trainer import NonFiniteLossError, StageTrainer, by_length
 from tests.tiny_model import tiny_model
 from tests.training.balls import Balls
