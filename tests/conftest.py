@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that read public CT scans: `pytest -m real_ct` runs them alone."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_ct")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real public CT, or skip where it is absent."""
