@@ -16,7 +16,10 @@ from napari_ct_assistant.viewer.views.scan_display import CAPTION
 from napari_ct_assistant.volume import CTVolume
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari.viewer import Viewer
+    from pytestqt.qtbot import QtBot
 
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
 
@@ -223,3 +226,72 @@ def test_two_scans_removed_while_the_panel_was_closed(two: Any) -> None:
     panel.scans.attach()
     assert not any(scan.is_open for scan in sessions)
     assert len(panel.viewer.layers) == 0
+
+
+def screened(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    panel.screen()
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
+
+
+def shown_texts(panel: CTAssistantPanel) -> list[str]:
+    return [m.plain_text() for m in panel.transcript.messages if not m.isHidden()]
+
+
+def test_findings_transcript_suggestions_and_status_belong_to_a_scan(
+    two: Any, tiny_model_folder: Path, qtbot: QtBot
+) -> None:
+    panel, abdomen, chest = two
+    panel.models.set_model(str(tiny_model_folder))
+    screened(panel, qtbot)
+    table, chips = panel.findings, panel.chat_controller.chips
+    assert table.rowCount() == 18
+    assert table.horizontalHeaderItem(0).text() == "Finding  ·  Chest"
+    assert panel.status.label.text().startswith("Chest: ")
+    panel.scans.scan.last_text = ("There is a pleural effusion.", ())
+    panel.chat_controller.refresh()
+    assert "Where is the pleural effusion?" in [each.text() for each in chips.buttons]
+    assert panel.ask("Is the heart enlarged?")
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
+    assert "Is the heart enlarged?" in shown_texts(panel)
+    titles = [m.title for m in panel.transcript.messages if m.job]
+    assert titles
+    assert all("Chest" in title for title in titles)
+
+    choose(panel, abdomen)
+    assert table.rowCount() == 0
+    assert table.horizontalHeaderItem(0).text() == "Finding"
+    assert "Chest" not in panel.status.label.text()
+    assert "Is the heart enlarged?" not in shown_texts(panel)
+    assert "Is the heart enlarged?" not in panel.transcript.plain_text()
+    assert panel.conversation.last is None
+    panel.transcript.clear()
+
+    choose(panel, chest)
+    assert table.rowCount() == 18
+    assert panel.status.label.text().startswith("Chest: ")
+    assert "Is the heart enlarged?" in shown_texts(panel)
+    assert panel.conversation.last is not None
+    panel.viewer.layers.remove(chest)
+    assert table.rowCount() == 0
+    assert "Is the heart enlarged?" not in shown_texts(panel)
+
+
+def test_a_result_for_another_scan_waits_for_it(
+    two: Any, tiny_model_folder: Path, qtbot: QtBot
+) -> None:
+    panel, abdomen, chest = two
+    panel.models.set_model(str(tiny_model_folder))
+    panel.screen()
+    choose(panel, abdomen)
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
+    assert panel.findings.rowCount() == 0
+    # The status says whose result it was.
+    assert panel.status.label.text().startswith("Chest: ")
+    panel.show_finding("Pleural effusion")
+    choose(panel, chest)
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
+    assert panel.scans.layer is chest
+    assert chest.visible
+    assert not abdomen.visible
+    assert not panel.evidence_controller.layer.visible
+    assert panel.findings.rowCount() == 18

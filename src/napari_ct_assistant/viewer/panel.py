@@ -154,7 +154,7 @@ class CTAssistantPanel(QWidget):
         self.transcript_row.copied.connect(self.copy)
         self.transcript_row.cleared.connect(self.transcript.clear)
         conversation.busy.connect(self._on_busy)
-        conversation.stage.connect(self.status.show_text)
+        conversation.stage.connect(self._on_stage)
         conversation.finished.connect(self._on_finished)
         conversation.refused.connect(self._on_refused)
         conversation.screened.connect(self._on_screened)
@@ -312,7 +312,14 @@ class CTAssistantPanel(QWidget):
     # -- keeping the widgets up to date
 
     def _on_scan(self, layer: Any) -> None:
+        scan = self.scans.scan
         self.banner.show_scan(self.scans.volume)
+        self.transcript.show_scan(scan)
+        self.findings.show_findings(
+            () if scan is None else scan.findings, scan.name if scan else ""
+        )
+        if not self.status.busy:
+            self.status.show_text(scan.status if scan is not None and scan.status else "Ready")
         self._refresh_actions()
         if layer is not None:
             self.viewer.canvas.overlays.scale_bar.visible = True
@@ -343,12 +350,21 @@ class CTAssistantPanel(QWidget):
 
     def _on_finished(self, result: JobResult) -> None:
         self.models.show_notice(result.record.info.notice)
+        scan = result.job.scan
         text = evidence_summary(result) if isinstance(result, EvidenceResult) else summary(result)
-        self.status.show_text(text, busy=False)
+        scan.status = f"{scan.name}: {text}"
+        self.status.show_text(scan.status, busy=False)
+
+    def _on_stage(self, text: str) -> None:
+        job = self.conversation.jobs.job
+        self.status.show_text(text if job is None else f"{job.scan.name}: {text}")
 
     def _on_screened(self, result: ScreenResult) -> None:
-        self.findings.show_findings(result.findings)
-        self.tabs.setCurrentWidget(self.findings)
+        scan = result.job.scan
+        scan.findings = result.findings
+        if scan is self.scans.scan:
+            self.findings.show_findings(scan.findings, scan.name)
+            self.tabs.setCurrentWidget(self.findings)
 
     def _on_refused(self, job: Job) -> None:
         if isinstance(job, AskJob):

@@ -92,6 +92,7 @@ def test_clicking_a_link_tells_the_message_and_the_place(qtbot: QtBot) -> None:
     transcript.resize(400, 300)
     qtbot.addWidget(transcript)
     scan = ScanSession(box_volume())
+    transcript.show_scan(scan)
     message = transcript.add("model", "m", f"There. {ScanPosition(12).markdown}", scan)
     with qtbot.waitExposed(transcript):
         transcript.show()

@@ -62,13 +62,12 @@ class ChatController(QObject):
         )
         self.chips = Chips()
         self.choices_dialog: ChoicesDialog | None = None
-        self._last_text: tuple[str, tuple[str, ...]] = ("", ())
         self.chips.chosen.connect(lambda question: ask(question, ()))
         conversation.busy.connect(self._on_busy)
         conversation.drafted.connect(self._on_drafted)
         conversation.answered.connect(self._on_answered)
         conversation.finished.connect(self._on_finished)
-        scans.chosen.connect(lambda _layer: self._on_scan())
+        scans.chosen.connect(lambda _layer: self.refresh())
         viewer.layers.selection.events.active.connect(self._on_layer)
 
     def region_for(self, question: str) -> str:
@@ -120,20 +119,16 @@ class ChatController(QObject):
     # -- suggestions
 
     def _on_drafted(self, result: ReportResult) -> None:
-        self._last_text = (result.draft.text, result.record.info.unreliable_findings)
+        result.job.scan.last_text = (result.draft.text, result.record.info.unreliable_findings)
 
     def _on_answered(self, result: AskResult) -> None:
         said = result.answer.text
         if yes_or_no(said) and not affirmed_findings(said):
             # "Yes." alone names no finding; the question does.
             said = f"{said} {result.job.question}"
-        self._last_text = (said, result.record.info.unreliable_findings)
+        result.job.scan.last_text = (said, result.record.info.unreliable_findings)
 
     def _on_finished(self, _result: JobResult) -> None:
-        self.refresh()
-
-    def _on_scan(self) -> None:
-        self._last_text = ("", self._last_text[1])
         self.refresh()
 
     def _on_layer(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
@@ -145,12 +140,12 @@ class ChatController(QObject):
         self.chips.setEnabled(not busy)
 
     def refresh(self) -> None:
-        """Suggest the questions that follow from the model's last text."""
+        """Suggest the questions that follow from the model's last text about the chosen scan."""
         scan, layer = self._scans.scan, self._scans.layer
         if scan is None or layer is None:
             self.chips.offer([])
             return
-        said, unreliable_findings = self._last_text
+        said, unreliable_findings = scan.last_text
         active = self._viewer.layers.selection.active
         drawn = type(active).__name__ in ("Shapes", "Labels")
         region = drawn and selected_region(self._viewer, layer) is not None

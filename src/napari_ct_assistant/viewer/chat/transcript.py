@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class Transcript(QScrollArea):
     """A column of messages that scrolls to the newest text unless the reader has scrolled up.
 
+    It shows the messages about one scan, and those about none. Messages about other scans are
+    hidden, and are neither copied nor cleared.
+
     Signals
     -------
     linkClicked : Message, str
@@ -36,6 +39,7 @@ class Transcript(QScrollArea):
         self.setMinimumHeight(160)
         self.messages: list[Message] = []
         self._link_colour = self._warning_colour = ""
+        self._scan: ScanSession | None = None
         self._page = QWidget()
         self._page.setObjectName("transcript_page")
         self._column = QVBoxLayout(self._page)
@@ -68,6 +72,7 @@ class Transcript(QScrollArea):
         at = len(self.messages) if before is None else self.messages.index(before)
         self.messages.insert(at, message)
         self._column.insertWidget(at, message)
+        message.setVisible(self.is_shown(message))
         self._follow = True
         QTimer.singleShot(0, self._to_end)
         return message
@@ -78,9 +83,26 @@ class Transcript(QScrollArea):
         for message in self.messages:
             message.set_link_colour(colour, warning)
 
+    def show_scan(self, scan: ScanSession | None) -> None:
+        """Show the messages about this scan, and those about none."""
+        self._scan = scan
+        for message in self.messages:
+            message.setVisible(self.is_shown(message))
+        self._follow = True
+        QTimer.singleShot(0, self._to_end)
+
+    def is_shown(self, message: Message) -> bool:
+        """Return whether a message is about the scan that is shown, or about none."""
+        return message.scan is None or message.scan is self._scan
+
+    def move_to(self, message: Message, scan: ScanSession) -> None:
+        """Let a message belong to another session: its scan was closed and opened again."""
+        message.scan = scan
+        message.setVisible(self.is_shown(message))
+
     def clear(self) -> None:
-        """Remove every message."""
-        for message in list(self.messages):
+        """Remove every message that is shown."""
+        for message in [one for one in self.messages if self.is_shown(one)]:
             self.remove(message)
 
     def remove(self, message: Message) -> None:
@@ -91,9 +113,9 @@ class Transcript(QScrollArea):
         message.deleteLater()
 
     def plain_text(self) -> str:
-        """Return the transcript as text, with a blank line between messages."""
+        """Return what is shown as text, with a blank line between messages."""
         blocks = []
-        for message in self.messages:
+        for message in filter(self.is_shown, self.messages):
             text = message.plain_text()
             if text:
                 blocks.append(f"{message.title}\n{text}" if message.title else text)

@@ -106,8 +106,17 @@ class FindingsTable(QTableWidget):
         self._click.timeout.connect(lambda: self._tell(self.chosen))
         self.clicked.connect(lambda _index: self._click.start())
 
-    def show_findings(self, findings: Sequence[FindingProbability]) -> None:
-        """Fill the table in the given order; clicking a header sorts it."""
+    def show_findings(self, findings: Sequence[FindingProbability], scan: str = "") -> None:
+        """Fill the table with a scan's findings in the given order; a click on a header sorts it.
+
+        The first header names the scan.
+        """
+        self._click.stop()
+        header = HEADERS[FINDING] if not findings else f"{HEADERS[FINDING]}  ·  {scan}"
+        self.horizontalHeaderItem(FINDING).setText(header)
+        self.horizontalHeaderItem(FINDING).setToolTip(scan)
+        self.setAccessibleName(f"Findings of {scan}" if scan and findings else "Findings")
+        self.clearSelection()
         self.setSortingEnabled(False)
         self.setRowCount(len(findings))
         for row, finding in enumerate(findings):

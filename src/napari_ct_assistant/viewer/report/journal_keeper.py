@@ -142,14 +142,14 @@ class JournalKeeper(QObject):
         if before is not None and on_screen:
             # The scan was closed a moment ago: its messages belong to the session of now.
             for message in on_screen:
-                message.scan = scan
+                self._transcript.move_to(message, scan)
         elif not on_screen:
             self._restore_messages(scan, messages)
         if self._scan is scan and body.get("question"):
             self._question.give_back(str(body["question"]))
         if before is None and page is not None and (report is not None or messages):
             when = datetime.fromtimestamp(page.updated).strftime("%Y-%m-%d %H:%M")
-            self._transcript.add("note", "", RESTORED.format(when=when))
+            self._transcript.add("note", "", RESTORED.format(when=when), scan)
         if scan.unsaved:
             # It changed while its page was read, when it could not be saved yet.
             self.mark_changed(scan)

@@ -129,6 +129,10 @@ class ScanPicker(QWidget):
         for layer in self._layers:
             if layer not in before:
                 layer.events.name.connect(self.refresh)
+        for layer in self._layers:
+            volume = volume_of(layer)
+            if volume is not None:
+                self.open_scans.of(volume).name = str(layer.name)
         self.box.blockSignals(True)
         self.box.clear()
         self.box.addItems([layer.name for layer in self._layers])

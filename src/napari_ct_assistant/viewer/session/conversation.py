@@ -95,7 +95,8 @@ class Conversation(QObject):
             self._write_question(job)
         self._job = job
         if isinstance(job, TurnJob):
-            title = f"Report  ·  {scan}" if isinstance(job, ReportJob) else job.model
+            title = "Report" if isinstance(job, ReportJob) else job.model
+            title += f"  ·  {scan}" if scan else ""
             title += f"  ·  {SAMPLED_AGAIN}" if job.sample else ""
             self._message = self._transcript.add("model", title, scan=job.scan)
             self._message.job = job
@@ -106,7 +107,8 @@ class Conversation(QObject):
         text = escaped(job.question)
         for number, choice in enumerate(job.choices):
             text += f"\n\n{chr(ord('A') + number)}\\. {escaped(choice)}"
-        asked = self._transcript.add("you", "You", text, job.scan)
+        title = f"You  ·  {job.scan.name}" if job.scan.name else "You"
+        asked = self._transcript.add("you", title, text, job.scan)
         asked.job = job
         asked.head.offer(edit=True)
         if job.region:
@@ -116,7 +118,12 @@ class Conversation(QObject):
     @property
     def last(self) -> Message | None:
         """The latest text of the model that can be written again."""
-        done = (m for m in reversed(self._transcript.messages) if m.speaker == "model" and m.job)
+        is_shown = self._transcript.is_shown
+        done = (
+            m
+            for m in reversed(self._transcript.messages)
+            if m.speaker == "model" and m.job and is_shown(m)
+        )
         return next(done, None)
 
     def again(self, message: Message) -> bool:
@@ -125,9 +132,7 @@ class Conversation(QObject):
         if job is None or self.jobs.busy:
             return False
         job.scan.history.cut(job)
-        scan = message.title.removeprefix("Report").split("  ·  ")
-        name = scan[1] if len(scan) > 1 else ""
-        return self.start(replace(job, sample=True, cancel=threading.Event()), name)
+        return self.start(replace(job, sample=True, cancel=threading.Event()), job.scan.name)
 
     def stop(self) -> None:
         """Stop the running job."""
@@ -139,13 +144,13 @@ class Conversation(QObject):
             self.jobs.stop()
         self.jobs.session.forget(scan.volume)
 
-    def add_note(self, text: str, title: str = "") -> None:
-        """Write a note of the panel itself; `text` is plain text."""
-        self._transcript.add("note", title, escaped(text))
+    def add_note(self, text: str, title: str = "", scan: ScanSession | None = None) -> None:
+        """Write a note of the panel itself, about a scan or none; `text` is plain text."""
+        self._transcript.add("note", title, escaped(text), scan)
 
-    def show_problem(self, text: str) -> None:
+    def show_problem(self, text: str, scan: ScanSession | None = None) -> None:
         """Write a problem into the transcript and show it as a notification."""
-        self.add_note(text, "Problem")
+        self.add_note(text, "Problem", scan)
         show_error(text)
 
     def _on_text(self, text: str) -> None:
@@ -186,7 +191,7 @@ class Conversation(QObject):
             warnings = [*result.record.warnings, *warnings]
         if warnings:
             text = "\n\n".join(escaped(warning) for warning in warnings)
-            self._transcript.add("note", "Note", text, before=self._message)
+            self._transcript.add("note", "Note", text, result.job.scan, self._message)
 
     def _finish_turn(
         self,
@@ -210,7 +215,7 @@ class Conversation(QObject):
     def _on_failed(self, job: Job, error: str) -> None:
         if self._message is not None and not self._message.plain_text():
             self._transcript.remove(self._message)
-        self.show_problem(error)
+        self.show_problem(error, job.scan)
         self.refused.emit(job)
 
     def _on_ended(self, _job: Job) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_ct_assistant.viewer.session.history import ChatHistory
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant import ReportDraft, Sentence
+    from napari_ct_assistant.assistant import FindingProbability, ReportDraft, Sentence
     from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
     from napari_ct_assistant.viewer.report.text import ReportText
     from napari_ct_assistant.volume import CTVolume
@@ -26,6 +26,8 @@ class ScanSession:
     Attributes
     ----------
     volume : CTVolume
+    name : str
+        What the scan is called on screen.
     is_open : bool
         False once the scan's last layer was removed. Messages in the transcript still refer to
         the session then.
@@ -35,6 +37,12 @@ class ScanSession:
         The report, None until it is shown for the first time.
     waiting_draft : ReportDraft or None
         A new draft that waits for the reader's decision, because the report was edited.
+    findings : tuple of FindingProbability
+        The result of the last findings screen, empty until there is one.
+    last_text : (str, tuple of str)
+        The model's last text, and the findings that this model cannot reliably detect.
+    status : str
+        The status line of the last job about the scan.
     heat : dict
         The heat map of each drafted sentence, None for a sentence without one.
     warned_models : set of str
@@ -49,10 +57,14 @@ class ScanSession:
     """
 
     volume: CTVolume
+    name: str = ""
     is_open: bool = True
     history: ChatHistory = field(default_factory=ChatHistory)
     text: ReportText | None = None
     waiting_draft: ReportDraft | None = None
+    findings: tuple[FindingProbability, ...] = ()
+    last_text: tuple[str, tuple[str, ...]] = ("", ())
+    status: str = ""
     heat: dict[Sentence, HeatMap | None] = field(default_factory=dict)
     warned_models: set[str] = field(default_factory=set)
     journal: Literal["unread", "reading", "read"] = "unread"
@@ -64,6 +76,7 @@ class ScanSession:
         self.is_open = False
         self.history = ChatHistory()
         self.waiting_draft = None
+        self.findings, self.last_text, self.status = (), ("", ()), ""
         self.heat.clear()
 
 
