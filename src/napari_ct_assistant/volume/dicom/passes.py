@@ -203,9 +203,9 @@ def _is_wanted(split: _Split, whole: Layout, frames: Sequence[DicomFrame]) -> bo
         # A head is often scanned thin at the base and thick above it: such stretches stay one
         # volume unless a wide gap divides them.
         gaps = np.diff(np.sort(distances(frames)))
-        one_plan = set(split.names) & _OF_ONE_PLAN or smallest < _WHOLE_PASS
-        one_plan = one_plan and has_stretches(gaps, rounding(frames))
-        return split.interleaved or not one_plan or gaps.max() > max(10.0, 4 * whole.step)
+        one_plan = set(split.names) & _OF_ONE_PLAN and has_stretches(gaps, rounding(frames))
+        stations = smallest >= _WHOLE_PASS and not one_plan
+        return split.interleaved or stations or gaps.max() > max(10.0, 4 * whole.step)
     if whole.kind == "even" and any(part.kind == "rounded" for part in parts):
         # Exact positions are not suddenly rounded ones.
         return False
@@ -232,6 +232,8 @@ def _is_set_apart(split: _Split, frames: Sequence[DicomFrame]) -> bool:
 
 def _best(splits: list[_Split]) -> _Split | None:
     """Return the coarsest division, None where two of them cross."""
+    # Passes over one place say more than stations side by side.
+    splits = [split for split in splits if split.interleaved] or splits
     splits = sorted(splits, key=lambda split: len(split.parts))
     best = splits[0]
     home = {k: n for n, part in enumerate(best.parts) for k in part}
