@@ -362,3 +362,16 @@ def test_opening_is_shown_in_the_activity_dock(
     qtbot.waitUntil(lambda: not panel.scans.busy)
     assert any("Opening chest_lidc_0314" in text for text in shown)
     assert not progress._all_instances
+
+
+def test_a_short_scan_is_drafted_from_only_when_asked_again(
+    panel: CTAssistantPanel, qtbot: QtBot, ct: CTVolume
+) -> None:
+    add_volume(panel.viewer, CTVolume(ct.hu[:3].copy(), ct.affine))
+    qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
+    assert not panel.conversation.jobs.busy
+    assert "No report drafted: the scan has only 3 slices" in panel.status.label.text()
+    qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
+    assert panel.conversation.jobs.busy
+    wait_idle(panel, qtbot)
+    assert panel.transcript.messages[-1].title.startswith("Report")

@@ -105,7 +105,10 @@ class CTVolume:
         report of it reads as if the whole chest had been seen.
         """
         # Along the axis of the stored slices, whatever the patient's position.
-        axis = {"S": 0, "I": 0, "A": 1, "P": 1}.get(self.orientation[-1:], 2)
+        axis = {"A": 1, "P": 1, "L": 2, "R": 2}.get(self.orientation[-1:], 0)
+        if self.orientation == AXES:
+            # Not from a file: slices are the first axis.
+            axis = 0
         count, step = self.shape[axis], self.spacing[axis]
         if count >= FEWEST_SLICES and count * step >= SHORTEST_MM:
             return ""

@@ -1,4 +1,4 @@
-"""The one error a scan that cannot be read ends in."""
+"""The error for a scan that cannot be read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CTReadError(CTAssistantError, ValueError):
     Parameters
     ----------
     path
-        The file or folder at fault.
+        The file or folder.
     problem
         What is wrong with it, and what to do.
     """
@@ -31,5 +31,5 @@ class CTReadError(CTAssistantError, ValueError):
         self.problem = problem
 
     def __reduce__(self) -> tuple[type[CTReadError], tuple[Path, str]]:
-        """Survive pickling, e.g. out of a data-loading worker process."""
+        """Keep both arguments when the error leaves a worker process."""
         return type(self), (self.path, self.problem)

@@ -1,7 +1,7 @@
-"""Affines and axis codes: how an array index becomes a point in the patient.
+"""Affines and axis codes: from an array index to a point in the patient.
 
 Every affine maps an array index to RAS millimetres (x grows to the patient's
-Right, y to Anterior, z to Superior). DICOM states LPS; `LPS_TO_RAS` turns it.
+right, y to the front, z to the head). DICOM uses LPS; `LPS_TO_RAS` converts it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def apply_affine(affine: NDArray[np.floating], points: ArrayLike) -> NDArray[np.
 
 
 def axis_codes(affine: Affine) -> str:
-    """Return where each array axis points, e.g. "LPS" for an ordinary axial CT."""
+    """Return the direction of each array axis, e.g. "LPS" for an ordinary axial CT."""
     return "".join(str(code) for code in aff2axcodes(affine))
 
 
@@ -41,17 +41,17 @@ def voxel_spacing(affine: Affine) -> tuple[float, float, float]:
 
 
 def shear_degrees(affine: Affine) -> float:
-    """Return how far the array axes are from perpendicular, in degrees."""
+    """Return by how many degrees the array axes deviate from perpendicular."""
     unit = affine[:3, :3] / np.asarray(voxel_spacing(affine))
     cosines = np.abs(np.triu(unit.T @ unit, 1)).max()
     return float(np.degrees(np.arcsin(min(1.0, cosines))))
 
 
 def is_usable(affine: Affine) -> bool:
-    """Return whether an affine is finite and maps a voxel to a voxel, not to a sheet.
+    """Return whether an affine is finite, plausible and not flat.
 
-    Voxels are between a micrometre and a metre, within ten kilometres of the
-    origin: what lies outside is a damaged header, not a patient.
+    Voxels must measure between a micrometre and a metre and lie within ten kilometres of the
+    origin; anything else is a damaged header.
     """
     if not np.isfinite(affine).all() or np.abs(affine).max() > 1e7:
         return False
@@ -67,7 +67,7 @@ class IPLReorder:
 
     Index 0 then grows towards the patient's feet (Inferior), index 1 towards the
     back (Posterior) and index 2 towards the patient's Left, each to the nearest
-    axis: an oblique scan stays oblique and its affine says so.
+    axis: an oblique scan keeps its oblique affine.
 
     Parameters
     ----------
@@ -90,8 +90,7 @@ class IPLReorder:
     def stored_view(self, ipl: NDArray[np.int16]) -> NDArray[np.int16]:
         """Return a view of an (I, P, L) array with the axes of the file.
 
-        Slices are written straight through this view, so that no second copy of
-        a volume is ever made to turn it.
+        Slices are written through this view, so the volume is never copied to reorder it.
         """
         view = ipl.transpose(self._target)
         return view[tuple(slice(None, None, -1 if f else 1) for f in self._flip)]

@@ -1,4 +1,4 @@
-"""Where a model's input box and its tokens lie in the patient."""
+"""Where the input box and the tokens of a model lie in the patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From Hounsfield units to the tensor a model reads.
+"""From Hounsfield units to the tensor that a model reads.
 
 Linear resampling of an axis-aligned box is separable: each output slice is a
 blend of two input slices, its rows a blend of two rows, its columns a blend of

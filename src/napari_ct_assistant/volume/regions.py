@@ -1,4 +1,4 @@
-"""A region of a scan: which voxels it holds, its HU statistics, its size and its place."""
+"""Regions of a scan: their voxels, HU statistics, size and place."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from napari_ct_assistant.volume.ct_volume import CTVolume
 Side = Literal["right", "left", "midline"]
 
 BODY_HU: Final = -300
-"""What is denser than this is the patient (or the table), not the air around."""
+"""Denser voxels are the patient or the table, less dense ones the air around."""
 
 MIDLINE_MM: Final = 10.0
-"""A place this near to the body's midline is called midline."""
+"""Points this close to the midline of the body are called midline."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def region_statistics(
     box = volume.hu[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
     values = box[mask]
     if values.size == 0:
-        raise ValueError("the region holds no voxel: draw it larger")
+        raise ValueError("the region contains no voxel; draw it larger")
     inside = np.argwhere(mask)
     nearest = inside[np.argmin(((inside - inside.mean(axis=0)) ** 2).sum(axis=1))] + start
     spacing = np.asarray(volume.spacing)
@@ -167,9 +167,9 @@ def polygon_mask(
 def patient_side(volume: CTVolume, index: ArrayLike) -> Side:
     """Return the patient's side at `index` (i, p, l), against the body in its axial slice.
 
-    A patient seldom lies in the scanner's middle, so the side is counted from the
-    middle of the largest dense piece of the slice. Where that is cut off by the
-    picture's edge or there is none, it is counted from x = 0 of RAS.
+    A patient seldom lies in the middle of the scanner, so the side is measured from the middle
+    of the largest dense object in the slice. If there is none, or the edge of the picture cuts
+    it off, the side is measured from x = 0 of RAS.
     """
     i, _, left = (int(v) for v in np.round(np.asarray(index, dtype=float)))
     # Each fourth voxel is enough for a midline and sixteen times faster.

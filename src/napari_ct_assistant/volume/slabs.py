@@ -1,4 +1,4 @@
-"""Pictures of a volume across one axis: a slice, or several slices projected to one."""
+"""Slices of a volume, and projections of several neighbouring slices."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PROJECTIONS: Final[tuple[Projection, ...]] = ("none", "max", "min", "mean")
 
 
 def slab_reach(thickness_mm: float, spacing_mm: float) -> int:
-    """Return how many slices a slab reaches to either side of its middle one.
+    """Return how many slices a slab has on either side of its middle slice.
 
-    A slab has an odd number of slices, so that it lies evenly about the slice
-    it is named for: the odd number whose thickness is nearest to `thickness_mm`.
+    A slab has an odd number of slices, so that it is centred on a slice: the odd number whose
+    thickness is nearest to `thickness_mm`.
 
     Parameters
     ----------

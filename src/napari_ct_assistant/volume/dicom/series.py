@@ -59,7 +59,7 @@ def walk_files(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]
     Raises
     ------
     CTReadError
-        If there are more than MAX_FILES: a whole disk was given by mistake.
+        If there are more than MAX_FILES, as when a whole disk is given by mistake.
     """
     count = 0
     seen = {os.path.realpath(folder)}
