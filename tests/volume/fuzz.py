@@ -145,7 +145,7 @@ def read_one(path: Path, limit: int) -> Outcome:
         del volume
     except CTReadError as error:
         ending = "CTReadError"
-        if "\n" in str(error) or str(path.parent) not in str(error):
+        if "\n" in str(error) or not str(error).startswith(f"{path.name}: "):
             failure = f"unclear message: {error}"
     except Exception as error:  # noqa: BLE001 - any other exception is what is looked for
         ending = failure = f"{type(error).__name__}: {error}"

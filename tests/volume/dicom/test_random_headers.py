@@ -103,7 +103,7 @@ def test_nonsense_ends_in_a_volume_or_a_read_error(
             _overwrite(path, numbers)
         volume, message = _open(folder)
     if volume is None:
-        assert folder in message
+        assert message.partition(": ")[0] in (Path(folder).name, "0", "1")
         assert "\n" not in message
     else:
         assert np.isfinite(volume.affine).all()
