@@ -31,6 +31,7 @@ class Toy:
             "table": str(self.folder / "scans.csv"),
             "store": str(self.folder / "store"),
             "spacing": "[10, 6, 6]",
+            "split": "all",
             **more,
         }
         return f"data={{{', '.join(f'{k}: {v}' for k, v in settings.items())}}}"

@@ -21,6 +21,9 @@ from napari_ct_assistant.training.data.datasets.record import (
     patient_hash,
     single_spaced,
 )
+from napari_ct_assistant.training.data.datasets.specs import HELD_OUT
+from napari_ct_assistant.training.data.datasets.splits import keep_split
+from napari_ct_assistant.training.data.datasets.table import SPLITS
 from napari_ct_assistant.volume import CTVolume
 
 CHOICE = "multiple_choice"
@@ -173,20 +176,24 @@ def record_cases(name: str, records: Sequence[ScanRecord]) -> CaseList:
     )
 
 
-def table_cases(table: Path) -> CaseList:
+def table_cases(table: Path, split: str | None = None) -> CaseList:
     """Return the cases of a CSV file.
 
     Columns: `image` (paths relative to the CSV), and any of `report`, `question` with `answer`,
     `kind` and `choices` (separated by "|"), `patient`, and the 18 findings with 0 or 1. A scan
-    with several questions has several rows; rows with the same image belong to one scan.
+    with several questions has several rows; rows with the same image belong to one scan. `split`
+    selects the rows of a split as training does: by the column `split`, or 10 % of the patients
+    as "test". Without it, a table with such a column gives its test rows, another one all rows.
 
     Raises
     ------
     RecipeError
-        If the table is absent or damaged, or two rows contradict each other about one image.
+        If the table is absent or damaged, two rows contradict each other about one image, or no
+        scan is in the split.
     """
     reports: dict[str, str] = {}
     patients: dict[str, str] = {}
+    splits: dict[str, str] = {}
     labels: dict[str, dict[str, int]] = {}
     questions: dict[str, list[Question]] = {}
     for line, row in read_rows(table, ("image",)):
@@ -196,7 +203,14 @@ def table_cases(table: Path) -> CaseList:
             raise RecipeError(f"{where}: image is empty")
         patient = row.get("patient", "").strip()
         report = one_line(row.get("report"))
-        for known, value, what in ((patients, patient, "patient"), (reports, report, "report")):
+        own_split = row.get("split", "").strip()
+        if own_split and own_split not in SPLITS:
+            raise RecipeError(f"{where}: split {own_split!r} is none of {', '.join(SPLITS)}")
+        for known, value, what in (
+            (patients, patient, "patient"),
+            (reports, report, "report"),
+            (splits, own_split, "split"),
+        ):
             if value and known.setdefault(image, value) != value:
                 raise RecipeError(f"{where}: another row gives this image another {what}")
         found = labels.setdefault(image, {})
@@ -214,21 +228,23 @@ def table_cases(table: Path) -> CaseList:
     if not labels:
         raise RecipeError(f"{table}: no rows")
     folder = table.parent.resolve()
-    return record_cases(
-        table.name,
-        [
-            ScanRecord(
-                dataset="table",
-                name=image,
-                image=folder / image,
-                patient=patient_hash("table", patients.get(image) or image),
-                reports={WHOLE: reports[image]} if image in reports else {},
-                labels=found,
-                questions=tuple(questions.get(image, ())),
-            )
-            for image, found in labels.items()
-        ],
-    )
+    records = [
+        ScanRecord(
+            dataset="table",
+            name=image,
+            image=folder / image,
+            # As `read_table` names them, so that the leak check knows them.
+            patient=patient_hash("table", patients.get(image) or str((folder / image).resolve())),
+            split=splits.get(image, ""),
+            reports={WHOLE: reports[image]} if image in reports else {},
+            labels=found,
+            questions=tuple(questions.get(image, ())),
+        )
+        for image, found in labels.items()
+    ]
+    wanted = split or ("test" if splits else "all")
+    name = table.name if wanted == "all" else f"{table.name} {wanted}"
+    return record_cases(name, keep_split(records, wanted, HELD_OUT))
 
 
 def _row_question(row: dict[str, str], where: str) -> Question | None:
@@ -262,3 +278,41 @@ def listed_choices(question: str) -> tuple[str, ...]:
         question[match.end() : end].strip().rstrip(".")
         for match, end in zip(found, ends, strict=True)
     )
+
+
+def refuse_empty_tasks(
+    cases: CaseList,
+    tasks: Sequence[str],
+    among: Sequence[str] = ("report", "vqa", "choice", "diagnosis"),
+) -> None:
+    """Refuse tasks that no case has anything for, before a model is loaded or trained.
+
+    Parameters
+    ----------
+    cases : CaseList
+    tasks
+        The tasks that the user named; if none, one of `among` is enough.
+    among
+        All tasks.
+
+    Raises
+    ------
+    RecipeError
+    """
+    kinds = {asked.kind for case in cases.cases for asked in case.questions}
+    there = {
+        "report": any(case.reports for case in cases.cases),
+        "vqa": bool(kinds - {CHOICE}),
+        "choice": CHOICE in kinds,
+        "diagnosis": any(case.labels for case in cases.cases),
+    }
+    missing = [task for task in tasks if not there[task]]
+    if not tasks and not any(there[task] for task in among):
+        missing = list(among)
+    if missing:
+        what = {"report": "reports", "diagnosis": "labels of findings"}
+        shown = " and no ".join(dict.fromkeys(what.get(task, "questions") for task in missing))
+        raise RecipeError(
+            f"{cases.name}: no {shown} for {' or '.join(missing)}; name a recipe whose "
+            "data.questions has questions of these scans, or another --task"
+        )

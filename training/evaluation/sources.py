@@ -33,8 +33,8 @@ def open_cases(text: str, *, split: str | None = None, limit: int | None = None)
         `phantoms:A:B`, the path of a CSV file or of a recipe, or `KIND:FOLDER`, e.g.
         `ct_rate:/data/CT-RATE`.
     split
-        Of a published data set or a recipe; by default "validation" for CT-RATE and AMOS-MM,
-        whose test sets are not public, and "test" for the others.
+        By default "validation" for CT-RATE and AMOS-MM, whose test sets are not public, and
+        "test" for the others; see `table_cases` for a CSV file. Phantoms have none.
     limit
         Use only the first `limit` scans.
 
@@ -50,12 +50,14 @@ def open_cases(text: str, *, split: str | None = None, limit: int | None = None)
 def _open(text: str, split: str | None) -> CaseList:
     seeds = re.fullmatch(r"phantoms:(\d+):(\d+)", text)
     if seeds:
+        if split:
+            raise RecipeError(f"--split {split}: phantoms have no splits; give other seeds")
         first, end = int(seeds[1]), int(seeds[2])
         if first >= end:
             raise RecipeError(f"{text}: write phantoms:A:B with A smaller than B")
         return phantom_cases(first, end)
     if text.endswith(".csv"):
-        return table_cases(Path(text))
+        return table_cases(Path(text), split)
     if text.endswith((".yaml", ".yml")):
         return _of_recipe(text, split)
     kind, colon, folder = text.partition(":")

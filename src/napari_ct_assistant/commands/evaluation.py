@@ -29,7 +29,7 @@ TestSplit = Annotated[
     typer.Option(
         "--split",
         metavar="SPLIT",
-        help="Split of a published data set: train, validation, test or all.",
+        help="Split of the data set: train, validation, test or all.",
     ),
 ]
 Limit = Annotated[
@@ -106,12 +106,14 @@ def evaluate(
         tasks = tuple(task or _TASKS)
         if wrong := [name for name in tasks if name not in _TASKS]:
             raise fail(f"--task {wrong[0]}: choose from {', '.join(_TASKS)}")
+        from napari_ct_assistant.training.evaluation.cases import refuse_empty_tasks
         from napari_ct_assistant.training.evaluation.metrics.text_metrics import text_metrics
         from napari_ct_assistant.training.evaluation.run import evaluate as run
         from napari_ct_assistant.training.evaluation.sources import open_cases
 
         cases = open_cases(dataset, split=split, limit=limit)
         note(f"{cases.name}: {len(cases.cases)} scans")
+        refuse_empty_tasks(cases, task or ())
         assistant = load_model_on(model, device)
         if max_new_tokens is not None:
             assistant.settings = replace(assistant.settings, max_new_tokens=max_new_tokens)
@@ -193,6 +195,7 @@ def compare(
     """
     with one_line_errors(), evaluation_extra():
         from napari_ct_assistant.model.perceivers import PERCEIVERS
+        from napari_ct_assistant.training.evaluation.cases import refuse_empty_tasks
         from napari_ct_assistant.training.evaluation.compare_perceivers import (
             TASKS,
             compare_perceivers,
@@ -214,6 +217,7 @@ def compare(
 
             folder = find_model(start)
         cases = open_cases(test, split=split, limit=limit)
+        refuse_empty_tasks(cases, task or (), among=TASKS)
         with redirect_stdout(sys.stderr):  # the stages print progress
             values = compare_perceivers(
                 [text for text in recipes if "=" not in text],

@@ -40,7 +40,9 @@ def compared(
         "3.nii.gz,What is seen?,a nodule,\n"
     )
     command = ["compare", "perceivers/instruct", f"root={root}", "conversation.report=true"]
-    command += [f"data={{kind: table, table: {root / 'train.csv'}, spacing: [10, 6, 6]}}"]
+    command += [
+        f"data={{kind: table, table: {root / 'train.csv'}, spacing: [10, 6, 6], split: all}}"
+    ]
     command += ["training.samples=2", "training.batch_size=1", "--max-new-tokens", "6"]
     command += ["--from", str(start), "--test", str(root / "test.csv"), "--device", "cpu"]
     command += ["--task", "choice", "--task", "vqa", "--out", str(root / "out")]

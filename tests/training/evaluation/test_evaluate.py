@@ -15,7 +15,9 @@ from napari_ct_assistant.cli import app
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.yes_no import chosen_letter
 from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.data.datasets.reading import read_records
 from napari_ct_assistant.training.data.datasets.record import Question, ScanRecord
+from napari_ct_assistant.training.data.datasets.specs import TableData
 from napari_ct_assistant.training.evaluation.answer_log import AnswerLog, ModelAnswer
 from napari_ct_assistant.training.evaluation.cases import (
     listed_choices,
@@ -26,6 +28,7 @@ from napari_ct_assistant.training.evaluation.cases import (
 from napari_ct_assistant.training.evaluation.sources import open_cases
 from napari_ct_assistant.volume import CTVolume
 from tests.tiny_model import REPORT, save_tiny_model
+from tests.training.data.datasets import layouts
 
 run = CliRunner().invoke
 WHO = "Erika Mustermann 1961"
@@ -195,6 +198,50 @@ def test_labels_and_questions_of_a_table_are_checked(tmp_path: Path) -> None:
     file.write_text("image,question,answer\na,Side?,\n")
     with pytest.raises(RecipeError, match="row 2: the question has no answer"):
         table_cases(file)
+
+
+def test_the_split_of_a_table_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    rows = [f"{number}.nii.gz,Text." for number in range(200)]
+    file.write_text("\n".join(["image,report", *rows]) + "\n")
+    cases = {split: table_cases(file, split).cases for split in (None, "all", "train", "test")}
+    assert len(cases[None]) == len(cases["all"]) == 200
+    assert 10 <= len(cases["test"]) <= 35
+    assert len(cases["train"]) == 200 - len(cases["test"])
+    # Training reads the other scans by default.
+    trained = read_records(TableData(kind="table", table=file))[0]
+    assert {r.patient for r in trained} == {case.patient_hash for case in cases["train"]}
+    file.write_text("image,report,split\na,x,train\nb,x,test\nc,x,validation\n")
+    own = {split: table_cases(file, split) for split in (None, "test", "validation", "all")}
+    assert [len(o.cases) for o in own.values()] == [1, 1, 1, 3]
+    assert own[None].name == "t.csv test"
+    trained = read_records(TableData(kind="table", table=file))[0]
+    assert [r.name for r in trained] == ["a"]
+    file.write_text("image,report,split\na,x,tset\n")
+    with pytest.raises(RecipeError, match="row 2: split 'tset' is none of"):
+        table_cases(file)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["evaluate", "absent", "{data}", "--task", "vqa"], "no questions for vqa"),
+        (["evaluate", "absent", "{data}", "--task", "diagnosis"], "no labels of findings for"),
+        (
+            ["compare", "e3d_gpt/align", "e3d_gpt/instruct", "--test", "{data}"],
+            "no questions and no labels of findings for vqa or choice or diagnosis",
+        ),
+    ],
+)
+def test_a_task_without_questions_is_refused_before_anything_is_done(
+    command: list[str], said: str, tmp_path: Path
+) -> None:
+    root = layouts.write_bimcv_r(tmp_path / "BIMCV-R", patients=60)
+    words = [word.replace("{data}", f"bimcv_r:{root}") for word in command]
+    done = run(app, [*words, "-o", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: bimcv_r test: {said}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_phantoms_bring_everything() -> None:

@@ -11,6 +11,8 @@ from napari_ct_assistant.training.data.masks.specs import MaskData
 
 Split = Literal["train", "validation", "test", "all"]
 
+HELD_OUT = 0.1  # share of the patients that is test where a data set has no split (E3D-GPT)
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,8 +51,7 @@ class TableData(_Scans):
 
     kind: Literal["table"]
     table: Path
-    split: Split = "all"
-    held_out: float = Field(0.1, gt=0, lt=1)
+    held_out: float = Field(HELD_OUT, gt=0, lt=1)
     reports: bool = True
 
 
@@ -69,7 +70,7 @@ class BimcvRData(_Scans):
 
     kind: Literal["bimcv_r"]
     root: Path
-    held_out: float = Field(0.1, gt=0, lt=1)
+    held_out: float = Field(HELD_OUT, gt=0, lt=1)
 
 
 class AmosMmData(_Scans):

@@ -20,7 +20,7 @@ from napari_ct_assistant.training.data.datasets.specs import TableData
 from napari_ct_assistant.training.data.datasets.splits import keep_split
 
 NAME = "table"
-_SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 
 def read_table(data: TableData) -> list[ScanRecord]:
@@ -40,10 +40,8 @@ def read_table(data: TableData) -> list[ScanRecord]:
         if not image or (data.reports and not report):
             raise RecipeError(f"{table} row {line}: image or report is empty")
         split = row.get("split", "").strip()
-        if split and split not in _SPLITS:
-            raise RecipeError(
-                f"{table} row {line}: split {split!r} is none of {', '.join(_SPLITS)}"
-            )
+        if split and split not in SPLITS:
+            raise RecipeError(f"{table} row {line}: split {split!r} is none of {', '.join(SPLITS)}")
         labels = {name: row[name].strip() for name in FINDINGS if row.get(name, "").strip()}
         if wrong := [name for name, value in labels.items() if value not in ("0", "1")]:
             raise RecipeError(f"{table} row {line}: {wrong[0]} is {labels[wrong[0]]!r}, not 0 or 1")

@@ -156,7 +156,7 @@ def test_a_table_with_patients_splits_and_labels(tmp_path: Path) -> None:
         ("image", "report", "patient", "split", "Emphysema"),
         [("a.nii.gz", "A.", "p", "train", 1), ("b.nii.gz", "B.", "q", "test", 0)],
     )
-    both = read_records(TableData(kind="table", table=file))[0]
+    both = read_records(TableData(kind="table", table=file, split="all"))[0]
     assert [(r.split, dict(r.labels)) for r in both] == [
         ("train", {"Emphysema": 1}),
         ("test", {"Emphysema": 0}),
@@ -166,7 +166,9 @@ def test_a_table_with_patients_splits_and_labels(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="contains no scan; the splits are test, train"):
         read_records(TableData(kind="table", table=file, split="validation"))
     layouts.write_rows(file, ("image",), [("a.nii.gz",)])
-    assert not read_records(TableData(kind="table", table=file, reports=False))[0][0].reports
+    assert not read_records(TableData(kind="table", table=file, reports=False, split="all"))[0][
+        0
+    ].reports
 
 
 def test_several_data_sets_are_one(tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def table_of(folder: Path, count: int, **more: str) -> Path:
 
 
 def store_of(folder: Path, table: Path, unreadable: str = "error") -> DatasetStore:
-    data = TableData.model_validate({"kind": "table", "table": table, "unreadable": unreadable})
+    data = TableData.model_validate(
+        {"kind": "table", "table": table, "split": "all", "unreadable": unreadable}
+    )
     records, skips = read_records(data)
     return DatasetStore(folder, records, BOX, skips)
 

@@ -17,7 +17,7 @@ from napari_ct_assistant.volume import CTReadError, CTVolume, write_nifti
 
 
 def open_table(folder: Path, table: Path) -> DatasetStore:
-    data = TableData(kind="table", table=table, spacing=(10.0, 6.0, 6.0))
+    data = TableData(kind="table", table=table, spacing=(10.0, 6.0, 6.0), split="all")
     return open_dataset(data, folder, size=(32, 64, 64), patch=(8, 16, 16))
 
 
@@ -75,7 +75,7 @@ def test_mae_on_a_table(tmp_path: Path, table: Path) -> None:
         "demo/mae",
         [
             f"root={tmp_path}",
-            f"data={{kind: table, table: {table}}}",
+            f"data={{kind: table, table: {table}, split: all}}",
             f"encoder={{preset: demo, changes: {{{changes}}}}}",
             "training.samples=2",
         ],

@@ -30,6 +30,7 @@ def data(tmp_path: Path) -> dict[str, Any]:
         write_mask(tmp_path / f"{number}_mask.nii.gz", values, AFFINE, "RAS")
     return {
         "kind": "table",
+        "split": "all",
         "table": tmp_path / "scans.csv",
         "reports": False,
         "spacing": [10.0, 6.0, 6.0],

@@ -53,7 +53,13 @@ def finer(mask: NDArray[Any], affine: NDArray[np.float64]) -> tuple[Any, NDArray
 
 def table_store(folder: Path, masks: dict[str, Any] | None, **more: Any) -> DatasetStore:
     """A store of `folder`'s scans.csv."""
-    values = {"kind": "table", "table": folder / "scans.csv", "reports": False, "masks": masks}
+    values = {
+        "kind": "table",
+        "table": folder / "scans.csv",
+        "reports": False,
+        "split": "all",
+        "masks": masks,
+    }
     records, skips = read_records(TableData.model_validate(values | more))
     return DatasetStore(folder / "store", records, BOX, skips)
 
@@ -124,7 +130,13 @@ def test_masks_land_where_the_phantom_has_them(
     layouts.write_rows(tmp_path / "scans.csv", ("image", "masks"), [(phantom_file, column)])
     records, _ = read_records(
         TableData.model_validate(
-            {"kind": "table", "table": tmp_path / "scans.csv", "reports": False, "masks": masks}
+            {
+                "kind": "table",
+                "table": tmp_path / "scans.csv",
+                "reports": False,
+                "split": "all",
+                "masks": masks,
+            }
         )
     )
     store = DatasetStore(tmp_path / "store", records, Box((112, 224, 224), (8, 16, 16)))
