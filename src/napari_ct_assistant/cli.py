@@ -22,6 +22,7 @@ from napari_ct_assistant.commands import (
     scan,
     training,
 )
+from napari_ct_assistant.commands.terminal.output import say
 
 app = typer.Typer(
     name="ct-assistant",
@@ -36,7 +37,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"ct-assistant {__version__}")
+        say(f"ct-assistant {__version__}")
         raise typer.Exit
 
 

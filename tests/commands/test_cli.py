@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_ct_assistant import CTReadError, __version__
+from napari_ct_assistant import CTReadError, __version__, commands
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.commands import display_check
 from napari_ct_assistant.commands.system_libraries import (
@@ -325,3 +326,19 @@ def test_a_short_scan_is_not_drafted_from_unasked(tmp_path: Path) -> None:
     done = run(app, ["report", str(folder)])
     assert done.exit_code == 1
     assert "only 4 slices over 12 mm; add --short-scan" in done.stderr.splitlines()[-1]
+
+
+def test_a_terminal_cannot_be_steered_by_a_file_name(tmp_path: Path) -> None:
+    path = tmp_path / "scan\x1b]0;owned\x07\x1b[2J\u202e.nii"
+    path.write_bytes(b"no scan")
+    done = run(app, ["info", str(path)])
+    assert done.exit_code == 1
+    assert "scan" in done.stderr
+    assert not set(done.stderr) & set("\x1b\x07\u202e")
+
+
+def test_every_result_passes_the_filter() -> None:
+    folder = Path(str(commands.__file__)).parent
+    for file in [*folder.glob("*.py"), folder.parent / "cli.py"]:
+        assert "typer.echo" not in file.read_text(), file.name
+        assert not re.search(r"(?<![\w.])print\(", file.read_text()), file.name

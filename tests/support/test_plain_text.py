@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from napari_ct_assistant.support.plain_text import plain, shortened
+from napari_ct_assistant.support.plain_text import escaped_json, plain, shortened
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,11 @@ def test_plain(text: str, clean: str) -> None:
 def test_shortened() -> None:
     assert shortened("abc", 3) == "abc"
     assert shortened("a" * 30, 10) == "aaaa (cut)"
+
+
+def test_json_keeps_its_values() -> None:
+    value = {"name": "a\x9b2J\u202eb\x1b\ud800 é\n"}
+    text = escaped_json(json.dumps(value, ensure_ascii=False, indent=1))
+    text.encode()
+    assert plain(text) == text
+    assert json.loads(text) == value

@@ -12,7 +12,13 @@ import typer
 
 from napari_ct_assistant.commands.terminal.extras import training_extra
 from napari_ct_assistant.commands.terminal.options import AsJson, Overrides, RecipeFile
-from napari_ct_assistant.commands.terminal.output import fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import (
+    fail,
+    note,
+    one_line_errors,
+    print_json,
+    say,
+)
 
 if TYPE_CHECKING:
     from napari_ct_assistant.training.data.datasets.record import ScanRecord
@@ -56,7 +62,7 @@ def prepare(
         if as_json:
             print_json(found)
         else:
-            typer.echo(_summary(found))
+            say(_summary(found))
 
 
 def _fill(store: VolumeStore, workers: int | None) -> dict[str, Any]:
@@ -196,7 +202,7 @@ def instructions(
             print_json(result)
         else:
             shown = {"written": 0, **{name: value for name, value in result.items() if value}}
-            typer.echo("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in shown.items()))
+            say("\n".join(f"{name.replace('_', ' ')}: {v}" for name, v in shown.items()))
         if result.get("failed"):
             raise fail(f"{len(result['failed'])} requests failed; run it again to retry them")
 

@@ -19,7 +19,13 @@ from napari_ct_assistant.commands.terminal.options import (
     ModelArgument,
     Overrides,
 )
-from napari_ct_assistant.commands.terminal.output import fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import (
+    fail,
+    note,
+    one_line_errors,
+    print_json,
+    say,
+)
 from napari_ct_assistant.commands.terminal.progress import count_progress
 
 _TASKS: Final = ("report", "vqa", "choice", "diagnosis")
@@ -136,7 +142,7 @@ def evaluate(
         if as_json:
             print_json(found)
         else:
-            typer.echo((out / "figures.md").read_text(encoding="utf-8"))
+            say((out / "figures.md").read_text(encoding="utf-8"))
             note(f"answers, tables and figure are in {out}")
 
 
@@ -236,7 +242,7 @@ def compare(
         if as_json:
             print_json({"test": test, "cells": [vars(value) for value in values]})
         else:
-            typer.echo((out / "perceivers.md").read_text(encoding="utf-8"))
+            say((out / "perceivers.md").read_text(encoding="utf-8"))
             note(f"tables and models are in {out}")
 
 
@@ -274,4 +280,4 @@ def parameters(
         width = max(len(line.part) for line in counts)
         for line in counts:
             note_ = f"  {line.note}" if line.note else ""
-            typer.echo(f"{line.part:<{width}}  {line.parameters:>15,}{note_}")
+            say(f"{line.part:<{width}}  {line.parameters:>15,}{note_}")

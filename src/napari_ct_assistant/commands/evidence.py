@@ -16,7 +16,13 @@ from napari_ct_assistant.commands.terminal.options import (
     SeedRange,
     seed_range,
 )
-from napari_ct_assistant.commands.terminal.output import fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import (
+    fail,
+    note,
+    one_line_errors,
+    print_json,
+    say,
+)
 
 
 def evidence(
@@ -59,4 +65,4 @@ def evidence(
         if as_json:
             print_json(result)
         else:
-            typer.echo(figures_as_text(result))
+            say(figures_as_text(result))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ct_assistant.commands.terminal.options import AsJson
-from napari_ct_assistant.commands.terminal.output import fail, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import fail, one_line_errors, print_json, say
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.journal.store import Page
@@ -53,16 +53,16 @@ def list_pages(as_json: AsJson = False) -> None:
         for page in pages:
             messages = len(page.body.get("transcript") or ())
             report = "a report" if page.body.get("report") else "no report"
-            typer.echo(f"{page.scan[:16]}  {_updated(page)}  {messages} messages, {report}")
+            say(f"{page.scan[:16]}  {_updated(page)}  {messages} messages, {report}")
         if not pages:
-            typer.echo("the journal is empty")
+            say("the journal is empty")
 
 
 @app.command("show")
 def show(scan: Key) -> None:
     """Print the transcript and report saved for a scan."""
     with one_line_errors():
-        typer.echo(_find(scan).text)
+        say(_find(scan).text)
 
 
 @app.command("delete")
@@ -84,7 +84,7 @@ def delete(
                 "give the hash of one scan, or --all; `ct-assistant journal list` shows the hashes"
             )
         deleted = Journal().delete(None if scan is None else _find(scan).scan)
-        typer.echo(f"deleted the journal of {deleted} scan{'' if deleted == 1 else 's'}")
+        say(f"deleted the journal of {deleted} scan{'' if deleted == 1 else 's'}")
 
 
 def _find(scan: str) -> Page:

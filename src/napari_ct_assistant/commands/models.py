@@ -16,6 +16,7 @@ from napari_ct_assistant.commands.terminal.output import (
     note,
     one_line_errors,
     print_json,
+    say,
 )
 from napari_ct_assistant.commands.terminal.progress import byte_progress
 
@@ -49,11 +50,11 @@ def list_models(as_json: AsJson = False) -> None:
             print_json({"models": [model.to_json() for model in found]})
             return
         for model in found:
-            typer.echo(f"{model.name}  ({model.source}, {model.bytes / 1e6:.1f} MB)")
-            typer.echo(f"    {model.path}")
+            say(f"{model.name}  ({model.source}, {model.bytes / 1e6:.1f} MB)")
+            say(f"    {model.path}")
             for line in (model.trained_on, model.notice):
                 if line:
-                    typer.echo(f"    {line}")
+                    say(f"    {line}")
 
 
 @app.command("download")
@@ -110,7 +111,7 @@ def download_model(
         if as_json:
             print_json(result)
         elif result["path"]:
-            typer.echo(result["path"])
+            say(result["path"])
             if plan.kind != "model":
                 note(f"to read scans with it, run: ct-assistant models import {plan.repo}")
 
@@ -208,7 +209,7 @@ def import_foreign(
                 }
             )
             return
-        typer.echo(str(done.folder))
+        say(str(done.folder))
         note(f"{done.kind} with {done.parameters / 1e6:,.1f} million parameters")
         if done.adapted:
             note(f"merged LoRA into {done.adapted} weights")
@@ -262,7 +263,7 @@ def push_model(
                 }
             )
         elif commit:
-            typer.echo(f"{repo} at {commit}")
+            say(f"{repo} at {commit}")
 
 
 def _new_home(source: str) -> Path:

@@ -19,6 +19,7 @@ from napari_ct_assistant.commands.terminal.output import (
     one_line_errors,
     print_json,
     print_notice,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def draft_in_terminal(
     if as_json:
         print_json(draft.to_json())
     else:
-        typer.echo()
+        say()
         print_notice(draft.incomplete)
         print_notice(draft.model.notice)
     end_if_stopped(draft.stopped, "the text drafted so far is above")
@@ -145,7 +146,7 @@ def ask(
         if options.as_json:
             print_json(answer.to_json())
         else:
-            typer.echo()
+            say()
             print_notice(answer.incomplete)
             print_notice(answer.model.notice)
         end_if_stopped(answer.stopped, "the answer so far is above")
@@ -178,11 +179,11 @@ def screen(path: Scan, options: ReadingOptions) -> None:
                     if finding.assessable
                     else "      -  not assessable"
                 )
-                typer.echo(f"{finding.name:<36}{shown}")
+                say(f"{finding.name:<36}{shown}")
             print_notice(info.notice)
         end_if_stopped(cancel.is_set(), "the findings screened so far are above")
 
 
 def write(piece: str) -> None:
     """Print a piece of streamed text without a line break."""
-    typer.echo(piece, nl=False)
+    say(piece, line_break=False)

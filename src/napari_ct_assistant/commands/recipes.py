@@ -9,7 +9,7 @@ import typer
 
 from napari_ct_assistant.commands.terminal.extras import training_extra
 from napari_ct_assistant.commands.terminal.options import AsJson, Overrides, RecipeFile
-from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json, say
 
 app = typer.Typer(no_args_is_help=True, help="List, copy and check training recipes.")
 
@@ -26,7 +26,7 @@ def list_recipes(as_json: AsJson = False) -> None:
             return
         names, stages, _ = zip(*rows, strict=True)
         for name, stage, purpose in rows:
-            typer.echo(f"{name:{max(map(len, names))}}  {stage:{max(map(len, stages))}}  {purpose}")
+            say(f"{name:{max(map(len, names))}}  {stage:{max(map(len, stages))}}  {purpose}")
 
 
 @app.command()
@@ -59,7 +59,7 @@ def check(
         if as_json:
             print_json({"recipe": recipe, "valid": found is not None, "errors": problems})
         elif found is not None:
-            typer.echo(f"{recipe}: valid recipe of stage {found.stage}; writes {found.folder}")
+            say(f"{recipe}: valid recipe of stage {found.stage}; writes {found.folder}")
         else:
             for problem in problems:
                 note(f"error: {problem}")

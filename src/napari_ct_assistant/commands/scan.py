@@ -13,7 +13,13 @@ from napari_ct_assistant.commands.display_check import window_problem
 from napari_ct_assistant.commands.reading import draft_in_terminal
 from napari_ct_assistant.commands.terminal.loading import open_scan, read_scan
 from napari_ct_assistant.commands.terminal.options import AsJson, Device, Model, Scan, Series
-from napari_ct_assistant.commands.terminal.output import fail, note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import (
+    fail,
+    note,
+    one_line_errors,
+    print_json,
+    say,
+)
 from napari_ct_assistant.report_text.findings import FINDINGS
 
 if TYPE_CHECKING:
@@ -55,15 +61,15 @@ def info(path: Scan, series: Series = None, as_json: AsJson = False) -> None:
             "series": facts["series"] or "(no description)",
         }
         for name, value in rows.items():
-            typer.echo(f"{name:<20}{value}")
+            say(f"{name:<20}{value}")
         _print_series(found)
         for warning in facts["warnings"]:
-            typer.echo(f"warning: {warning}")
+            say(f"warning: {warning}")
 
 
 def _print_series(found: list[SeriesInfo]) -> None:
     """Print one line for each series: number, key, name, slices, mm, kernel."""
-    typer.echo("series at this path (--series takes the number, the key or the name):")
+    say("series at this path (--series takes the number, the key or the name):")
     for one in found:
         parts = [f"{one.n_slices} slice{'' if one.n_slices == 1 else 's'}"]
         if one.length_mm:
@@ -75,7 +81,7 @@ def _print_series(found: list[SeriesInfo]) -> None:
         if one.reason:
             parts.append(f"the default: {one.reason}")
         name = one.description or "(no description)"
-        typer.echo(f"{one.number:>3}  {one.key}  {name}: {', '.join(parts)}")
+        say(f"{one.number:>3}  {one.key}  {name}: {', '.join(parts)}")
 
 
 def _series_facts(info: SeriesInfo) -> dict[str, Any]:
@@ -222,8 +228,8 @@ def phantom(
             print_json(truth)
         else:
             present = [name for name, label in made.labels.items() if label]
-            typer.echo(f"{out}: {', '.join(present) or 'no findings'}")
-            typer.echo(f"{truth_path}: report, labels and {len(made.questions)} questions")
+            say(f"{out}: {', '.join(present) or 'no findings'}")
+            say(f"{truth_path}: report, labels and {len(made.questions)} questions")
 
 
 def truth_beside(out: Path) -> Path:

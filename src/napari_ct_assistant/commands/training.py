@@ -19,7 +19,7 @@ from napari_ct_assistant.commands.terminal.options import (
     SeedRange,
     seed_range,
 )
-from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json
+from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json, say
 
 
 def train(
@@ -92,4 +92,4 @@ def audit(
         if as_json:
             print_json(result)
         else:
-            typer.echo(figures_as_text(result))
+            say(figures_as_text(result))

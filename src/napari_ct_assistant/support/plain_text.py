@@ -23,6 +23,12 @@ def plain(text: str) -> str:
     return _SURROGATE.sub("\ufffd", _REMOVED.sub("", text))
 
 
+def escaped_json(text: str) -> str:
+    """Return JSON with the characters that `plain` removes as escapes: no value changes."""
+    unsafe = re.compile(f"{_REMOVED.pattern}|{_SURROGATE.pattern}")
+    return unsafe.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def shortened(text: str, length: int) -> str:
     """Return a text, or its first `length` characters and a mark that it was cut."""
     return text if len(text) <= length else f"{text[: length - 6]} (cut)"

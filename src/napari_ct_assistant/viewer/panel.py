@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import napari
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QGuiApplication, QShowEvent
-from qtpy.QtWidgets import QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.chat.actions import (
     ActionRow,
@@ -45,6 +45,7 @@ from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.views.scan_display import ScanDisplay
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
 from napari_ct_assistant.viewer.widgets import add_shortcuts
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
@@ -120,7 +121,7 @@ class CTAssistantPanel(QWidget):
             ("View", (self.view_bar, self.reading_bar)),
             ("Model", (self.models, self.actions_row)),
         ):
-            label = QLabel(title)
+            label = plain_label(title)
             label.setObjectName("who")
             layout.addWidget(label)
             for widget in widgets:

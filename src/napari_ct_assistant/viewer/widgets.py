@@ -3,13 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from html import escape
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QShortcut, QToolButton, QWidget
+from qtpy.QtGui import QImage, QKeySequence
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QShortcut, QToolButton, QWidget
+from superqt import QElidingLabel
+
+from napari_ct_assistant.support.plain_text import plain
 
 SPACING = 4
+
+
+def label(text: str = "") -> QLabel:
+    """Return a label that shows its text as it is, markup included.
+
+    Qt renders a text that looks like HTML, and opens the images that it names.
+    """
+    made = QLabel()
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    made.setText(text)
+    return made
+
+
+def eliding_label() -> QElidingLabel:
+    """Return a label that shortens its text to its width; the text is plain."""
+    made = QElidingLabel()
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    return made
+
+
+def tip(text: str) -> str:
+    """Return a text from elsewhere as a tooltip that shows it as it is."""
+    text = plain(text)
+    # What Qt takes for markup has one of these.
+    if "<" not in text and "&" not in text:
+        return text
+    return f"<p>{escape(text).replace(chr(10), '<br>')}</p>"
+
+
+def no_resource() -> QImage:
+    """Return what a text widget gets for every image that its text names: an invalid image.
+
+    For None, Qt would open the file itself.
+    """
+    return QImage()
 
 
 def button(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.plain_text import escaped_json, plain
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -23,9 +24,14 @@ CUT: Final = 3  # the text has no end
 INTERRUPTED: Final = 130  # the shell's exit status after Ctrl-C
 
 
+def say(text: str = "", *, line_break: bool = True) -> None:
+    """Print `text` on stdout; every result goes through here."""
+    typer.echo(plain(text), nl=line_break)
+
+
 def note(text: str) -> None:
     """Print `text` on stderr: progress and warnings, as opposed to results."""
-    typer.echo(text, err=True)
+    typer.echo(plain(text), err=True)
 
 
 def fail(text: str) -> typer.Exit:
@@ -36,7 +42,8 @@ def fail(text: str) -> typer.Exit:
 
 def print_json(result: Any) -> None:
     """Print `result` as indented JSON on stdout; NaN and infinity become null."""
-    typer.echo(json.dumps(_finite(result), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_finite(result), indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo(escaped_json(text))
 
 
 def _finite(value: Any) -> Any:
@@ -118,4 +125,4 @@ def end_if_cut(incomplete: str) -> None:
 def print_notice(notice: str) -> None:
     """Print the model's notice under a result, if it has one."""
     if notice:
-        typer.echo(f"\n{notice}")
+        say(f"\n{notice}")

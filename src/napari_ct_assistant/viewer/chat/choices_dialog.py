@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QLineEdit, QWidget
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QWidget
 
 from napari_ct_assistant.viewer.texts import CHOICES_HINT
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 MOST = 5
 
@@ -28,7 +29,7 @@ class ChoicesDialog(QDialog):
         self.question.setAccessibleName("Multiple-choice question")
         self.question.setPlaceholderText("On which side is the pleural effusion?")
         self.choices = [QLineEdit() for _ in range(MOST)]
-        hint = QLabel(CHOICES_HINT)
+        hint = plain_label(CHOICES_HINT)
         hint.setObjectName("quiet")
         hint.setWordWrap(True)
         form = QFormLayout(self)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_ct_assistant.support.plain_text import plain
 from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 from napari_ct_assistant.viewer.views.planes import set_plane
 
@@ -80,7 +81,7 @@ def position_of(part: Any) -> ScanPosition | None:
 
 def escaped(text: str) -> str:
     """Return `text` with all markdown characters escaped."""
-    return _MARKS.sub(r"\\\1", text)
+    return _MARKS.sub(r"\\\1", plain(text))
 
 
 def linked(text: str, slices: int) -> str:

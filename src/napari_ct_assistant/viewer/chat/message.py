@@ -9,15 +9,19 @@ from qtpy.QtCore import QSize, Qt, QUrl, Signal
 from qtpy.QtGui import (
     QColor,
     QGuiApplication,
+    QImage,
     QMouseEvent,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
 )
-from qtpy.QtWidgets import QFrame, QLabel, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
 
+from napari_ct_assistant.support.plain_text import plain
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, part_of_href
 from napari_ct_assistant.viewer.chat.message_head import MessageHead, Speaker
+from napari_ct_assistant.viewer.widgets import label as plain_label
+from napari_ct_assistant.viewer.widgets import no_resource
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
@@ -49,9 +53,9 @@ class GrowingText(QTextBrowser):
         self.document().setDocumentMargin(3)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
 
-    def loadResource(self, kind: int, url: QUrl) -> Any:  # noqa: N802, ARG002 - Qt's name
-        """Load nothing: a model's text must not make the panel read files or use the network."""
-        return None
+    def loadResource(self, kind: int, url: QUrl) -> QImage:  # noqa: N802, ARG002 - Qt's name
+        """Load nothing: text must not make the panel read files or use the network."""
+        return no_resource()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Emit which paragraph was clicked."""
@@ -121,7 +125,7 @@ class Message(QFrame):
         self.head.edited.connect(lambda: self.editAsked.emit(self))
         self.body = GrowingText()
         self.body.pressed.connect(self._on_pressed)
-        self._foot = QLabel()
+        self._foot = plain_label()
         self._foot.setObjectName("quiet")
         self._foot.setWordWrap(True)
         self._foot.hide()
@@ -198,7 +202,7 @@ class Message(QFrame):
         """Append plain text."""
         cursor = QTextCursor(self.body.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
-        cursor.insertText(text)
+        cursor.insertText(plain(text))
 
     def finish(self, markdown: str) -> None:
         """Replace the text by its final form, in markdown."""

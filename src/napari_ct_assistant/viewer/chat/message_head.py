@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 Speaker = Literal["you", "model", "note"]
 
@@ -27,7 +28,7 @@ class MessageHead(QWidget):
 
     def __init__(self, speaker: Speaker, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._label = QLabel()
+        self._label = plain_label()
         self._label.setObjectName("who")
         self.copy_button = _head_button("Copy", "message_copy")
         self.again_button = _head_button("Again", "again")

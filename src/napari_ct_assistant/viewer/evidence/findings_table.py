@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability
@@ -121,7 +122,7 @@ class FindingsTable(QTableWidget):
         self.setRowCount(len(findings))
         for row, finding in enumerate(findings):
             name = QTableWidgetItem(finding.name)
-            name.setToolTip(finding.name)
+            name.setToolTip(plain_tip(finding.name))
             self.setItem(row, FINDING, name)
             number = _Number(
                 f"{finding.probability:.0%}" if finding.assessable else "not assessable"

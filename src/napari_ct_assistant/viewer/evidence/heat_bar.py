@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QWidget
-from superqt import QElidingLabel
 
 from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import eliding_label
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 
 class HeatBar(QWidget):
@@ -32,7 +33,7 @@ class HeatBar(QWidget):
         self.slider.setRange(5, 100)
         self.slider.setValue(60)
         self.slider.setFixedWidth(80)
-        self.label = QElidingLabel()
+        self.label = eliding_label()
         self.label.setObjectName("quiet")
         self.label.setAccessibleName("Heat map of")
         layout = QHBoxLayout(self)
@@ -47,7 +48,7 @@ class HeatBar(QWidget):
     def show_heat(self, about: str, *, visible: bool) -> None:
         """Show which sentence or finding the map belongs to, and whether the map is visible."""
         self.label.setText(about)
-        self.label.setToolTip(about)
+        self.label.setToolTip(plain_tip(about))
         self.check.blockSignals(True)
         self.check.setChecked(visible)
         self.check.blockSignals(False)

@@ -6,13 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.measure.measuring import Measurements, length_mm
 from napari_ct_assistant.viewer.measure.regions import LENGTHS, Region, selected_region
 from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -66,7 +67,7 @@ class MeasureBar(QWidget):
             made.clicked.connect(partial(self._on_button, tool))
             self.buttons[tool] = made
             row.addWidget(made)
-        self.text = QLabel()
+        self.text = plain_label()
         self.text.setWordWrap(True)
         self.text.setToolTip(TIPS["region"])
         self.text.setAccessibleName("Selected measurement")

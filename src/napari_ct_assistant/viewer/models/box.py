@@ -21,6 +21,7 @@ from napari_ct_assistant.viewer.models.survey import (
     ModelSurvey,
     survey_models,
 )
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 NAME: Final = int(Qt.ItemDataRole.UserRole)  # what the box shows when the row is chosen
 DETAIL: Final = NAME + 1
@@ -115,7 +116,9 @@ class ModelBox(QComboBox):
         self.setCurrentIndex(-1)
         self.setEditText(name)
         self.lineEdit().setCursorPosition(0)
-        self.setToolTip(f"{name}\nA bundled model, a local folder, or a Hugging Face model id")
+        self.setToolTip(
+            plain_tip(f"{name}\nA bundled model, a local folder, or a Hugging Face model id")
+        )
 
     def showPopup(self) -> None:  # noqa: N802 - Qt's name
         """List the models on this machine, then show the list."""
@@ -165,7 +168,7 @@ class ModelBox(QComboBox):
         item = QStandardItem(label)
         item.setData(name, NAME)
         item.setData(detail, DETAIL)
-        item.setToolTip(tip)
+        item.setToolTip(plain_tip(tip))
         self._rows.appendRow(item)
 
     def _on_activated(self, row: int) -> None:

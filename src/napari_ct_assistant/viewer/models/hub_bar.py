@@ -9,11 +9,12 @@ import functools
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.models.hub_download import HubDownload, explain
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.widgets import button
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.download import DownloadPlan
@@ -36,7 +37,7 @@ class HubBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.text = QLabel()
+        self.text = plain_label()
         self.text.setWordWrap(True)
         self.text.setAccessibleName("Model on the hub")
         self.bar = QProgressBar()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError, Remedy
 from napari_ct_assistant.viewer.widgets import button
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 MOST_REMEDIES = 4
 BUTTON_TEXTS = {
@@ -33,7 +34,7 @@ class MemoryBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.text = QLabel()
+        self.text = plain_label()
         self.text.setObjectName("notice")
         self.text.setWordWrap(True)
         self.text.setAccessibleName("Problem with the model")

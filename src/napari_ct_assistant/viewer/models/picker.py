@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
 from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, Remedy
@@ -23,7 +22,9 @@ from napari_ct_assistant.viewer.models.survey import (
 )
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, TIPS
-from napari_ct_assistant.viewer.widgets import button
+from napari_ct_assistant.viewer.widgets import button, eliding_label
+from napari_ct_assistant.viewer.widgets import label as plain_label
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.installed import InstalledModel
@@ -51,12 +52,12 @@ class ModelPicker(QWidget):
         self.box.setAccessibleName("Model")
         self.load_button = button("Load")
         self.menu = LoadMenu(LoadOptions(device=device) if device else BEST)
-        self.facts = QElidingLabel()
+        self.facts = eliding_label()
         self.facts.setObjectName("quiet")
         self.facts.setAccessibleName("About the model")
         self.hub = HubBar()
         self.problem = MemoryBar()
-        self.notice = QLabel()
+        self.notice = plain_label()
         self.notice.setObjectName("notice")
         self.notice.setWordWrap(True)
         row = QHBoxLayout()
@@ -264,7 +265,7 @@ class ModelPicker(QWidget):
         elif not text and not self.hub.isVisibleTo(self):
             text = "No model of that name on this machine"
         self.facts.setText(text)
-        self.facts.setToolTip(text)
+        self.facts.setToolTip(plain_tip(text))
         self.facts.setVisible(bool(text))
         self.load_button.setText("Unload" if loaded else "Load")
         self.load_button.setToolTip(TIPS["unload" if loaded else "load"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QFrame, QTextBrowser, QWidget
 
 from napari_ct_assistant.assistant.report.comparison import compare_with_draft
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.texts import REPORT_STATES
+from napari_ct_assistant.viewer.widgets import no_resource
 
 
 class Comparison(QTextBrowser):
@@ -24,6 +27,10 @@ class Comparison(QTextBrowser):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)
         self.removed, self.added = "#f08080", "#7fd48a"
+
+    def loadResource(self, kind: int, url: QUrl) -> QImage:  # noqa: N802, ARG002 - Qt's name
+        """Load nothing: text must not make the panel read files or use the network."""
+        return no_resource()
 
     def show_report(self, report: ReportDocument) -> None:
         """Show how the report differs from its draft."""

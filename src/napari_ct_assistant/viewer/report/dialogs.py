@@ -7,7 +7,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QVBoxLayout,
     QWidget,
@@ -15,6 +14,7 @@ from qtpy.QtWidgets import (
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.texts import FORGET_TEXT, SIGN_TEXT
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 
 class SignDialog(QDialog):
@@ -27,11 +27,11 @@ class SignDialog(QDialog):
         left = report.unreviewed
         if left:
             sentences = "1 drafted sentence has" if left == 1 else f"{left} drafted sentences have"
-            warning = QLabel(f"{sentences} not been accepted, edited or rejected.")
+            warning = plain_label(f"{sentences} not been accepted, edited or rejected.")
             warning.setObjectName("notice")
             warning.setWordWrap(True)
             layout.addWidget(warning)
-        about = QLabel(SIGN_TEXT)
+        about = plain_label(SIGN_TEXT)
         about.setWordWrap(True)
         layout.addWidget(about)
         self.name = QLineEdit()
@@ -62,7 +62,7 @@ class ForgetDialog(QDialog):
         self.everything = False
         self.setWindowTitle("Delete the journal")
         layout = QVBoxLayout(self)
-        about = QLabel(FORGET_TEXT)
+        about = plain_label(FORGET_TEXT)
         about.setWordWrap(True)
         layout.addWidget(about)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)

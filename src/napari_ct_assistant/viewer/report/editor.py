@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, QUrl, Signal
+from qtpy.QtGui import QColor, QHelpEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
 
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, position_of
 from napari_ct_assistant.viewer.report.text import DocumentLine, ReportText
 from napari_ct_assistant.viewer.texts import REPORT_STATES, TIPS
+from napari_ct_assistant.viewer.widgets import no_resource
 
 SIGNS = {"draft": "○", "accepted": "✓", "edited": "✎", "rejected": "✗", "template": "", "own": ""}
 MARGIN = 78
@@ -124,6 +125,10 @@ class ReportEditor(QTextEdit):
             self.ensureCursorVisible()
             return
         super().keyPressEvent(event)
+
+    def loadResource(self, kind: int, url: QUrl) -> QImage:  # noqa: N802, ARG002 - Qt's name
+        """Load nothing: text must not make the panel read files or use the network."""
+        return no_resource()
 
     def insertFromMimeData(self, source: QMimeData) -> None:  # noqa: N802 - Qt's name
         """Paste plain text; each further line becomes a line of the reader's own."""

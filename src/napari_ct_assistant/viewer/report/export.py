@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QVBoxLayout,
     QWidget,
@@ -24,6 +23,7 @@ from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import IDENTIFIERS
 from napari_ct_assistant.viewer.widgets import button, row
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.tab import ReportTab
@@ -48,10 +48,10 @@ class ExportDialog(QDialog):
         self.folder.setAccessibleName("The scan's DICOM folder")
         self.folder.setPlaceholderText("The scan's DICOM folder")
         self.folder_button = button("Choose…")
-        self.about = QLabel(IDENTIFIERS + ".")
+        self.about = plain_label(IDENTIFIERS + ".")
         self.about.setWordWrap(True)
         self.about.setObjectName("quiet")
-        notice = QLabel(report.notice)
+        notice = plain_label(report.notice)
         notice.setObjectName("notice")
         notice.setWordWrap(True)
         form = QFormLayout()

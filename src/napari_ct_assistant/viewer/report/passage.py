@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QHideEvent, QShowEvent, QTextCursor
-from qtpy.QtWidgets import QFrame, QLabel, QTextEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QTextEdit, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.reading.rewriting import Rewriting, prompt, rewriting_notes
 from napari_ct_assistant.report_text.sentences import split_sentences
 from napari_ct_assistant.viewer.chat.message import GrowingText
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button, row
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.editor import ReportEditor
@@ -47,11 +48,11 @@ class Passage(QFrame):
         self._text: ReportText | None = None
         self._before = ""  # the text to be replaced
         self._source = ""  # the text that the model was given
-        self.title = QLabel()
+        self.title = plain_label()
         self.title.setObjectName("who")
         self.body = GrowingText()
         self.body.setAccessibleName("The model's text")
-        self.doubts = QLabel()
+        self.doubts = plain_label()
         self.doubts.setObjectName("notice")
         self.doubts.setWordWrap(True)
         self.replace_button = button("Replace the selection", TIPS["replace"])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
-from superqt import QElidingLabel
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import (
@@ -24,7 +23,8 @@ from napari_ct_assistant.viewer.report.text import ReportText
 from napari_ct_assistant.viewer.report.tools import NewDraftRow, ReportTools, SentenceRow
 from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS
-from napari_ct_assistant.viewer.widgets import add_shortcuts
+from napari_ct_assistant.viewer.widgets import add_shortcuts, eliding_label
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import ModelInfo, ReportDraft
@@ -86,7 +86,7 @@ class ReportTab(QWidget):
         self.pages.setMinimumHeight(48)
         self.passage = Passage()
         self.sentence = SentenceRow()
-        self.notice = QElidingLabel()
+        self.notice = eliding_label()
         self.notice.setObjectName("notice")
         self.notice.setAccessibleName("Status of the report")
         layout = QVBoxLayout(self)
@@ -293,7 +293,7 @@ class ReportTab(QWidget):
         self.tools.redo_button.setEnabled(text.isRedoAvailable())
         report = text.report()
         self.notice.setText(report.notice if report.drafts or report.signature else "")
-        self.notice.setToolTip(self.notice.text())
+        self.notice.setToolTip(plain_tip(self.notice.text()))
         self.notice.setVisible(bool(self.notice.text()))
         if self.pages.currentWidget() is self.comparison:
             self.comparison.show_report(report)

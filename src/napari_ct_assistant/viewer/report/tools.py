@@ -6,19 +6,19 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QAbstractButton,
     QComboBox,
-    QLabel,
     QMenu,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_ct_assistant.viewer.report.editor import describe
 from napari_ct_assistant.viewer.report.text import DocumentLine
 from napari_ct_assistant.viewer.texts import NEW_DRAFT, TIPS
-from napari_ct_assistant.viewer.widgets import button, row
+from napari_ct_assistant.viewer.widgets import button, eliding_label, row
+from napari_ct_assistant.viewer.widgets import label as plain_label
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 
 class ReportTools(QWidget):
@@ -95,7 +95,7 @@ class SentenceRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.label = QElidingLabel()
+        self.label = eliding_label()
         self.label.setObjectName("quiet")
         self.label.setAccessibleName("Sentence")
         self.accept_button = button("Accept", TIPS["accept"], small=True)
@@ -135,7 +135,7 @@ class SentenceRow(QWidget):
         self.next_button.setEnabled(left > 0)
         self.next_button.setText(f"Next ({left})" if left else "Next")
         self.label.setText("" if line is None else describe(line))
-        self.label.setToolTip(self.label.text())
+        self.label.setToolTip(plain_tip(self.label.text()))
 
 
 class NewDraftRow(QWidget):
@@ -152,7 +152,7 @@ class NewDraftRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.label = QLabel(NEW_DRAFT)
+        self.label = plain_label(NEW_DRAFT)
         self.label.setObjectName("notice")
         self.label.setWordWrap(True)
         self.replace_button = button("Replace mine", TIPS["take_draft"])

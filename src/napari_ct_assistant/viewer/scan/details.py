@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBox
 from napari_ct_assistant.viewer.scan.layers import is_oblique
 from napari_ct_assistant.viewer.scan.warning_banner import OBLIQUE
 from napari_ct_assistant.viewer.session.background import Background
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
@@ -55,7 +56,7 @@ class DetailsDialog(QDialog):
             "Warnings": "\n".join(warnings) or "none",
         }
         for name, text in facts.items():
-            value = QLabel(text)
+            value = plain_label(text)
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             value.setWordWrap(name in ("Series", "Warnings"))
             value.setAccessibleName(name)

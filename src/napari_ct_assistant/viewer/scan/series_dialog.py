@@ -11,12 +11,13 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QHeaderView,
-    QLabel,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
+
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import SeriesInfo
@@ -55,7 +56,7 @@ class SeriesDialog(QDialog):
         buttons.rejected.connect(self.reject)
         self.table.doubleClicked.connect(self.accept)
         layout = QVBoxLayout(self)
-        layout.addWidget(QLabel(f"This folder contains {len(self._series)} series."))
+        layout.addWidget(plain_label(f"This folder contains {len(self._series)} series."))
         layout.addWidget(self.table)
         layout.addWidget(buttons)
 

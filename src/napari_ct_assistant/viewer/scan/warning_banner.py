@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStyle, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStyle, QWidget
 
 from napari_ct_assistant.viewer.scan.layers import is_oblique
+from napari_ct_assistant.viewer.widgets import label as plain_label
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
@@ -20,11 +22,11 @@ class WarningBanner(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         style = self.style()
-        icon = QLabel()
+        icon = plain_label()
         sign = style.standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
         icon.setPixmap(sign.pixmap(16, 16))
         icon.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.label = QLabel()
+        self.label = plain_label()
         self.label.setWordWrap(True)
         self.label.setAccessibleName("Warnings about the scan")
         layout = QHBoxLayout(self)
@@ -42,5 +44,5 @@ class WarningBanner(QWidget):
         if len(texts) > len(shown):
             shown.append(f"and {len(texts) - len(shown)} more (hover here to see them)")
         self.label.setText("\n".join(shown))
-        self.label.setToolTip("\n".join(texts))
+        self.label.setToolTip(plain_tip("\n".join(texts)))
         self.setVisible(bool(texts))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from qtpy.QtCore import QElapsedTimer, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
-from superqt import QElidingLabel
 
 from napari_ct_assistant.viewer.session.jobs import AskResult, JobResult, ReportResult
 from napari_ct_assistant.viewer.texts import REGION_UNUSED, REGION_USED, STANDS_ALONE, WITH_HISTORY
+from napari_ct_assistant.viewer.widgets import eliding_label
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 
 class StatusLine(QWidget):
@@ -19,7 +20,7 @@ class StatusLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.label = QElidingLabel()
+        self.label = eliding_label()
         self.label.setObjectName("quiet")
         self.label.setAccessibleName("Status")
         layout = QHBoxLayout(self)
@@ -53,7 +54,7 @@ class StatusLine(QWidget):
             text += f"  ·  {self._clock.elapsed() // 1000} s"
         if text != self.label.text():
             self.label.setText(text)
-            self.label.setToolTip(text)
+            self.label.setToolTip(plain_tip(text))
 
 
 def footnote(result: ReportResult | AskResult) -> str:

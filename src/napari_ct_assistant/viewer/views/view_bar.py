@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QPushButton,
     QShortcut,
@@ -37,6 +36,7 @@ from napari_ct_assistant.viewer.views.windows import (
     window_of,
 )
 from napari_ct_assistant.viewer.widgets import add_shortcuts, button, remove_shortcuts
+from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -86,8 +86,8 @@ class ViewBar(QWidget):
             self.window_buttons[preset.name] = made
             window_grid.addWidget(made, number // 3, number % 3)
 
-        self.slice_line = QLabel()
-        self.readout = QLabel()
+        self.slice_line = plain_label()
+        self.readout = plain_label()
         self.readout.setObjectName("quiet")
         self.readout.setToolTip(TIPS["readout"])
         layout = QVBoxLayout(self)

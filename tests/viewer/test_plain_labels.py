@@ -1,0 +1,65 @@
+"""No text that comes from elsewhere is rendered as HTML, and none opens a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QImage, QTextDocument
+from qtpy.QtWidgets import QTextEdit
+
+import napari_ct_assistant.viewer
+from napari_ct_assistant.viewer.chat.message import GrowingText
+from napari_ct_assistant.viewer.report.comparison import Comparison
+from napari_ct_assistant.viewer.report.editor import ReportEditor
+from napari_ct_assistant.viewer.widgets import eliding_label, label, tip
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+IMAGE = "<img src='file:///tmp/secret.png'>"
+SOURCES = sorted(Path(str(napari_ct_assistant.viewer.__file__)).parent.rglob("*.py"))
+
+
+@pytest.mark.parametrize("make", [label, eliding_label])
+def test_labels_are_plain(qtbot: QtBot, make: type) -> None:
+    made = make()
+    qtbot.addWidget(made)
+    made.setText(IMAGE)
+    assert made.textFormat() == Qt.TextFormat.PlainText
+
+
+def test_every_label_and_every_foreign_tooltip_is_made_plain() -> None:
+    for file in SOURCES:
+        text = file.read_text()
+        if file.name != "widgets.py":
+            assert not re.search(r"\bQ(?:Eliding)?Label\(", text), file.name
+        for tooltip in re.findall(r"setToolTip\((.*)", text):
+            tooltip = tooltip or text.split("setToolTip(\n", 1)[1].lstrip()
+            own = ("TIPS[", "plain_tip(", "tooltip", "IDENTIFIERS", '"How the model is loaded')
+            assert tooltip.startswith(own), (file.name, tooltip)
+
+
+def test_a_tooltip_shows_markup_as_it_is() -> None:
+    assert tip("Model demo\n2 files") == "Model demo\n2 files"
+    document = QTextDocument()
+    document.setHtml(tip(f"a\n{IMAGE}"))
+    assert document.toPlainText() == f"a\n{IMAGE}"
+
+
+@pytest.mark.parametrize("kind", [GrowingText, Comparison, ReportEditor])
+def test_text_opens_no_file(qtbot: QtBot, tmp_path: Path, kind: type[QTextEdit]) -> None:
+    picture = QImage(4, 4, QImage.Format.Format_RGB32)
+    picture.fill(1)
+    file = tmp_path / "secret.png"
+    assert picture.save(str(file))
+    widget = kind()
+    qtbot.addWidget(widget)
+    url = QUrl.fromLocalFile(str(file))
+    widget.document().setHtml(f'<img src="{url.toString()}">')
+    found = widget.document().resource(2, url)  # 2: an image
+    assert isinstance(found, QImage)
+    assert found.isNull()
