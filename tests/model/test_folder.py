@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,19 @@ from safetensors.torch import load_file, save_file
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
-from napari_ct_assistant.model.folder import check_hashes, write_hashes
+from napari_ct_assistant.model.folder import check_folder, check_hashes, write_hashes
 from napari_ct_assistant.model.format import FORMAT_VERSION
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from tests.tiny_model import save_tiny_model, tiny_model
+
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+GPT4 = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+"
+)
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +237,88 @@ def test_provenance_changes_with_every_file_that_shapes_the_output(folder: Path,
     assert len(after.settings_sha256) == 64
     assert before.settings_sha256 != after.settings_sha256
     assert after.to_json()["settings_sha256"] == after.settings_sha256
+
+
+# ---- limits
+
+
+def edit(folder: Path, file: str, edit: Callable[[dict[str, Any]], Any]) -> None:
+    content = json.loads((folder / file).read_text())
+    edit(content)
+    (folder / file).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (
+            "config.json",
+            lambda c: c["text_config"].update(num_hidden_layers=10**9),
+            r"config\.json: num_hidden_layers is 1000000000, expected 1 to 512",
+        ),
+        (
+            "config.json",
+            lambda c: c["vision_config"].update(num_hidden_layers=10**9),
+            "num_hidden_layers is 1000000000",
+        ),
+        ("config.json", lambda c: c.update(notice="x" * 3_000_000), "notice has 3000000 char"),
+        ("config.json", lambda c: c.update(perceiver_kernel=float("inf")), "says Infinity"),
+        ("processor_config.json", lambda c: c.update(spacing=[float("nan"), 1, 1]), "says NaN"),
+        ("processor_config.json", lambda c: c.update(spacing=[0, 1, 1]), "spacing is 0, expected"),
+        ("processor_config.json", lambda c: c.update(max_new_tokens=0), "max_new_tokens is 0"),
+        ("tokenizer_config.json", lambda c: c.update(x="y" * 5_000_000), "larger than 4 MB"),
+        (
+            "tokenizer.json",
+            lambda c: c["model"].update(vocab={str(i): i for i in range(1_000_001)}),
+            "a vocabulary of 1000001 words",
+        ),
+        (
+            "tokenizer.json",
+            lambda c: c.update(
+                pre_tokenizer={
+                    "type": "Split",
+                    "pattern": {"Regex": "(a+)+$"},
+                    "behavior": "Isolated",
+                    "invert": False,
+                }
+            ),
+            "may take endless time",
+        ),
+        (
+            "tokenizer.json",
+            lambda c: c.update(
+                normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10**6}
+            ),
+            "normalizer replaces by 1000000 characters",
+        ),
+    ],
+)
+def test_limits_are_checked_before_anything_is_built(
+    folder: Path, file: str, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    edit(folder, file, change)
+    with pytest.raises(ModelLoadError, match=message):
+        check_folder(folder, str(folder))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", ["tokenizer.json", "ood.safetensors", "anything"])
+def test_a_pipe_is_not_opened(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    refused(folder, f"{name} is not an ordinary file")
+
+
+def test_a_detector_of_nans_is_refused(folder: Path) -> None:
+    """No distance reaches a threshold that is no number: no scan would be warned of."""
+    tensors = {"mean": torch.zeros(3), "whitening": torch.eye(3)}
+    save_file(tensors | {"limit": torch.tensor([float("nan")])}, folder / "ood.safetensors")
+    with pytest.raises(ModelLoadError, match="impossible numbers"):
+        load_assistant(folder, device="cpu")
+
+
+@pytest.mark.parametrize("pattern", [GPT4, LLAMA3])
+def test_usual_patterns_pass(folder: Path, pattern: str) -> None:
+    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
+    edit(folder, "tokenizer.json", lambda c: c.update(pre_tokenizer=split | {"invert": False}))
+    check_folder(folder, str(folder))

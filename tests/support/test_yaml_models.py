@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -87,7 +88,7 @@ def test_a_long_value_is_not_quoted_whole() -> None:
     [
         ("a: [1\nb: 2\n", "own.yaml line 2: not valid YAML: "),
         ("a: 1\nb:\n  c: 1\n  c: 2\n", "own.yaml line 4: 'c' is there twice [c: 2]"),
-        ("a: &x {b: *x}\na: 1\n", "own.yaml line 2: 'a' is there twice"),
+        ("a: &x {b: *x}\na: 1\n", "own.yaml line 1: not valid YAML: an alias, *x"),
         ("a: !!python/object:os.system x\n", "own.yaml line 1: not valid YAML: "),
         ("[" * 3000, "own.yaml"),
     ],
@@ -111,3 +112,15 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path / "own.yaml").write_bytes(data)
         with pytest.raises(YamlFileError, match=f"^ours: .*{problem}"):
             read_yaml(tmp_path / "own.yaml", name="ours")
+
+
+def test_aliases_are_refused_with_their_line() -> None:
+    bomb = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\n"
+    with pytest.raises(YamlFileError, match=r"^t\.yaml line 2: .*an alias, \*a; write the value"):
+        YamlFile("t.yaml", bomb)
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.yaml")
+    with pytest.raises(YamlFileError, match="not a file"):
+        read_yaml(tmp_path / "t.yaml")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from napari_ct_assistant.assistant import Assistant, Reading
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.report_text.questions import fill
 from napari_ct_assistant.training.evaluation.answer_log import (
     NO_IMAGE,
     AnswerKey,
@@ -67,7 +68,7 @@ class Examiner:
 
     def finding_question(self, finding: str) -> str:
         """Return the question whether a finding is there."""
-        return str(self.assistant.processor.finding_question.format(finding=finding.lower()))
+        return str(fill(self.assistant.processor.finding_question, finding=finding.lower()))
 
     def questions_of(self, case: Case) -> Iterator[str]:
         """Yield every question about a case, `REPORT` for its report."""

@@ -6,7 +6,6 @@ They read names, sizes and headers. No tensor is built, and no code in a folder 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.format import FORMAT_VERSION, RENAMED_FILES, upgraded_tensor
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 
 HASHES: Final = "SHA256SUMS"
 WEIGHTS: Final = "model*.safetensors"
@@ -69,25 +69,6 @@ class TensorHeader:
     def elements(self) -> int:
         """Number of values."""
         return torch.Size(self.shape).numel()
-
-
-def read_json(file: Path, name: str) -> dict[str, Any]:
-    """Return the object in a JSON file.
-
-    Raises
-    ------
-    ModelLoadError
-        If the file cannot be read, or holds something else.
-    """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise ModelLoadError(
-            f"{name}: {file.name} is not valid JSON; copy the model again"
-        ) from None
-    if not isinstance(content, dict):
-        raise ModelLoadError(f"{name}: {file.name} is not a JSON object; copy the model again")
-    return content
 
 
 def requested_code(settings: Any) -> str | None:
@@ -284,6 +265,7 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
     ModelLoadError
         One line: which model, what is wrong with it, what to do.
     """
+    check_files(folder, name)
     file = folder / "config.json"
     if not file.is_file():
         hint = (
@@ -312,6 +294,7 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
             "model.safetensors only"
         )
     refuse_code(folder, name)
+    check_settings(folder, name)
     if (folder / "adapter_config.json").is_file():
         raise ModelLoadError(
             f"{name}: there is an adapter_config.json beside the weights; merge the adapter with "

@@ -12,7 +12,7 @@ from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from napari_ct_assistant.model.format import upgraded
 from napari_ct_assistant.model.vision_configuration import Size3D, token_grid
-from napari_ct_assistant.report_text.questions import FINDING_QUESTION, REPORT_QUESTION
+from napari_ct_assistant.report_text.questions import FINDING_QUESTION, REPORT_QUESTION, fill
 from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare, prepare_minmax
 
 LETTER_FIRST = "{letter}. {choice}"  # how M3D answers a multiple-choice question
@@ -258,22 +258,20 @@ class VolumeLanguageProcessor(ProcessorMixin):
     def choices_question(self, question: str, choices: Sequence[str]) -> str:
         """Return a multiple-choice question; choices get the letters A, B, ..."""
         listed = " ".join(f"{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(choices))
-        return self.choices_form.format(question=question, choices=listed)
+        return fill(self.choices_form, question=question, choices=listed)
 
     def choice_beginnings(self, choices: Sequence[str]) -> list[str]:
         """Return how the answer for each choice begins: up to and including its first slot."""
         form = self.choice_answer[: self.choice_answer.index("}") + 1]
         beginnings = (
-            form.format(letter=chr(ord("A") + i), choice=choice) for i, choice in enumerate(choices)
+            fill(form, letter=chr(ord("A") + i), choice=choice) for i, choice in enumerate(choices)
         )
         return [text[:1].upper() + text[1:] for text in beginnings]
 
     def report_question(self, section: str, written: Mapping[str, str]) -> str:
         """Return the question for a section of the report, given the sections before it."""
-        question = self.report_questions[section]
-        for name, text in written.items():
-            question = question.replace(f"{{{name.lower()}}}", " ".join(text.split()))
-        return question
+        texts = {name.lower(): " ".join(text.split()) for name, text in written.items()}
+        return fill(self.report_questions[section], **texts)
 
     def __call__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 REPORT_QUESTION: Final = "Write the radiology report of this chest CT."
@@ -20,3 +21,14 @@ SCAN_FINDINGS_THEN_IMPRESSION: Final = {
     "Impression": IMPRESSION_QUESTION,
 }
 FINDING_QUESTION: Final = "Does this image show signs of {finding}?"  # E3D-GPT's diagnosis
+
+_SLOT: Final = re.compile(r"\{([^{}]*)\}")
+
+
+def fill(form: str, **values: str) -> str:
+    """Return a form with its slots, such as {finding}, replaced by values.
+
+    Values are taken as they are, and a slot without a value stays. Python's own formatting is
+    not used: in a form from elsewhere, {finding:>100000000} would fill the memory.
+    """
+    return _SLOT.sub(lambda slot: values.get(slot[1], slot[0]), form)

@@ -55,6 +55,7 @@ class YamlFile:
         # Neither loader makes anything but texts, numbers, lists and mappings.
         loader = (yaml.BaseLoader if spelled else yaml.SafeLoader)(text)
         try:
+            _refuse_aliases(text)
             self._root = loader.get_single_node()
             self._refuse_repeated_keys()
             self.values: Any = None if self._root is None else loader.construct_document(self._root)
@@ -124,6 +125,16 @@ class YamlFile:
                         names.add(key.value)
 
 
+def _refuse_aliases(text: str) -> None:
+    """Refuse `*name`: a few hundred of them can stand for gigabytes."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(
+                problem=f"an alias, *{event.anchor}; write the value out",
+                problem_mark=event.start_mark,
+            )
+
+
 def read_yaml(path: Path, *, name: str | None = None, spelled: bool = False) -> YamlFile:
     """Read a YAML file.
 
@@ -142,6 +153,8 @@ def read_yaml(path: Path, *, name: str | None = None, spelled: bool = False) -> 
     """
     name = str(path) if name is None else name
     try:
+        if path.exists() and not path.is_file():
+            raise YamlFileError(f"{name}: not a file")
         if path.stat().st_size > MAX_BYTES:
             raise YamlFileError(f"{name}: more than {MAX_BYTES} bytes; is it the right file?")
         text = path.read_text(encoding="utf-8")

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.format import file_in
 
 FILE = "ood.safetensors"
 QUANTILE = 0.999
+MAX_BYTES = 1 << 30
 
 
 def summary(tokens: Tensor) -> Tensor:
@@ -72,5 +75,17 @@ class OutOfDistributionDetector:
         file = file_in(folder, FILE)
         if file is None:
             return None
-        tensors = load_file(file)
-        return cls(tensors["mean"], tensors["whitening"], float(tensors["limit"]))
+        named = f"{folder.name}: {file.name}"
+        try:
+            if file.stat().st_size > MAX_BYTES:
+                raise ModelLoadError(f"{named} is larger than {MAX_BYTES >> 20} MB; refused")
+            tensors = load_file(file)
+            mean, whitening, limit = (tensors[key] for key in ("mean", "whitening", "limit"))
+        except (SafetensorError, KeyError, OSError) as error:
+            raise ModelLoadError(f"{named} is damaged; copy the model again") from error
+        shaped = mean.ndim == 1 and whitening.shape == (len(mean), len(mean)) and limit.numel() == 1
+        # With NaN, no distance would ever reach the threshold, and no scan be warned of.
+        numbers = shaped and all(bool(t.isfinite().all()) for t in (mean, whitening, limit))
+        if not numbers or float(limit) <= 0:
+            raise ModelLoadError(f"{named} holds impossible numbers; copy the model again")
+        return cls(mean, whitening, float(limit))

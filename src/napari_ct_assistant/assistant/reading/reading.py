@@ -32,6 +32,7 @@ from napari_ct_assistant.assistant.reading.safety_notes import finding_notes, sc
 from napari_ct_assistant.assistant.reading.screening import screen_findings
 from napari_ct_assistant.assistant.reading.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.report_text.questions import fill
 from napari_ct_assistant.report_text.sections import split_sections
 from napari_ct_assistant.report_text.sentences import sections_of, sentence_spans
 from napari_ct_assistant.volume import CTVolume
@@ -244,7 +245,7 @@ class Reading:
         processor = self.loaded.processor
         prompt = processor.choices_question(question, choices) if choices else question
         if region and processor.region_form:
-            prompt = processor.region_form.format(question=prompt, region=region)
+            prompt = fill(processor.region_form, question=prompt, region=region)
         start = time.perf_counter()
         ids, turns = self._dialogue(history, prompt)
         generated = self._generate(ids, on_text, cancel, settings, text_only=text_only)
@@ -292,7 +293,7 @@ class Reading:
 
     def finding_evidence(self, name: str) -> Evidence:
         """Return the evidence for "Yes" as the answer to the screen's question for a finding."""
-        question = self.loaded.processor.finding_question.format(finding=name.lower())
+        question = fill(self.loaded.processor.finding_question, finding=name.lower())
         return self.evidence(question, "Yes")
 
     def support(self, statements: Sequence[tuple[str, str]]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from napari_ct_assistant.assistant.reading.results import ModelInfo
 from napari_ct_assistant.report_text.finding_mentions import finding_statuses
 from napari_ct_assistant.report_text.negation import has_negation
-from napari_ct_assistant.report_text.questions import IMPRESSION_QUESTION
+from napari_ct_assistant.report_text.questions import IMPRESSION_QUESTION, fill
 
 Rewriting = Literal["explain", "shorten", "impression"]
 
@@ -59,7 +59,7 @@ def prompt(kind: Rewriting, text: str) -> str:
         raise ValueError(f"select the text to {kind} first")
     elif len(text) > most:
         raise ValueError(f"{len(text)} characters are selected; select at most {most}")
-    return PROMPTS[kind].format(text=text)
+    return fill(PROMPTS[kind], text=text)
 
 
 def rewriting_notes(kind: Rewriting, before: str, after: str, info: ModelInfo) -> list[str]:

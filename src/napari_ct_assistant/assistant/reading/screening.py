@@ -9,6 +9,7 @@ from napari_ct_assistant.assistant.reading.image_context import ImageContext
 from napari_ct_assistant.assistant.reading.results import FindingProbability
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.report_text.questions import fill
 
 
 def screen_findings(
@@ -39,7 +40,7 @@ def screen_findings(
             "this model cannot be screened"
         )
     rows = [
-        processor.question_ids(processor.finding_question.format(finding=name.lower()))
+        processor.question_ids(fill(processor.finding_question, finding=name.lower()))
         for name in FINDINGS
     ]
     thresholds: dict[str, float] = getattr(loaded.model.config, "finding_thresholds", None) or {}

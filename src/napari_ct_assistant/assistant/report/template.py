@@ -25,6 +25,7 @@ from pydantic import (
     field_validator,
 )
 
+from napari_ct_assistant.report_text.questions import fill
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.yaml_models import YamlFileError, explain, read_yaml
 
@@ -84,8 +85,11 @@ class Part:
         if volume is None:
             return ""
         i, p, left = volume.spacing
-        return self.text.format(
-            slices=volume.shape[0], thickness=f"{i:.3g}", voxel=f"{left:.3g} x {p:.3g} x {i:.3g}"
+        return fill(
+            self.text,
+            slices=str(volume.shape[0]),
+            thickness=f"{i:.3g}",
+            voxel=f"{left:.3g} x {p:.3g} x {i:.3g}",
         )
 
 

@@ -37,11 +37,11 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import (
     check_tensors,
     compare,
-    read_json,
     refuse_code,
 )
 from napari_ct_assistant.model.format import FORMAT_VERSION
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.model.settings import read_json
 from napari_ct_assistant.model.vit import VisionTransformer3D
 
 PROVENANCE = "imported.json"

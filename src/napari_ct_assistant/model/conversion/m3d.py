@@ -15,9 +15,9 @@ from transformers import GenerationConfig, LlamaConfig, Phi3Config, PreTrainedCo
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.model.folder import read_json
 from napari_ct_assistant.model.presets import vit3d_llama3_vision
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.model.settings import read_json
 from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 

@@ -20,8 +20,9 @@ from transformers import AutoTokenizer
 from napari_ct_assistant.model.conversion import key_maps, lora_merge
 from napari_ct_assistant.model.conversion.tensors import Entry, read_entries
 from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.model.folder import read_json, refuse_code
+from napari_ct_assistant.model.folder import refuse_code
 from napari_ct_assistant.model.format import upgraded_tensor
+from napari_ct_assistant.model.settings import read_json
 from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 
 TOKENIZER_FILES = (
