@@ -173,7 +173,7 @@ class ScanPicker(QWidget):
 
     def ask_file(self) -> None:
         """Ask for a DICOM or NIfTI file and open it."""
-        filters = "CT scans (*.dcm *.nii *.nii.gz);;All files (*)"
+        filters = "CT scans (*.dcm *.nii *.nii.gz *.mha *.mhd *.nrrd *.zip);;All files (*)"
         path, _ = QFileDialog.getOpenFileName(self, "Open a CT scan", "", filters)
         if path:
             self.open(path)
