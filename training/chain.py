@@ -15,10 +15,11 @@ from napari_ct_assistant.training.data.stores import fill_store, open_store
 from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.release.bundle import bundle
 from napari_ct_assistant.training.run import run_recipe
+from napari_ct_assistant.training.run_record import remove_result
 from napari_ct_assistant.training.worker_pool import use_threads
 
 
-def run_chain(overrides: Sequence[str]) -> None:
+def run_chain(overrides: Sequence[str], *, restart: bool = False) -> None:
     """Run all steps of `recipes/demo/chain.yaml` and bundle what the last one wrote.
 
     On a CPU with several cores the branches run side by side, because networks this small gain
@@ -29,6 +30,8 @@ def run_chain(overrides: Sequence[str]) -> None:
     ----------
     overrides
         `key=value` pairs that replace values of every step's recipe.
+    restart
+        Remove what an earlier run of the chain wrote.
 
     Raises
     ------
@@ -37,6 +40,9 @@ def run_chain(overrides: Sequence[str]) -> None:
     """
     chain = bundled_chain("demo")
     recipes = {step.name: load_recipe(f"demo/{step.name}", overrides) for step in chain.steps}
+    if restart:
+        for recipe in recipes.values():
+            remove_result(recipe)
     # The step whose phantoms include those of all other steps.
     widest = max(recipes.values(), key=lambda recipe: _phantoms(recipe).count)
     branches: dict[str, list[Recipe]] = {}

@@ -12,10 +12,20 @@ from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import process_state
+from napari_ct_assistant.training.run_record import (
+    check_same_data,
+    check_same_recipe,
+    reads_data,
+    remove_result,
+    write_record,
+)
 
 
-def run_stage(stage: str, recipe: Path | str, overrides: Sequence[str] = ()) -> None:
+def run_stage(
+    stage: str, recipe: Path | str, overrides: Sequence[str] = (), *, restart: bool = False
+) -> None:
     """Load a recipe and run it.
 
     Parameters
@@ -26,6 +36,8 @@ def run_stage(stage: str, recipe: Path | str, overrides: Sequence[str] = ()) -> 
         A YAML file or the name of a bundled recipe.
     overrides
         `key=value` pairs that replace values of the recipe.
+    restart
+        Remove what an earlier run wrote into the output folder.
 
     Raises
     ------
@@ -35,13 +47,24 @@ def run_stage(stage: str, recipe: Path | str, overrides: Sequence[str] = ()) -> 
     one = load_recipe(recipe, overrides)
     if one.stage != stage:
         raise RecipeError(f"{recipe}: is a recipe of stage {one.stage}, not {stage}")
-    run_recipe(one)
+    run_recipe(one, restart=restart)
 
 
-def run_recipe(recipe: Recipe) -> None:
-    """Run a recipe's stage, unless it is finished."""
+def run_recipe(recipe: Recipe, *, restart: bool = False) -> None:
+    """Run a recipe's stage, unless it is finished.
+
+    Raises
+    ------
+    RecipeError
+        If the output folder holds a run of another recipe or other data, unless `restart` is set.
+    """
     done = recipe.folder / "done"
+    if restart:
+        with process_state().main_process_first():
+            remove_result(recipe)
+    check_same_recipe(recipe)
     if done.exists():
+        _check_finished(recipe)
         print(f"{recipe.output}: already finished", flush=True)
         return
     _check_predecessors(recipe)
@@ -73,13 +96,16 @@ def _run(recipe: Recipe) -> None:
     )
 
     if recipe.stage == "language":  # needs no volumes
+        _record(recipe, None)
         language.run(recipe)
         return
     store = open_store(recipe)
+    check_same_data(recipe, store)
     leaks = RecipeLeaks(recipe, store)
     leaks.check_patients()
     fill_store(store)
     leaks.check_scans()
+    _record(recipe, store)
     stages = {
         "mae": mae,
         "ground": ground,
@@ -88,6 +114,26 @@ def _run(recipe: Recipe) -> None:
         "instruct": instruct,
     }
     stages[recipe.stage].run(recipe, store)
+
+
+def _record(recipe: Recipe, store: VolumeStore | None) -> None:
+    if process_state().is_main_process:
+        write_record(recipe, store)
+    process_state().wait_for_everyone()
+
+
+def _check_finished(recipe: Recipe) -> None:
+    """Refuse a finished stage whose data has changed; without its data it is kept as it is."""
+    if not reads_data(recipe):
+        return
+    from napari_ct_assistant.training.data.stores import open_store
+
+    try:
+        store = open_store(recipe)
+    except RecipeError as error:
+        print(f"{recipe.output}: its data cannot be compared any more ({error})", flush=True)
+        return
+    check_same_data(recipe, store)
 
 
 def _check_predecessors(recipe: Recipe) -> None:

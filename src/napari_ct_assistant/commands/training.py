@@ -39,20 +39,27 @@ def train(
         ),
     ] = None,
     overrides: Overrides = None,
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart", help="Remove an earlier run in the output folder and start anew."
+        ),
+    ] = False,
 ) -> None:
     """Train one stage of a model, or the demonstration model.
 
-    Run the command again to resume an interrupted run.
+    Run the command again to resume an interrupted run. A folder with a run of another recipe is
+    refused.
     """
     with one_line_errors(), training_extra():
         if stage == "demo":
             from napari_ct_assistant.training.chain import run_chain
 
-            run_chain([*([] if recipe is None else [recipe]), *(overrides or ())])
+            run_chain([*([] if recipe is None else [recipe]), *(overrides or ())], restart=restart)
         else:
             from napari_ct_assistant.training.run import run_stage
 
-            run_stage(stage, recipe or stage, overrides or ())
+            run_stage(stage, recipe or stage, overrides or (), restart=restart)
 
 
 def audit(
