@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from napari_ct_assistant import load_assistant
+from napari_ct_assistant.assistant.models.upload import plan_upload
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.model.conversion.importing import import_model
@@ -64,6 +65,16 @@ def test_e3d_gpt_from_masked_autoencoder_to_report(
     assert all("_proj" in k for k in changed if k.startswith("language_model"))
     reading = load_assistant(tmp_path / "instruct", device="cpu").read(small_volume)
     assert isinstance(reading.draft_report().text, str)
+    # The draft says where the model comes from, and its folder can be published.
+    assert str(reading.draft_report()).endswith(
+        "[Trained on the scans of a table; not evaluated clinically. Not for clinical use.]"
+    )
+    plan = plan_upload(tmp_path / "instruct", "owner/name")
+    assert {"README.md", "config.json", "model.safetensors"} <= set(plan.files)
+    assert "run.yaml" in plan.left_out
+    card = (tmp_path / "instruct" / "README.md").read_text()
+    assert "**Trained on the scans of a table" in card
+    assert "| licence of the scans of a table | for you to state" in card
     # A draft asks what was trained.
     processor = VolumeLanguageProcessor.from_pretrained(tmp_path / "instruct")
     assert processor.report_questions == {"report": "Write the radiology report of this CT scan."}

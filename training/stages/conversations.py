@@ -13,6 +13,7 @@ from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import process_state
+from napari_ct_assistant.training.release.stage_card import notice, stage_card, trained_on
 from napari_ct_assistant.training.sequences.collator import Collator
 from napari_ct_assistant.training.sequences.conversation_dataset import (
     ConversationDataset,
@@ -86,5 +87,13 @@ def save_model(
         if isinstance(recipe.data, PhantomData):
             processor.report_questions = dict(FINDINGS_THEN_IMPRESSION)
         model.config.skills = ["impression"]
+    # A start from an earlier stage brings what that one was trained on.
+    before = model.config.trained_on
+    trained = trained_on(recipe, before)
+    said = model.config.notice if not recipe.notice and trained == before else ""
+    said = said or notice(recipe, trained)
+    model.config.trained_on, model.config.notice = trained, said
+    card = stage_card(recipe, trained, said)
+    (recipe.folder / "README.md").write_text(card, encoding="utf-8")
     model.save_pretrained(recipe.folder)
     processor.save_pretrained(recipe.folder)
