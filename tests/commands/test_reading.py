@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_ct_assistant.assistant import ModelLoadError
-from napari_ct_assistant.assistant.reading.results import CUT_NOTE
+from napari_ct_assistant.assistant.reading.results import CUT_NOTE, STOPPED_NOTE
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.commands import reading
 from napari_ct_assistant.commands.terminal.output import CUT
@@ -125,10 +125,9 @@ def test_ctrl_c_keeps_what_was_drafted(
     assert signal.getsignal(signal.SIGINT) == before
     assert done.exit_code == 130
     assert done.stdout.startswith(pieces[0])
-    assert len(done.stdout.removesuffix(f"\n\n{NOTICE}\n")) < len(
-        json.loads(whole.stdout)["report"]
-    )
-    assert done.stdout.endswith(f"{NOTICE}\n")
+    end = f"\n\n{STOPPED_NOTE}\n\n{NOTICE}\n"
+    assert done.stdout.endswith(end)
+    assert len(done.stdout.removesuffix(end)) < len(json.loads(whole.stdout)["report"])
     assert done.stderr.splitlines()[-1] == "stopped: the text drafted so far is above"
 
 
