@@ -64,6 +64,9 @@ def test_report_json_keeps_its_promise(scan: str, tiny: list[str]) -> None:
     assert set(result["sections"]) == {"Findings", "Impression"}
     for sentence in result["sentences"]:
         assert set(sentence) >= {"text", "support", "slice", "ras"}
+        # `slice` counts from 0 as ever; people count images from 1.
+        index = sentence["slice"]
+        assert sentence["image_number"] == (None if index is None else index + 1)
         assert sentence["text"] in result["report"]
     model = provenance(result)
     assert model["name"] == "tiny-model"

@@ -20,7 +20,7 @@ BUSY: Final = (
 SCAN_CLOSED: Final = "The scan that this text refers to is no longer open."
 WELCOME: Final = (
     "Open a CT scan, then press **Draft report** or ask a question. "
-    "Click a link such as *slice 84* to go to that slice."
+    "Click a link such as *image 84* to go to that image."
 )
 POINT_HINT: Final = "Move the pointer over the image to see HU and position."
 ASK_PLACEHOLDER: Final = "Ask about this scan…   (Enter sends; Shift+Enter: new line)"
@@ -38,7 +38,7 @@ REGION_UNUSED: Final = (
 REGION_USED: Final = "The model was given this measurement."
 NO_REGION: Final = "No region is selected. Draw or select one to ask about it."
 NO_HEAT: Final = "{about}: the model's output points to no place in the scan."
-HEAT_OF: Final = "{about}: strongest evidence at slice {slice}, support {support:+.1f} nats"
+HEAT_OF: Final = "{about}: strongest evidence at image {image}, support {support:+.1f} nats"
 
 REPORT_EMPTY: Final = "Type here, or press Draft report."
 REPORT_STATES: Final[dict[str, str]] = {
@@ -123,7 +123,7 @@ TIPS: Final[dict[str, str]] = {
     "finding_not_assessable": "The model cannot reliably detect this finding; disregard its\n"
     "probability.",
     "report": "The report. Enter starts a line of your own. Nothing that you type is overwritten.",
-    "report_margin": "○ not reviewed, ✓ accepted, ✎ edited, ✗ rejected; the number is the slice",
+    "report_margin": "○ not reviewed, ✓ accepted, ✎ edited, ✗ rejected; the number is the image",
     "accept": "Accept the sentence and go to the next one (Ctrl+Enter)",
     "reject": "Take the sentence out of the report, or put it back (Ctrl+Shift+Enter)",
     "next": "Go to the next sentence that is not reviewed (F8)",

@@ -15,6 +15,7 @@ import torch
 
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import GenerationSettings, ModelLoadError, Reading
+from napari_ct_assistant.assistant.reading.generation import GeneratedText
 from napari_ct_assistant.assistant.reading.results import CUT_NOTE
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
@@ -136,6 +137,15 @@ def test_evidence_lies_in_the_scan(reading: Reading) -> None:
     assert 0 <= answer.slice < reading.volume.shape[0]
     row = reading.volume.ras_to_index(np.array(answer.ras))[0]
     assert answer.slice == int(np.clip(np.rint(row), 0, reading.volume.shape[0] - 1))
+
+
+def test_a_refusal_has_no_place_in_the_scan(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generated = GeneratedText("I can't tell that from this scan.", [5, 6, 7], 0.1, stopped=False)
+    monkeypatch.setattr(reading, "_generate", lambda *_, **__: generated)
+    answer = reading.ask(QUESTION)
+    assert (answer.slice, answer.ras, answer.heat, answer.support) == (None, None, None, None)
 
 
 def test_json_has_what_is_promised(reading: Reading) -> None:

@@ -61,7 +61,7 @@ def test_suggestions_follow_what_was_said() -> None:
 )
 def test_slice_references_become_links(text: str, number: int) -> None:
     markdown = linked(text, 20)
-    assert f"](slice:{number})" in markdown
+    assert f"](slice:{number - 1})" in markdown
 
 
 def test_what_is_no_slice_of_this_scan_stays_text() -> None:
@@ -178,7 +178,7 @@ def test_a_conversation(
     note, answer = panel.transcript.messages[-2:]
     assert note.title == MEASURED
     assert "mean 700 HU" in note.plain_text()
-    assert "slice" in note.plain_text()
+    assert "image" in note.plain_text()
     assert REGION_UNUSED in answer.foot
 
 

@@ -46,7 +46,7 @@ def test_other_links_go_nowhere(href: str) -> None:
 
 def test_only_slices_of_the_scan_become_links() -> None:
     text = linked("See slice 12 and slice 900.", slices=40)
-    assert "[slice\u00a012](slice:12)" in text
+    assert "[slice\u00a012](slice:11)" in text
     assert "slice:900" not in text
 
 
@@ -69,7 +69,7 @@ def test_report_is_grouped_by_section_with_evidence(qtbot: QtBot) -> None:
     )
     message = transcript.add("model", "Report", text)
     shown = message.plain_text()
-    assert "The heart is [enlarged] *1.5* <b>times</b>.  slice 7" in shown.replace("\xa0", " ")
+    assert "The heart is [enlarged] *1.5* <b>times</b>.  image 8" in shown.replace("\xa0", " ")
     unsupported = UNSUPPORTED.replace("\xa0", " ")
     assert f"There is no effusion.  {unsupported}" in shown.replace("\xa0", " ")
     assert shown.count("Findings") == 1
@@ -98,7 +98,7 @@ def test_clicking_a_link_tells_the_message_and_the_place(qtbot: QtBot) -> None:
         transcript.show()
     qtbot.wait(20)
     body = message.body
-    cursor = body.document().find("slice 12")  # Qt finds a no-break space as a space
+    cursor = body.document().find("image 13")  # Qt finds a no-break space as a space
     cursor.setPosition(cursor.selectionStart() + 3)
     with qtbot.waitSignal(transcript.linkClicked, timeout=1000) as clicked:
         qtbot.mouseClick(

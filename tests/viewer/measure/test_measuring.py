@@ -107,7 +107,7 @@ def test_ruler_and_region_drawn_with_the_mouse(
     assert region.statistics.mean_hu == 700
     assert (region.side, region.slice) == ("right", 3)
     assert layer.features["label"][1].startswith("700 ± 0 HU")
-    assert "slice 3" in bar.text.text()
+    assert "image 4" in bar.text.text()
     qtbot.mouseClick(bar.remove_button, LEFT)
     assert layer.shape_type == ["line"]
     qtbot.waitUntil(lambda: not bar.text.text(), timeout=20_000)

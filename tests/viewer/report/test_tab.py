@@ -62,7 +62,7 @@ def test_accept_reject_edit_by_keyboard_and_undo_all_of_it(
 def test_buttons_do_what_the_keys_do(drafted_tab: ReportTab, qtbot: QtBot) -> None:
     row = drafted_tab.sentence
     qtbot.mouseClick(row.next_button, LEFT)
-    qtbot.waitUntil(lambda: row.slice_button.text() == "Slice 9")
+    qtbot.waitUntil(lambda: row.slice_button.text() == "Image 10")
     qtbot.mouseClick(row.accept_button, LEFT)
     qtbot.mouseClick(row.reject_button, LEFT)
     assert states(drafted_tab)[1:3] == ["accepted", "rejected"]

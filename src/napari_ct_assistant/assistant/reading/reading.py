@@ -33,6 +33,7 @@ from napari_ct_assistant.assistant.reading.screening import screen_findings
 from napari_ct_assistant.assistant.reading.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.report_text.questions import fill
+from napari_ct_assistant.report_text.refusals import is_refusal
 from napari_ct_assistant.report_text.sections import split_sections
 from napari_ct_assistant.report_text.sentences import sections_of, sentence_spans
 from napari_ct_assistant.volume import CTVolume
@@ -250,7 +251,9 @@ class Reading:
         ids, turns = self._dialogue(history, prompt)
         generated = self._generate(ids, on_text, cancel, settings, text_only=text_only)
         found = Evidence()
-        if evidence and generated.ids and not generated.stopped and not text_only:
+        # A refusal is about no place in the scan, so it has no link and no heat map.
+        located = evidence and not text_only and not is_refusal(generated.text)
+        if located and generated.ids and not generated.stopped:
             with self._busy:
                 spans = [(0, len(generated.ids))]
                 found = self.attributor.attribute(ids, generated.ids, spans)[0]

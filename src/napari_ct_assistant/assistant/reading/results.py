@@ -22,6 +22,11 @@ def incomplete_note(*, stopped: bool, cut: bool) -> str:
     return STOPPED_NOTE if stopped else CUT_NOTE if cut else ""
 
 
+def image_number(index: int | None) -> int | None:
+    """Return the number by which people call a slice, counted from 1 from the head."""
+    return None if index is None else index + 1
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """Which model wrote a result, and what it was trained for.
@@ -105,8 +110,8 @@ class Sentence:
         return self.support is not None and self.support <= 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the sentence as plain values."""
-        return asdict(self)
+        """Return the sentence as plain values: `slice` counts from 0, `image_number` from 1."""
+        return asdict(self) | {"image_number": image_number(self.slice)}
 
 
 @dataclass(frozen=True)
@@ -219,6 +224,7 @@ class Answer:
             "cut": self.cut,
             "support": self.support,
             "slice": self.slice,
+            "image_number": image_number(self.slice),
             "ras": self.ras,
             "warnings": list(self.warnings),
             "history_turns": self.history_turns,

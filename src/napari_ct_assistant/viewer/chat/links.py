@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Answer, ReportDraft
 
 _MARKS: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
-# "slice 84", "image 84", and "im. 84" as radiologists write it.
+# Counted from 1: "slice 84", "image 84", and "im. 84" as radiologists write it.
 _MENTION: Final = re.compile(r"\b((?:slice|image|im\.?|img\.?)\s+#?(\d{1,4}))\b", re.IGNORECASE)
 _HREF: Final = re.compile(r"slice:(\d+)(?:\?ras=(-?[\d.]+),(-?[\d.]+),(-?[\d.]+))?(?:#\d+)?")
 _PART: Final = re.compile(r".*#(\d+)")
@@ -32,7 +32,10 @@ UNSUPPORTED_MEANS: Final = (
 
 @dataclass(frozen=True)
 class ScanPosition:
-    """A position in a scan: an axial slice index, and the point in RAS mm if it is known."""
+    """A position in a scan: an axial slice index, and the point in RAS mm if it is known.
+
+    The index and the link's target count from 0, what is shown counts from 1.
+    """
 
     slice: int
     ras: tuple[float, float, float] | None = None
@@ -52,7 +55,7 @@ class ScanPosition:
     def link(self, part: int | None = None) -> str:
         """Return the link as markdown; it also shows the evidence of sentence number `part`."""
         of = "" if part is None else f"#{part}"
-        return f"[slice{NO_BREAK}{self.slice}]({self.href}{of})"
+        return f"[image{NO_BREAK}{self.slice + 1}]({self.href}{of})"
 
 
 def part_of_href(href: str) -> int | None:
@@ -85,12 +88,12 @@ def escaped(text: str) -> str:
 
 
 def linked(text: str, slices: int) -> str:
-    """Return `text` as markdown; each "slice 84" becomes a link if the scan has that slice."""
+    """Return `text` as markdown; each "image 84" becomes a link if the scan has it."""
     parts: list[str] = []
     end = 0
     for match in _MENTION.finditer(text):
-        number = int(match.group(2))
-        if number < slices:
+        number = int(match.group(2)) - 1
+        if 0 <= number < slices:
             link = f"[{NO_BREAK.join(match.group(1).split())}]({ScanPosition(number).href})"
             parts += [escaped(text[end : match.start()]), link]
             end = match.end()

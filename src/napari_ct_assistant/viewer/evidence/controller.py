@@ -140,4 +140,4 @@ def evidence_summary(result: EvidenceResult) -> str:
     finding, found = result.job.finding, result.evidence
     if found.slice is None:
         return NO_HEAT.format(about=finding)
-    return HEAT_OF.format(about=finding, slice=found.slice, support=found.support or 0.0)
+    return HEAT_OF.format(about=finding, image=found.slice + 1, support=found.support or 0.0)

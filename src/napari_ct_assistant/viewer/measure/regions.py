@@ -56,7 +56,7 @@ class Region:
         side = "in the midline" if self.side == "midline" else f"on the {self.side}"
         numbers = self.statistics
         return (
-            f"{self.name}: {side}, slice {self.slice} ({place} mm), "
+            f"{self.name}: {side}, image {self.slice + 1} ({place} mm), "
             f"{numbers.hu_text}, {numbers.size_text}"
         )
 

@@ -196,7 +196,7 @@ class Margin(QWidget):
             painter.setPen(self._editor.warning_colour if weak else self._editor.link_colour)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(
-                row.adjusted(20, 0, -8, 0), right, f"{where.slice}{' ?' if weak else ''}"
+                row.adjusted(20, 0, -8, 0), right, f"{where.slice + 1}{' ?' if weak else ''}"
             )
         painter.end()
 
@@ -240,7 +240,7 @@ def describe(line: DocumentLine) -> str:
     """Return a line's state, slice and support in words."""
     parts = [REPORT_STATES[line.state]]
     if line.sentence is not None and line.sentence.slice is not None:
-        parts.append(f"slice {line.sentence.slice}")
+        parts.append(f"image {line.sentence.slice + 1}")
     if unsupported(line):
         parts.append(UNSUPPORTED)
     return "  ·  ".join(parts)

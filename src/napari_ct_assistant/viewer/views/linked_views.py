@@ -196,7 +196,7 @@ class LinkedViews(QWidget):
             self._shown[plane] = key
             view.set_bounds(_bounds(layer, rows, columns))
             view.show_pictures(*self._layers_at(view.axis, point, layer))
-        caption = f"{plane.capitalize()} {index}"
+        caption = f"{plane.capitalize()} {index + 1}"
         thickness, how = self._slab
         if how != "none":
             caption += f"  {SLAB_NAMES[how]} {thickness:g} mm"
