@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from napari_ct_assistant.assistant.reading.results import OUTSIDE
 from napari_ct_assistant.viewer.measure.regions import selected_region, shape_region
 from napari_ct_assistant.viewer.scan.belonging import is_foreign, mark_layer
 from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of, world_to_index
@@ -295,3 +297,26 @@ def test_a_result_for_another_scan_waits_for_it(
     assert not abdomen.visible
     assert not panel.evidence_controller.layer.visible
     assert panel.findings.rowCount() == 18
+
+
+def test_a_scan_outside_the_training_distribution_keeps_its_banner(
+    two: Any, tiny_model_folder: Path, qtbot: QtBot
+) -> None:
+    panel, abdomen, chest = two
+    panel.models.set_model(str(tiny_model_folder))
+    text = f"{OUTSIDE}, chest scans (3.0x the threshold); treat the output as unreliable."
+    results: list[Any] = []
+    panel.conversation.finished.connect(results.append)
+    screened(panel, qtbot)
+    assert panel.outside_banner.isHidden()
+    result = results[0]
+    record = dataclasses.replace(result.record, warnings=("Other.", text))
+    panel.conversation.finished.emit(dataclasses.replace(result, record=record))
+    assert not panel.outside_banner.isHidden()
+    assert panel.outside_banner.label.text() == text
+    panel.tabs.setCurrentWidget(panel.report_controller.tab)
+    assert not panel.outside_banner.isHidden()
+    choose(panel, abdomen)
+    assert panel.outside_banner.isHidden()
+    choose(panel, chest)
+    assert not panel.outside_banner.isHidden()

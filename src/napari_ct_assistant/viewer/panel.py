@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
+from napari_ct_assistant.assistant.reading.results import outside_note
 from napari_ct_assistant.viewer.chat.actions import (
     ActionRow,
     AskRow,
@@ -77,6 +78,9 @@ class CTAssistantPanel(QWidget):
         self.scans = ScanPicker(napari_viewer)
         self.display = ScanDisplay(napari_viewer, self)
         self.banner = WarningBanner()
+        # Above draft, report and findings for as long as the scan is chosen.
+        self.outside_banner = WarningBanner()
+        self.outside_banner.label.setAccessibleName("Warning about the model on this scan")
         self.view_bar = ViewBar(napari_viewer, self._preferences)
         self.reading_bar = ReadingBar(napari_viewer, self._preferences)
         self.models = ModelPicker(self._preferences.model, self._preferences.device)
@@ -126,6 +130,7 @@ class CTAssistantPanel(QWidget):
             layout.addWidget(label)
             for widget in widgets:
                 layout.addWidget(widget)
+        layout.addWidget(self.outside_banner)
         layout.addWidget(self.tabs, 1)
         for widget in (
             self.evidence_controller.bar,
@@ -315,6 +320,7 @@ class CTAssistantPanel(QWidget):
     def _on_scan(self, layer: Any) -> None:
         scan = self.scans.scan
         self.banner.show_scan(self.scans.volume)
+        self._show_outside()
         self.transcript.show_scan(scan)
         self.findings.show_findings(
             () if scan is None else scan.findings, scan.name if scan else ""
@@ -353,8 +359,14 @@ class CTAssistantPanel(QWidget):
         self.models.show_notice(result.record.info.notice)
         scan = result.job.scan
         text = evidence_summary(result) if isinstance(result, EvidenceResult) else summary(result)
+        scan.outside = outside_note(result.record.warnings)
+        self._show_outside()
         scan.status = f"{scan.name}: {text}"
         self.status.show_text(scan.status, busy=False)
+
+    def _show_outside(self) -> None:
+        scan = self.scans.scan
+        self.outside_banner.show_texts([scan.outside] if scan is not None and scan.outside else [])
 
     def _on_stage(self, text: str) -> None:
         job = self.conversation.jobs.job

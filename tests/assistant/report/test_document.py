@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from napari_ct_assistant.assistant import ReportDraft, Sentence
-from napari_ct_assistant.assistant.reading.results import CUT_NOTE, STOPPED_NOTE
+from napari_ct_assistant.assistant.reading.results import CUT_NOTE, OUTSIDE, STOPPED_NOTE
 from napari_ct_assistant.assistant.report.comparison import compare_with_draft, word_changes
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line, Section, relink
@@ -205,3 +205,16 @@ def test_a_cut_draft_is_marked_first_whoever_signs(small_volume: CTVolume) -> No
     assert ReportDocument.from_json(report.to_json()).incomplete == CUT_NOTE
     assert CUT_NOTE in report.sign("Dr. A").notice
     assert ReportDocument.from_draft(sample_draft(), find_template()).incomplete == ""
+
+
+def test_a_scan_outside_the_training_distribution_is_said_first() -> None:
+    text = f"{OUTSIDE}, chest scans; treat the output as unreliable."
+    report = ReportDocument.from_draft(
+        sample_draft(warnings=("Other.", text)), find_template(), weights_sha256=""
+    )
+    assert report.notice.startswith(text)
+    assert report.sign("Dr. A").notice.startswith(text)
+    assert (
+        OUTSIDE
+        not in ReportDocument.from_draft(sample_draft(), find_template(), weights_sha256="").notice
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,15 @@ STOPPED_NOTE: Final = "INCOMPLETE: this text was stopped before its end; finding
 CUT_NOTE: Final = (
     "INCOMPLETE: this text was cut off at the limit on its length; findings may be missing."
 )
+
+
+# How the warning about a scan outside the model's training distribution begins.
+OUTSIDE: Final = "This scan is outside the model's training distribution"
+
+
+def outside_note(warnings: Iterable[str]) -> str:
+    """Return the warning that the scan is outside the training distribution, "" without one."""
+    return next((text for text in warnings if text.startswith(OUTSIDE)), "")
 
 
 def incomplete_note(*, stopped: bool, cut: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from napari_ct_assistant.assistant.models.loaded_model import LoadedModel
-from napari_ct_assistant.assistant.reading.results import ModelInfo
+from napari_ct_assistant.assistant.reading.results import OUTSIDE, ModelInfo
 from napari_ct_assistant.report_text.finding_mentions import named_findings
 from napari_ct_assistant.report_text.findings import in_a_sentence
 from napari_ct_assistant.volume import CTVolume, ModelGrid
@@ -38,7 +38,7 @@ def scan_notes(loaded: LoadedModel, volume: CTVolume, grid: ModelGrid, tokens: T
         if distance > 1:
             trained = loaded.info.trained_on or "its training scans"
             notes.append(
-                f"This scan is outside the model's training distribution, {trained} "
+                f"{OUTSIDE}, {trained} "
                 f"({distance:.1f}x the threshold); treat the output as unreliable."
             )
     return notes

@@ -179,6 +179,7 @@ class ReportDocument:
     def notice(self) -> str:
         """The notice that accompanies the report in every form: its origin and its signature."""
         drafts = self.used_drafts
+        outside = next((draft.outside for draft in drafts if draft.outside), "")
         models = list(dict.fromkeys(draft.who for draft in drafts))
         written = f"machine-written, {' and '.join(models)}" if models else ""
         signed = self.signed
@@ -186,10 +187,11 @@ class ReportDocument:
             where = f", {signed.organization}" if signed.organization else ""
             help_ = f" The draft was {written}." if written else ""
             cut = f" The draft was not whole. {self.incomplete}" if self.incomplete else ""
-            return f"Signed off by {signed.name}{where}, {signed.time}.{cut}{help_}"
+            text = f"Signed off by {signed.name}{where}, {signed.time}.{cut}{help_}"
+            return f"{outside} {text}".strip()
         own = list(dict.fromkeys(d.model.get("notice", "") for d in drafts))
-        parts = [f"Draft, {written}." if written else "Draft.", *filter(None, own)]
-        return " ".join([*filter(None, [self.incomplete]), *parts, "Not signed off by a reader."])
+        parts = [outside, self.incomplete, f"Draft, {written}." if written else "Draft.", *own]
+        return " ".join(filter(None, [*parts, "Not signed off by a reader."]))
 
     def provenance(self) -> list[tuple[str, str]]:
         """Return the provenance of the report, as pairs of a name and a value."""

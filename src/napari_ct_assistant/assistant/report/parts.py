@@ -10,6 +10,7 @@ from napari_ct_assistant.assistant.reading.results import (
     ReportDraft,
     Sentence,
     incomplete_note,
+    outside_note,
 )
 
 Mark = Literal["", "accepted", "rejected"]
@@ -98,6 +99,11 @@ class DraftInfo:
     def incomplete(self) -> str:
         """The line to show before a draft that is not whole; empty for a whole one."""
         return incomplete_note(stopped=self.stopped, cut=self.cut)
+
+    @property
+    def outside(self) -> str:
+        """The warning that the scan is outside the model's training distribution, or ""."""
+        return outside_note(self.warnings)
 
     @property
     def who(self) -> str:

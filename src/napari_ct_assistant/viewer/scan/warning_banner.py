@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStyle, QWidget
@@ -40,7 +41,11 @@ class WarningBanner(QWidget):
         texts = [] if volume is None else list(volume.warnings)
         if volume is not None and is_oblique(volume):
             texts.append(OBLIQUE)
-        shown = texts[:3]
+        self.show_texts(texts)
+
+    def show_texts(self, texts: Sequence[str]) -> None:
+        """Show these warnings; without any, the banner is hidden."""
+        shown = list(texts[:3])
         if len(texts) > len(shown):
             shown.append(f"and {len(texts) - len(shown)} more (hover here to see them)")
         self.label.setText("\n".join(shown))

@@ -47,6 +47,9 @@ class ScanSession:
         The heat map of each drafted sentence, None for a sentence without one.
     warned_models : set of str
         The models whose warnings about this scan are in the transcript already.
+    outside : str
+        The warning that the scan is outside the training distribution of the model that read it
+        last; empty without one.
     journal : {"unread", "reading", "read"}
         Whether the scan's page in the journal was loaded. The report cannot be edited while it
         is being read.
@@ -67,6 +70,7 @@ class ScanSession:
     status: str = ""
     heat: dict[Sentence, HeatMap | None] = field(default_factory=dict)
     warned_models: set[str] = field(default_factory=set)
+    outside: str = ""
     journal: Literal["unread", "reading", "read"] = "unread"
     journal_key: str = ""
     unsaved: bool = False
