@@ -14,8 +14,9 @@ The model in ten minutes, in this order:
 
 Beside them are the whole model's `configuration.py`, the published sizes (`presets.py`),
 `pos_embed.py`, and `encoders.py`, which makes the encoder that a configuration describes.
-`folder.py` checks a model folder; `format.py` and `checkpoints.py` know the names in older ones.
-`grounded/` is what only the demonstration model has, `conversion/` the import of released weights.
+`folder.py` and `settings.py` check a model folder before torch builds anything; `format.py` and
+`checkpoints.py` know the names in older ones. `grounded/` is what only the demonstration model
+has, `conversion/` the import of released weights.
 
 Importing this package is cheap: torch and transformers are loaded when a name is first used.
 """
