@@ -12,7 +12,7 @@ from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
 from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
 from napari_ct_assistant.assistant.reading.safety_notes import finding_notes
-from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.report_text.findings import FINDINGS, in_a_sentence
 from tests.assistant.report.report_samples import INFO
 from tests.report_text.phrases import PHRASES, QUESTIONS
 
@@ -28,14 +28,14 @@ def test_a_question_about_an_unreliable_finding_is_noted(
     notes = finding_notes(EVERYTHING, question)
     assert len(notes) == len(findings)
     for name in findings:
-        assert any(name.lower() in note for note in notes)
+        assert any(in_a_sentence(name) in note for note in notes)
 
 
 def test_an_answer_that_names_an_unreliable_finding_is_noted() -> None:
     for phrase in PHRASES:
         notes = finding_notes(EVERYTHING, "What is there?", phrase.text)
         for name in (*phrase.affirmed, *phrase.denied, *phrase.open):
-            assert any(name.lower() in note for note in notes), (phrase.text, name)
+            assert any(in_a_sentence(name) in note for note in notes), (phrase.text, name)
 
 
 def test_nothing_is_noted_of_a_model_that_assesses_everything() -> None:

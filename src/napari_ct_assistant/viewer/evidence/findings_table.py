@@ -115,7 +115,7 @@ class FindingsTable(QTableWidget):
         self._click.stop()
         header = HEADERS[FINDING] if not findings else f"{HEADERS[FINDING]}  ·  {scan}"
         self.horizontalHeaderItem(FINDING).setText(header)
-        self.horizontalHeaderItem(FINDING).setToolTip(scan)
+        self.horizontalHeaderItem(FINDING).setToolTip(plain_tip(scan))
         self.setAccessibleName(f"Findings of {scan}" if scan and findings else "Findings")
         self.clearSelection()
         self.setSortingEnabled(False)
