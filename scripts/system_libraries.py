@@ -1,6 +1,8 @@
 """See that the system libraries the tests need are there; as root on Debian, install them.
 
-Elsewhere one line names what is missing and the exit status is 1.
+Elsewhere one line names what is missing and the exit status is 1. The programs that check exported
+reports are installed too, so that no test that uses them is skipped in CI; elsewhere their tests
+are skipped with a reason.
 """
 
 from __future__ import annotations
@@ -12,11 +14,15 @@ import sys
 
 from napari_ct_assistant.commands.system_libraries import describe, missing_libraries
 
+# Program -> Debian package: a validator of DICOM files, and a reader of PDF text.
+CHECKERS = {"dciodvfy": "dicom3tools", "pdftotext": "poppler-utils"}
+
 
 def main() -> int:
     missing = missing_libraries(tests=True)
-    if missing and shutil.which("apt-get") and os.geteuid() == 0:
-        packages = [library.package for library in missing]
+    packages = [library.package for library in missing]
+    packages += [package for name, package in CHECKERS.items() if shutil.which(name) is None]
+    if packages and shutil.which("apt-get") and os.geteuid() == 0:
         print("installing", *packages, flush=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for arguments in (
