@@ -17,8 +17,17 @@ _PART: Final = re.compile(r"\.[0-9a-f]{16}\.part(?:\.[\w.-]+)?")
 _OLD_SECONDS: Final = 3600.0
 
 
-def _part_of(path: Path) -> Path:
-    return path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
+@contextmanager
+def _part_of(path: Path) -> Iterator[Path]:
+    """Yield a unique name beside `path`; if the block fails, no file of that name stays."""
+    part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
+    try:
+        yield part
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(part):
+            error.filename = str(path)  # the name that the caller knows
+        raise
 
 
 @contextmanager
@@ -30,19 +39,13 @@ def replacing(path: Path) -> Iterator[Path]:
     name is unique: several processes may write the same file, and one of them wins.
     When the block fails, the temporary file is removed and `path` stays as it was.
     """
-    part = _part_of(path)
-    try:
+    with _part_of(path) as part:
         yield part
         # Without this, a power failure after the renaming could leave an empty file.
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(path)
         _sync_folder(path.parent)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename == str(part):
-            error.filename = str(path)  # the name that the caller knows
-        raise
 
 
 def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -51,8 +54,7 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
     The temporary file is locked while it is written, so that `remove_leftovers` can tell it from
     one whose process was killed. If `private`, only its owner can read it, from the first byte.
     """
-    part = _part_of(path)
-    try:
+    with _part_of(path) as part:
         number = os.open(
             part,
             os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0),
@@ -69,11 +71,6 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
         if sys.platform == "win32":  # an open file cannot be renamed there
             part.replace(path)
         _sync_folder(path.parent)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename == str(part):
-            error.filename = str(path)  # the name that the caller knows
-        raise
 
 
 def write_text(path: Path, text: str) -> None:
