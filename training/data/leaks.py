@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
-from napari_ct_assistant.training.data.datasets.reading import open_dataset
+from napari_ct_assistant.training.data.datasets.read_records import open_dataset
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.volume_files import voxel_digest
 from napari_ct_assistant.training.data.volume_store import VolumeStore

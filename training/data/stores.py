@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_ct_assistant.training.config.encoders import encoder_config
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
-from napari_ct_assistant.training.data.datasets.reading import open_dataset
+from napari_ct_assistant.training.data.datasets.read_records import open_dataset
 from napari_ct_assistant.training.data.phantom_store import PhantomStore
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import process_state

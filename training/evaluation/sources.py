@@ -84,7 +84,7 @@ def _of_recipe(path: str, split: str | None) -> CaseList:
 
 
 def _read(name: str, data: ScanData) -> CaseList:
-    from napari_ct_assistant.training.data.datasets.reading import read_records
+    from napari_ct_assistant.training.data.datasets.read_records import read_records
 
     records, _ = read_records(data)
     return record_cases(name, records)

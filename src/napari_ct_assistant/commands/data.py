@@ -179,7 +179,7 @@ def instructions(
     with one_line_errors(), training_extra():
         from napari_ct_assistant.training.config.load import load_recipe
         from napari_ct_assistant.training.config.recipe import PhantomData
-        from napari_ct_assistant.training.data.datasets.reading import read_records
+        from napari_ct_assistant.training.data.datasets.read_records import read_records
 
         if (endpoint is None) != (model is None):
             raise fail("--endpoint and --model need each other; give both or neither")

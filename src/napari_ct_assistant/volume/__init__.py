@@ -7,7 +7,6 @@
 This package does not import Qt, napari or torch.
 """
 
-from napari_ct_assistant.volume.choosing import SeriesInfo
 from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX, CTVolume
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.files.nifti import write_nifti
@@ -15,6 +14,7 @@ from napari_ct_assistant.volume.model_grid import ModelGrid
 from napari_ct_assistant.volume.open import list_series, open_ct
 from napari_ct_assistant.volume.prepare import prepare, prepare_minmax
 from napari_ct_assistant.volume.regions import RegionStatistics, region_statistics
+from napari_ct_assistant.volume.series_choice import SeriesInfo
 
 __all__ = [
     "AIR",

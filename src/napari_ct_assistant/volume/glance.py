@@ -8,7 +8,7 @@ from collections import deque
 from pathlib import Path
 
 from napari_ct_assistant.volume.dicom.encoding import looks_like_dicom
-from napari_ct_assistant.volume.finding import FILE_ENDINGS
+from napari_ct_assistant.volume.discovery import FILE_ENDINGS
 
 DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
 ENDINGS = (*FILE_ENDINGS, *DICOM_ENDINGS)

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from napari_ct_assistant.volume.choosing import SeriesInfo, choose
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.dicom.load import load_stack
 from napari_ct_assistant.volume.dicom.stack import plan_stack
+from napari_ct_assistant.volume.discovery import Found, look
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.files import itk
 from napari_ct_assistant.volume.files.nifti import open_nifti
 from napari_ct_assistant.volume.files.zipped import is_zip, unpacked
-from napari_ct_assistant.volume.finding import Found, look
+from napari_ct_assistant.volume.series_choice import SeriesInfo, choose
 
 Progress = Callable[[int, int], None]
 

@@ -15,7 +15,7 @@ from napari_ct_assistant.cli import app
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.yes_no import chosen_letter
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.data.datasets.reading import read_records
+from napari_ct_assistant.training.data.datasets.read_records import read_records
 from napari_ct_assistant.training.data.datasets.record import Question, ScanRecord
 from napari_ct_assistant.training.data.datasets.specs import TableData
 from napari_ct_assistant.training.evaluation.answer_log import AnswerLog, ModelAnswer

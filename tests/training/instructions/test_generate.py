@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.data.datasets.reading import read_records
+from napari_ct_assistant.training.data.datasets.read_records import read_records
 from napari_ct_assistant.training.data.datasets.record import Kind, ScanRecord
 from napari_ct_assistant.training.data.datasets.specs import CtRateData
 from napari_ct_assistant.training.instructions import generate

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ct_assistant.viewer.models.survey import (
+from napari_ct_assistant.viewer.models.available_models import (
     ON_THE_HUB,
     SECTIONS,
     ModelSurvey,

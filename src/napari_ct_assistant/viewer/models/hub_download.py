@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_ct_assistant.viewer.models.survey import size
+from napari_ct_assistant.viewer.models.available_models import size
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.download import DownloadPlan

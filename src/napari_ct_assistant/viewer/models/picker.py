@@ -11,15 +11,15 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
 from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, Remedy
-from napari_ct_assistant.viewer.models.box import ModelBox
-from napari_ct_assistant.viewer.models.hub_bar import HubBar
-from napari_ct_assistant.viewer.models.load_menu import LoadMenu
-from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
-from napari_ct_assistant.viewer.models.survey import (
+from napari_ct_assistant.viewer.models.available_models import (
     ModelSurvey,
     could_be_on_the_hub,
     survey_models_and_memory,
 )
+from napari_ct_assistant.viewer.models.box import ModelBox
+from napari_ct_assistant.viewer.models.hub_bar import HubBar
+from napari_ct_assistant.viewer.models.load_menu import LoadMenu
+from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, TIPS
 from napari_ct_assistant.viewer.widgets import button, eliding_label

@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QHelpEvent, QImage, QKeyEvent, QMouseEvent, QPain
 from qtpy.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
 
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, position_of
-from napari_ct_assistant.viewer.report.text import DocumentLine, ReportText
+from napari_ct_assistant.viewer.report.report_document import DocumentLine, ReportText
 from napari_ct_assistant.viewer.texts import REPORT_STATES, TIPS
 from napari_ct_assistant.viewer.widgets import no_resource
 

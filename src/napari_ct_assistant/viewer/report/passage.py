@@ -17,7 +17,7 @@ from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.editor import ReportEditor
-    from napari_ct_assistant.viewer.report.text import ReportText
+    from napari_ct_assistant.viewer.report.report_document import ReportText
     from napari_ct_assistant.viewer.session.jobs import RewriteResult
 
 

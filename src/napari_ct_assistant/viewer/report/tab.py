@@ -19,7 +19,7 @@ from napari_ct_assistant.assistant.report.template import (
 from napari_ct_assistant.viewer.report.comparison import Comparison
 from napari_ct_assistant.viewer.report.editor import ReportEditor
 from napari_ct_assistant.viewer.report.passage import Passage
-from napari_ct_assistant.viewer.report.text import ReportText
+from napari_ct_assistant.viewer.report.report_document import ReportText
 from napari_ct_assistant.viewer.report.tools import NewDraftRow, ReportTools, SentenceRow
 from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS

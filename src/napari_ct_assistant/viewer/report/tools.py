@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ct_assistant.viewer.report.editor import describe
-from napari_ct_assistant.viewer.report.text import DocumentLine
+from napari_ct_assistant.viewer.report.report_document import DocumentLine
 from napari_ct_assistant.viewer.texts import NEW_DRAFT, TIPS
 from napari_ct_assistant.viewer.widgets import button, eliding_label, row
 from napari_ct_assistant.viewer.widgets import label as plain_label

@@ -50,7 +50,7 @@ def read_ct(path: PathOrPaths) -> list[tuple[Any, dict[str, Any], str]]:
     """
     from napari_ct_assistant.viewer.scan.layers import layer_data
     from napari_ct_assistant.volume import open_ct
-    from napari_ct_assistant.volume.finding import FILE_ENDINGS
+    from napari_ct_assistant.volume.discovery import FILE_ENDINGS
 
     paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
     folders = {one.parent for one in paths}

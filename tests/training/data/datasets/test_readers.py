@@ -12,7 +12,7 @@ from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.files import Skips, iterate_json_array
 from napari_ct_assistant.training.data.datasets.preparing import Box, place, read_scan
-from napari_ct_assistant.training.data.datasets.reading import read_records
+from napari_ct_assistant.training.data.datasets.read_records import read_records
 from napari_ct_assistant.training.data.datasets.record import Question, ScanRecord
 from napari_ct_assistant.training.data.datasets.specs import (
     AmosMmData,

@@ -14,7 +14,7 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.datasets.files import Skips
 from napari_ct_assistant.training.data.datasets.preparing import Box
-from napari_ct_assistant.training.data.datasets.reading import open_dataset, read_records
+from napari_ct_assistant.training.data.datasets.read_records import open_dataset, read_records
 from napari_ct_assistant.training.data.datasets.specs import (
     AmosMmData,
     CtRateData,

@@ -9,7 +9,7 @@ import pytest
 
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import ConversationSettings
-from napari_ct_assistant.training.data.datasets.reading import open_dataset
+from napari_ct_assistant.training.data.datasets.read_records import open_dataset
 from napari_ct_assistant.training.data.datasets.specs import TableData
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.run import run_stage

@@ -23,7 +23,7 @@ from napari_ct_assistant.phantoms.phantom import MIN_COVERAGE, Phantom
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.preparing import Box
-from napari_ct_assistant.training.data.datasets.reading import read_records
+from napari_ct_assistant.training.data.datasets.read_records import read_records
 from napari_ct_assistant.training.data.datasets.specs import CtRateData, SeveralData, TableData
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.volume import CTReadError, write_nifti

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_ct_assistant.volume.choosing import SeriesInfo, file_info, rank
 from napari_ct_assistant.volume.dicom.series import Series, SeriesSearch, find_series, walk_files
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.files import itk, nifti, sniff
+from napari_ct_assistant.volume.series_choice import SeriesInfo, file_info, rank
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
 FILE_ENDINGS = (*NIFTI_ENDINGS, *itk.ENDINGS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from napari_ct_assistant.volume import CTReadError, SeriesInfo, list_series, open_ct
-from napari_ct_assistant.volume.choosing import choose
+from napari_ct_assistant.volume.series_choice import choose
 from tests.volume.samples import save_series
 
 
