@@ -151,8 +151,8 @@ def test_a_reading_opens_no_connection(
     ("options", "said"),
     [
         (["--model", "nobody/nothing"], "nobody/nothing"),
-        (["--device", "tricorder"], "--device tricorder"),
-        (["--device", "cuda:99"], "--device cuda:99"),
+        (["--device", "tricorder"], "demo: device tricorder"),
+        (["--device", "cuda:99"], "demo: device cuda:99"),
         (["--device", "cpu", "--device-map", "auto"], "--device cpu and --device-map auto exclude"),
     ],
 )

@@ -29,8 +29,6 @@ def load_model(model: str, options: LoadOptions) -> Assistant:
     from napari_ct_assistant.assistant import load_assistant
     from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError
 
-    if options.device is not None:
-        _check_device(options.device)
     try:
         return load_assistant(model, **options.arguments())
     except NotEnoughMemoryError as error:
@@ -51,14 +49,3 @@ def read_scan(volume: CTVolume, model: str, options: LoadOptions) -> tuple[Readi
     for warning in reading.warnings:
         note(f"warning: {warning}")
     return reading, assistant.info
-
-
-def _check_device(device: str) -> None:
-    """Exit if torch does not know the device or cannot use it on this machine."""
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (AssertionError, RuntimeError) as error:  # torch raises either
-        reason = str(error).partition("\n")[0]
-        raise fail(f"--device {device}: {reason}; leave it out to use the best device") from error

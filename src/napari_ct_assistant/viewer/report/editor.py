@@ -232,8 +232,7 @@ class Margin(QWidget):
 
 def unsupported(line: DocumentLine) -> bool:
     """Return whether the image does not make a sentence more likely."""
-    support = None if line.sentence is None else line.sentence.support
-    return support is not None and support <= 0
+    return line.sentence is not None and line.sentence.unsupported
 
 
 def describe(line: DocumentLine) -> str:
