@@ -13,6 +13,7 @@ from napari.utils import progress
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QDockWidget
 
 from napari_ct_assistant.viewer.chat.links import ScanPosition
 from napari_ct_assistant.viewer.scan.layers import add_volume, world_to_index
@@ -179,9 +180,40 @@ def test_closing_the_scan_stops_its_job(
     assert panel.scans.layer is None
     assert not panel.actions_row.draft_button.isEnabled()
     assert not panel.conversation.jobs.session.has_read(ct)
-    assert last_text(panel)
+    written = last_text(panel)
+    assert written.startswith("INCOMPLETE")
     panel.draft_report()
     assert panel.status.label.text() == NO_SCAN
+    # The journal has what was written until the end, and the scan finds it when opened again.
+    keeper = panel.report_controller.keeper
+    assert keeper is not None
+    keeper.flush()
+    page = keeper.writer.journal.load(ct.fingerprint)
+    assert page is not None
+    assert page.body["transcript"][-1]["complete"]
+    assert page.body["transcript"][-1]["text"].startswith("**INCOMPLETE")
+    assert written not in panel.transcript.plain_text()
+    add_volume(panel.viewer, ct)
+    qtbot.waitUntil(lambda: written in panel.transcript.plain_text(), timeout=20_000)
+
+
+def test_a_draft_goes_on_when_the_panel_is_closed_or_another_model_is_chosen(
+    slow_panel: CTAssistantPanel, qtbot: QtBot
+) -> None:
+    panel = slow_panel
+    qtbot.mouseClick(panel.actions_row.draft_button, LEFT)
+    with qtbot.waitSignal(panel.conversation.jobs.text, timeout=MODEL_SECONDS):
+        pass
+    panel.models.set_model("demo")
+    panel.models.load_or_unload()  # does nothing while a model writes
+    window = panel.viewer.window
+    window.remove_dock_widget(window._qt_window.findChild(QDockWidget, "CT Assistant"))
+    assert panel.parent() is None
+    panel.transcript.clear()
+    wait_idle(panel, qtbot)
+    window.add_dock_widget(panel, name="CT Assistant")
+    assert panel.transcript.messages[-1].title == "Report  ·  Chest"
+    assert last_text(panel).startswith("Findings\n")
 
 
 def test_event_loop_never_stalls_while_a_report_streams(

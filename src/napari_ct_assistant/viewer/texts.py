@@ -52,6 +52,7 @@ REPORT_STATES: Final[dict[str, str]] = {
 NEW_DRAFT: Final = "A new draft is ready. Your text has not been changed."
 SAMPLED_AGAIN: Final = "sampled again"
 RESTORED: Final = "Restored from the journal of {when}."
+FAILED: Final = "INCOMPLETE: the model failed before the end of this text; findings may be missing."
 INTERRUPTED: Final = "Interrupted: the program ended while this was being written."
 SIGN_TEXT: Final = (
     "When you sign off, you take responsibility for the report. Your name then replaces the notice "

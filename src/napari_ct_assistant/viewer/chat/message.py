@@ -139,6 +139,11 @@ class Message(QFrame):
         layout.addWidget(self._foot)
 
     @property
+    def is_being_written(self) -> bool:
+        """Whether the text comes from a job and has no final form yet."""
+        return self.job is not None and not self.markdown
+
+    @property
     def document(self) -> QTextDocument:
         """The text's document."""
         return self.body.document()

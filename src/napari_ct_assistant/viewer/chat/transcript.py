@@ -101,9 +101,12 @@ class Transcript(QScrollArea):
         message.setVisible(self.is_shown(message))
 
     def clear(self) -> None:
-        """Remove every message that is shown."""
-        for message in [one for one in self.messages if self.is_shown(one)]:
-            self.remove(message)
+        """Remove every message that is shown, except the text being written and its question."""
+        running = {one.job for one in self.messages if one.is_being_written and one.job}
+        for message in list(self.messages):
+            kept = message.is_being_written or message.job in running
+            if self.is_shown(message) and not kept:
+                self.remove(message)
 
     def remove(self, message: Message) -> None:
         """Remove one message."""

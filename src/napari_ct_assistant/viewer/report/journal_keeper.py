@@ -77,6 +77,8 @@ class JournalKeeper(QObject):
         self._mailbox_timer.start()
         # By the journal's key: a scan that is opened again finds its messages in the transcript.
         self._closed: dict[str, ScanSession] = {}
+        # The page of a scan that was closed while the model was writing about it.
+        self._last_page: dict[str, Any] = {}
         self._scan: ScanSession | None = None
         self._save_timer = QTimer(self)
         self._save_timer.setSingleShot(True)
@@ -117,6 +119,8 @@ class JournalKeeper(QObject):
 
     def close_scan(self, scan: ScanSession) -> None:
         """Write what is still unsaved of a scan that is being closed."""
+        if scan is self._working_on:
+            self._last_page = self._page(scan)
         self._save(scan)
         if scan.journal_key:
             self._closed[scan.journal_key] = scan
@@ -170,7 +174,16 @@ class JournalKeeper(QObject):
 
     def _on_ended(self, job: Job) -> None:
         self._working_on = None
-        self.mark_changed(job.scan)
+        page, self._last_page = self._last_page, {}
+        key = job.scan.journal_key
+        if job.scan.is_open:
+            self.mark_changed(job.scan)
+        elif key in self._closed:
+            # The scan was closed while the text was being written; this is all there will be.
+            self.writer.save(key, page | {"transcript": self._messages(job.scan)})
+        else:
+            # It was opened again meanwhile: its messages belong to the session of now.
+            self.mark_all_changed()
 
     def mark_changed(self, scan: ScanSession | None) -> None:
         """Have a scan's page written soon."""
@@ -196,22 +209,24 @@ class JournalKeeper(QObject):
 
     def _page(self, scan: ScanSession) -> dict[str, Any]:
         report = self._report.text_of(scan).report()
-        transcript = [
+        worth_keeping = report.touched or bool(report.drafts)
+        return {
+            "report": report.to_json() if worth_keeping else None,
+            "transcript": self._messages(scan),
+            "question": self._question.toPlainText() if scan is self._scan else "",
+        }
+
+    def _messages(self, scan: ScanSession) -> list[dict[str, Any]]:
+        return [
             {
                 "speaker": message.speaker,
                 "title": _title(message.title),
                 "text": message.markdown or message.plain_text(),
-                "complete": bool(message.markdown),
+                "complete": not message.is_being_written,
             }
             for message in self._transcript.messages
             if message.scan is scan
         ]
-        worth_keeping = report.touched or bool(report.drafts)
-        return {
-            "report": report.to_json() if worth_keeping else None,
-            "transcript": transcript,
-            "question": self._question.toPlainText() if scan is self._scan else "",
-        }
 
     # -- the end
 
@@ -224,6 +239,8 @@ class JournalKeeper(QObject):
         """Delete a scan's page, or the whole journal with None; the screen stays as it is."""
         for each in self._open_scans:
             each.unsaved = False
+        if scan is None:
+            self._closed.clear()
         self.writer.forget(None if scan is None else scan.journal_key)
         journal = self.writer.journal
 

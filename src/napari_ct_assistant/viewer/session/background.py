@@ -64,6 +64,8 @@ class Background(QObject):
                 return function(), None
             except Exception as error:  # noqa: BLE001 - `errored` shows it
                 return None, error
+            except BaseException as error:  # noqa: BLE001 - a library that calls `sys.exit`
+                return None, RuntimeError(f"{type(error).__name__}: {error}")
 
         worker: BackgroundCall = create_worker(
             call, _start_thread=False, _worker_class=BackgroundCall

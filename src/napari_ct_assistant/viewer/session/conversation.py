@@ -26,7 +26,7 @@ from napari_ct_assistant.viewer.session.jobs import (
 from napari_ct_assistant.viewer.session.model_session import ModelSession
 from napari_ct_assistant.viewer.session.runner import JobRunner
 from napari_ct_assistant.viewer.session.status_line import footnote
-from napari_ct_assistant.viewer.texts import MEASURED, SAMPLED_AGAIN
+from napari_ct_assistant.viewer.texts import FAILED, MEASURED, SAMPLED_AGAIN
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
@@ -158,18 +158,31 @@ class Conversation(QObject):
             self._message.append(text)
 
     def _on_done(self, result: JobResult) -> None:
-        self._write_warnings(result)
+        try:
+            self._write_warnings(result)
+            self._write_result(result)
+        finally:
+            # A result reaches everybody, even if the transcript could not show it.
+            self._tell(result)
+            self.finished.emit(result)
+
+    def _write_result(self, result: JobResult) -> None:
         match result:
             case ReportResult(job=job, draft=draft):
+                job.scan.history.add(job, draft.text)
                 text = report_markdown(draft, job.scan.volume.shape[0])
                 heat = [(h, s.text) for h, s in zip(draft.heat, draft.sentences, strict=False)]
                 self._finish_turn(result, text, heat)
-                job.scan.history.add(job, draft.text)
-                self.drafted.emit(result)
             case AskResult(job=job, answer=answer):
+                job.scan.history.add(job, answer.text)
                 text = answer_markdown(answer, job.scan.volume.shape[0])
                 self._finish_turn(result, text, [(answer.heat, answer.text)])
-                job.scan.history.add(job, answer.text)
+
+    def _tell(self, result: JobResult) -> None:
+        match result:
+            case ReportResult():
+                self.drafted.emit(result)
+            case AskResult():
                 self.answered.emit(result)
             case ScreenResult():
                 self.screened.emit(result)
@@ -177,7 +190,6 @@ class Conversation(QObject):
                 self.rewritten.emit(result)
             case EvidenceResult():
                 self.located.emit(result)
-        self.finished.emit(result)
 
     def _write_warnings(self, result: JobResult) -> None:
         """Write what the reader must know before the result.
@@ -208,15 +220,24 @@ class Conversation(QObject):
             message.head.offer(again=True)
 
     def _on_stopped(self, job: Job) -> None:
-        if self._message is not None:
-            self._message.finish("*Stopped.*")
-        self.refused.emit(job)
+        try:
+            if self._message is not None:
+                self._message.finish("*Stopped.*")
+        finally:
+            self.refused.emit(job)
 
     def _on_failed(self, job: Job, error: str) -> None:
-        if self._message is not None and not self._message.plain_text():
-            self._transcript.remove(self._message)
-        self.show_problem(error, job.scan)
-        self.refused.emit(job)
+        message = self._message
+        try:
+            if message is not None:
+                written = message.plain_text()
+                if written:
+                    message.finish(f"**{FAILED}**\n\n{escaped(written)}")
+                else:
+                    self._transcript.remove(message)
+            self.show_problem(error, job.scan)
+        finally:
+            self.refused.emit(job)
 
     def _on_ended(self, _job: Job) -> None:
         self._message = self._job = None
