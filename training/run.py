@@ -94,10 +94,11 @@ def _run(recipe: Recipe) -> None:
         mae,
         oracle_maps,
     )
+    from napari_ct_assistant.training.stages.trainer import run_job
 
     if recipe.stage == "language":  # needs no volumes
         _record(recipe, None)
-        language.run(recipe)
+        run_job(recipe, language.job(recipe))
         return
     store = open_store(recipe)
     check_same_data(recipe, store)
@@ -113,7 +114,7 @@ def _run(recipe: Recipe) -> None:
         "align": align,
         "instruct": instruct,
     }
-    stages[recipe.stage].run(recipe, store)
+    run_job(recipe, stages[recipe.stage].job(recipe, store))
 
 
 def _record(recipe: Recipe, store: VolumeStore | None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.stages import ground
+from napari_ct_assistant.training.stages.trainer import run_job
 from tests.training.balls import Balls
 from tests.training.toy import Toy
 
@@ -31,7 +32,8 @@ def run_all(toy: Toy, output: Path, batch_size: int) -> None:
         app(["train", stage, recipe, *options, store, *more], standalone_mode=False)
     start = [f"encoder={{start: {toy.folder / 'encoder'}}}", "ground={}", "data={kind: phantoms}"]
     options = toy.options(output / "ground", SAMPLES, batch_size=batch_size)
-    ground.run(load_recipe("demo/ground", [*options, *start]), Balls(output))
+    recipe = load_recipe("demo/ground", [*options, *start])
+    run_job(recipe, ground.job(recipe, Balls(output)))
 
 
 if __name__ == "__main__":

@@ -10,14 +10,15 @@ import torch
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.stages.assemble import assemble
-from napari_ct_assistant.training.stages.conversations import train_conversations
+from napari_ct_assistant.training.stages.conversations import conversation_job
+from napari_ct_assistant.training.stages.trainer import Job
 
 
-def run(recipe: Recipe, store: VolumeStore) -> None:
-    """Train the perceiver and write the model."""
+def job(recipe: Recipe, store: VolumeStore) -> Job:
+    """Return the training of the perceiver, which writes the model."""
     torch.manual_seed(recipe.seed)
     model, processor = assemble(recipe)
     model.requires_grad_(False)
     model.projector.requires_grad_(True)
     model.vision_tower.requires_grad_(recipe.train_encoder)
-    train_conversations(recipe, model, processor, store)
+    return conversation_job(recipe, model, processor, store)

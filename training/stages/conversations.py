@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from peft import PeftModel
 from torch import nn
@@ -21,7 +23,7 @@ from napari_ct_assistant.training.sequences.conversation_dataset import (
 )
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
 from napari_ct_assistant.training.stages.lora import add_lora
-from napari_ct_assistant.training.stages.trainer import StageTrainer, finish, train, whole_weights
+from napari_ct_assistant.training.stages.trainer import Job, StageTrainer, whole_weights
 
 
 def _with_lora(recipe: Recipe, model: VolumeLanguageModel) -> nn.Module:
@@ -31,13 +33,13 @@ def _with_lora(recipe: Recipe, model: VolumeLanguageModel) -> nn.Module:
     return add_lora(model, recipe.lora)
 
 
-def train_conversations(
+def conversation_job(
     recipe: Recipe,
     model: VolumeLanguageModel,
     processor: VolumeLanguageProcessor,
     store: VolumeStore,
-) -> None:
-    """Train a model's trainable parts on a store's conversations, then write it."""
+) -> Job:
+    """Return the training of a model's trainable parts on a store's conversations."""
     cache = None
     if recipe.conversation.cache_tokens and not recipe.train_encoder:
         with process_state().main_process_first():
@@ -46,20 +48,39 @@ def train_conversations(
     source = StoreConversations(store, recipe.conversation, cache)
     if asked := store.report_questions(recipe.conversation):
         processor.report_questions = asked
-    trainer = train_on(source, recipe, _with_lora(recipe, model), processor)
-    save_model(recipe, model, processor, trainer)
-    finish(recipe, trainer)
+    return model_job(recipe, model, processor, source)
 
 
-def train_on(
-    source: ConversationSource, recipe: Recipe, model: nn.Module, processor: VolumeLanguageProcessor
-) -> StageTrainer:
-    """Train a model's trainable parts on the conversations of a source."""
+def model_job(
+    recipe: Recipe,
+    model: VolumeLanguageModel,
+    processor: VolumeLanguageProcessor,
+    source: ConversationSource,
+) -> Job:
+    """Return the training of a model's trainable parts, which writes the whole model."""
+    trained = _with_lora(recipe, model)
+    return text_job(
+        recipe,
+        trained,
+        processor,
+        source,
+        lambda trainer: save_model(recipe, model, processor, trainer),
+    )
+
+
+def text_job(
+    recipe: Recipe,
+    model: nn.Module,
+    processor: VolumeLanguageProcessor,
+    source: ConversationSource,
+    save: Callable[[StageTrainer], None],
+) -> Job:
+    """Return the training of a module on the conversations of a source."""
     dataset = ConversationDataset(
         source, processor, recipe.conversation, recipe.training, recipe.seed
     )
     collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
-    return train(recipe, model, dataset, collate)
+    return Job(model, dataset, save, collate)
 
 
 def save_model(

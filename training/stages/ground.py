@@ -29,7 +29,7 @@ from napari_ct_assistant.training.data.volume_dataset import CropDataset, Volume
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import mean_over_processes, process_state
 from napari_ct_assistant.training.stages.calibration import calibrate
-from napari_ct_assistant.training.stages.trainer import finish, save_encoder, train
+from napari_ct_assistant.training.stages.trainer import Job, StageTrainer, save_encoder
 
 
 class GroundingModel(nn.Module):
@@ -166,8 +166,8 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
     return positive + negative_weight * negative
 
 
-def run(recipe: Recipe, store: VolumeStore) -> None:
-    """Train the encoder on patch-level concepts and write it."""
+def job(recipe: Recipe, store: VolumeStore) -> Job:
+    """Return the training of the encoder on patch-level concepts, which writes it."""
     torch.manual_seed(recipe.seed)
     settings, samples = recipe.ground, recipe.training.length(len(store))
     encoder = with_concepts(build_encoder(recipe))
@@ -194,9 +194,11 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
         dataset = CropDataset(
             store, samples, recipe.seed, patch, settings.crop, settings.focus, count=kept
         )
-    trainer = train(recipe, model, dataset)
-    if settings.operating_points:
-        calibrate(encoder, store, range(kept, len(store)))
-    encoder.requires_grad_(True)
-    save_encoder(recipe, encoder, trainer)
-    finish(recipe, trainer)
+
+    def save(trainer: StageTrainer) -> None:
+        if settings.operating_points:
+            calibrate(encoder, store, range(kept, len(store)))
+        encoder.requires_grad_(True)
+        save_encoder(recipe, encoder, trainer)
+
+    return Job(model, dataset, save)

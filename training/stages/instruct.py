@@ -14,11 +14,12 @@ from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.stages.assemble import assemble
-from napari_ct_assistant.training.stages.conversations import train_conversations
+from napari_ct_assistant.training.stages.conversations import conversation_job
+from napari_ct_assistant.training.stages.trainer import Job
 
 
-def run(recipe: Recipe, store: VolumeStore) -> None:
-    """Train perceiver and language model and write the model."""
+def job(recipe: Recipe, store: VolumeStore) -> Job:
+    """Return the training of perceiver and language model, which writes the model."""
     torch.manual_seed(recipe.seed)
     assert recipe.model is not None  # noqa: S101  checked with the recipe
     if recipe.joins:
@@ -29,4 +30,4 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
         processor = VolumeLanguageProcessor.from_pretrained(folder)
     model.requires_grad_(True)
     model.vision_tower.requires_grad_(recipe.train_encoder)
-    train_conversations(recipe, model, processor, store)
+    return conversation_job(recipe, model, processor, store)

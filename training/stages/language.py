@@ -25,13 +25,13 @@ from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.phantom_store import PhantomStore
 from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
-from napari_ct_assistant.training.stages.conversations import save_model, train_on
+from napari_ct_assistant.training.stages.conversations import model_job, text_job
 from napari_ct_assistant.training.stages.tokenizer import IMAGE, train_tokenizer
-from napari_ct_assistant.training.stages.trainer import finish
+from napari_ct_assistant.training.stages.trainer import Job, StageTrainer
 
 
-def run(recipe: Recipe) -> None:
-    """Train tokenizer and language model on texts and write both."""
+def job(recipe: Recipe) -> Job:
+    """Return the training of a language model on texts, which writes it with its tokenizer."""
     torch.manual_seed(recipe.seed)
     data = recipe.data
     if not isinstance(data, PhantomData):
@@ -42,8 +42,7 @@ def run(recipe: Recipe) -> None:
     source = StoreConversations(store, recipe.conversation, text_only=True)
     start = recipe.language.start
     if start is not None and (recipe.path(start) / "processor_config.json").is_file():
-        _go_on(recipe, source, recipe.path(start))
-        return
+        return _go_on(recipe, source, recipe.path(start))
     if start is not None:
         folder = recipe.path(start)
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -62,22 +61,22 @@ def run(recipe: Recipe) -> None:
     processor = VolumeLanguageProcessor(
         tokenizer, prompt=recipe.prompt, answer_prefix=recipe.answer_prefix, image_token=IMAGE
     )
-    trainer = train_on(source, recipe, model, processor)
-    if process_state().is_main_process:
-        model.save_pretrained(recipe.folder)
-        tokenizer.save_pretrained(recipe.folder)
-    finish(recipe, trainer)
+
+    def save(_: StageTrainer) -> None:
+        if process_state().is_main_process:
+            model.save_pretrained(recipe.folder)
+            tokenizer.save_pretrained(recipe.folder)
+
+    return text_job(recipe, model, processor, source, save)
 
 
-def _go_on(recipe: Recipe, source: StoreConversations, folder: Path) -> None:
+def _go_on(recipe: Recipe, source: StoreConversations, folder: Path) -> Job:
     """Train the language model of a whole model; encoder and perceiver are frozen."""
     model = VolumeLanguageModel.from_pretrained(folder)
     processor = VolumeLanguageProcessor.from_pretrained(folder)
     model.requires_grad_(False)
     model.language_model.requires_grad_(True)
-    trainer = train_on(source, recipe, model, processor)
-    save_model(recipe, model, processor, trainer)
-    finish(recipe, trainer)
+    return model_job(recipe, model, processor, source)
 
 
 def _texts(seed: int) -> list[str]:

@@ -9,16 +9,14 @@ from napari_ct_assistant.training.config.encoders import build_encoder
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_dataset import VolumeDataset
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.stages.trainer import finish, save_encoder, train
+from napari_ct_assistant.training.stages.trainer import Job, save_encoder
 
 
-def run(recipe: Recipe, store: VolumeStore) -> None:
-    """Train a masked autoencoder and write its encoder."""
+def job(recipe: Recipe, store: VolumeStore) -> Job:
+    """Return the training of a masked autoencoder, which writes its encoder."""
     torch.manual_seed(recipe.seed)
     mae = MaskedAutoencoder3D(build_encoder(recipe), **recipe.mae.model_dump())
     dataset = VolumeDataset(
         store, recipe.training.length(len(store)), recipe.seed, noise=mae.num_patches
     )
-    trainer = train(recipe, mae, dataset)
-    save_encoder(recipe, mae.encoder, trainer)
-    finish(recipe, trainer)
+    return Job(mae, dataset, lambda trainer: save_encoder(recipe, mae.encoder, trainer))

@@ -14,12 +14,12 @@ from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
 from napari_ct_assistant.training.stages.assemble import assemble
-from napari_ct_assistant.training.stages.conversations import save_model, train_on
-from napari_ct_assistant.training.stages.trainer import finish
+from napari_ct_assistant.training.stages.conversations import model_job
+from napari_ct_assistant.training.stages.trainer import Job
 
 
-def run(recipe: Recipe, store: VolumeStore) -> None:
-    """Train perceiver and language model on true concept maps and write the model."""
+def job(recipe: Recipe, store: VolumeStore) -> Job:
+    """Return the training on true concept maps, which writes the model."""
     torch.manual_seed(recipe.seed)
     model, processor = assemble(recipe, store)
     model.requires_grad_(True)
@@ -30,6 +30,4 @@ def run(recipe: Recipe, store: VolumeStore) -> None:
         maps_for=model.config.vision_config,
         mistakes=recipe.oracle_maps,
     )
-    trainer = train_on(source, recipe, model, processor)
-    save_model(recipe, model, processor, trainer)
-    finish(recipe, trainer)
+    return model_job(recipe, model, processor, source)

@@ -10,7 +10,8 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -217,16 +218,43 @@ def weighted_cross_entropy(
     return (loss * weights).sum() / total.clamp_min(1e-8)
 
 
-def train(
-    recipe: Recipe, model: nn.Module, dataset: Dataset[Any], collate: Any = None
-) -> StageTrainer:
-    """Run the training of a stage, from its last checkpoint if there is one.
+@dataclass(frozen=True)
+class Job:
+    """What a stage trains, on what, and how its result is written.
 
-    Returns the trainer with the trained `model`. Checkpoints are in `<output>/checkpoints`.
+    Parameters
+    ----------
+    model : nn.Module
+        It returns its loss.
+    dataset : Dataset
+        Its samples are those of the whole run, in order.
+    save : callable
+        Writes the result of the trained model; every process calls it.
+    collate : callable, optional
+        Makes a batch of samples.
     """
+
+    model: nn.Module
+    dataset: Dataset[Any]
+    save: Callable[[StageTrainer], None]
+    collate: Callable[[list[Any]], dict[str, Tensor]] | None = None
+
+
+def run_job(recipe: Recipe, job: Job) -> None:
+    """Train from the last checkpoint if there is one, and write the result.
+
+    Checkpoints are in `<output>/checkpoints`.
+    """
+    trainer = train(recipe, job)
+    job.save(trainer)
+    finish(recipe, trainer)
+
+
+def train(recipe: Recipe, job: Job) -> StageTrainer:
+    """Run the training of a stage; returns the trainer with the trained model."""
     t = recipe.training
     gpu = torch.cuda.is_available()
-    samples = len(dataset)
+    samples = len(job.dataset)
     steps = math.ceil(samples / (t.batch_size * t.accumulate * process_state().num_processes))
     exponential = t.schedule == "exponential"
     folder = recipe.folder / "checkpoints"
@@ -260,22 +288,22 @@ def train(
         seed=recipe.seed,
         label_names=["labels"],
     )
-    set_grad_checkpointing(model, t.gradient_checkpointing)
+    set_grad_checkpointing(job.model, t.gradient_checkpointing)
     callbacks: list[TrainerCallback] = [_Watch(t.save_minutes)]
     if t.tensorboard and process_state().is_main_process:
         callbacks.append(_tensorboard(recipe.folder / "tensorboard", last))
     trainer = StageTrainer(
-        model=model,
+        model=job.model,
         args=arguments,
-        train_dataset=dataset,
-        data_collator=collate or torch.utils.data.default_collate,
+        train_dataset=job.dataset,
+        data_collator=job.collate or torch.utils.data.default_collate,
         callbacks=callbacks,
     )
     # E3D-GPT states "exponential decay" without a rate; our choice is down to 1 % over the run.
     trainer.exponential_to = 0.01 if exponential else None
     trainer.muon = t.optimizer == "muon"
     if process_state().is_main_process:
-        print(_announcement(recipe, dataset, samples, steps), flush=True)
+        print(_announcement(recipe, job.dataset, samples, steps), flush=True)
     trainer.train(resume_from_checkpoint=last)
     return trainer
 

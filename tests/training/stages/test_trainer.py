@@ -17,7 +17,12 @@ from napari_ct_assistant.training.sequences.collator import Collator
 from napari_ct_assistant.training.sequences.packing import pack_sequence
 from napari_ct_assistant.training.sequences.turns import Turn
 from napari_ct_assistant.training.stages import conversations, ground
-from napari_ct_assistant.training.stages.trainer import NonFiniteLossError, StageTrainer, by_length
+from napari_ct_assistant.training.stages.trainer import (
+    NonFiniteLossError,
+    StageTrainer,
+    by_length,
+    run_job,
+)
 from tests.tiny_model import tiny_model
 from tests.training.balls import Balls
 from tests.training.toy import Toy, losses
@@ -46,7 +51,8 @@ def run(toy: Toy, kind: str, output: Path, samples: int = 5, *more: str, **train
             "ground={}",
             "data={kind: phantoms}",
         ]
-        ground.run(load_recipe(recipe, [*options, *changes]), Balls(output))
+        one = load_recipe(recipe, [*options, *changes])
+        run_job(one, ground.job(one, Balls(output)))
     else:
         run_stage(stage, recipe, options)
     return output
