@@ -27,5 +27,6 @@ def fill_store(store: VolumeStore) -> None:
         for number in store.fill():
             if state.is_main_process and (number % 100 == 0 or number == len(store)):
                 print(f"volumes: {number} of {len(store)}", flush=True)
-    if store.skipped and state.is_main_process:
-        print(store.skipped, flush=True)
+    if state.is_main_process:
+        for line in (*store.notes, *([store.skipped] if store.skipped else [])):
+            print(line, flush=True)

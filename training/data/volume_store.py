@@ -66,6 +66,11 @@ class VolumeStore(ABC):
         return dict(FINDINGS_THEN_IMPRESSION) if settings.report and settings.impressions else {}
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines about what was read in a way that the user may not expect."""
+        return ()
+
+    @property
     def skipped(self) -> str:
         """A line about the scans that were left out; "" if none were."""
         return ""

@@ -5,25 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.data.datasets.files import read_rows
+from napari_ct_assistant.training.data.datasets.files import Skips
 from napari_ct_assistant.training.data.datasets.preparing import read_scan
 from napari_ct_assistant.training.data.datasets.record import (
     WHOLE,
     Question,
     ScanRecord,
-    one_line,
-    patient_hash,
-    single_spaced,
 )
 from napari_ct_assistant.training.data.datasets.specs import HELD_OUT
 from napari_ct_assistant.training.data.datasets.splits import keep_split
-from napari_ct_assistant.training.data.datasets.table import SPLITS
+from napari_ct_assistant.training.data.datasets.table import table_records
 from napari_ct_assistant.volume import CTVolume
 
 CHOICE = "multiple_choice"
@@ -99,11 +95,14 @@ class CaseList:
     digest
         Differs between data sets of different content.
     cases : tuple of Case
+    notes
+        Lines about what was read in a way that the user may not expect.
     """
 
     name: str
     digest: str
     cases: tuple[Case, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def patient_count(self) -> int:
@@ -179,88 +178,21 @@ def record_cases(name: str, records: Sequence[ScanRecord]) -> CaseList:
 def table_cases(table: Path, split: str | None = None) -> CaseList:
     """Return the cases of a CSV file.
 
-    Columns: `image` (paths relative to the CSV), and any of `report`, `question` with `answer`,
-    `kind` and `choices` (separated by "|"), `patient`, and the 18 findings with 0 or 1. A scan
-    with several questions has several rows; rows with the same image belong to one scan. `split`
-    selects the rows of a split as training does: by the column `split`, or 10 % of the patients
-    as "test". Without it, a table with such a column gives its test rows, another one all rows.
+    `training.data.datasets.table` says what its columns are. `split` selects the scans of a split
+    as training does: by the column `split`, or 10 % of the patients as "test". Without it, a table
+    with such a column gives its test scans, another one all scans.
 
     Raises
     ------
     RecipeError
-        If the table is absent or damaged, two rows contradict each other about one image, or no
-        scan is in the split.
+        If the table is absent or damaged, rows contradict each other, or no scan is in the split.
     """
-    reports: dict[str, str] = {}
-    patients: dict[str, str] = {}
-    splits: dict[str, str] = {}
-    labels: dict[str, dict[str, int]] = {}
-    questions: dict[str, list[Question]] = {}
-    for line, row in read_rows(table, ("image",)):
-        where = f"{table} row {line}"
-        image = row["image"].strip()
-        if not image:
-            raise RecipeError(f"{where}: image is empty")
-        patient = row.get("patient", "").strip()
-        report = one_line(row.get("report"))
-        own_split = row.get("split", "").strip()
-        if own_split and own_split not in SPLITS:
-            raise RecipeError(f"{where}: split {own_split!r} is none of {', '.join(SPLITS)}")
-        for known, value, what in (
-            (patients, patient, "patient"),
-            (reports, report, "report"),
-            (splits, own_split, "split"),
-        ):
-            if value and known.setdefault(image, value) != value:
-                raise RecipeError(f"{where}: another row gives this image another {what}")
-        found = labels.setdefault(image, {})
-        for name in FINDINGS:
-            value = row.get(name, "").strip()
-            if value and (
-                value not in ("0", "1") or found.setdefault(name, int(value)) != int(value)
-            ):
-                raise RecipeError(
-                    f"{where}: {name} is {value!r}; write 0 or 1, the same in every row of an image"
-                )
-        question = _row_question(row, where)
-        if question is not None:
-            questions.setdefault(image, []).append(question)
-    if not labels:
-        raise RecipeError(f"{table}: no rows")
-    folder = table.parent.resolve()
-    records = [
-        ScanRecord(
-            dataset="table",
-            name=image,
-            image=folder / image,
-            # As `read_table` names them, so that the leak check knows them.
-            patient=patient_hash("table", patients.get(image) or str((folder / image).resolve())),
-            split=splits.get(image, ""),
-            reports={WHOLE: reports[image]} if image in reports else {},
-            labels=found,
-            questions=tuple(questions.get(image, ())),
-        )
-        for image, found in labels.items()
-    ]
-    wanted = split or ("test" if splits else "all")
+    skips = Skips()
+    records = table_records(table, skips)
+    wanted = split or ("test" if any(r.split for r in records) else "all")
     name = table.name if wanted == "all" else f"{table.name} {wanted}"
-    return record_cases(name, keep_split(records, wanted, HELD_OUT))
-
-
-def _row_question(row: dict[str, str], where: str) -> Question | None:
-    question, answer = single_spaced(row.get("question")), (row.get("answer") or "").strip()
-    if not question:
-        return None
-    if not answer:
-        raise RecipeError(f"{where}: the question has no answer")
-    choices = tuple(part.strip() for part in row.get("choices", "").split("|") if part.strip())
-    if choices and len(answer) == 1 and "A" <= answer.upper() < chr(ord("A") + len(choices)):
-        answer = choices[ord(answer.upper()) - ord("A")]
-    kind = row.get("kind", "").strip() or (CHOICE if choices else "free")
-    try:
-        return Question(question, answer, kind, choices=choices)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise RecipeError(f"{where}: {error}") from None
+    cases = record_cases(name, keep_split(records, wanted, HELD_OUT))
+    return replace(cases, notes=tuple(skips.notes))
 
 
 def _case_question(question: Question) -> CaseQuestion:

@@ -56,6 +56,8 @@ def prepare(
         from napari_ct_assistant.training.data.stores import open_store
 
         store = open_store(load_recipe(recipe, list(overrides or ())))
+        for line in store.notes:
+            note(line)
         found = _fill(store, workers)
         if verify:
             found["verified"] = _verify(store, workers)

@@ -118,7 +118,8 @@ def evaluate(
         from napari_ct_assistant.training.evaluation.sources import open_cases
 
         cases = open_cases(dataset, split=split, limit=limit)
-        note(f"{cases.name}: {len(cases.cases)} scans")
+        for line in (*cases.notes, f"{cases.name}: {len(cases.cases)} scans"):
+            note(line)
         refuse_empty_tasks(cases, task or ())
         assistant = load_model_on(model, device)
         if max_new_tokens is not None:
@@ -223,6 +224,8 @@ def compare(
 
             folder = find_model(start)
         cases = open_cases(test, split=split, limit=limit)
+        for line in cases.notes:
+            note(line)
         refuse_empty_tasks(cases, task or (), among=TASKS)
         with redirect_stdout(sys.stderr):  # the stages print progress
             values = compare_perceivers(

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from napari_ct_assistant.training.data.datasets.files import Skips, find, read_rows
+from napari_ct_assistant.training.data.csv_rows import read_rows
+from napari_ct_assistant.training.data.datasets.files import Skips, find
 from napari_ct_assistant.training.data.datasets.record import (
     WHOLE,
     ScanRecord,

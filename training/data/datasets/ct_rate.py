@@ -20,11 +20,11 @@ from typing import Any
 
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.config.errors import RecipeError
+from napari_ct_assistant.training.data.csv_rows import read_rows
 from napari_ct_assistant.training.data.datasets.files import (
     Skips,
     find,
     iterate_json_array,
-    read_rows,
 )
 from napari_ct_assistant.training.data.datasets.record import (
     WHOLE,

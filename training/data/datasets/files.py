@@ -1,11 +1,10 @@
-"""Read the tables and JSON files of data sets; handle samples that cannot be read."""
+"""Find and read the JSON files of data sets; handle samples that cannot be read."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +17,13 @@ from napari_ct_assistant.training.config.errors import RecipeError
 class Skips:
     """Samples that cannot be read: the first is an error, or all are listed.
 
-    An unreadable sample is never replaced by another one.
+    An unreadable sample is never replaced by another one. notes: lines about what was read in a
+    way that the user may not expect.
     """
 
     unreadable: Literal["error", "skip"] = "error"
     found: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, reason: str) -> None:
         """Add a sample; RecipeError unless the recipe says `unreadable: skip`."""
@@ -54,34 +55,6 @@ def find(root: Path, *choices: str) -> Path:
     raise RecipeError(
         f"{root / choices[0]}: not there; docs/datasets.md shows the layout of the folder"
     )
-
-
-def read_rows(file: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, row) of a CSV with a header.
-
-    Raises
-    ------
-    RecipeError
-        If the file is absent, lacks a needed column, or is not UTF-8.
-    """
-    # Reports may be longer than csv's limit of 128 KB.
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.DictReader(stream)
-            missing = [name for name in needed if name not in (rows.fieldnames or ())]
-            if missing:
-                words = "column" if len(missing) == 1 else "columns"
-                verb = "is" if len(missing) == 1 else "are"
-                raise RecipeError(f"{file}: {words} {', '.join(missing)} {verb} missing")
-            for row in rows:
-                yield rows.line_num, {k: v or "" for k, v in row.items() if k is not None}
-    except FileNotFoundError:
-        raise RecipeError(
-            f"{file}: no such table; expected a CSV with the columns {', '.join(needed)}"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
 
 
 def read_json(file: Path) -> Any:

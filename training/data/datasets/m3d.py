@@ -15,7 +15,8 @@ import re
 from pathlib import Path, PurePosixPath
 
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.data.datasets.files import Skips, find, read_json, read_rows
+from napari_ct_assistant.training.data.csv_rows import read_rows
+from napari_ct_assistant.training.data.datasets.files import Skips, find, read_json
 from napari_ct_assistant.training.data.datasets.record import (
     WHOLE,
     Question,

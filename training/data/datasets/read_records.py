@@ -64,7 +64,7 @@ def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanR
 def _read(data: ScanData, skips: Skips) -> list[ScanRecord]:
     match data:
         case TableData():
-            return read_table(data)
+            return read_table(data, skips)
         case CtRateData():
             return read_ct_rate(data, skips)
         case BimcvRData():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 
@@ -139,6 +139,7 @@ class DatasetStore(VolumeStore):
         self.manifest.reload()
         self.label_manifest.reload()
         wanted = {i: w for i in range(len(self)) if (w := self._wanted(i)) != Wanted()}
+        self._refuse_absent(wanted)
         done, lost = len(self) - len(wanted), []
         if done:
             yield done
@@ -177,6 +178,11 @@ class DatasetStore(VolumeStore):
         """A line with the number of scans left out and their list; "" if there are none."""
         count = len(self.skips.found)
         return f"skipped {count} scan(s), listed in {self.folder / 'skipped.csv'}" if count else ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines about what was read in a way that the user may not expect."""
+        return tuple(self.skips.notes)
 
     def name(self, index: int) -> str:
         """Return a scan's name for error messages."""
@@ -233,6 +239,19 @@ class DatasetStore(VolumeStore):
             not stamp or stamp == self.label_manifest.rows[key]["stamp"]
         )
         return Wanted(volume, None if is_there else self._labels_file(index))
+
+    def _refuse_absent(self, wanted: Iterable[int]) -> None:
+        """Name all scans that do not exist, before hours are spent on the others."""
+        images = [self.records[index].image for index in wanted]
+        absent = [image for image in images if not image.exists()]
+        if len(absent) < 2 or self.skips.unreadable == "skip":
+            return  # `attempt` names a single one, with its reason
+        shown = ", ".join([*(image.name for image in absent[1:4]), *["..."][: len(absent) > 4]])
+        raise CTReadError(
+            absent[0],
+            f"does not exist, nor do {len(absent) - 1} more of {len(self)} scans ({shown}); check "
+            "the paths, or set data.unreadable=skip to leave them out",
+        )
 
     def _refuse_unseen(self) -> None:
         """Refuse a concept that no scan shows: with a wrong label it would be learned as absent."""
