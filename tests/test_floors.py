@@ -37,6 +37,7 @@ LADDER = {
     "report_text": WINDOWS | NETWORKS | {"typer"},
     "phantoms": WINDOWS | NETWORKS | {"typer"},
     "model": WINDOWS | {"peft", "accelerate", "typer"},
+    "backends": WINDOWS | {"peft", "typer"},
     "assistant": WINDOWS | {"accelerate", "typer"},
     "training": WINDOWS | {"typer"},
     "viewer": {"typer"},

@@ -234,7 +234,7 @@ def test_precision_of_choice(scan: str, tiny: list[str]) -> None:
 def test_no_quantization_library_gets_one_line(
     scan: str, tiny: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_ct_assistant.assistant.models import quantization
+    from napari_ct_assistant.backends.loading import quantization
 
     monkeypatch.setattr(quantization, "find_spec", lambda name: name == "accelerate" or None)
     done = run(app, ["report", scan, *tiny, "--quantize", "4bit"])
@@ -245,7 +245,7 @@ def test_no_quantization_library_gets_one_line(
 def test_a_model_that_does_not_fit_is_told_the_options(
     scan: str, tiny: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_ct_assistant.assistant.models import memory
+    from napari_ct_assistant.backends.loading import memory
 
     monkeypatch.setattr(memory, "free_bytes", lambda _: 600_000)
     done = run(app, ["screen", scan, *tiny])

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_ct_assistant import load_assistant
-from napari_ct_assistant.assistant.models.sizes import count_folder
-from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
+from napari_ct_assistant.backends.loading.sizes import count_folder
+from napari_ct_assistant.backends.ood import OutOfDistributionDetector
 from napari_ct_assistant.model.format import FORMAT_VERSION, RENAMED_FILES, RENAMED_KEYS, upgraded
 from tests.tiny_model import save_tiny_model, tiny_vision
 
@@ -96,7 +96,7 @@ def test_a_folder_of_format_1_loads(tmp_path: Path, vision: dict[str, Any]) -> N
     older = load_assistant(folder, device="cpu")
     assert older.info.unreliable_findings == current.info.unreliable_findings == ("Lung nodule",)
     assert older.processor.prefix_ids() == current.processor.prefix_ids()
-    assert older.loaded.ood is not None
+    assert older.backend.ood is not None
     assert count_folder(folder) == counted
     pixels = torch.rand(1, 1, 32, 64, 64)
     with torch.no_grad():

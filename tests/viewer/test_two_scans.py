@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_ct_assistant.assistant.reading.results import OUTSIDE
+from napari_ct_assistant.backends.scan_notes import OUTSIDE
 from napari_ct_assistant.viewer.measure.regions import selected_region, shape_region
 from napari_ct_assistant.viewer.scan.belonging import is_foreign, mark_layer
 from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of, world_to_index

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from napari_ct_assistant.assistant import Assistant, Reading
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.report_text.questions import fill
 from napari_ct_assistant.training.evaluation.answer_log import (
     NO_IMAGE,
     AnswerKey,
@@ -15,10 +14,7 @@ from napari_ct_assistant.training.evaluation.answer_log import (
     ModelAnswer,
 )
 from napari_ct_assistant.training.evaluation.cases import CHOICE, Case, CaseList, CaseQuestion
-from napari_ct_assistant.training.evaluation.metrics.baselines import (
-    shuffled_partners,
-    without_image,
-)
+from napari_ct_assistant.training.evaluation.metrics.baselines import shuffled_partners
 from napari_ct_assistant.volume import CTReadError
 
 TASKS = ("report", "vqa", "choice", "diagnosis")
@@ -62,13 +58,13 @@ class Examiner:
     def question_text(self, asked: CaseQuestion) -> str:
         """Return a question in the form in which this model is asked it."""
         if asked.choices and not asked.choices_in_text:
-            text = self.assistant.processor.choices_question(asked.question, asked.choices)
+            text = self.assistant.backend.choices_question(asked.question, asked.choices)
             return " ".join(text.split())
         return " ".join(asked.question.split())
 
     def finding_question(self, finding: str) -> str:
         """Return the question whether a finding is there."""
-        return str(fill(self.assistant.processor.finding_question, finding=finding.lower()))
+        return self.assistant.backend.finding_question(finding)
 
     def questions_of(self, case: Case) -> Iterator[str]:
         """Yield every question about a case, `REPORT` for its report."""
@@ -138,7 +134,7 @@ class Examiner:
                 done += 1
                 tell(done, total)
             if blind:  # the same for every scan: asked once
-                for key, answer in self._ask_all(without_image(reading), NO_IMAGE, blind):
+                for key, answer in self._ask_all(reading.without_image(), NO_IMAGE, blind):
                     log.add(key, answer)
                     done += 1
                     tell(done, total)

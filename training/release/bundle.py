@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_ct_assistant.assistant import Assistant
-from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector, summary
+from napari_ct_assistant.backends.ood import OutOfDistributionDetector, summary
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.phantoms import make_phantom

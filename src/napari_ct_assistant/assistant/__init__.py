@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING, Any
 from napari_ct_assistant.assistant.reading.results import (
     Answer,
     FindingProbability,
-    ModelInfo,
-    ModelLoadError,
     ReportDraft,
     Sentence,
 )
+from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.model.errors import ModelLoadError
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.assistant import Assistant
     from napari_ct_assistant.assistant.models.loading import load_assistant
     from napari_ct_assistant.assistant.reading.reading import Reading
-    from napari_ct_assistant.assistant.reading.settings import GenerationSettings
 
 _HOME = {
     "Assistant": "assistant",
     "load_assistant": "models.loading",
     "Reading": "reading.reading",
-    "GenerationSettings": "reading.settings",
 }
 
 __all__ = [

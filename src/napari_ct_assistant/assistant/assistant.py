@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 from weakref import WeakSet
 
-from napari_ct_assistant.assistant.models.loaded_model import LoadedModel
-from napari_ct_assistant.assistant.models.memory import free_memory
 from napari_ct_assistant.assistant.reading.reading import Reading
-from napari_ct_assistant.assistant.reading.settings import GenerationSettings
+from napari_ct_assistant.backends.loading.memory import free_memory
+from napari_ct_assistant.backends.protocol import Backend, View
+from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.model.modeling import VolumeLanguageModel
-from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.volume import CTVolume
 
 
@@ -21,70 +20,89 @@ class Assistant:
 
     Parameters
     ----------
-    loaded : LoadedModel
+    backend : Backend
 
     Attributes
     ----------
     info : ModelInfo
     """
 
-    def __init__(self, loaded: LoadedModel):
-        self._loaded: LoadedModel | None = loaded
+    def __init__(self, backend: Backend):
+        self._backend: Backend | None = backend
         self._readings: WeakSet[Reading] = WeakSet()
-        self.info = loaded.info
+        self.info = backend.info
 
     @property
-    def loaded(self) -> LoadedModel:
+    def backend(self) -> Backend:
         """The loaded model; `ModelLoadError` once it was closed."""
-        if self._loaded is None:
+        if self._backend is None:
             raise ModelLoadError(f"{self.info.name}: this model was closed; load it again")
-        return self._loaded
+        return self._backend
 
     @property
-    def model(self) -> VolumeLanguageModel:
+    def model(self) -> Any:
         """The network."""
-        return self.loaded.model
+        return self.backend.model
 
     @property
-    def processor(self) -> VolumeLanguageProcessor:
+    def processor(self) -> Any:
         """What prepares scans and prompts for the network."""
-        return self.loaded.processor
+        return self.backend.processor
 
     @property
     def device(self) -> str:
         """Where the model is, such as "cpu" or "cuda:0"; "closed" after `close`."""
-        return "closed" if self._loaded is None else str(self._loaded.model.device)
+        return "closed" if self._backend is None else self._backend.device
 
     @property
     def settings(self) -> GenerationSettings:
         """How answers are generated; set it before a scan is read."""
-        return self.loaded.settings
+        return self.backend.settings
 
     @settings.setter
     def settings(self, settings: GenerationSettings) -> None:
-        self._loaded = replace(self.loaded, settings=settings)
+        self._backend = self.backend.with_settings(settings)
 
-    def read(self, volume: CTVolume, *, progress: Callable[[str], None] | None = None) -> Reading:
+    def read(
+        self,
+        volume: CTVolume,
+        *,
+        region: str = "",
+        centre: tuple[float, float, float] | None = None,
+        progress: Callable[[str], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Reading:
         """Encode a scan once; every question to the reading reuses that.
 
         Parameters
         ----------
         volume : CTVolume
+        region
+            Region of the body to read, for models that can be pointed to one
+            (`backend.capabilities.body_regions`); the model's choice when absent.
+        centre : (x, y, z), optional
+            RAS mm of the centre of the part that is read; the model's choice when absent.
         progress
             Called with a short sentence before each step.
+        cancel
+            Set it to stop; `EncodingStopped` is raised.
 
         Raises
         ------
         ModelLoadError
             If the assistant was closed.
+        ValueError
+            If the model has no such region.
         """
-        reading = Reading(self.loaded, volume, progress=progress)
+        reading = Reading(
+            self.backend, volume, view=View(region, centre), progress=progress, cancel=cancel
+        )
         self._readings.add(reading)
         return reading
 
     def close(self) -> None:
         """Free the memory of the model and of every reading made with it."""
-        self._loaded = None
+        self._backend = None
         for reading in list(self._readings):
             reading.close()
         free_memory()

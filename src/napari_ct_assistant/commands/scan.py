@@ -165,7 +165,7 @@ def demo(
                 named = path.name if path else "the phantom"
                 hint = "use `report --short-scan` to draft anyway"
                 raise fail(f"{named}: {volume.too_short}; {hint}")
-            from napari_ct_assistant.assistant.models.options import LoadOptions
+            from napari_ct_assistant.backends.loading.options import LoadOptions
 
             reading, _ = read_scan(volume, model, LoadOptions(device))
             draft_in_terminal(reading, as_json=as_json)

@@ -10,7 +10,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
-from napari_ct_assistant.assistant.reading.results import outside_note
+from napari_ct_assistant.backends.scan_notes import outside_note
 from napari_ct_assistant.viewer.chat.actions import (
     ActionRow,
     AskRow,

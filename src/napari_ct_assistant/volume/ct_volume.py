@@ -125,6 +125,14 @@ class CTVolume:
         digest.update((self.affine + 0.0).astype("<f8").tobytes())
         return digest.hexdigest()
 
+    def stored_hu(self) -> NDArray[np.int16]:
+        """Return the voxels with the HU that the file stores below -1024 and in its padding.
+
+        `hu` has -1024 there. Models whose published preparation interpolates before it clips
+        need what is stored.
+        """
+        return self.hu
+
     def to_simpleitk(self) -> SimpleITK.Image:
         """Return the scan as a SimpleITK image, which has a copy of the voxels.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
 from napari_ct_assistant.assistant.evidence.impression import closest, impression_evidence
 from napari_ct_assistant.assistant.reading.results import Sentence
+from napari_ct_assistant.backends.heat_map import HeatMap
 from napari_ct_assistant.phantoms import draw_truth, parse_report
 from napari_ct_assistant.report_text.sections import split_sections
 from napari_ct_assistant.report_text.sentences import split_sentences

@@ -16,8 +16,8 @@ from napari_ct_assistant.assistant.models.installed import (
     remember_folder,
     used_folders,
 )
-from napari_ct_assistant.assistant.models.memory import estimate
-from napari_ct_assistant.assistant.models.sizes import count_folder
+from napari_ct_assistant.backends.loading.memory import estimate
+from napari_ct_assistant.backends.loading.sizes import count_folder
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.folder import check_folder
 

@@ -15,8 +15,8 @@ import torch
 
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import GenerationSettings, ModelLoadError, Reading
-from napari_ct_assistant.assistant.reading.generation import GeneratedText
 from napari_ct_assistant.assistant.reading.results import CUT_NOTE
+from napari_ct_assistant.backends.protocol import GeneratedText
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from tests.tiny_model import NOTICE, REPORT
@@ -49,7 +49,7 @@ def test_streamed_pieces_make_the_report(reading: Reading) -> None:
 
 
 def test_the_prefix_cache_changes_nothing(reading: Reading) -> None:
-    model, processor = reading.loaded.model, reading.loaded.processor
+    model, processor = reading.backend.model, reading.backend.processor
     pixel_values, _ = processor.prepare_volume(reading.volume)
     ids = torch.tensor([processor.prefix_ids() + processor.question_ids(QUESTION)])
     plain = model.generate(
@@ -70,7 +70,7 @@ def test_a_folder_that_asks_for_no_cache_is_read_with_one(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Training leaves such settings; words were then read against a cache that kept growing."""
-    model = reading.loaded.model
+    model = reading.backend.model
     monkeypatch.setattr(model.generation_config, "use_cache", False)
     lengths: list[int] = []
 
@@ -103,7 +103,7 @@ def test_cancel_keeps_what_was_written(reading: Reading) -> None:
 def test_screen_is_the_models_own_yes_against_no(reading: Reading) -> None:
     rows = reading.screen()
     assert tuple(row.name for row in rows) == FINDINGS
-    model, processor = reading.loaded.model, reading.loaded.processor
+    model, processor = reading.backend.model, reading.backend.processor
     pixel_values, _ = processor.prepare_volume(reading.volume)
     yes, no = processor.answer_ids("Yes")[0], processor.answer_ids("No")[0]
     for name in (FINDINGS[0], FINDINGS[-1]):
@@ -123,7 +123,7 @@ def test_a_cancelled_screen_stops(reading: Reading) -> None:
 
 def test_the_scan_changes_the_answer(reading: Reading, small_volume: CTVolume) -> None:
     flipped = CTVolume(hu=small_volume.hu[:, :, ::-1].copy(), affine=small_volume.affine, series="")
-    other = Reading(reading.loaded, flipped)
+    other = Reading(reading.backend, flipped)
     a = np.array([row.probability for row in reading.screen()])
     b = np.array([row.probability for row in other.screen()])
     assert np.abs(a - b).max() > 1e-4
@@ -186,7 +186,7 @@ def test_closing_frees_the_model_though_its_readings_are_kept(
 ) -> None:
     assistant = load_assistant(tiny_model_folder, device="cpu")
     reading = assistant.read(small_volume)
-    network, cache = weakref.ref(assistant.model), weakref.ref(reading.context.cache)
+    network, cache = weakref.ref(assistant.model), weakref.ref(reading.context.prefix_cache.cache)
     assistant.close()
     gc.collect()
     assert network() is None
@@ -253,7 +253,7 @@ def test_choices_may_be_answered_without_their_letter(
 
 def reading_log_likelihood(reading: Reading, question: str, answer: str) -> list[float]:
     """Return each token's log-likelihood from a pass without any cache."""
-    model, processor = reading.loaded.model, reading.loaded.processor
+    model, processor = reading.backend.model, reading.backend.processor
     said = processor.answer_ids(answer)[:-1]
     ids = processor.prefix_ids() + processor.question_ids(question)
     pixel_values, _ = processor.prepare_volume(reading.volume)

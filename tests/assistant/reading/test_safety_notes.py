@@ -10,8 +10,8 @@ import torch
 
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
-from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
 from napari_ct_assistant.assistant.reading.safety_notes import finding_notes
+from napari_ct_assistant.backends.ood import OutOfDistributionDetector
 from napari_ct_assistant.report_text.findings import FINDINGS, in_a_sentence
 from tests.assistant.report.report_samples import INFO
 from tests.report_text.phrases import PHRASES, QUESTIONS
@@ -48,7 +48,7 @@ def test_a_scan_outside_the_training_distribution_is_said(
     assistant = load_assistant(tiny_model_folder, device="cpu")
     summaries = torch.randn(50, 2 * assistant.read(small_volume).vision_tokens.shape[-1])
     detector = OutOfDistributionDetector.fit(summaries * 1e-3 + 100)
-    loaded = replace(assistant.loaded, ood=detector)
+    loaded = replace(assistant.backend, ood=detector)
     reading = Reading(loaded, small_volume)
     distance = detector.distance(reading.vision_tokens[0])
     assert distance > 1

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from napari_ct_assistant.assistant import ReportDraft, Sentence
-from napari_ct_assistant.assistant.reading.results import CUT_NOTE, OUTSIDE, STOPPED_NOTE
+from napari_ct_assistant.assistant.reading.results import CUT_NOTE, STOPPED_NOTE
 from napari_ct_assistant.assistant.report.comparison import compare_with_draft, word_changes
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line, Section, relink
 from napari_ct_assistant.assistant.report.template import find_template
+from napari_ct_assistant.backends.scan_notes import OUTSIDE
 from napari_ct_assistant.volume import CTVolume
 from tests.assistant.report.report_samples import sample_draft
 

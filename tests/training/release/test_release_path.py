@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from napari_ct_assistant.assistant import Assistant, load_assistant
 from napari_ct_assistant.assistant.models.loading import find_model
-from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
+from napari_ct_assistant.backends.ood import OutOfDistributionDetector
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor

@@ -11,8 +11,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_ct_assistant.assistant import FindingProbability, ReportDraft, Sentence
-from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
-from napari_ct_assistant.assistant.reading.results import ModelInfo
+from napari_ct_assistant.backends.heat_map import HeatMap
+from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, report_markdown
 from napari_ct_assistant.viewer.evidence.findings_table import BASELINE, FindingsTable
 from napari_ct_assistant.viewer.evidence.heat_layer import HEAT_KEY, HeatLayer, heat_kwargs

@@ -12,9 +12,9 @@ import pytest
 import torch
 from qtpy.QtCore import Qt
 
-from napari_ct_assistant.assistant.models import memory
 from napari_ct_assistant.assistant.models.installed import PUBLISHED
-from napari_ct_assistant.assistant.models.options import LoadOptions
+from napari_ct_assistant.backends.loading import memory
+from napari_ct_assistant.backends.loading.options import LoadOptions
 from napari_ct_assistant.viewer.models.box import BROWSE, DETAIL, NAME
 from napari_ct_assistant.viewer.models.picker import ModelPicker
 from napari_ct_assistant.viewer.scan.layers import add_volume
@@ -94,7 +94,7 @@ def test_a_model_that_does_not_fit_is_refused_with_ways_that_work(
 ) -> None:
     free = 600_000  # between the tiny model's needs in float32 and in bfloat16
     monkeypatch.setattr(memory, "free_bytes", lambda _: free)
-    monkeypatch.setattr("napari_ct_assistant.assistant.models.devices.free_bytes", lambda _: free)
+    monkeypatch.setattr("napari_ct_assistant.backends.loading.devices.free_bytes", lambda _: free)
     picker.set_model(str(tiny_model_folder))
     picker.refresh_survey()
     idle(picker, qtbot)

@@ -77,9 +77,8 @@ class _Audit:
         """Make one statement about each finding: its support, and the heat of the true ones."""
         there = {t.name: t for t in phantom.findings}
         attributes = draw_attributes(phantom.seed) | there
-        ask = reading.loaded.processor.finding_question
         texts = [
-            (ask.format(finding=name.lower()), f"Yes, there is {phrase(attributes[name])}.")
+            (reading.backend.finding_question(name), f"Yes, there is {phrase(attributes[name])}.")
             for name in FINDINGS
         ]
         began = perf_counter()

@@ -20,7 +20,7 @@ from napari_ct_assistant.training.evaluation.metrics.classification import auroc
 
 Array = NDArray[np.float64]
 
-USED = "keys and values"  # the method of `assistant.evidence`
+USED = "keys and values"  # the method of the backend of volume language models
 OWN_REPORT = "own report"
 USUAL_PLACE = "finding's usual place"
 TRUE_KEPT = 0.95

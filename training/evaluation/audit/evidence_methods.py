@@ -1,4 +1,4 @@
-"""Other attribution methods, measured beside the one that `assistant.evidence` uses.
+"""Other attribution methods, measured beside the one that a backend uses.
 
 Each takes a reading, a question and a statement that answers it, and returns a `HeatMap`. All are
 slower or less accurate than the one in use; docs/evidence.md has the figures.
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ct_assistant.assistant import Reading
-from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+from napari_ct_assistant.backends.heat_map import HeatMap
+from napari_ct_assistant.backends.volume_language.image_context import VolumeLanguageContext
+from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache
+from napari_ct_assistant.model.errors import ModelLoadError
 
 OCCLUSION_BATCH = 49  # image tokens occluded at once, each in a row of its own
 
@@ -67,7 +70,7 @@ def attention_rollout(reading: Reading, question: str, statement: str) -> HeatMa
 def occlusion(reading: Reading, question: str, statement: str) -> HeatMap | None:
     """Return the drop in log-likelihood if one image token's keys and values are the blind ones."""
     _, _, text, answer = _parts(reading, question, statement)
-    context = reading.context
+    context = _cache(reading)
     ids = (text[:-answer], text[-answer:])
     where = torch.nonzero(context.is_image)[:, 0].tolist()
     blind = context.blind_cache()
@@ -100,24 +103,37 @@ def _parts(
     reading: Reading, question: str, statement: str
 ) -> tuple[Any, list[int], list[int], int]:
     """Return the model, prefix ids, text ids, and the number of answer ids that end the text."""
-    processor = reading.loaded.processor
+    processor = _own(reading).loaded.processor
     answer = processor.answer_ids(statement)[:-1]
     return (
-        reading.loaded.model,
+        _own(reading).loaded.model,
         processor.prefix_ids(),
         processor.question_ids(question) + answer,
         len(answer),
     )
 
 
+def _own(reading: Reading) -> VolumeLanguageContext:
+    """Return the context; these methods look inside the one family that has it."""
+    if not isinstance(reading.context, VolumeLanguageContext):
+        raise ModelLoadError(
+            f"{reading.info.name}: only its own evidence method can be measured; leave out --method"
+        )
+    return reading.context
+
+
+def _cache(reading: Reading) -> PrefixCache:
+    return _own(reading).prefix_cache
+
+
 def _on_grid(reading: Reading, by_position: Tensor) -> Tensor:
-    context = reading.context
+    context = _cache(reading)
     image = by_position.cpu()[: len(context.prefix)][context.is_image]
-    return image.reshape(reading.attributor.token_shape)
+    return image.reshape(_own(reading).attributor.token_shape)
 
 
 def _affine(reading: Reading) -> NDArray[np.float64]:
-    return reading.attributor.token_affine
+    return _own(reading).attributor.token_affine
 
 
 def _map(attribution: Tensor, affine: NDArray[np.float64]) -> HeatMap | None:

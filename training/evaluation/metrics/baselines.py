@@ -1,6 +1,6 @@
 """What a model's answers are compared with: answers that need no look at the scan.
 
-blind        the model's own answers with every image token set to zero
+blind        the model's own answers without the image (`Reading.without_image`)
 shuffled     the model's own answers about another patient's image
 most common  the commonest answer, by itself or for each question
 all yes      yes to every question
@@ -8,16 +8,13 @@ all yes      yes to every question
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-import torch
 
-from napari_ct_assistant.assistant import Reading
 from napari_ct_assistant.report_text.yes_no import normalize_text
 
 # Whose answers a figure is about.
@@ -32,13 +29,6 @@ GAIN = f"{MODEL} - {SHUFFLED}"
 
 _MOST_CANDIDATES = 300  # reports compared with each other
 T = TypeVar("T", bound=Hashable)
-
-
-def without_image(reading: Reading) -> Reading:
-    """Return the same reading with every image token set to zero; the first one is unchanged."""
-    blind = copy.copy(reading)
-    blind.use_image_tokens(torch.zeros_like(reading.image_tokens))
-    return blind
 
 
 def shuffled_partners(patients: Sequence[Hashable]) -> list[int | None]:

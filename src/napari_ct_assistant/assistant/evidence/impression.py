@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
 from napari_ct_assistant.assistant.reading.results import Sentence
+from napari_ct_assistant.backends.heat_map import HeatMap
 from napari_ct_assistant.report_text.sentences import sentence_spans
 
 _WORD = re.compile(r"[a-z]{4,}")

@@ -36,7 +36,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from napari_ct_assistant.assistant.models.hub_cache import REF, is_repo, repo_home
-from napari_ct_assistant.assistant.models.installed import MODEL_TYPE
+from napari_ct_assistant.backends.families import family_of
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
 from napari_ct_assistant.support.errors import CTAssistantError
@@ -277,7 +277,7 @@ def _config(repo: str, commit: str) -> dict[str, Any]:
 def _kind(config: dict[str, Any]) -> str | None:
     """Return the kind of model that a `config.json` describes; None for other kinds."""
     kind = str(config.get("model_type"))
-    if kind == MODEL_TYPE:
+    if family_of(config) is not None:
         return "model"
     if "mm_projector_type" in config:
         return "m3d"

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from napari_ct_assistant.assistant.models.hub_cache import hub_cache, pinned_snapshot
-from napari_ct_assistant.assistant.models.sizes import Counts, count_folder
+from napari_ct_assistant.backends.families import family_of
+from napari_ct_assistant.backends.loading.sizes import Counts
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
 
-# The `model_type` of `VolumeLanguageConfig`, whose import would bring torch.
-MODEL_TYPE: Final = "ct_volume_language"
 HOME_VARIABLE: Final = "CT_ASSISTANT_MODELS"
 FOLDERS_FILE: Final = "folders.json"
 FOLDERS_KEPT: Final = 8
@@ -57,7 +56,12 @@ class InstalledModel:
     @cached_property
     def counts(self) -> tuple[Counts, int] | None:
         """How many values it has, and the tokens of its longest prompt; None if it is broken."""
-        return count_folder(self.path)
+        try:
+            config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        family = family_of(config) if isinstance(config, dict) else None
+        return None if family is None else family.count(self.path)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values, as `models list --json` prints it."""
@@ -122,10 +126,10 @@ def describe_model(name: str, source: str, folder: Path) -> InstalledModel | Non
         sizes = [file.stat().st_size for file in folder.glob("model*.safetensors")]
     except (OSError, ValueError):
         return None
-    if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE or not sizes:
+    family = family_of(config) if isinstance(config, dict) else None
+    if family is None or not sizes:
         return None
-    words = [str(config.get(key) or "") for key in ("trained_on", "notice")]
-    return InstalledModel(name, source, folder, sum(sizes), *words)
+    return InstalledModel(name, source, folder, sum(sizes), *family.about(config))
 
 
 def bundled_models() -> Iterator[InstalledModel]:

@@ -1,42 +1,18 @@
-"""Load a model from this machine onto a device."""
+"""Load a model from this machine."""
 
 from __future__ import annotations
 
-import traceback
+import json
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
-from safetensors import SafetensorError
-from transformers import GenerationConfig
-from transformers.utils import logging as transformers_logging
+from typing import Literal
 
 from napari_ct_assistant.assistant.assistant import Assistant
-from napari_ct_assistant.assistant.models.devices import (
-    check_device_map,
-    find_device,
-    find_dtype,
-)
 from napari_ct_assistant.assistant.models.installed import find_model
-from napari_ct_assistant.assistant.models.loaded_model import LoadedModel
-from napari_ct_assistant.assistant.models.memory import check_memory, free_memory
-from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError, Quantize, Remedy
-from napari_ct_assistant.assistant.models.quantization import quantization_config
-from napari_ct_assistant.assistant.models.sizes import QUESTION_TOKENS
-from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
-from napari_ct_assistant.assistant.reading.results import ModelInfo
-from napari_ct_assistant.assistant.reading.settings import GenerationSettings
-from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.errors import ModelLoadError, listing
-from napari_ct_assistant.model.folder import (
-    WEIGHTS,
-    check_folder,
-    check_tensors,
-    settings_sha256,
-)
-from napari_ct_assistant.model.modeling import VolumeLanguageModel
-from napari_ct_assistant.model.processor import VolumeLanguageProcessor
-from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.backends.families import family_of
+from napari_ct_assistant.backends.loading.options import Quantize
+from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
+from napari_ct_assistant.model.settings import MAX_JSON
 
 
 def load_assistant(
@@ -71,116 +47,33 @@ def load_assistant(
         One line with the model's name and what to do; `NotEnoughMemoryError` where it does not
         fit in memory.
     """
-    name = str(model)
     folder = find_model(model)
-    target = find_device(device, name)
-    precision = find_dtype(dtype, target, name)
-    headers = check_folder(folder, name)
-    settings_hash = settings_sha256(folder)
-    how: dict[str, Any] = {}
-    if quantize is not None:
-        how["quantization_config"] = quantization_config(quantize, precision, name)
-        how["device_map"] = {"": target}
-    if device_map is not None:
-        check_device_map(device_map, name)
-        how["device_map"] = device_map
-        if device is not None:
-            raise ModelLoadError(
-                f"{name}: device_map='auto' and device {device!r} exclude each other; leave one out"
-            )
-    # Weights are read in about a second: a progress bar would only clutter terminals and logs.
-    transformers_logging.disable_progress_bar()
-    try:
-        config = VolumeLanguageConfig.from_pretrained(folder, local_files_only=True)
-        check_tensors({key: header.shape for key, header in headers.items()}, config, name)
-        processor = VolumeLanguageProcessor.from_pretrained(folder, local_files_only=True)
-        check_memory(
-            name,
-            headers,
-            config,
-            target,
-            precision,
-            quantize=quantize,
-            offload=device_map is not None,
-            tokens=processor.num_image_tokens + QUESTION_TOKENS + processor.max_new_tokens,
-        )
-        network = _network(name, folder, config, precision, target, how)
-    except ModelLoadError:
-        raise
-    except torch.OutOfMemoryError as error:
-        # The frames that the error came through hold what was loaded so far.
-        traceback.clear_frames(error.__traceback__)
-        free_memory()
-        remedies = [Remedy("quantize", "8bit")] if quantize is None else []
-        if device_map is None and target.type == "cuda":
-            remedies.append(Remedy("device_map", "auto"))
-        raise NotEnoughMemoryError(
-            f"{name}: does not fit in the memory of {target.type}; close other programs",
-            tuple(remedies),
-        ) from error
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        RuntimeError,
-        ImportError,
-        SafetensorError,
-    ) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelLoadError(
-            f"{name}: cannot be loaded: {reason or type(error).__name__}"
-        ) from error
-    info = ModelInfo(
-        # A local folder's own name, not the path to it: the path may name a person.
-        name=folder.resolve().name if Path(name).expanduser() == folder else name,
-        trained_on=config.trained_on,
-        notice=config.notice,
-        findings=FINDINGS,
-        unreliable_findings=tuple(config.unreliable_findings),
-        files=tuple(sorted(folder.glob(WEIGHTS))),
-        skills=tuple(config.skills),
-        settings_sha256=settings_hash,
-    )
+    # A folder of no known family gets the errors of the first one, which say what is expected.
+    family = family_of(_config(folder)) or VOLUME_LANGUAGE
     return Assistant(
-        LoadedModel(
-            network.eval(),
-            processor,
-            info,
-            OutOfDistributionDetector.load(folder),
-            settings or GenerationSettings(),
+        family.load(
+            folder,
+            str(model),
+            device=device,
+            settings=settings,
+            dtype=dtype,
+            quantize=quantize,
+            device_map=device_map,
         )
     )
 
 
-def _network(
-    name: str,
-    folder: Path,
-    config: VolumeLanguageConfig,
-    dtype: torch.dtype,
-    target: torch.device,
-    how: dict[str, Any],
-) -> VolumeLanguageModel:
-    """Build the network, in a frame of its own so that an interrupted load keeps no tensor."""
-    network, loaded = VolumeLanguageModel.from_pretrained(
-        folder,
-        config=config,
-        dtype=dtype,
-        use_safetensors=True,
-        local_files_only=True,
-        output_loading_info=True,
-        **how,
-    )
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if loaded.get(kind):
-            keys = sorted(map(str, loaded[kind]))
-            raise ModelLoadError(
-                f"{name}: {len(keys)} {kind.replace('_', ' ')} while loading: {listing(keys)}"
-            )
-    # Other generation settings of a folder, such as a time limit or stop strings, would shorten
-    # a report without a word.
-    own = network.generation_config
-    network.generation_config = GenerationConfig(
-        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
-    )
-    return network if how else network.to(target)
+def _config(folder: Path) -> dict[str, object]:
+    """Return the content of a folder's `config.json`; {} if there is none that can be read.
+
+    The family checks the folder again, with an error for what is wrong.
+    """
+    try:
+        if not (folder / "config.json").is_file() or (
+            (folder / "config.json").stat().st_size > MAX_JSON
+        ):
+            return {}
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
-from napari_ct_assistant.assistant.evidence.heat_map import HeatMap, PointRAS
-from napari_ct_assistant.model.errors import ModelLoadError as ModelLoadError
+from napari_ct_assistant.backends.heat_map import HeatMap, PointRAS
+from napari_ct_assistant.backends.model_info import ModelInfo
 
 STOPPED_NOTE: Final = "INCOMPLETE: this text was stopped before its end; findings may be missing."
 CUT_NOTE: Final = (
     "INCOMPLETE: this text was cut off at the limit on its length; findings may be missing."
 )
-
-
-# How the warning about a scan outside the model's training distribution begins.
-OUTSIDE: Final = "This scan is outside the model's training distribution"
-
-
-def outside_note(warnings: Iterable[str]) -> str:
-    """Return the warning that the scan is outside the training distribution, "" without one."""
-    return next((text for text in warnings if text.startswith(OUTSIDE)), "")
 
 
 def incomplete_note(*, stopped: bool, cut: bool) -> str:
@@ -35,62 +22,6 @@ def incomplete_note(*, stopped: bool, cut: bool) -> str:
 def image_number(index: int | None) -> int | None:
     """Return the number by which people call a slice, counted from 1 from the head."""
     return None if index is None else index + 1
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """Which model wrote a result, and what it was trained for.
-
-    Attributes
-    ----------
-    name : str
-        As the user chose it: "demo", a folder's name or a hub id.
-    trained_on : str
-        The training data, in a few words.
-    notice : str
-        A sentence shown with every output of the model; empty for models without one.
-    findings : tuple of str
-        The findings it can screen for.
-    unreliable_findings : tuple of str
-        Findings that it was measured not to detect reliably.
-    files : tuple of Path
-        Its weight files.
-    settings_sha256 : str
-        Hash of the other files that shape what it writes (`model.folder.settings_sha256`), as
-        they were when it was loaded.
-    skills : tuple of str
-        Tasks it was trained for besides reports and questions: "explain", "shorten".
-    """
-
-    name: str
-    trained_on: str = ""
-    notice: str = ""
-    findings: tuple[str, ...] = ()
-    unreliable_findings: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
-    skills: tuple[str, ...] = ()
-    settings_sha256: str = ""
-
-    @cached_property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the weight file, or of the files' digests if there are several."""
-        digests = []
-        for file in self.files:
-            with file.open("rb") as stream:
-                digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-        if len(digests) == 1:
-            return digests[0]
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-    def to_json(self) -> dict[str, str]:
-        """Return the provenance that every result carries."""
-        return {
-            "name": self.name,
-            "weights_sha256": self.weights_sha256,
-            "settings_sha256": self.settings_sha256,
-            "trained_on": self.trained_on,
-            "notice": self.notice,
-        }
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from napari_ct_assistant.assistant.reading.results import ModelInfo
+from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.report_text.finding_mentions import finding_statuses
 from napari_ct_assistant.report_text.negation import has_negation
 from napari_ct_assistant.report_text.questions import IMPRESSION_QUESTION, fill

@@ -1,19 +1,17 @@
-"""The screen: the model's yes or no to each of the 18 CT-RATE findings, as a probability."""
+"""The screen: the model's yes or no to each of its findings, as a probability."""
 
 from __future__ import annotations
 
 import threading
 
-from napari_ct_assistant.assistant.models.sizes import SCREEN_BATCH
-from napari_ct_assistant.assistant.reading.image_context import ImageContext
 from napari_ct_assistant.assistant.reading.results import FindingProbability
-from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.report_text.questions import fill
+from napari_ct_assistant.backends.loading.sizes import SCREEN_BATCH
+from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.protocol import ImageContext
 
 
 def screen_findings(
-    context: ImageContext, cancel: threading.Event | None = None
+    context: ImageContext, info: ModelInfo, cancel: threading.Event | None = None
 ) -> list[FindingProbability]:
     """Ask for each finding, several at a time, with the image and without it.
 
@@ -23,6 +21,8 @@ def screen_findings(
     Parameters
     ----------
     context : ImageContext
+        Its `screen_questions` say which findings, and in which order.
+    info : ModelInfo
     cancel
         Set it to stop after the current batch; the findings asked for so far are returned.
 
@@ -31,37 +31,23 @@ def screen_findings(
     ModelLoadError
         If the model's tokenizer cannot tell the two answers apart by their first token.
     """
-    loaded = context.loaded
-    processor = loaded.processor
-    yes, no = (processor.answer_ids(word)[0] for word in ("Yes", "No"))
-    if yes == no:
-        raise ModelLoadError(
-            f"{loaded.info.name}: its tokenizer starts Yes and No with the same token; "
-            "this model cannot be screened"
-        )
-    rows = [
-        processor.question_ids(fill(processor.finding_question, finding=name.lower()))
-        for name in FINDINGS
-    ]
-    thresholds: dict[str, float] = getattr(loaded.model.config, "finding_thresholds", None) or {}
+    asked = context.screen_questions()
     results: list[FindingProbability] = []
-    for begin in range(0, len(rows), SCREEN_BATCH):
+    for begin in range(0, len(asked), SCREEN_BATCH):
         if cancel is not None and cancel.is_set():
             break
-        batch = rows[begin : begin + SCREEN_BATCH]
-        seen, blind = (
-            context.next_token_probabilities(batch, [yes, no], cache)[:, 0].tolist()
-            for cache in (context.cache, context.blind_cache())
-        )
-        names = FINDINGS[begin : begin + SCREEN_BATCH]
-        for name, probability, baseline in zip(names, seen, blind, strict=True):
+        batch = asked[begin : begin + SCREEN_BATCH]
+        questions = [one.question for one in batch]
+        seen = context.yes_probabilities(questions)
+        blind = context.yes_probabilities(questions, blind=True)
+        for one, probability, baseline in zip(batch, seen, blind, strict=True):
             results.append(
                 FindingProbability(
-                    name,
+                    one.name,
                     probability,
-                    assessable=name not in loaded.info.unreliable_findings,
+                    assessable=one.name not in info.unreliable_findings,
                     baseline=baseline,
-                    threshold=float(thresholds.get(name, 0.5)),
+                    threshold=one.threshold,
                 )
             )
     return results

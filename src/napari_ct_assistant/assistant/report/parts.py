@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from napari_ct_assistant.assistant.reading.results import (
-    ReportDraft,
-    Sentence,
-    incomplete_note,
-    outside_note,
-)
+from napari_ct_assistant.assistant.reading.results import ReportDraft, Sentence, incomplete_note
+from napari_ct_assistant.backends.scan_notes import outside_note
 
 Mark = Literal["", "accepted", "rejected"]
 State = Literal["draft", "accepted", "edited", "rejected", "template", "own"]

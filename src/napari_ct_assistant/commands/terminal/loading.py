@@ -9,7 +9,7 @@ from napari_ct_assistant.commands.terminal.output import fail, note
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading
-    from napari_ct_assistant.assistant.models.options import LoadOptions
+    from napari_ct_assistant.backends.loading.options import LoadOptions
     from napari_ct_assistant.volume import CTVolume
 
 
@@ -27,7 +27,7 @@ def load_model(model: str, options: LoadOptions) -> Assistant:
     """Load `model`; exit if the device cannot be used or the model does not fit in memory."""
     note(f"loading the model {model}")
     from napari_ct_assistant.assistant import load_assistant
-    from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError
+    from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
 
     try:
         return load_assistant(model, **options.arguments())
@@ -37,7 +37,7 @@ def load_model(model: str, options: LoadOptions) -> Assistant:
 
 def load_model_on(model: str, device: str | None) -> Assistant:
     """Load `model` on `device`, or on the best device if that is None."""
-    from napari_ct_assistant.assistant.models.options import LoadOptions
+    from napari_ct_assistant.backends.loading.options import LoadOptions
 
     return load_model(model, LoadOptions(device))
 

@@ -13,7 +13,7 @@ import typer
 from napari_ct_assistant.commands.terminal.output import fail
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.models.options import LoadOptions
+    from napari_ct_assistant.backends.loading.options import LoadOptions
 
 MODEL_HELP = "Bundled model, local folder or Hugging Face id."
 
@@ -120,7 +120,7 @@ class ReadingOptions:
 
     def load_options(self) -> "LoadOptions":
         """Return how to load the model; exit if two options exclude each other."""
-        from napari_ct_assistant.assistant.models.options import LoadOptions
+        from napari_ct_assistant.backends.loading.options import LoadOptions
 
         if self.device is not None and self.device_map is not None:
             raise fail(

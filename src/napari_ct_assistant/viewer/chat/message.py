@@ -24,7 +24,7 @@ from napari_ct_assistant.viewer.widgets import label as plain_label
 from napari_ct_assistant.viewer.widgets import no_resource
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+    from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.session.jobs import TurnJob
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_ct_assistant.assistant import ReportDraft, Sentence
-    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+    from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.chat.message import Message
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
     from napari_ct_assistant.viewer.session.jobs import EvidenceResult, ReportResult

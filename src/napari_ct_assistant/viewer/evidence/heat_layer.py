@@ -15,7 +15,7 @@ from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+    from napari_ct_assistant.backends.heat_map import HeatMap
 
 HEAT_KEY: Final = "ct_evidence"
 NAME: Final = "Evidence"

@@ -13,11 +13,11 @@ from napari_ct_assistant.assistant.models.installed import (
     installed_models,
     published_models,
 )
-from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
+from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
 from napari_ct_assistant.model.errors import ModelLoadError
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.models.devices import LoadTarget
+    from napari_ct_assistant.backends.loading.devices import LoadTarget
 
 SECTIONS = {
     "bundled": "Bundled",
@@ -91,7 +91,7 @@ def survey_models() -> ModelSurvey:
 
 def survey_models_and_memory(options: LoadOptions) -> ModelSurvey:
     """List the models, and ask torch for the device and its free memory (in a worker thread)."""
-    from napari_ct_assistant.assistant.models.devices import load_target
+    from napari_ct_assistant.backends.loading.devices import load_target
 
     models = installed_models()
     for model in models:

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QActionGroup
 from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
-from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
+from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
 
 # For each section, the labels of its choices and what they change in `LoadOptions`.
 CHOICES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {

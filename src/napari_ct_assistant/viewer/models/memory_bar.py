@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
-from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError, Remedy
+from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Remedy
 from napari_ct_assistant.viewer.widgets import button
 from napari_ct_assistant.viewer.widgets import label as plain_label
 

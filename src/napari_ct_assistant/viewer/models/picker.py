@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
-from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, Remedy
+from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, Remedy
 from napari_ct_assistant.viewer.models.available_models import (
     ModelSurvey,
     could_be_on_the_hub,

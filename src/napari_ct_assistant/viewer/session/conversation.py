@@ -29,7 +29,7 @@ from napari_ct_assistant.viewer.session.status_line import footnote
 from napari_ct_assistant.viewer.texts import FAILED, MEASURED, SAMPLED_AGAIN
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+    from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.chat.message import Message
     from napari_ct_assistant.viewer.chat.transcript import Transcript
     from napari_ct_assistant.viewer.session.scan_session import ScanSession

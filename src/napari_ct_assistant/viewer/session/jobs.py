@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from napari_ct_assistant.assistant.models.options import BEST, LoadOptions
+from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         Reading,
         ReportDraft,
     )
-    from napari_ct_assistant.assistant.evidence.heat_map import Evidence
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
+    from napari_ct_assistant.backends.heat_map import Evidence
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 TextCallback = Callable[[str], None]

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from napari_ct_assistant.assistant.models.options import BEST, LoadOptions, NotEnoughMemoryError
+from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, NotEnoughMemoryError
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult, RunRecord, TextCallback
 

@@ -14,7 +14,7 @@ from napari_ct_assistant.viewer.session.history import ChatHistory
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability, ReportDraft, Sentence
-    from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+    from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.report.report_document import ReportText
     from napari_ct_assistant.volume import CTVolume
 

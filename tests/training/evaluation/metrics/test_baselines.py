@@ -12,7 +12,6 @@ from napari_ct_assistant.training.evaluation.metrics.baselines import (
     commonest_share,
     most_central,
     shuffled_partners,
-    without_image,
 )
 from napari_ct_assistant.volume import CTVolume
 
@@ -27,7 +26,7 @@ def test_shuffled_takes_the_next_patients_image() -> None:
 def test_without_image_every_token_is_zero(tiny_model_folder: Path, small_volume: CTVolume) -> None:
     reading = load_assistant(tiny_model_folder, device="cpu").read(small_volume)
     before = [row.probability for row in reading.screen()]
-    blind = without_image(reading)
+    blind = reading.without_image()
     assert not blind.image_tokens.any()
     assert reading.image_tokens.any()
     rows = blind.screen()

@@ -1,4 +1,4 @@
-"""The image context: one scan in the language model's key-value cache, shared by all questions.
+"""One scan in the language model's key-value cache, shared by all questions.
 
 Every prompt begins with the same prefix, which holds the image tokens. Its keys and values are
 computed once; a question or an answer then costs only its own tokens.
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from napari_ct_assistant.assistant.models.loaded_model import LoadedModel
+from napari_ct_assistant.backends.volume_language.loaded_model import LoadedModel
 
-Statement = tuple[list[int], list[int]]  # token ids of a question, token ids of an answer to it
+Row = tuple[list[int], list[int]]  # token ids of a question, token ids of an answer to it
 
 
-class ImageContext:
+class PrefixCache:
     """The prefix of every prompt about one scan, with its key-value cache.
 
     Parameters
@@ -63,7 +63,7 @@ class ImageContext:
 
     def log_likelihoods(
         self,
-        statements: Sequence[Statement],
+        statements: Sequence[Row],
         cache: DynamicCache | None = None,
         *,
         in_place: bool = False,

@@ -1,12 +1,12 @@
-"""A model as it was loaded: the value that readings, evidence and safety notes work with."""
+"""A model as it was loaded: the value that caches and evidence work with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector
-from napari_ct_assistant.assistant.reading.results import ModelInfo
-from napari_ct_assistant.assistant.reading.settings import GenerationSettings
+from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.ood import OutOfDistributionDetector
+from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_ct_assistant.assistant.evidence.heat_map import Evidence, HeatMap
-from napari_ct_assistant.assistant.reading.image_context import ImageContext, Statement
+from napari_ct_assistant.backends.heat_map import Evidence, HeatMap
+from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache, Row
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 
 
@@ -32,7 +32,7 @@ class Attributor:
 
     Parameters
     ----------
-    context : ImageContext
+    context : PrefixCache
     grid : ModelGrid
         Where the model's input lies in the scan.
     volume : CTVolume
@@ -45,7 +45,7 @@ class Attributor:
         Index of an image token -> RAS mm of its centre.
     """
 
-    def __init__(self, context: ImageContext, grid: ModelGrid, volume: CTVolume):
+    def __init__(self, context: PrefixCache, grid: ModelGrid, volume: CTVolume):
         self.context = context
         self._volume = volume
         perceiver: Any = context.loaded.model.projector.perceiver
@@ -99,7 +99,7 @@ class Attributor:
             results.append(Evidence.of(support, heat, self._volume))
         return results
 
-    def supports(self, statements: Sequence[Statement]) -> list[float]:
+    def supports(self, statements: Sequence[Row]) -> list[float]:
         """Return the support of several statements, computed as one batch; no heat."""
         with torch.no_grad():
             seen = self.context.log_likelihoods(statements)

@@ -8,8 +8,8 @@ from typing import cast
 
 import torch
 
-from napari_ct_assistant.assistant.models.memory import free_bytes
-from napari_ct_assistant.assistant.models.options import DTYPES, LoadOptions
+from napari_ct_assistant.backends.loading.memory import free_bytes
+from napari_ct_assistant.backends.loading.options import DTYPES, LoadOptions
 from napari_ct_assistant.model.errors import ModelLoadError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_ct_assistant.assistant.reading.ood import OutOfDistributionDetector, summary
+from napari_ct_assistant.backends.ood import OutOfDistributionDetector, summary
 
 
 def scans(count: int, shift: float = 0.0, seed: int = 0) -> torch.Tensor:

@@ -12,8 +12,9 @@ import torch
 
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.assistant import ModelLoadError
-from napari_ct_assistant.assistant.models import devices, loading, memory, quantization
-from napari_ct_assistant.assistant.models.memory import check_memory, estimate, free_bytes
+from napari_ct_assistant.backends.loading import devices, memory, quantization
+from napari_ct_assistant.backends.loading.memory import check_memory, estimate, free_bytes
+from napari_ct_assistant.backends.volume_language import loading
 from napari_ct_assistant.model.folder import TensorHeader, expected_tensors
 from napari_ct_assistant.model.presets import e3d_gpt
 from tests.tiny_model import save_tiny_model

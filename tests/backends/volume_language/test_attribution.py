@@ -11,7 +11,7 @@ import torch
 
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
-from napari_ct_assistant.assistant.evidence.heat_map import HeatMap
+from napari_ct_assistant.backends.heat_map import HeatMap
 from tests.tiny_model import REPORT
 
 QUESTION = "Does this image show signs of lung nodule?"
@@ -25,7 +25,7 @@ def reading(tiny_model_folder: Path, small_volume: CTVolume) -> Reading:
 
 def log_likelihood(reading: Reading, question: str, said: str, image: torch.Tensor) -> float:
     """Without any cache: one forward pass over everything."""
-    model, processor = reading.loaded.model, reading.loaded.processor
+    model, processor = reading.backend.model, reading.backend.processor
     answer = processor.answer_ids(said)[:-1]
     ids = torch.tensor([processor.prefix_ids() + processor.question_ids(question) + answer])
     with torch.no_grad():
@@ -46,14 +46,14 @@ def test_support_is_the_likelihood_with_the_image_minus_without(reading: Reading
 
 def test_the_heat_is_the_slope_towards_the_blind_image(reading: Reading) -> None:
     """A small step towards the blind keys and values lowers the likelihood by the attributions."""
-    context, processor = reading.context, reading.loaded.processor
+    context, processor = reading.context.prefix_cache, reading.backend.processor
     question, answer = processor.question_ids(QUESTION), processor.answer_ids(SAID)[:-1]
-    _, (values,) = reading.attributor.attributions(question, answer, [(0, len(answer))])
+    _, (values,) = reading.context.attributor.attributions(question, answer, [(0, len(answer))])
     assert values is not None
     step = 1e-2
     likelihood = []
     for sign in (1, -1):
-        cache = copy.deepcopy(reading.context.cache)
+        cache = copy.deepcopy(reading.context.prefix_cache.cache)
         for layer, blind in zip(cache.layers, context.blind_cache().layers, strict=True):
             where = context.is_image
             for tensor, without in ((layer.keys, blind.keys), (layer.values, blind.values)):
@@ -66,13 +66,13 @@ def test_the_heat_is_the_slope_towards_the_blind_image(reading: Reading) -> None
 
 
 def test_tracing_leaves_the_model_and_the_cache_as_they_were(reading: Reading) -> None:
-    model = reading.loaded.model
-    before = [layer.keys.clone() for layer in reading.context.cache.layers]
+    model = reading.backend.model
+    before = [layer.keys.clone() for layer in reading.context.prefix_cache.cache.layers]
     assert all(parameter.requires_grad for parameter in model.parameters())
     reading.evidence(QUESTION, SAID)
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert all(parameter.grad is None for parameter in model.parameters())
-    for layer, keys in zip(reading.context.cache.layers, before, strict=True):
+    for layer, keys in zip(reading.context.prefix_cache.cache.layers, before, strict=True):
         assert torch.equal(layer.keys, keys)
         assert not layer.keys.requires_grad
 
@@ -85,7 +85,7 @@ def test_without_memory_for_the_heat_the_support_stays(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(reading.attributor, "attributions", full)
+    monkeypatch.setattr(reading.context.attributor, "attributions", full)
     found = reading.evidence(QUESTION, SAID)
     assert found.support == pytest.approx(expected.support)
     assert found.heat is None
@@ -105,7 +105,7 @@ def test_a_report_brings_a_heat_map_for_each_sentence(reading: Reading) -> None:
 def test_the_heat_map_lies_where_the_models_box_lies(reading: Reading) -> None:
     values = np.zeros((2, 2, 2), np.float32)
     values[1, 0, 1] = 3.0
-    affine = reading.attributor.token_affine
+    affine = reading.context.attributor.token_affine
     heat = HeatMap.from_attributions(values, affine)
     assert heat is not None
     # Two image tokens along each axis: their centres lie a quarter of the box off its middle.
@@ -122,10 +122,9 @@ def test_the_heat_map_lies_where_the_models_box_lies(reading: Reading) -> None:
 
 def test_the_baseline_is_what_is_said_of_no_scan(reading: Reading, small_volume: CTVolume) -> None:
     flipped = CTVolume(hu=small_volume.hu[:, :, ::-1].copy(), affine=small_volume.affine, series="")
-    rows, others = reading.screen(), Reading(reading.loaded, flipped).screen()
+    rows, others = reading.screen(), Reading(reading.backend, flipped).screen()
     assert [r.baseline for r in rows] == pytest.approx([r.baseline for r in others], abs=1e-6)
-    blind = copy.copy(reading)
-    blind.use_image_tokens(torch.zeros_like(reading.image_tokens))
+    blind = reading.without_image()
     assert [r.baseline for r in rows] == pytest.approx(
         [r.probability for r in blind.screen()], abs=1e-6
     )
@@ -136,7 +135,7 @@ def test_follow_ups_carry_what_was_said_as_far_as_it_fits(
     tiny_model_folder: Path, small_volume: CTVolume
 ) -> None:
     reading = load_assistant(tiny_model_folder, device="cpu").read(small_volume)
-    processor = reading.loaded.processor
+    processor = reading.backend.processor
     turns = [("Is there a nodule?", "Yes."), ("Where?", "On the right.")]
     alone = reading.ask("How large?", history=turns)
     assert alone.history_turns == 0  # the tiny model takes single questions
@@ -169,7 +168,7 @@ def test_a_region_reaches_only_a_model_that_was_taught_regions(
     plain = reading.ask(QUESTION)
     assert not reading.ask(QUESTION, region="mean 40 HU").region_used
     assert reading.ask(QUESTION, region="mean 40 HU").text == plain.text
-    reading.loaded.processor.region_form = "{question} Region: {region}."
+    reading.backend.processor.region_form = "{question} Region: {region}."
     told = reading.ask(QUESTION, region="mean 40 HU")
     assert told.region_used
     assert told.question == QUESTION

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import psutil
 import torch
 
-from napari_ct_assistant.assistant.models.options import NotEnoughMemoryError, Remedy
-from napari_ct_assistant.assistant.models.sizes import QUANTIZED, MemoryNeed, count
+from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Remedy
+from napari_ct_assistant.backends.loading.sizes import QUANTIZED, MemoryNeed, count
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.folder import TensorHeader
 

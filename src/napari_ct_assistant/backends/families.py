@@ -1,0 +1,16 @@
+"""The families of models that can be read with. Importing it brings no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from napari_ct_assistant.backends.family import Family
+from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
+
+FAMILIES: Final[tuple[Family, ...]] = (VOLUME_LANGUAGE,)
+
+
+def family_of(config: Mapping[str, Any]) -> Family | None:
+    """Return the family of the model that a `config.json` describes; None for other models."""
+    return next((family for family in FAMILIES if family.matches(config)), None)

@@ -1,0 +1,75 @@
+"""Which model wrote a result. Importing it brings no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+
+def shown_name(folder: Path, name: str) -> str:
+    """Return a model's name for results, given its folder and what the user called it.
+
+    Of a local folder it is the folder's own name, not the path to it: the path may name a person.
+    """
+    return folder.resolve().name if Path(name).expanduser() == folder else name
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model wrote a result, and what it was trained for.
+
+    Attributes
+    ----------
+    name : str
+        As the user chose it: "demo", a folder's name or a hub id.
+    trained_on : str
+        The training data, in a few words.
+    notice : str
+        A sentence shown with every output of the model; empty for models without one.
+    findings : tuple of str
+        The findings it can screen for.
+    unreliable_findings : tuple of str
+        Findings that it was measured not to detect reliably.
+    files : tuple of Path
+        Its weight files.
+    settings_sha256 : str
+        Hash of the other files that shape what it writes (`model.folder.settings_sha256`), as
+        they were when it was loaded.
+    skills : tuple of str
+        Tasks it was trained for besides reports and questions: "explain", "shorten".
+    notes : tuple of str
+        What the user should know about its folder, such as files that were left aside.
+    """
+
+    name: str
+    trained_on: str = ""
+    notice: str = ""
+    findings: tuple[str, ...] = ()
+    unreliable_findings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    skills: tuple[str, ...] = ()
+    settings_sha256: str = ""
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weight file, or of the files' digests if there are several."""
+        digests = []
+        for file in self.files:
+            with file.open("rb") as stream:
+                digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        if len(digests) == 1:
+            return digests[0]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, str]:
+        """Return the provenance that every result carries."""
+        return {
+            "name": self.name,
+            "weights_sha256": self.weights_sha256,
+            "settings_sha256": self.settings_sha256,
+            "trained_on": self.trained_on,
+            "notice": self.notice,
+        }

@@ -1,0 +1,366 @@
+"""The protocol of a backend: what a family of models does so that a scan can be read with it.
+
+A `Backend` is a loaded model of one family. It prepares a scan and encodes it once; the result is
+an `ImageContext`, which renders questions, generates answers, scores statements and finds their
+evidence. Readings, the panel, the command line, audits and evaluation use these two protocols
+alone. docs/adding-a-model.md is the guide. Importing this module brings no torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from napari_ct_assistant.backends.heat_map import Evidence, PointRAS
+from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.volume import CTVolume, ModelGrid
+
+OnText = Callable[[str], None]
+Progress = Callable[[str], None]
+
+
+class EncodingStopped(CTAssistantError):  # noqa: N818  not an error
+    """Reading a scan was stopped before its image context was complete."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a family can do; the panel and the command line offer only that.
+
+    Attributes
+    ----------
+    body_regions : tuple of str
+        Regions of the body that it can be pointed to, its names for them; empty where it reads
+        every scan in the same way.
+    labels : mapping of region to tuple of str
+        The findings that it screens for, in its order; the key is "" without regions.
+    follow_ups : bool
+        Whether earlier questions and answers can be part of a question.
+    drawn_regions : bool
+        Whether a sentence about a region that the reader drew can be part of a question.
+    reasoning : bool
+        Whether it writes its reasoning before the answer.
+    evidence : str
+        The method that finds the place of a statement, in a few words; "" without one.
+    needs_gpu : bool
+        Whether reading a scan without a GPU takes more than minutes.
+    remote : bool
+        Whether it runs on a server.
+    """
+
+    body_regions: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    follow_ups: bool = False
+    drawn_regions: bool = False
+    reasoning: bool = False
+    evidence: str = ""
+    needs_gpu: bool = False
+    remote: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """Which part of a scan is to be read.
+
+    Attributes
+    ----------
+    region : str
+        One of `Capabilities.body_regions`; "" leaves it to the backend.
+    centre : (x, y, z) or None
+        RAS mm of the centre of the model's input box; None leaves it to the backend.
+    """
+
+    region: str = ""
+    centre: PointRAS | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedScan:
+    """A scan as a model reads it.
+
+    Attributes
+    ----------
+    volume : CTVolume
+    pixel_values : Tensor [1, 1, D, H, W]
+    grid : ModelGrid
+        Where the model's input box lies in the scan.
+    region : str
+        The region of the body that is read; "" where the family has none.
+    default_region : str
+        Why this region was chosen where nobody chose it; "" otherwise.
+    notes : tuple of str
+        What of the scan is not seen, and what could not be done as usual.
+    """
+
+    volume: CTVolume
+    pixel_values: Any
+    grid: ModelGrid
+    region: str = ""
+    default_region: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question as a family's model reads it.
+
+    Attributes
+    ----------
+    ids : list of int
+        Token ids that follow the image.
+    history_turns : int
+        Earlier questions that are part of it.
+    region_used : bool
+        Whether a drawn region is part of it.
+    text_only : bool
+        The question quotes all that is needed: the image is left out.
+    thinking : bool
+        Whether the answer begins with reasoning.
+    """
+
+    ids: list[int]
+    history_turns: int = 0
+    region_used: bool = False
+    text_only: bool = False
+    thinking: bool = False
+
+
+@dataclass(frozen=True)
+class GeneratedText:
+    """What one call generated.
+
+    Attributes
+    ----------
+    text : str
+        Without reasoning and labels.
+    ids : list of int
+        All its tokens, without the one that ends an answer.
+    seconds_first_token : float
+    stopped : bool
+        Whether it was cancelled before its end.
+    cut : bool
+        Whether it ended without the token that ends an answer, though nobody cancelled it: at
+        the limit on tokens, or at the end of the context window.
+    reasoning : str
+        What the model wrote before its answer.
+    labels : tuple of str or None
+        Findings that the model lists at the end as its result; None if it lists none.
+    """
+
+    text: str
+    ids: list[int]
+    seconds_first_token: float
+    stopped: bool
+    cut: bool = False
+    reasoning: str = ""
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ScreenQuestion:
+    """A question of the screen.
+
+    Attributes
+    ----------
+    name : str
+        The finding.
+    question : str
+    threshold : float
+        Probability from which on the finding counts as present.
+    """
+
+    name: str
+    question: str
+    threshold: float = 0.5
+
+
+Statement = tuple[Prompt, list[int]]  # a question, and the token ids of an answer to it
+
+
+class ImageContext(Protocol):
+    """One scan, encoded once, as all questions about it share it.
+
+    A call leaves it as it was: the second question is answered as if it were the first.
+
+    Attributes
+    ----------
+    scan : PreparedScan
+    notes : tuple of str
+        What the reader should know about the scan as the model encodes it.
+    seconds : dict
+        Time to encode the scan and to fill the context: "encode", "prefix".
+    vision_tokens : Tensor [1, N, C]
+        The encoder's output for the scan; None on a server.
+    image_tokens : Tensor [1, n, hidden_size]
+        What stands for the scan among the language model's embeddings; None on a server.
+    """
+
+    scan: PreparedScan
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+    vision_tokens: Any
+    image_tokens: Any
+
+    def report_sections(self) -> Sequence[str]:
+        """Return the names of the questions whose answers make the report, in order."""
+        ...
+
+    def report_question(self, section: str, written: Mapping[str, str]) -> tuple[str, bool]:
+        """Return a report's question given the sections before it, and whether it quotes them."""
+        ...
+
+    def split_report(self, text: str) -> dict[str, str]:
+        """Return the sections of a generated report by its headings."""
+        ...
+
+    def screen_questions(self) -> Sequence[ScreenQuestion]:
+        """Return the questions of the screen, in the family's order."""
+        ...
+
+    def prompt(
+        self,
+        question: str,
+        *,
+        history: Sequence[tuple[str, str]] = (),
+        choices: Sequence[str] = (),
+        region: str = "",
+        text_only: bool = False,
+        thinking: bool | None = None,
+    ) -> Prompt:
+        """Render a question; `history` is used as far as it fits, the latest turns first."""
+        ...
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """Return the token ids of an answer, without the one that ends it."""
+        ...
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        on_text: OnText | None = None,
+        on_reasoning: OnText | None = None,
+        cancel: threading.Event | None = None,
+        settings: GenerationSettings | None = None,
+    ) -> GeneratedText:
+        """Generate the answer to a question; `on_text` gets each new piece of it."""
+        ...
+
+    def yes_probabilities(self, questions: Sequence[str], *, blind: bool = False) -> list[float]:
+        """Return the probability of "Yes" as first token, against "No", for each question.
+
+        With `blind`, as the model answers without an image.
+        """
+        ...
+
+    def choice_probabilities(self, prompt: Prompt, choices: Sequence[str]) -> list[float]:
+        """Return the probability that the answer begins by choosing each; [] if alike."""
+        ...
+
+    def supports(self, statements: Sequence[Statement]) -> list[float]:
+        """Return each statement's log-likelihood with the image minus without it, in nats."""
+        ...
+
+    def attribute(
+        self,
+        prompt: Prompt,
+        answer: Sequence[int],
+        spans: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Evidence]:
+        """Return the evidence for parts of an answer.
+
+        Parameters
+        ----------
+        prompt, answer
+            The question, and the answer's token ids.
+        spans : list of (begin, end), optional
+            Characters of `GeneratedText.text`; the whole answer when absent.
+        """
+        ...
+
+    def without_image(self) -> ImageContext:
+        """Return the context of the same prompt without an image: the language prior alone."""
+        ...
+
+
+class Backend(Protocol):
+    """A loaded model of one family.
+
+    Attributes
+    ----------
+    info : ModelInfo
+    settings : GenerationSettings
+        How answers are generated where a call does not say otherwise.
+    """
+
+    @property
+    def info(self) -> ModelInfo:
+        """Which model it is."""
+        ...
+
+    @property
+    def settings(self) -> GenerationSettings:
+        """How answers are generated where a call does not say otherwise."""
+        ...
+
+    @property
+    def model(self) -> Any:
+        """The network; None on a server."""
+        ...
+
+    @property
+    def processor(self) -> Any:
+        """What prepares scans and text for the network."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where the model is, such as "cpu" or "cuda:0"."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the family can do."""
+        ...
+
+    def with_settings(self, settings: GenerationSettings) -> Backend:
+        """Return the same loaded model with other settings."""
+        ...
+
+    def prepare(self, volume: CTVolume, view: View) -> PreparedScan:
+        """Make the model's input for a part of a scan.
+
+        Raises
+        ------
+        ValueError
+            If the family has no such region.
+        """
+        ...
+
+    def encode(
+        self,
+        scan: PreparedScan,
+        *,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> ImageContext:
+        """Encode a scan once.
+
+        Raises
+        ------
+        EncodingStopped
+            If `cancel` was set before the end.
+        """
+        ...
+
+    def finding_question(self, finding: str) -> str:
+        """Return the question whether a finding is there."""
+        ...
+
+    def choices_question(self, question: str, choices: Sequence[str]) -> str:
+        """Return a multiple-choice question as one text."""
+        ...

@@ -1,0 +1,108 @@
+"""The backend of E3D-GPT, ViT3D-LLaMA3 and M3D-LaMed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from napari_ct_assistant.backends.protocol import (
+    Capabilities,
+    EncodingStopped,
+    PreparedScan,
+    Progress,
+    View,
+)
+from napari_ct_assistant.backends.scan_notes import OUTSIDE, cut_note
+from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.volume_language.image_context import VolumeLanguageContext
+from napari_ct_assistant.backends.volume_language.loaded_model import LoadedModel
+from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.report_text.questions import fill
+from napari_ct_assistant.volume import CTVolume
+
+
+class VolumeLanguageBackend(LoadedModel):
+    """A `Backend` of this family."""
+
+    @property
+    def device(self) -> str:
+        """Where the model is, such as "cpu" or "cuda:0"."""
+        return str(self.model.device)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model can do, by its processor."""
+        return Capabilities(
+            labels={"": FINDINGS},
+            follow_ups=self.processor.follow_up is not None,
+            drawn_regions=self.processor.region_form is not None,
+            evidence="keys and values",
+        )
+
+    def with_settings(self, settings: GenerationSettings) -> VolumeLanguageBackend:
+        """Return the same loaded model with other settings."""
+        return replace(self, settings=settings)
+
+    def prepare(self, volume: CTVolume, view: View) -> PreparedScan:
+        """Make the model's input for the middle of a scan.
+
+        Raises
+        ------
+        ValueError
+            If the view asks for a region of the body or another place: the family reads every
+            scan in the same way.
+        """
+        if view.region or view.centre is not None:
+            raise ValueError(
+                f"{self.info.name}: reads the middle of every scan; leave out region and crop"
+            )
+        pixel_values, grid = self.processor.prepare_volume(volume)
+        note = cut_note(volume, grid)
+        return PreparedScan(volume, pixel_values, grid, notes=(note,) if note else ())
+
+    def encode(
+        self,
+        scan: PreparedScan,
+        *,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> VolumeLanguageContext:
+        """Encode a scan and fill the prefix cache."""
+        tell = progress or (lambda _: None)
+        model = self.model
+        start = time.perf_counter()
+        tell("Encoding the scan")
+        with torch.no_grad():
+            vision_tokens = model.vision_tower(pixel_values=scan.pixel_values.to(model.device))
+            if cancel is not None and cancel.is_set():
+                raise EncodingStopped("stopped while the scan was encoded")
+            image = model.get_image_features(vision_tokens=vision_tokens)
+        encoded = time.perf_counter()
+        tell("Reading the image tokens")
+        notes = self._notes(vision_tokens[0])
+        context = VolumeLanguageContext(self, scan, vision_tokens, image, notes)
+        context.seconds = {"encode": encoded - start, "prefix": time.perf_counter() - encoded}
+        return context
+
+    def _notes(self, tokens: torch.Tensor) -> tuple[str, ...]:
+        """Say whether a scan is unlike those of the training. tokens: [N, C]."""
+        distance = 0.0 if self.ood is None else self.ood.distance(tokens)
+        if distance <= 1:
+            return ()
+        trained = self.info.trained_on or "its training scans"
+        return (
+            f"{OUTSIDE}, {trained} "
+            f"({distance:.1f}x the threshold); treat the output as unreliable.",
+        )
+
+    def finding_question(self, finding: str) -> str:
+        """Return the question whether a finding is there."""
+        return str(fill(self.processor.finding_question, finding=finding.lower()))
+
+    def choices_question(self, question: str, choices: Sequence[str]) -> str:
+        """Return a multiple-choice question as one text."""
+        return self.processor.choices_question(question, choices)

@@ -1,0 +1,171 @@
+"""Load a model folder of this family onto a device."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from transformers import GenerationConfig
+from transformers.utils import logging as transformers_logging
+
+from napari_ct_assistant.backends.loading.devices import (
+    check_device_map,
+    find_device,
+    find_dtype,
+)
+from napari_ct_assistant.backends.loading.memory import check_memory, free_memory
+from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Quantize, Remedy
+from napari_ct_assistant.backends.loading.quantization import quantization_config
+from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS
+from napari_ct_assistant.backends.model_info import ModelInfo, shown_name
+from napari_ct_assistant.backends.ood import OutOfDistributionDetector
+from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.volume_language.backend import VolumeLanguageBackend
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.folder import (
+    WEIGHTS,
+    check_folder,
+    check_tensors,
+    settings_sha256,
+)
+from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.report_text.findings import FINDINGS
+
+
+def load(
+    folder: Path,
+    name: str,
+    *,
+    device: str | None = None,
+    settings: GenerationSettings | None = None,
+    dtype: str | None = None,
+    quantize: Quantize | None = None,
+    device_map: Literal["auto"] | None = None,
+) -> VolumeLanguageBackend:
+    """Load a model folder of this family; the options are those of `load_assistant`.
+
+    Parameters
+    ----------
+    folder
+    name
+        As the user chose the model, for errors.
+
+    Raises
+    ------
+    ModelLoadError
+        One line with the model's name and what to do; `NotEnoughMemoryError` where it does not
+        fit in memory.
+    """
+    target = find_device(device, name)
+    precision = find_dtype(dtype, target, name)
+    headers = check_folder(folder, name)
+    settings_hash = settings_sha256(folder)
+    how: dict[str, Any] = {}
+    if quantize is not None:
+        how["quantization_config"] = quantization_config(quantize, precision, name)
+        how["device_map"] = {"": target}
+    if device_map is not None:
+        check_device_map(device_map, name)
+        how["device_map"] = device_map
+        if device is not None:
+            raise ModelLoadError(
+                f"{name}: device_map='auto' and device {device!r} exclude each other; leave one out"
+            )
+    # Weights are read in about a second: a progress bar would only clutter terminals and logs.
+    transformers_logging.disable_progress_bar()
+    try:
+        config = VolumeLanguageConfig.from_pretrained(folder, local_files_only=True)
+        check_tensors({key: header.shape for key, header in headers.items()}, config, name)
+        processor = VolumeLanguageProcessor.from_pretrained(folder, local_files_only=True)
+        check_memory(
+            name,
+            headers,
+            config,
+            target,
+            precision,
+            quantize=quantize,
+            offload=device_map is not None,
+            tokens=processor.num_image_tokens + QUESTION_TOKENS + processor.max_new_tokens,
+        )
+        network = _network(name, folder, config, precision, target, how)
+    except ModelLoadError:
+        raise
+    except torch.OutOfMemoryError as error:
+        # The frames that the error came through hold what was loaded so far.
+        traceback.clear_frames(error.__traceback__)
+        free_memory()
+        remedies = [Remedy("quantize", "8bit")] if quantize is None else []
+        if device_map is None and target.type == "cuda":
+            remedies.append(Remedy("device_map", "auto"))
+        raise NotEnoughMemoryError(
+            f"{name}: does not fit in the memory of {target.type}; close other programs",
+            tuple(remedies),
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+    ) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelLoadError(
+            f"{name}: cannot be loaded: {reason or type(error).__name__}"
+        ) from error
+    info = ModelInfo(
+        name=shown_name(folder, name),
+        trained_on=config.trained_on,
+        notice=config.notice,
+        findings=FINDINGS,
+        unreliable_findings=tuple(config.unreliable_findings),
+        files=tuple(sorted(folder.glob(WEIGHTS))),
+        skills=tuple(config.skills),
+        settings_sha256=settings_hash,
+    )
+    return VolumeLanguageBackend(
+        network.eval(),
+        processor,
+        info,
+        OutOfDistributionDetector.load(folder),
+        settings or GenerationSettings(),
+    )
+
+
+def _network(
+    name: str,
+    folder: Path,
+    config: VolumeLanguageConfig,
+    dtype: torch.dtype,
+    target: torch.device,
+    how: dict[str, Any],
+) -> VolumeLanguageModel:
+    """Build the network, in a frame of its own so that an interrupted load keeps no tensor."""
+    network, loaded = VolumeLanguageModel.from_pretrained(
+        folder,
+        config=config,
+        dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+        **how,
+    )
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if loaded.get(kind):
+            keys = sorted(map(str, loaded[kind]))
+            raise ModelLoadError(
+                f"{name}: {len(keys)} {kind.replace('_', ' ')} while loading: {listing(keys)}"
+            )
+    # Other generation settings of a folder, such as a time limit or stop strings, would shorten
+    # a report without a word.
+    own = network.generation_config
+    network.generation_config = GenerationConfig(
+        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
+    )
+    return network if how else network.to(target)
