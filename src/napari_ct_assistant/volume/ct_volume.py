@@ -18,6 +18,7 @@ from napari_ct_assistant.volume.geometry import (
     is_usable,
     voxel_spacing,
 )
+from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -52,6 +53,8 @@ class CTVolume:
         Problems of the acquisition or the file, and what was done about each.
     orientation
         Axis codes of the stored file, e.g. "LPS" for an ordinary axial DICOM series.
+    replaced
+        The stored HU of padding and of values below -1024; None where there are none.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class CTVolume:
     series: str = ""
     warnings: tuple[str, ...] = ()
     orientation: str = field(default=AXES)
+    replaced: ReplacedVoxels | None = None
     modality: ClassVar[str] = "CT"
 
     def __post_init__(self) -> None:
@@ -129,9 +133,14 @@ class CTVolume:
         """Return the voxels with the HU that the file stores below -1024 and in its padding.
 
         `hu` has -1024 there. Models whose published preparation interpolates before it clips
-        need what is stored.
+        need what is stored. Slices that were shifted or blended to straighten a tilted or uneven
+        stack keep -1024.
         """
-        return self.hu
+        if self.replaced is None:
+            return self.hu
+        stored = self.hu.copy()
+        self.replaced.restore(stored)
+        return stored
 
     def to_simpleitk(self) -> SimpleITK.Image:
         """Return the scan as a SimpleITK image, which has a copy of the voxels.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,16 @@ from numpy.typing import NDArray
 from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX
 
 _BLOCK = 1 << 16
+LOWEST: Final = -32768  # of int16
+OnLow = Callable[[NDArray[np.bool_], NDArray[np.int16]], None]
 
 
 def to_hu(
-    raw: NDArray[Any], slope: float, intercept: float, out: NDArray[np.int16]
+    raw: NDArray[Any],
+    slope: float,
+    intercept: float,
+    out: NDArray[np.int16],
+    on_low: OnLow | None = None,
 ) -> tuple[int, int]:
     """Write round(raw * slope + intercept), kept within AIR to HU_MAX, into `out`.
 
@@ -26,6 +33,9 @@ def to_hu(
         The rescale of the file, applied here and nowhere else.
     out
         int16 [rows, columns], any strides.
+    on_low
+        Called, if values lie below AIR, with the mask [rows, columns] of these and the values
+        [rows, columns] before they are set to AIR.
 
     Returns
     -------
@@ -43,9 +53,12 @@ def to_hu(
             offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16).view(np.int16)
             np.add(raw.view(np.int16), offset, out=out)
             if low < AIR:
+                if on_low is not None:
+                    on_low(out < AIR, out)
                 np.maximum(out, np.int16(AIR), out=out)
             return max(int(low), AIR), max(int(high), AIR)
     rows = max(1, _BLOCK // max(1, raw.shape[1]))
+    low_values = np.zeros(raw.shape, dtype=np.int16)
     for start in range(0, len(raw), rows):
         block = raw[start : start + rows]
         # A signalling NaN, as damaged floats hold, would warn.
@@ -58,7 +71,11 @@ def to_hu(
         values *= slope
         values += intercept
         np.rint(values, out=values)
+        if on_low is not None:
+            low_values[start : start + rows] = np.where(values < AIR, np.maximum(values, LOWEST), 0)
         np.clip(values, AIR, HU_MAX, out=values)
         np.nan_to_num(values, copy=False, nan=AIR)
         out[start : start + rows] = values
+    if on_low is not None and low_values.any():
+        on_low(low_values < 0, low_values)
     return int(out.min()), int(out.max())

@@ -105,6 +105,7 @@ def _open(found: Found, path: Path, series: str | None, progress: Progress | Non
         volume.series,
         (*warnings, *volume.warnings),
         volume.orientation,
+        volume.replaced,
     )
 
 

@@ -16,12 +16,13 @@ from napari_ct_assistant.volume import CTVolume
 
 Affine = NDArray[np.float64]
 Floats = NDArray[np.float32]
+Voxels = NDArray[np.int16] | Floats
 
 TOLERANCE: Final = 1e-3
 KEPT: Final = 0.1  # a spacing this close to the wanted one, as a share, is kept
 
 
-def to_lps(volume: CTVolume) -> tuple[Floats, Affine]:
+def to_lps(volume: CTVolume) -> tuple[Voxels, Affine]:
     """Return the voxels [x, y, z] in LPS axes, and the affine of their indices to RAS mm."""
     turn = np.zeros((4, 4))
     turn[2, 0] = turn[1, 1] = turn[3, 3] = 1.0
@@ -30,7 +31,7 @@ def to_lps(volume: CTVolume) -> tuple[Floats, Affine]:
     return hu, volume.affine @ turn
 
 
-def resample(hu: Floats, affine: Affine, spacing: tuple[float, ...]) -> tuple[Floats, Affine]:
+def resample(hu: Voxels, affine: Affine, spacing: tuple[float, ...]) -> tuple[Voxels, Affine]:
     """Resample to a spacing; an axis within a tenth of it keeps its own.
 
     The first voxel stays where it is, and the last one is at or next to the old last one: the
@@ -39,7 +40,7 @@ def resample(hu: Floats, affine: Affine, spacing: tuple[float, ...]) -> tuple[Fl
 
     Parameters
     ----------
-    hu : float32 [x, y, z]
+    hu : int16 or float32 [x, y, z]
     affine : float64 [4, 4]
         Index -> RAS mm.
     spacing : three floats, mm
@@ -55,10 +56,14 @@ def resample(hu: Floats, affine: Affine, spacing: tuple[float, ...]) -> tuple[Fl
     target = _straight(affine, wanted)
     shape, origin = _extent(hu.shape, affine, target)
     target[:3, 3] = origin
-    if shape == hu.shape and np.allclose(affine, target, atol=TOLERANCE):
-        return hu, affine
     index = np.linalg.solve(affine, target)  # index of the result -> index of `hu`
-    steps, start = np.diag(index)[:3], index[:3, 3]
+    same = np.allclose(affine, target, atol=TOLERANCE) or np.allclose(
+        index, np.eye(4), atol=TOLERANCE
+    )
+    if shape == hu.shape and same:
+        return hu, affine
+    steps = np.diag(index)[:3].astype(np.float64)
+    start: Affine = index[:3, 3].astype(np.float64)
     skew = np.abs(index[:3, :3] - np.diag(steps)) * np.array(shape)
     if skew.max() > 1e-6:
         out = np.empty(shape, dtype=np.float32)
@@ -102,9 +107,7 @@ def _extent(
     return size, centre - target[:3, :3] @ (0.5 * np.array(size, dtype=np.float64))
 
 
-def _separable(
-    hu: Floats, shape: tuple[int, int, int], start: NDArray[np.float64], steps: NDArray[np.float64]
-) -> Floats:
+def _separable(hu: Voxels, shape: tuple[int, int, int], start: Affine, steps: Affine) -> Floats:
     """Interpolate along one axis after the other, one output slice at a time."""
     low, high, share = zip(
         *(
@@ -115,15 +118,14 @@ def _separable(
     )
     out = np.empty(shape, dtype=np.float32)
     for z in range(shape[2]):
-        below, above = (np.ascontiguousarray(hu[:, :, i[z]]) for i in (low[2], high[2]))
-        plane = _blend(below, above, share[2][z])
+        plane = _blend(hu[:, :, low[2][z]], hu[:, :, high[2][z]], share[2][z])
         plane = _blend(plane[:, low[1]], plane[:, high[1]], share[1][None, :])
         out[:, :, z] = _blend(plane[low[0]], plane[high[0]], share[0][:, None])
     return out
 
 
-def _blend(a: Floats, b: Floats, share: NDArray[np.float32]) -> Floats:
-    result: Floats = a * (1 - share) + b * share
+def _blend(a: Voxels, b: Voxels, share: Floats) -> Floats:
+    result: Floats = (a * (1 - share) + b * share).astype(np.float32, copy=False)
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from napari_ct_assistant.volume.dicom.pixels import SliceReader, erases_padding
 from napari_ct_assistant.volume.dicom.stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import IPLReorder, axis_codes, is_usable
+from napari_ct_assistant.volume.hounsfield import OnLow
 from napari_ct_assistant.volume.hu_check import HuCheck
+from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 Progress = Callable[[int, int], None]
 
@@ -48,9 +51,10 @@ def load_stack(
     doubts = HuCheck()
 
     reader = SliceReader()
+    replaced = ReplacedVoxels(turn, axis=0)
 
     def read(k: int) -> None:
-        limits = _read_straight(reader, stack, k, stored[k])
+        limits = _read_straight(reader, stack, k, stored[k], partial(replaced.add, k))
         doubts.add(k, stored[k], limits)
 
     if stack.places is None:
@@ -65,7 +69,7 @@ def load_stack(
     ]
     # Written column, row, slice as DICOM and ITK do.
     codes = axis_codes(stack.affine[:, [2, 1, 0, 3]])
-    return CTVolume(hu, turn.affine, series, tuple(warnings), codes)
+    return CTVolume(hu, turn.affine, series, tuple(warnings), codes, replaced or None)
 
 
 def _in_threads(work: Callable[[int], None], count: int, progress: Progress | None) -> None:
@@ -102,15 +106,19 @@ def _in_threads(work: Callable[[int], None], count: int, progress: Progress | No
 
 
 def _read_straight(
-    reader: SliceReader, stack: Stack, k: int, out: NDArray[np.int16]
+    reader: SliceReader,
+    stack: Stack,
+    k: int,
+    out: NDArray[np.int16],
+    on_low: OnLow | None = None,
 ) -> tuple[int, int]:
     """Read slice `k` of the file list onto the canvas `out`, shifted to where it belongs.
 
-    Returns its lowest and highest HU.
+    Returns its lowest and highest HU. `on_low` is not called for slices that are shifted.
     """
     frame = stack.frames[k]
     if stack.shifts is None:
-        return reader.read(frame, out)
+        return reader.read(frame, out, on_low)
     plane = np.empty((frame.file.rows, frame.file.columns), dtype=np.int16)
     limits = reader.read(frame, plane)
     rows, columns = (float(shift) for shift in stack.shifts[k])

@@ -23,7 +23,7 @@ from napari_ct_assistant.volume.dicom.encoding import (
 from napari_ct_assistant.volume.dicom.frames import DicomFile, DicomFrame
 from napari_ct_assistant.volume.dicom.header import inflate
 from napari_ct_assistant.volume.errors import CTReadError
-from napari_ct_assistant.volume.hounsfield import to_hu
+from napari_ct_assistant.volume.hounsfield import OnLow, to_hu
 
 # Padding that maps above this is not believed.
 _PADDING_HU = -900.0
@@ -39,11 +39,14 @@ class SliceReader:
     def __init__(self) -> None:
         self._inflated: dict[Path, bytes] = {}
 
-    def read(self, frame: DicomFrame, out: NDArray[np.int16]) -> tuple[int, int]:
+    def read(
+        self, frame: DicomFrame, out: NDArray[np.int16], on_low: OnLow | None = None
+    ) -> tuple[int, int]:
         """Read one frame as HU into `out` [rows, columns], any strides.
 
         Pixels that the file declares to be padding (see `erases_padding`), and values below
-        -1024 HU, become -1024 (air); values above 32767 become 32767.
+        -1024 HU, become -1024 (air); values above 32767 become 32767. `on_low` gets the mask of
+        the pixels that become -1024 and the HU that they had.
 
         Returns
         -------
@@ -60,7 +63,7 @@ class SliceReader:
             raw = self._plain(frame, out) if plain else self._encapsulated(frame)
         except OSError as error:
             raise CTReadError(file.path, f"cannot be read ({error.strerror or error})") from error
-        return _finish(frame, raw, out)
+        return _finish(frame, raw, out, on_low)
 
     def _plain(self, frame: DicomFrame, out: NDArray[np.int16]) -> NDArray[Any]:
         """Read uncompressed pixels, straight into `out` where its memory allows."""
@@ -160,13 +163,15 @@ class _StrictReader(BufferedReader):
         return data
 
 
-def _finish(frame: DicomFrame, raw: NDArray[Any], out: NDArray[np.int16]) -> tuple[int, int]:
+def _finish(
+    frame: DicomFrame, raw: NDArray[Any], out: NDArray[np.int16], on_low: OnLow | None
+) -> tuple[int, int]:
     """Turn stored values into HU; `raw` may be the memory of `out` itself."""
     file = frame.file
     slope = 1.0 if frame.slope is None else frame.slope
     intercept = 0.0 if frame.intercept is None else frame.intercept
     if file.floating:
-        return to_hu(raw, slope, intercept, out)
+        return to_hu(raw, slope, intercept, out, on_low)
     raw = raw.view(f"{'i' if file.signed else 'u'}{raw.itemsize}")
     spare = raw.itemsize * 8 - file.bits_stored
     if spare > 0 and file.signed:
@@ -178,8 +183,10 @@ def _finish(frame: DicomFrame, raw: NDArray[Any], out: NDArray[np.int16]) -> tup
     padded = None
     if file.padding is not None and erases_padding(frame):
         padded = (raw >= file.padding[0]) & (raw <= file.padding[1])
-    low, high = to_hu(raw, slope, intercept, out)
+    low, high = to_hu(raw, slope, intercept, out, on_low)
     if padded is not None:
+        if on_low is not None:
+            on_low(padded & (out > AIR), out)
         out[padded] = AIR
         low, high = int(out.min()), int(out.max())
     return low, high

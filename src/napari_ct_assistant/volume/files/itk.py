@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from napari_ct_assistant.volume.files.nifti import Progress, note_shear
 from napari_ct_assistant.volume.geometry import LPS_TO_RAS, IPLReorder, axis_codes, is_usable
 from napari_ct_assistant.volume.hounsfield import to_hu
 from napari_ct_assistant.volume.hu_check import HuCheck
+from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 _HEADER = 1 << 14
@@ -107,11 +109,13 @@ def _volume(
     hu = np.empty(turn.shape, dtype=np.int16)
     target = turn.stored_view(hu)
     check = HuCheck()
+    replaced = ReplacedVoxels(turn, axis=0)
     for k, plane in enumerate(stored):
         if plane.dtype.kind == "f":
             check.not_numbers += plane.size - int(np.isfinite(plane).sum())
-        check.add(k, target[k], to_hu(np.ascontiguousarray(plane), 1.0, 0.0, target[k]))
+        flat = np.ascontiguousarray(plane)
+        check.add(k, target[k], to_hu(flat, 1.0, 0.0, target[k], partial(replaced.add, k)))
         if progress is not None:
             progress(k + 1, len(stored))
     warnings += check.warnings(f"stored {stored.dtype.name}, no rescale")
-    return CTVolume(hu, turn.affine, "", tuple(warnings), axis_codes(affine))
+    return CTVolume(hu, turn.affine, "", tuple(warnings), axis_codes(affine), replaced or None)

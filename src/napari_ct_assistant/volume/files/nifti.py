@@ -6,6 +6,7 @@ import gzip
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -26,6 +27,7 @@ from napari_ct_assistant.volume.geometry import (
 )
 from napari_ct_assistant.volume.hounsfield import to_hu
 from napari_ct_assistant.volume.hu_check import HuCheck
+from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 Progress = Callable[[int, int], None]
 
@@ -139,6 +141,7 @@ def _read(path: Path, file: IO[bytes], limit: int, progress: Progress | None) ->
     stored = turn.stored_view(hu)
     _skip(file, int(offset) - len(start))
     doubts = HuCheck()
+    replaced = ReplacedVoxels(turn, axis=2)
     buffer = bytearray(shape[0] * shape[1] * dtype.itemsize)
     for k in range(shape[2]):
         _fill(path, file, buffer)
@@ -146,12 +149,12 @@ def _read(path: Path, file: IO[bytes], limit: int, progress: Progress | None) ->
         plane = np.frombuffer(buffer, dtype=dtype).reshape(shape[1], shape[0]).T
         if dtype.kind == "f":
             doubts.not_numbers += plane.size - int(np.isfinite(plane).sum())
-        limits = to_hu(plane, slope, intercept, stored[:, :, k])
+        limits = to_hu(plane, slope, intercept, stored[:, :, k], partial(replaced.add, k))
         doubts.add(k, stored[:, :, k], limits)
         if progress is not None:
             progress(k + 1, shape[2])
     warnings += doubts.warnings(f"stored {dtype.name}, slope {slope:g}, intercept {intercept:g}")
-    return CTVolume(hu, turn.affine, "", tuple(warnings), axis_codes(affine))
+    return CTVolume(hu, turn.affine, "", tuple(warnings), axis_codes(affine), replaced or None)
 
 
 def _shape(path: Path, header: Nifti1Header, warnings: list[str]) -> tuple[int, int, int]:

@@ -1,0 +1,54 @@
+"""The stored HU of voxels that are set to air, against the values that were written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_ct_assistant.volume import AIR, open_ct
+
+AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1)])
+def test_values_below_air_come_back_as_stored(
+    tmp_path: Path, dtype: type, axes: tuple[int, int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(-1000, 400, (30, 20, 10)).astype(dtype)
+    values[:4] = -3024  # padding: one value
+    values[10:14, 3:5] = rng.integers(-2000, -1100, (4, 2, 10))
+    affine = AFFINE[:, [*axes, 3]]
+    stored = values.transpose(axes)
+    nib.save(nib.Nifti1Image(stored, affine), tmp_path / "scan.nii.gz")
+    volume = open_ct(tmp_path / "scan.nii.gz")
+    assert volume.hu.min() == AIR
+    # (L, P, S) as written is (I, P, L) as read, the first axis turned round.
+    expected = values.transpose(2, 1, 0)[::-1]
+    np.testing.assert_array_equal(volume.stored_hu(), expected)
+    np.testing.assert_array_equal(volume.hu, np.maximum(expected, AIR))
+
+
+def test_a_scan_without_such_values_is_not_copied(tmp_path: Path) -> None:
+    values = np.full((30, 20, 10), -1000, np.int16)
+    nib.save(nib.Nifti1Image(values, AFFINE), tmp_path / "scan.nii.gz")
+    volume = open_ct(tmp_path / "scan.nii.gz")
+    assert volume.replaced is None
+    assert volume.stored_hu() is volume.hu
+
+
+@pytest.mark.real_ct
+def test_padding_of_a_real_series_comes_back(shared_data: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    folder = shared_data / "abdomen_crlm_1004"
+    slices = [pydicom.dcmread(file) for file in folder.glob("*.dcm")]
+    slices.sort(key=lambda one: -float(one.ImagePositionPatient[2]))
+    expected = np.stack([s.pixel_array * int(s.RescaleSlope) for s in slices])
+    expected += int(slices[0].RescaleIntercept)
+    volume = open_ct(folder)
+    assert expected.min() == -3024
+    np.testing.assert_array_equal(volume.stored_hu(), expected)
