@@ -12,10 +12,13 @@ from qtpy.QtGui import QImage, QTextDocument
 from qtpy.QtWidgets import QTextEdit
 
 import napari_ct_assistant.viewer
+from napari_ct_assistant.support.plain_text import without_markup
 from napari_ct_assistant.viewer.chat.message import GrowingText
 from napari_ct_assistant.viewer.report.comparison import Comparison
 from napari_ct_assistant.viewer.report.editor import ReportEditor
+from napari_ct_assistant.viewer.scan.layers import layer_kwargs
 from napari_ct_assistant.viewer.widgets import eliding_label, label, tip
+from tests.viewer.conftest import box_volume
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -48,6 +51,20 @@ def test_a_tooltip_shows_markup_as_it_is() -> None:
     document = QTextDocument()
     document.setHtml(tip(f"a\n{IMAGE}"))
     assert document.toPlainText() == f"a\n{IMAGE}"
+
+
+def test_what_napari_shows_of_ours_has_no_markup(qtbot: QtBot, tmp_path: Path) -> None:
+    """The labels and tooltips of napari would render names of layers, and notifications."""
+    shown = without_markup(f"\x1b[31mHead{IMAGE}")
+    assert shown == "Head\u2039img src='file:///tmp/secret.png'\u203a"
+    assert not Qt.mightBeRichText(shown)
+    assert layer_kwargs(box_volume(), f"Head{IMAGE}")["name"] == shown
+    for file in SOURCES:
+        for given in re.findall(
+            r"(?<!def )(?<!\.)\b(?:show_(?:error|warning|info)|progress)\((.*)\)", file.read_text()
+        ):
+            wanted = ("without_markup(", "total=0, desc=without_markup(", "total=0, desc=what")
+            assert given.startswith(wanted), (file.name, given)
 
 
 @pytest.mark.parametrize("kind", [GrowingText, Comparison, ReportEditor])

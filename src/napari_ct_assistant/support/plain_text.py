@@ -23,6 +23,11 @@ def plain(text: str) -> str:
     return _SURROGATE.sub("\ufffd", _REMOVED.sub("", text))
 
 
+def without_markup(text: str) -> str:
+    """Return plain text that no widget takes for HTML, for the labels of other programs."""
+    return plain(text).replace("<", "\u2039").replace(">", "\u203a")
+
+
 def escaped_json(text: str) -> str:
     """Return JSON with the characters that `plain` removes as escapes: no value changes."""
     unsafe = re.compile(f"{_REMOVED.pattern}|{_SURROGATE.pattern}")

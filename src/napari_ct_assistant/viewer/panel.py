@@ -42,6 +42,7 @@ from napari_ct_assistant.viewer.session.model_session import ModelSession, load_
 from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
 from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, TOO_SHORT, WELCOME
 from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, warning_colour
+from napari_ct_assistant.viewer.uncaught import hide_values_in_tracebacks
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.views.scan_display import ScanDisplay
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
@@ -69,6 +70,7 @@ class CTAssistantPanel(QWidget):
         load: Callable[..., Any] = load_real,
     ) -> None:
         super().__init__()
+        hide_values_in_tracebacks()
         self.viewer = napari_viewer
         self._preferences = load_preferences()
         self._draft_next = False

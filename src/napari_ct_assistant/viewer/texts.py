@@ -50,6 +50,7 @@ REPORT_STATES: Final[dict[str, str]] = {
     "own": "written by you",
 }
 NEW_DRAFT: Final = "A new draft is ready. Your text has not been changed."
+TITLE_SEPARATOR: Final = "  ·  "
 SAMPLED_AGAIN: Final = "sampled again"
 RESTORED: Final = "Restored from the journal of {when}."
 FAILED: Final = "INCOMPLETE: the model failed before the end of this text; findings may be missing."

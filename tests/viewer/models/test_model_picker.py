@@ -80,7 +80,7 @@ def test_rows_are_chosen(
     assert picker.model == PUBLISHED[0]
     assert picker.hub.isVisible()
     monkeypatch.setattr(
-        "napari_ct_assistant.viewer.models.picker.QFileDialog.getExistingDirectory",
+        "napari_ct_assistant.viewer.models.picker.choose_folder",
         lambda *_: str(tiny_model_folder),
     )
     picker.box.activated.emit(names.index(BROWSE))

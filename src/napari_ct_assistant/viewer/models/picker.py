@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, Remedy
+from napari_ct_assistant.viewer.file_dialogs import choose_folder
 from napari_ct_assistant.viewer.models.available_models import (
     ModelSurvey,
     could_be_on_the_hub,
@@ -123,7 +124,7 @@ class ModelPicker(QWidget):
 
     def ask_folder(self) -> None:
         """Ask for a folder that contains a model."""
-        path = QFileDialog.getExistingDirectory(self, "Choose a folder that contains a model")
+        path = choose_folder(self, "Choose a folder that contains a model")
         if path:
             self._on_chosen(path)
 

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QFormLayout,
     QLineEdit,
     QVBoxLayout,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_ct_assistant.assistant.export import FORMATS, export_report, read_identifiers
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.viewer.file_dialogs import choose_folder, choose_new_file
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import IDENTIFIERS
 from napari_ct_assistant.viewer.widgets import button, row
@@ -100,14 +100,14 @@ class ExportDialog(QDialog):
 
     def _choose_file(self) -> None:
         known = FORMATS[self.format.currentIndex()]
-        path, _ = QFileDialog.getSaveFileName(
+        path = choose_new_file(
             self, "Export the report", "report" + known.ending, f"{known.name} (*{known.ending})"
         )
         if path:
             self.file.setText(path)
 
     def _choose_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "The DICOM folder of this scan")
+        path = choose_folder(self, "The DICOM folder of this scan")
         if path:
             self.folder.setText(path)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,12 @@ from napari_ct_assistant.assistant.journal.store import Journal, Page
 from napari_ct_assistant.assistant.journal.writer import JournalWriter
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.chat.links import escaped
-from napari_ct_assistant.viewer.texts import INTERRUPTED, RESTORED, SAMPLED_AGAIN
+from napari_ct_assistant.viewer.texts import (
+    INTERRUPTED,
+    RESTORED,
+    SAMPLED_AGAIN,
+    TITLE_SEPARATOR,
+)
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
@@ -251,9 +257,11 @@ class JournalKeeper(QObject):
 
 
 def _title(title: str) -> str:
-    """Return a message's title without the name of the scan, which may name a person."""
-    kind, found, rest = title.partition("  ·  ")
-    if kind != "Report" or not found:
-        return title
-    again = rest.rpartition("  ·  ")[2]
-    return f"{kind}  ·  {again}" if again == SAMPLED_AGAIN else kind
+    """Return a message's title without the name of the scan, which may name a person.
+
+    A model's folder is named without the folders above it.
+    """
+    kind, *rest = title.split(TITLE_SEPARATOR)
+    if Path(kind).is_absolute():
+        kind = Path(kind).name
+    return TITLE_SEPARATOR.join([kind, *(part for part in rest[-1:] if part == SAMPLED_AGAIN)])

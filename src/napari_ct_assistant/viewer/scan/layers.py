@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.plain_text import without_markup
+
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
@@ -57,7 +59,8 @@ def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:
     centre = (np.asarray(volume.shape) - 1) / 2
     centre_ras = affine[:3, :3] @ centre + affine[:3, 3]
     return {
-        "name": name or volume.series or "CT",
+        # napari's labels and tooltips render a name that looks like HTML.
+        "name": without_markup(name or volume.series or "CT"),
         "scale": spacing,
         "translate": -centre_ras[::-1] - centre * spacing,
         "units": ("mm",) * 3,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_ct_assistant.support.plain_text import plain, without_markup
+from napari_ct_assistant.viewer.file_dialogs import choose_file, choose_folder
 from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of
 from napari_ct_assistant.viewer.scan.readers import scan_name
 from napari_ct_assistant.viewer.scan.series_dialog import choose_series
@@ -167,14 +169,14 @@ class ScanPicker(QWidget):
 
     def ask_folder(self) -> None:
         """Ask for a folder of DICOM slices and open it."""
-        path = QFileDialog.getExistingDirectory(self, "Open a folder of DICOM slices")
+        path = choose_folder(self, "Open a folder of DICOM slices")
         if path:
             self.open(path)
 
     def ask_file(self) -> None:
         """Ask for a DICOM or NIfTI file and open it."""
         filters = "CT scans (*.dcm *.nii *.nii.gz *.mha *.mhd *.nrrd *.zip);;All files (*)"
-        path, _ = QFileDialog.getOpenFileName(self, "Open a CT scan", "", filters)
+        path = choose_file(self, "Open a CT scan", filters)
         if path:
             self.open(path)
 
@@ -234,10 +236,10 @@ class ScanPicker(QWidget):
     ) -> None:
         self.busy = True
         self._progress = None
-        self._name = path.name
-        self.loading.emit(f"Opening {path.name}")
+        self._name = plain(path.name)
+        self.loading.emit(f"Opening {self._name}")
         # Shown in napari's activity dock. The bar may be changed only on the Qt thread.
-        self._activity = progress(total=0, desc=f"Opening {path.name}")
+        self._activity = progress(total=0, desc=without_markup(f"Opening {path.name}"))
         self._timer.start()
         self._background.run(
             function,

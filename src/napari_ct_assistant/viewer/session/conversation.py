@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
+from napari_ct_assistant.support.plain_text import without_markup
 from napari_ct_assistant.viewer.chat.links import answer_markdown, escaped, linked, report_markdown
 from napari_ct_assistant.viewer.session.jobs import (
     AskJob,
@@ -26,7 +27,7 @@ from napari_ct_assistant.viewer.session.jobs import (
 from napari_ct_assistant.viewer.session.model_session import ModelSession
 from napari_ct_assistant.viewer.session.runner import JobRunner
 from napari_ct_assistant.viewer.session.status_line import footnote
-from napari_ct_assistant.viewer.texts import FAILED, MEASURED, SAMPLED_AGAIN
+from napari_ct_assistant.viewer.texts import FAILED, MEASURED, SAMPLED_AGAIN, TITLE_SEPARATOR
 
 if TYPE_CHECKING:
     from napari_ct_assistant.backends.heat_map import HeatMap
@@ -95,9 +96,9 @@ class Conversation(QObject):
             self._write_question(job)
         self._job = job
         if isinstance(job, TurnJob):
-            title = "Report" if isinstance(job, ReportJob) else job.model
-            title += f"  ·  {scan}" if scan else ""
-            title += f"  ·  {SAMPLED_AGAIN}" if job.sample else ""
+            kind = "Report" if isinstance(job, ReportJob) else job.model
+            again = SAMPLED_AGAIN if job.sample else ""
+            title = TITLE_SEPARATOR.join(filter(None, (kind, scan, again)))
             self._message = self._transcript.add("model", title, scan=job.scan)
             self._message.job = job
         return self.jobs.start(job)
@@ -107,7 +108,7 @@ class Conversation(QObject):
         text = escaped(job.question)
         for number, choice in enumerate(job.choices):
             text += f"\n\n{chr(ord('A') + number)}\\. {escaped(choice)}"
-        title = f"You  ·  {job.scan.name}" if job.scan.name else "You"
+        title = TITLE_SEPARATOR.join(filter(None, ("You", job.scan.name)))
         asked = self._transcript.add("you", title, text, job.scan)
         asked.job = job
         asked.head.offer(edit=True)
@@ -151,7 +152,7 @@ class Conversation(QObject):
     def show_problem(self, text: str, scan: ScanSession | None = None) -> None:
         """Write a problem into the transcript and show it as a notification."""
         self.add_note(text, "Problem", scan)
-        show_error(text)
+        show_error(without_markup(text))
 
     def _on_text(self, text: str) -> None:
         if self._message is not None:
