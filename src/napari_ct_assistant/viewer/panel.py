@@ -324,6 +324,7 @@ class CTAssistantPanel(QWidget):
         self.banner.show_scan(self.scans.volume)
         self._show_outside()
         self.transcript.show_scan(scan)
+        self.ask_row.box.show_scan(scan)
         self.findings.show_findings(
             () if scan is None else scan.findings, scan.name if scan else ""
         )
@@ -383,7 +384,7 @@ class CTAssistantPanel(QWidget):
 
     def _on_refused(self, job: Job) -> None:
         if isinstance(job, AskJob):
-            self.ask_row.box.give_back(job.question)
+            self.ask_row.box.give_back(job.question, job.scan)
 
     def _apply_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         theme = self.viewer.theme

@@ -143,7 +143,7 @@ def test_a_click_on_a_sentence_shows_its_heat_map(make_panel: Maker, qtbot: QtBo
     layer = panel.evidence_controller.layer.layer
     assert layer is not None
     assert layer.metadata[HEAT_KEY] == "The heart is enlarged."
-    assert panel.evidence_controller.bar.label.text() == "The heart is enlarged."
+    assert panel.evidence_controller.bar.label.text() == "Chest: The heart is enlarged."
     index = world_to_index(panel.scans.layer, viewer.dims.point)
     assert index[0] == pytest.approx(draft.sentences[0].slice, abs=0.6)
     panel.evidence_controller.toggle()

@@ -96,9 +96,9 @@ def test_ruler_and_region_drawn_with_the_mouse(
     # Back at the scan, with the ruler chosen: window drags and keys work at once.
     assert viewer.layers.selection.active is scan
     ends = np.diff(layer.data[0], axis=0)[0] * scan.scale
-    assert bar.text.text() == f"Distance {np.linalg.norm(ends):.1f} mm"
+    assert bar.text.text() == f"Chest: Distance {np.linalg.norm(ends):.1f} mm"
     assert np.linalg.norm(ends) == pytest.approx(20 * 2.5, abs=3)
-    assert list(layer.features["label"]) == [bar.text.text().removeprefix("Distance ")]
+    assert list(layer.features["label"]) == [bar.text.text().removeprefix("Chest: Distance ")]
     qtbot.keyClick(canvas, Qt.Key.Key_E)
     drag(spot(6, 6), spot(11, 13))
     assert layer.shape_type == ["line", "ellipse"]
@@ -182,7 +182,7 @@ def test_labels_of_the_same_and_of_another_grid(scene: Scene, ct: CTVolume, qtbo
     assert region.statistics.voxels == 3 * 6 * 8
     assert region.statistics.mean_hu == 700
     assert region.statistics.volume_ml == pytest.approx(144 * 0.025)
-    qtbot.waitUntil(lambda: scene.bar.text.text() == region.text, timeout=20_000)
+    qtbot.waitUntil(lambda: scene.bar.text.text() == f"Chest: {region.text}", timeout=20_000)
     coarse = np.zeros((20, 20, 24), np.uint8)
     coarse[2:5, 3:6, 3:7] = 3
     scale = np.asarray(scan.scale) * (1, 2, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QWidget
 
@@ -54,6 +56,17 @@ class ChoicesDialog(QDialog):
     def filled(self) -> tuple[str, ...]:
         """The choices that are not blank."""
         return tuple(line.text().strip() for line in self.choices if line.text().strip())
+
+    @property
+    def form(self) -> tuple[str, ...]:
+        """Everything that stands in the form: the question, then the choices."""
+        return tuple(line.text() for line in (self.question, *self.choices))
+
+    def fill(self, form: tuple[str, ...], scan: str = "") -> None:
+        """Put `form` into the form; undo cannot bring back what stood there."""
+        self.setWindowTitle(f"Multiple choice  ·  {scan}" if scan else "Multiple choice")
+        for line, text in zip_longest((self.question, *self.choices), form, fillvalue=""):
+            line.setText(text)
 
     def _refresh(self) -> None:
         self.ask_button.setEnabled(bool(self.question.text().strip()) and len(self.filled) >= 2)

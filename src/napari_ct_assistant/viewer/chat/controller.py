@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
     from napari_ct_assistant.viewer.session.conversation import Conversation
     from napari_ct_assistant.viewer.session.jobs import AskResult, JobResult, ReportResult
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 class ChatController(QObject):
@@ -61,13 +62,14 @@ class ChatController(QObject):
             ask,
         )
         self.chips = Chips()
+        self._scan: ScanSession | None = None
         self.choices_dialog: ChoicesDialog | None = None
         self.chips.chosen.connect(lambda question: ask(question, ()))
         conversation.busy.connect(self._on_busy)
         conversation.drafted.connect(self._on_drafted)
         conversation.answered.connect(self._on_answered)
         conversation.finished.connect(self._on_finished)
-        scans.chosen.connect(lambda _layer: self.refresh())
+        scans.chosen.connect(self._on_scan)
         viewer.layers.selection.events.active.connect(self._on_layer)
 
     def region_for(self, question: str) -> str:
@@ -104,17 +106,32 @@ class ChatController(QObject):
         if self.choices_dialog is None:
             self.choices_dialog = ChoicesDialog(self._box.window())
             self.choices_dialog.asked.connect(self._on_choices)
+            self._fill_choices()
         dialog = self.choices_dialog
         if question:
-            dialog.question.setText(question)
-        for line, choice in zip(dialog.choices, choices, strict=False):
-            line.setText(choice)
+            dialog.fill((question, *choices), "" if self._scan is None else self._scan.name)
         dialog.show()
         dialog.raise_()
 
     def _on_choices(self, question: str, choices: tuple[str, ...]) -> None:
         if self._ask(question, choices) and self.choices_dialog is not None:
             self.choices_dialog.hide()
+
+    def _on_scan(self, _layer: Any) -> None:
+        """Keep what stands in the form for the scan that is left, and show the new scan's."""
+        before, self._scan = self._scan, self._scans.scan
+        if self.choices_dialog is not None and before is not self._scan:
+            if before is not None and before.is_open:
+                before.choices_form = self.choices_dialog.form
+            self._fill_choices()
+        self.refresh()
+
+    def _fill_choices(self) -> None:
+        if self.choices_dialog is not None:
+            scan = self._scan
+            self.choices_dialog.fill(
+                () if scan is None else scan.choices_form, "" if scan is None else scan.name
+            )
 
     # -- suggestions
 

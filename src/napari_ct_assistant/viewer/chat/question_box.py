@@ -1,12 +1,20 @@
-"""The question box: Enter sends, arrow keys recall earlier questions, and no text is lost."""
+"""The question box: Enter sends, arrow keys recall earlier questions, and no text is lost.
+
+Text and earlier questions belong to a scan and change with it.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeyEvent, QTextCursor
 from qtpy.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
 from napari_ct_assistant.viewer.texts import ASK_PLACEHOLDER
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 class QuestionBox(QPlainTextEdit):
@@ -29,8 +37,23 @@ class QuestionBox(QPlainTextEdit):
         self.history: list[str] = []
         self._at = 0  # position in the history; len(history) stands for the text being typed
         self._draft = ""
-        self.textChanged.connect(self._fit)
+        self._scan: ScanSession | None = None
+        self.textChanged.connect(self._on_text)
         self._fit()
+
+    def show_scan(self, scan: ScanSession | None) -> None:
+        """Show what was typed about another scan; what was typed without a scan is taken along."""
+        before, self._scan = self._scan, scan
+        if scan is before:
+            return
+        text = "" if scan is None else scan.typed
+        if before is None:
+            text = text or self.toPlainText()
+        self.history = [] if scan is None else scan.asked
+        self._at, self._draft = len(self.history), ""
+        # Not `replace`: undo must not bring back what was typed about another scan.
+        self.setPlainText(text)
+        self.moveCursor(QTextCursor.MoveOperation.End)
 
     def submit(self) -> None:
         """Send the text."""
@@ -44,9 +67,14 @@ class QuestionBox(QPlainTextEdit):
         self._at, self._draft = len(self.history), ""
         self.clear()
 
-    def give_back(self, text: str) -> None:
-        """Put back a text that could not be answered, unless something new has been typed."""
-        if not self.toPlainText().strip():
+    def give_back(self, text: str, scan: ScanSession | None = None) -> None:
+        """Put back a text that could not be answered, unless something new has been typed.
+
+        A text about another scan than the one on screen waits for that scan.
+        """
+        if scan is not None and scan is not self._scan:
+            scan.typed = scan.typed if scan.typed.strip() else text
+        elif not self.toPlainText().strip():
             self.replace(text)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
@@ -79,6 +107,11 @@ class QuestionBox(QPlainTextEdit):
         cursor.select(QTextCursor.SelectionType.Document)
         cursor.insertText(text)
         self.setTextCursor(cursor)
+
+    def _on_text(self) -> None:
+        if self._scan is not None:
+            self._scan.typed = self.toPlainText()
+        self._fit()
 
     def _fit(self) -> None:
         lines = min(max(int(self.document().size().height()), 2), 5)

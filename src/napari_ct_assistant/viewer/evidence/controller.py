@@ -97,7 +97,7 @@ class EvidenceController(QObject):
             return False
         self.layer.show(layer, heat, about)
         self._shown = scan
-        self.bar.show_heat(about, visible=True)
+        self.bar.show_heat(f"{scan.name}: {about}", visible=True)
         return True
 
     def show_finding(self, result: EvidenceResult) -> None:

@@ -100,6 +100,8 @@ class MeasureBar(QWidget):
         for each in self.buttons.values():
             each.setEnabled(scan_layer is not None)
         self.measurements.set_scan(scan_layer)
+        # A painted label is measured a moment later; until then nothing may stay of another scan.
+        self._show(None)
         self.refresh()
 
     def attach(self) -> None:
@@ -151,7 +153,8 @@ class MeasureBar(QWidget):
 
     def _show(self, region: Region | None, other: str = "") -> None:
         self.region = region
-        self.text.setText(other if region is None else region.text)
+        text = other if region is None else region.text
+        self.text.setText(f"{self._scan.name}: {text}" if text and self._scan else text)
         self._result.setVisible(bool(self.text.text()))
         layer = self.measurements.layer
         self.remove_button.setVisible(layer is not None and bool(layer.selected_data))
@@ -182,10 +185,14 @@ class MeasureBar(QWidget):
         viewer, scan = self._viewer, self._scan
         self._background.run(
             lambda: selected_region(viewer, scan),
-            returned=self._show,
-            errored=lambda _error: self._show(None),
+            returned=lambda region: self._on_label(scan, region),
+            errored=lambda _error: self._on_label(scan, None),
             finished=self._on_read,
         )
+
+    def _on_label(self, scan: Any, region: Region | None) -> None:
+        if scan is self._scan:
+            self._show(region)
 
     def _on_read(self) -> None:
         self._reading = False

@@ -107,7 +107,6 @@ class ReportController(QObject):
             self._tabs.removeTab(self._place)
             # The panel stays its parent, so that it has the panel's style and is deleted with it.
             tab.setParent(self._tabs.parentWidget(), Qt.WindowType.Window)
-            tab.setWindowTitle("Report")
             tab.resize(640, 860)
             tab.show()
         elif self._tabs is not None:

@@ -155,8 +155,8 @@ class JournalKeeper(QObject):
                 self._transcript.move_to(message, scan)
         elif not on_screen:
             self._restore_messages(scan, messages)
-        if self._scan is scan and body.get("question"):
-            self._question.give_back(str(body["question"]))
+        if body.get("question"):
+            self._question.give_back(str(body["question"]), scan)
         if before is None and page is not None and (report is not None or messages):
             when = datetime.fromtimestamp(page.updated).strftime("%Y-%m-%d %H:%M")
             self._transcript.add("note", "", RESTORED.format(when=when), scan)
@@ -219,7 +219,7 @@ class JournalKeeper(QObject):
         return {
             "report": report.to_json() if worth_keeping else None,
             "transcript": self._messages(scan),
-            "question": self._question.toPlainText() if scan is self._scan else "",
+            "question": scan.typed,
         }
 
     def _messages(self, scan: ScanSession) -> list[dict[str, Any]]:

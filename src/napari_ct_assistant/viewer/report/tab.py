@@ -292,7 +292,10 @@ class ReportTab(QWidget):
         self.tools.undo_button.setEnabled(text.isUndoAvailable())
         self.tools.redo_button.setEnabled(text.isRedoAvailable())
         report = text.report()
-        self.notice.setText(report.notice if report.drafts or report.signature else "")
+        scan = "" if self.scan is None else self.scan.name
+        notice = report.notice if report.drafts or report.signature else ""
+        self.notice.setText("  ·  ".join(filter(None, (scan, notice))))
+        self.setWindowTitle(f"Report  ·  {scan}" if scan else "Report")
         self.notice.setToolTip(plain_tip(self.notice.text()))
         self.notice.setVisible(bool(self.notice.text()))
         if self.pages.currentWidget() is self.comparison:

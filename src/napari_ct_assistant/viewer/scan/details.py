@@ -42,11 +42,13 @@ class DetailsDialog(QDialog):
     Parameters
     ----------
     volume : CTVolume
+    name : str, optional
+        What the scan is called on screen.
     """
 
-    def __init__(self, volume: CTVolume, parent: QWidget | None = None) -> None:
+    def __init__(self, volume: CTVolume, name: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Scan details")
+        self.setWindowTitle(f"Scan details  ·  {name}" if name else "Scan details")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.values: dict[str, QLabel] = {}
         form = QFormLayout()

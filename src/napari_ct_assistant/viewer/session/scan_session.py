@@ -33,6 +33,12 @@ class ScanSession:
         the session then.
     history : ChatHistory
         Questions and answers so far.
+    typed : str
+        What stands in the question box, not sent yet.
+    asked : list of str
+        The questions that were sent, for the arrow keys of the question box.
+    choices_form : tuple of str
+        What stands in the multiple-choice form: the question, then the choices.
     text : ReportText or None
         The report, None until it is shown for the first time.
     waiting_draft : ReportDraft or None
@@ -63,6 +69,9 @@ class ScanSession:
     name: str = ""
     is_open: bool = True
     history: ChatHistory = field(default_factory=ChatHistory)
+    typed: str = ""
+    asked: list[str] = field(default_factory=list)
+    choices_form: tuple[str, ...] = ()
     text: ReportText | None = None
     waiting_draft: ReportDraft | None = None
     findings: tuple[FindingProbability, ...] = ()
@@ -79,6 +88,8 @@ class ScanSession:
         """Free what is large; call it once everybody who follows the scan has let go of it."""
         self.is_open = False
         self.history = ChatHistory()
+        self.typed, self.choices_form = "", ()
+        self.asked.clear()
         self.waiting_draft = None
         self.findings, self.last_text, self.status = (), ("", ()), ""
         self.heat.clear()

@@ -113,6 +113,9 @@ class ReadingBar(QWidget):
         if self.linked is not None:
             self.linked.set_scan(layer)
         self.measure.set_scan(layer)
+        if self.details is not None and before is not layer:
+            # It is about the scan that was left.
+            self.details.close()
 
     def attach(self) -> None:
         """Follow the viewer; called when the panel is docked."""
@@ -205,7 +208,7 @@ class ReadingBar(QWidget):
             return
         if self.details is not None:
             self.details.close()
-        self.details = DetailsDialog(volume, self.window())
+        self.details = DetailsDialog(volume, str(self._scan.name), self.window())
         self.details.destroyed.connect(self._on_details_closed)
         self.details.show()
 
