@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
-
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QWidget
 
@@ -65,7 +63,8 @@ class ChoicesDialog(QDialog):
     def fill(self, form: tuple[str, ...], scan: str = "") -> None:
         """Put `form` into the form; undo cannot bring back what stood there."""
         self.setWindowTitle(f"Multiple choice  ·  {scan}" if scan else "Multiple choice")
-        for line, text in zip_longest((self.question, *self.choices), form, fillvalue=""):
+        lines = (self.question, *self.choices)
+        for line, text in zip(lines, (*form, *("",) * len(lines)), strict=False):
             line.setText(text)
 
     def _refresh(self) -> None:
