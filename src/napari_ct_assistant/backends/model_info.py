@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 
-def shown_name(folder: Path, name: str) -> str:
-    """Return a model's name for results, given its folder and what the user called it.
+def shown_name(model: str | Path) -> str:
+    """Return a model's name for results and messages, given what the user called it.
 
     Of a local folder it is the folder's own name, not the path to it: the path may name a person.
     """
-    return folder.resolve().name if Path(name).expanduser() == folder else name
+    path = Path(model).expanduser()
+    # A hub id has one slash; what else has slashes is a path, whether it exists or not.
+    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(model)) and not path.exists():
+        return str(model)
+    return path.resolve().name
 
 
 @dataclass(frozen=True)

@@ -238,9 +238,9 @@ def truth_beside(out: Path) -> Path:
         if out.name.endswith(suffix) and out.name != suffix:
             break
     else:
-        raise fail(f"{out}: phantoms are written as NIfTI; use a name such as phantom.nii.gz")
+        raise fail(f"{out.name}: phantoms are written as NIfTI; use a name such as phantom.nii.gz")
     if not out.parent.is_dir():
-        raise fail(f"{out}: the folder {out.parent} does not exist; create it first")
+        raise fail(f"{out.name}: its folder does not exist; create it first")
     return out.with_name(out.name.removesuffix(suffix) + ".json")
 
 

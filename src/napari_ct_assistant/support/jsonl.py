@@ -63,7 +63,7 @@ class JsonLines:
             except ValueError as error:
                 if not self.shared:
                     raise BrokenLogError(
-                        f"{self.file} line {number}: not JSON ({error}); remove or correct it"
+                        f"{self.file.name} line {number}: not JSON ({error}); remove or correct it"
                     ) from error
 
     def append(self, content: dict[str, Any] | list[Any]) -> None:

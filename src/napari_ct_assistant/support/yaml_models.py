@@ -142,7 +142,7 @@ def read_yaml(path: Path, *, name: str | None = None, spelled: bool = False) -> 
     ----------
     path : Path
     name : str, optional
-        What messages call it; by default its path.
+        What messages call it; by default its own name, without the folders above it.
     spelled : bool
         Keep every scalar as it is spelled.
 
@@ -151,7 +151,7 @@ def read_yaml(path: Path, *, name: str | None = None, spelled: bool = False) -> 
     YamlFileError
         If it cannot be read, is longer than 200,000 bytes, or is not YAML in UTF-8.
     """
-    name = str(path) if name is None else name
+    name = path.name if name is None else name
     try:
         if path.exists() and not path.is_file():
             raise YamlFileError(f"{name}: not a file")

@@ -18,6 +18,7 @@ from typing import Any, Final
 from napari_ct_assistant.assistant.models.hub_cache import hub_cache, pinned_snapshot
 from napari_ct_assistant.backends.families import family_of
 from napari_ct_assistant.backends.loading.sizes import Counts
+from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
 
@@ -109,12 +110,12 @@ def find_model(model: str | Path) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise ModelLoadError(f"{name}: a file, not a folder; give the model's folder")
+        raise ModelLoadError(f"{folder.name}: a file, not a folder; give the model's folder")
     snapshot = imported_snapshot(name) or pinned_snapshot(name)
     if snapshot is None:
         raise ModelLoadError(
-            f"{name}: not a folder and not a downloaded model; give 'demo', a model folder, "
-            "or download it first"
+            f"{shown_name(name)}: not a folder and not a downloaded model; give 'demo', "
+            "a model folder, or download it first"
         )
     return snapshot
 

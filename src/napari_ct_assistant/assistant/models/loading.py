@@ -10,6 +10,7 @@ from napari_ct_assistant.assistant.assistant import Assistant
 from napari_ct_assistant.assistant.models.installed import find_model
 from napari_ct_assistant.backends.families import family_of
 from napari_ct_assistant.backends.loading.options import Quantize
+from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
 from napari_ct_assistant.model.settings import MAX_JSON
@@ -53,7 +54,7 @@ def load_assistant(
     return Assistant(
         family.load(
             folder,
-            str(model),
+            shown_name(model),
             device=device,
             settings=settings,
             dtype=dtype,

@@ -20,7 +20,7 @@ from napari_ct_assistant.backends.loading.memory import check_memory, free_memor
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Quantize, Remedy
 from napari_ct_assistant.backends.loading.quantization import quantization_config
 from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS
-from napari_ct_assistant.backends.model_info import ModelInfo, shown_name
+from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.ood import OutOfDistributionDetector
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.backend import VolumeLanguageBackend
@@ -115,12 +115,12 @@ def load(
         ImportError,
         SafetensorError,
     ) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).replace(str(folder), name).split())[:300]
         raise ModelLoadError(
             f"{name}: cannot be loaded: {reason or type(error).__name__}"
         ) from error
     info = ModelInfo(
-        name=shown_name(folder, name),
+        name=name,
         trained_on=config.trained_on,
         notice=config.notice,
         findings=FINDINGS,

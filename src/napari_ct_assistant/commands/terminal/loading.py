@@ -25,7 +25,9 @@ def open_scan(path: Path, series: str | None = None) -> CTVolume:
 
 def load_model(model: str, options: LoadOptions) -> Assistant:
     """Load `model`; exit if the device cannot be used or the model does not fit in memory."""
-    note(f"loading the model {model}")
+    from napari_ct_assistant.backends.model_info import shown_name
+
+    note(f"loading the model {shown_name(model)}")
     from napari_ct_assistant.assistant import load_assistant
     from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
 

@@ -136,21 +136,22 @@ def import_model(
     ModelLoadError
         One line: which folder, what is wrong, what to do.
     """
-    name = str(source)
+    # Not the folders above it, which may name a person.
+    name, base_name = (Path(path).expanduser().resolve().name for path in (source, base or ""))
     writing = _Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
     try:
         own = open_source(Path(source).expanduser(), name, ignore_code=ignore_code)
         under = (
             None
             if base is None
-            else open_source(Path(base).expanduser(), str(base), ignore_code=ignore_code)
+            else open_source(Path(base).expanduser(), base_name, ignore_code=ignore_code)
         )
         if under is None and own.layout in {"m3d_clip", "vit"}:
             return _import_encoder(own, name, writing)
         return _import_whole(own, under, name, writing, lora_alpha, trained_on)
     except ModelLoadError as error:
         text = str(error)
-        known = text.startswith((name, str(Path(out).absolute()), *([str(base)] if base else [])))
+        known = text.startswith((name, Path(out).name, *([base_name] if base else [])))
         raise ModelLoadError(text if known else f"{name}: {text}") from error.__cause__
     finally:
         forget()

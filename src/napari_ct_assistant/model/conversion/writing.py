@@ -38,12 +38,12 @@ def new_folder(out: Path, needed: int) -> Iterator[Path]:
     """
     out = out.absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ModelLoadError(f"{out}: exists and is not an empty folder; give a new folder")
+        raise ModelLoadError(f"{out.name}: exists and is not an empty folder; give a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(out.parent).free
     if needed > free:
         raise ModelLoadError(
-            f"{out}: needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; "
+            f"{out.name}: needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; "
             "choose another disk or make room"
         )
     part = out.with_name(f".{out.name}.part")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, NotEnoughMemoryError
+from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult, RunRecord, TextCallback
 
@@ -117,7 +118,7 @@ class ModelSession:
     ) -> Assistant:
         """Return the model; load it unless it is loaded already."""
         if self._assistant is None or self._loaded != (model, options):
-            stage(f"Loading the model {model}")
+            stage(f"Loading the model {shown_name(model)}")
             self._drop_model()
             # `device` is always given, the other options only where they were chosen.
             wanted = {"device": None} | options.arguments()

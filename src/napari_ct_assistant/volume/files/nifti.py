@@ -350,7 +350,7 @@ def write_nifti(volume: CTVolume, path: str | Path) -> None:
     """
     path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
-        raise ValueError(f"{path}: the name must end in .nii or .nii.gz")
+        raise ValueError(f"{path.name}: the name must end in .nii or .nii.gz")
     # NIfTI's first axis runs fastest: (L, P, I) in NIfTI is (I, P, L) in memory.
     affine = volume.affine[:, [2, 1, 0, 3]]
     exact = np.array_equal(affine, affine.astype(np.float32).astype(np.float64))
