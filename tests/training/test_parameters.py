@@ -84,7 +84,7 @@ def test_recipes_without_their_predecessors() -> None:
     stages = {name: counted(f"e3d_gpt/{name}") for name in ("mae", "align")}
     assert stages["align"]["trained"] == stages["align"]["perceiver"]
     assert stages["mae"]["encoder"] == stages["align"]["encoder"]
-    found = counted("vit3d_llama3/instruct")
+    found = counted("vit3d_llama3/mrg")
     assert found["trained"] == 87_389_184 + 19_931_136 + 41_943_040
 
 

@@ -100,11 +100,23 @@ def read_chain(file: YamlFile) -> ChainFile:
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with `changes`; of a group of keys in both, only the changed keys differ."""
+    """Return `base` with `changes`; of a group of keys in both, only the changed keys differ.
+
+    A group of another `kind` has other keys, and one that names its source (an encoder's `preset`
+    or `start`) has no other; both replace the old group whole.
+    """
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
+        if isinstance(old, dict) and isinstance(value, dict) and not _replaces(old, value):
             value = merged(old, value)
         result[key] = value
     return result
+
+
+def _replaces(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    if "kind" in new:
+        return new["kind"] != old.get("kind")
+    return any(key in new and key not in old for key in ("preset", "start")) and (
+        "preset" in old or "start" in old
+    )

@@ -147,8 +147,9 @@ class ConversationSettings(_Strict):
     # language model can copy the places one after another; in random order it has to look up
     # which place belongs to which finding.
     shuffled: float = Field(0.0, ge=0, le=1)
-    # Share of the yes/no questions, and the share of these that ask for a finding that is present.
-    yes_no: float = Field(0.67, ge=0, le=1)
+    # Share of the yes/no questions (None draws all kinds alike), and the share of these that ask
+    # for a finding that is present.
+    yes_no: float | None = Field(0.67, ge=0, le=1)
     positives: float = Field(0.4, ge=0, le=1)
     # Put all turns of a scan into one sequence (training/sequences/packing.py).
     packed: bool = True

@@ -15,7 +15,7 @@ from napari_ct_assistant.report_text.finding_mentions import (
 )
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 from napari_ct_assistant.report_text.regions import REGIONS, split_regions
-from napari_ct_assistant.report_text.sections import BACKGROUND, CONCLUSIONS, split_sections
+from napari_ct_assistant.report_text.sections import described, split_sections
 from napari_ct_assistant.report_text.sentences import split_sentences
 from napari_ct_assistant.training.data.datasets.record import (
     KIND_NAMES,
@@ -76,7 +76,7 @@ def _free_questions(reports: Mapping[str, str]) -> list[Question]:
     whole = reports.get(WHOLE, "")
     sections = split_sections(whole)
     by_region = {name: reports[name] for name in REGIONS if name in reports}
-    by_region = by_region or split_regions(_described(whole))
+    by_region = by_region or split_regions(described(whole))
     asked = [
         Question(f"What are the findings in the {region}?", text, "free")
         for region, text in by_region.items()
@@ -86,17 +86,11 @@ def _free_questions(reports: Mapping[str, str]) -> list[Question]:
     return asked
 
 
-def _described(report: str) -> str:
-    """Return a report without its background sections and without its conclusions."""
-    sections = split_sections(report)
-    return "\n".join(sections[name] for name in sections if name not in BACKGROUND | CONCLUSIONS)
-
-
 def _side_questions(text: str, known: Mapping[str, bool]) -> list[Question]:
     """Ask for a side only if all sentences that affirm the finding agree on it."""
     sides_of: dict[str, set[str | None]] = {}
     # Without the impression, which repeats findings without their side.
-    for sentence in split_sentences(_described(text) or text):
+    for sentence in split_sentences(described(text) or text):
         mentions = finding_mentions(sentence)
         # A sentence with two findings does not say which of them its side belongs to.
         sure = len({m.finding for m in mentions}) == 1 and {m.status for m in mentions} == {

@@ -81,20 +81,29 @@ def choose_turns(
 
     A share `settings.yes_no` of the questions are yes/no questions. Of these, a share
     `settings.positives` (or as many as there are) asks for a finding that is present, so that
-    "no" is not the safe answer. The other kinds of question alternate in what is left.
+    "no" is not the safe answer. The other kinds of question alternate in what is left. Without
+    `settings.yes_no`, all questions are drawn alike.
     """
     turns = report_turns(report, others or (report,), settings, rng) if settings.report else []
     wanted = len(questions) if settings.questions == "all" else settings.questions
-    pairs = [(q, yes_or_no(q.answer)) for q in questions if q.kind == "yes_no"]
-    yes, no = ([q for q, said in pairs if bool(said) == side] for side in (True, False))
-    yes_no = round(wanted * settings.yes_no)
-    n_yes = min(len(yes), round(yes_no * settings.positives))
-    picked = _draw(yes, n_yes, rng) + _draw(no, yes_no - n_yes, rng)
-    picked += _draw_alternating(
-        [q for q in questions if q.kind != "yes_no"], wanted - len(picked), rng
-    )
+    if settings.yes_no is None:
+        picked = _draw(list(questions), wanted, rng)
+    else:
+        picked = _draw_balanced(questions, wanted, settings.yes_no, settings.positives, rng)
     turns += [Turn(q.question, q.answer) for q in picked]
     return turns if settings.packed else [turns[int(rng.integers(len(turns)))]]
+
+
+def _draw_balanced(
+    questions: Sequence[Any], wanted: int, share: float, positives: float, rng: np.random.Generator
+) -> list[Any]:
+    pairs = [(q, yes_or_no(q.answer)) for q in questions if q.kind == "yes_no"]
+    yes, no = ([q for q, said in pairs if bool(said) == side] for side in (True, False))
+    yes_no = round(wanted * share)
+    n_yes = min(len(yes), round(yes_no * positives))
+    picked = _draw(yes, n_yes, rng) + _draw(no, yes_no - n_yes, rng)
+    others = [q for q in questions if q.kind != "yes_no"]
+    return picked + _draw_alternating(others, wanted - len(picked), rng)
 
 
 def _shuffle_sentences(text: str, rng: np.random.Generator) -> str:

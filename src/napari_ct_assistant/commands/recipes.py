@@ -24,9 +24,10 @@ def list_recipes(as_json: AsJson = False) -> None:
         if as_json:
             print_json([dict(zip(("name", "stage", "purpose"), row, strict=True)) for row in rows])
             return
-        names, stages, _ = zip(*rows, strict=True)
+        width = max(len(stage) for _, stage, _ in rows)
         for name, stage, purpose in rows:
-            say(f"{name:{max(map(len, names))}}  {stage:{max(map(len, stages))}}  {purpose}")
+            # The few longer names push their line to the right.
+            say(f"{name:28}  {stage:{width}}  {purpose}")
 
 
 @app.command()

@@ -45,3 +45,9 @@ def split_sections(text: str, default: str = "Report") -> dict[str, str]:
             sections[name] = f"{sections[name]} {body}".strip() if name in sections else body
         name, start = following, end
     return sections or {default: ""}
+
+
+def described(text: str) -> str:
+    """Return what a report says of the scan, without its background and its conclusions."""
+    sections = split_sections(text)
+    return "\n".join(sections[name] for name in sections if name not in BACKGROUND | CONCLUSIONS)

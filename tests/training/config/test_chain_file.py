@@ -9,6 +9,7 @@ import pytest
 from napari_ct_assistant.support.yaml_models import YamlFile
 from napari_ct_assistant.training.config.bundled import (
     RECIPES,
+    Place,
     RecipeSource,
     bundled_chain,
     copy_recipe,
@@ -44,7 +45,8 @@ steps:
 def step_source(text: str, name: str) -> RecipeSource:
     file = YamlFile("chain.yaml", text)
     chain = read_chain(file)
-    return RecipeSource(name, "", file, chain.values(name), tuple(chain.places(name)))
+    places = tuple(Place(file, keys) for keys in chain.places(name))
+    return RecipeSource(name, "", chain.values(name), places)
 
 
 def test_a_step_overrides_the_step_it_is_like() -> None:

@@ -84,9 +84,67 @@ def test_broken_yaml(tmp_path: Path) -> None:
         load_recipe(file)
 
 
-def test_unknown_recipe_lists_the_bundled_ones() -> None:
-    with pytest.raises(RecipeError, match="no such recipe; bundled are demo/mae, demo/ground_c"):
-        load_recipe("demo/dream")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("demo/instructs", "no such recipe; is demo/instruct or demo/instruct_again"),
+        ("e3d_gpt/ct-rate/align", "no such recipe; is e3d_gpt/ct_rate/align or .* meant"),
+        ("dream", "no such recipe; `ct-assistant recipes list` shows the bundled ones"),
+        ("absent.yaml", "absent.yaml: no such recipe file"),
+    ],
+)
+def test_an_unknown_recipe_is_told_with_the_nearest(name: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(name)
+
+
+def test_a_recipe_by_its_earlier_name() -> None:
+    assert load_recipe("vit3d_llama3/instruct") == load_recipe("vit3d_llama3/mrg")
+
+
+LIKE = """\
+# One of mine.
+like: e3d_gpt/align
+data: {kind: ct_rate, root: CT-RATE}
+training: {learning_rate: 2.0e-5}
+"""
+
+
+def test_a_recipe_like_another_changes_only_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(LIKE)
+    own, base = load_recipe(file), load_recipe("e3d_gpt/align")
+    assert own.training.learning_rate == 2e-5
+    assert own.data.kind == "ct_rate", "a group of another kind is replaced, not mixed"
+    same = {"data": base.data, "training": base.training}
+    assert own.model_copy(update=same) == base
+    assert own.training.model_copy(update={"learning_rate": 1e-4}) == base.training
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LIKE.replace("root: CT", "rot: CT"), r"own.yaml line 3: data.rot: unknown key"),
+        (LIKE.replace("{learning_rate: 2.0e-5}", "{epochs: 0}"), r"own.yaml line 4: training.epo"),
+        (LIKE.replace("{learning_rate: 2.0e-5}", "{samples: 3}"), "exactly one of samples and"),
+        (LIKE + "perceiver: {kernel: 99}\nencoder: {preset: e3d_gpt}\n", "line 5: perceiver.ker"),
+        (LIKE.replace("e3d_gpt/align", "e3d_gpt/alig"), r"line 2: like: .* is e3d_gpt/align or"),
+        (LIKE.replace("e3d_gpt/align", "own.yaml"), "line 2: like: own.yaml is like this recipe"),
+        (LIKE.replace("e3d_gpt/align", "7"), "line 2: like: expected the name of a recipe"),
+    ],
+)
+def test_an_error_is_told_at_the_line_of_its_file(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(file)
+
+
+def test_an_error_of_the_other_recipe_is_told_at_its_line(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("stage: mae\ntraining: {epochs: none}\n")
+    (tmp_path / "own.yaml").write_text("like: base.yaml\noutput: mae\nencoder: {preset: demo}\n")
+    with pytest.raises(RecipeError, match=r"base.yaml line 2: training.epochs: .* \[training:"):
+        load_recipe(tmp_path / "own.yaml")
 
 
 def test_overrides(tmp_path: Path) -> None:

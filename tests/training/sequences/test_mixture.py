@@ -68,16 +68,17 @@ def test_label_questions_are_asked_if_wanted(ct_rate: str, tmp_path: Path) -> No
     assert share == pytest.approx(18 / 34, abs=0.01)
 
 
-def test_vit3d_llama3_has_regions_and_with_vqa_questions(tmp_path: Path) -> None:
+def test_vit3d_llama3_has_regions_or_questions(tmp_path: Path) -> None:
     root = layouts.write_amos_mm(tmp_path)
     more = [f"data.root={root}", "encoder={preset: vit3d_llama3}", f"root={tmp_path}"]
-    drawn = Counter(draw("vit3d_llama3/instruct", *more))
+    drawn = Counter(draw("vit3d_llama3/mrg", *more))
     regions = sorted(question.split(" findings in ")[1] for question in drawn)
     assert regions == ["abdomen of this image.", "pelvis of this image."]
     assert set(drawn.values()) == {TURNS // 2}
-    drawn = Counter(draw("vit3d_llama3/instruct", *more, "data.vqa=true"))
-    asked = next(q for q in drawn if q.startswith("Which organ is enlarged? Choices: A. Liver"))
+    (asked,) = set(draw("vit3d_llama3/vqa", *more))
+    assert asked.startswith("Which organ is enlarged? Choices: A. Liver")
     assert asked.endswith("D. None")
+    drawn = Counter(draw("vit3d_llama3/mrg", *more, "data.vqa=true"))
     assert drawn[asked] / TURNS == pytest.approx(1 / 3, abs=0.01)
 
 

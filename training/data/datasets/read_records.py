@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from napari_ct_assistant.report_text.regions import split_regions
+from napari_ct_assistant.report_text.sections import described
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.amos_mm import read_amos_mm
 from napari_ct_assistant.training.data.datasets.bimcv_r import read_bimcv_r
@@ -13,7 +15,7 @@ from napari_ct_assistant.training.data.datasets.ct_rate import read_ct_rate
 from napari_ct_assistant.training.data.datasets.files import Skips
 from napari_ct_assistant.training.data.datasets.m3d import read_m3d_cap, read_m3d_vqa
 from napari_ct_assistant.training.data.datasets.preparing import Box
-from napari_ct_assistant.training.data.datasets.record import ScanRecord
+from napari_ct_assistant.training.data.datasets.record import WHOLE, ScanRecord
 from napari_ct_assistant.training.data.datasets.specs import (
     AmosMmData,
     BimcvRData,
@@ -56,9 +58,17 @@ def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanR
         from napari_ct_assistant.training.instructions.rows import add_questions
 
         records = add_questions(records, data.questions)
+    if data.by_region:
+        records = [replace(record, reports=divided(record.reports)) for record in records]
     if data.label_questions:
         records = [replace(record, label_questions=True) for record in records]
     return records[: data.limit], skips
+
+
+def divided(reports: Mapping[str, str]) -> dict[str, str]:
+    """Return reports by region; of a whole report, the sentences on what was found."""
+    whole = reports.get(WHOLE)
+    return dict(reports) if whole is None else split_regions(described(whole) or whole)
 
 
 def _read(data: ScanData, skips: Skips) -> list[ScanRecord]:

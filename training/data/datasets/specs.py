@@ -26,8 +26,9 @@ class _Scans(_Strict):
     scales by the volume's own range and stretches it (M3D, ViT3D-LLaMA3); spacing: mm (D, H, W);
     questions: JSONL files from `ct-assistant instructions`; label_questions: also ask for each
     labelled finding, in the words that E3D-GPT's diagnosis is tested with (Table 4), so that the
-    test is no longer of unseen questions; limit: the number of scans, from the
-    first; masks: for stage `ground`.
+    test is no longer of unseen questions; by_region: divide a whole report into chest, abdomen and
+    pelvis, by the organs that each sentence of its findings names (ViT3D-LLaMA3 does so with
+    CT-RATE); limit: the number of scans, from the first; masks: for stage `ground`.
     """
 
     store: Path = Path("volumes")
@@ -37,6 +38,7 @@ class _Scans(_Strict):
     spacing: tuple[float, float, float] = (3.0, 1.5, 1.5)
     questions: tuple[Path, ...] = ()
     label_questions: bool = False
+    by_region: bool = False
     limit: int | None = Field(None, ge=1)
     masks: MaskData | None = None
 
