@@ -171,7 +171,8 @@ def _file_source(name: str, path: Path, above: tuple[Path, ...] = ()) -> RecipeS
         raise RecipeError(f"{path}: a recipe is a mapping of keys, found {found}")
     first = file.text.partition("\n")[0]
     purpose = first.removeprefix("#").strip() if first.startswith("#") else ""
-    values, places = deepcopy(file.values), (Place(file),)
+    values = deepcopy(file.values)
+    places: tuple[Place, ...] = (Place(file),)
     if LIKE in values:
         base = _base(file, values.pop(LIKE), path, (*above, path.resolve()))
         values, places = merged(deepcopy(base.values), values), (*places, *base.places)
