@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION, SCAN_REPORT_QUESTION
 from napari_ct_assistant.training.config.bundled import RECIPES, bundled_recipes, copy_recipe
 from napari_ct_assistant.training.config.load import load_recipe
-from napari_ct_assistant.training.data.datasets.reading import read_records
+from napari_ct_assistant.training.config.recipe import Recipe
+from napari_ct_assistant.training.data.datasets.read_records import read_records
 from napari_ct_assistant.training.data.stores import open_store
 from napari_ct_assistant.training.instructions.generate import write_templates
 from napari_ct_assistant.training.instructions.rows import GeneratedQuestion, GeneratedRow, append
 from napari_ct_assistant.training.sequences.conversation_dataset import ConversationDataset
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
+from napari_ct_assistant.training.sequences.taught import taught_questions
 from tests.tiny_model import tiny_model
 from tests.training.data.datasets import layouts
 
@@ -112,22 +115,27 @@ def kind(question: str) -> str:
     return "choice" if " Choices: A. " in question else "other"
 
 
-def draw(name: str) -> Counter[str]:
-    """Return how often a recipe's first turns are of each kind."""
+def source_of(name: str) -> tuple[Recipe, StoreConversations]:
+    """Return a recipe and what it asks about the data sets' scans."""
     preset = "vit3d_llama3" if name.startswith(("m3d", "vit3d")) else "e3d_gpt"
     recipe = load_recipe(name, [f"encoder={{preset: {preset}}}", f"training.samples={TURNS}"])
-    source = StoreConversations(open_store(recipe), recipe.conversation)
+    return recipe, StoreConversations(open_store(recipe), recipe.conversation)
+
+
+def draw(recipe: Recipe, source: StoreConversations) -> list[str]:
+    """Return the questions of a recipe's first turns."""
     dataset = ConversationDataset(
         source, tiny_model()[1], recipe.conversation, recipe.training, recipe.seed
     )
     turns = [dataset.drawn(k)[1] for k in range(TURNS)]
     assert all(len(one) == 1 for one in turns)
-    return Counter(kind(one[0].question) for one in turns)
+    return [one[0].question for one in turns]
 
 
 @pytest.mark.parametrize("name", TALKING)
 def test_a_recipe_draws_its_papers_mixture(name: str, data_sets: Path) -> None:
-    found = draw(name)
+    drawn = draw(*source_of(name))
+    found = Counter(map(kind, drawn))
     assert sum(found.values()) == TURNS
     assert not found["diagnosis"], "Table 4 is of unseen questions"
     if name.startswith("vit3d_llama3"):
@@ -144,6 +152,32 @@ def test_a_recipe_draws_its_papers_mixture(name: str, data_sets: Path) -> None:
     assert found["report"] / TURNS == pytest.approx(REPORTS[data], abs=0.005)
     assert found["choice"] > TURNS / 4
     assert found["other"] > TURNS / 4
+
+
+@pytest.mark.parametrize("name", TALKING)
+def test_the_saved_processor_asks_what_was_drawn(
+    name: str, data_sets: Path, tmp_path: Path
+) -> None:
+    recipe, source = source_of(name)
+    drawn = draw(recipe, source)
+    kinds = Counter(map(kind, drawn))
+    trained = tiny_model()[1]
+    trained.follow_up, trained.region_form = " {question}", "{region} {question}"
+    asked = source.store.report_questions(recipe.conversation)
+    taught_questions(source, asked).keep_in(trained)
+    trained.save_pretrained(tmp_path)
+    saved = VolumeLanguageProcessor.from_pretrained(tmp_path)
+    reports = {question for question in drawn if kind(question) not in ("choice", "other")}
+    assert set(saved.report_questions.values()) == reports
+    assert saved.finding_question == ""
+    assert bool(saved.choices_form) == bool(kinds["choice"])
+    assert saved.follow_up is None
+    assert saved.region_form is None
+    untaught = {"report"} if not reports else set()
+    untaught |= {"finding"}
+    untaught |= {"choice"} if not kinds["choice"] else set()
+    untaught |= {"question"} if not kinds["other"] else set()
+    assert set(saved.untaught) == untaught
 
 
 def test_the_papers_tables_have_their_recipes() -> None:

@@ -20,7 +20,7 @@ from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.model.conversion.importing import import_model
 from napari_ct_assistant.model.encoders import load_encoder
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
-from napari_ct_assistant.volume import CTVolume
+from napari_ct_assistant.volume import CTVolume, write_nifti
 from tests.model.conversion.m3d_reference import ViT
 from tests.training.data.datasets.layouts import write_amos_mm
 from tests.training.stages.language_models import FAMILIES, write_language_model
@@ -115,6 +115,30 @@ def test_vit3d_llama3_from_m3d_clip(m3d_clip: Path, tmp_path: Path) -> None:
     assert all(loss > 0 for loss in losses(tmp_path / "mrg"))
     # Tokens of an encoder that is trained must not be cached.
     assert not list(tmp_path.rglob("tokens.npy"))
+
+
+def test_a_model_of_questions_only_says_that_it_was_taught_no_report(
+    m3d_clip: Path, tmp_path: Path, small_volume: CTVolume
+) -> None:
+    llm = write_language_model(tmp_path / "llm", FAMILIES["smollm2"])
+    amos = write_amos_mm(tmp_path / "AMOS-MM")
+    train("instruct", "vit3d_llama3/vqa", tmp_path, f"data.root={amos}", f"model={llm}")
+    write_nifti(small_volume, tmp_path / "scan.nii.gz")
+    assistant = load_assistant(tmp_path / "vqa", device="cpu")
+    assert assistant.info.untaught == ("report", "finding", "question")
+    reading = assistant.read(small_volume)
+    told = "This model was not taught to write reports; disregard what it says here."
+    assert told in reading.draft_report().warnings
+    asked = "This model was not taught to answer open questions; disregard what it says here."
+    assert asked in reading.ask("What is this?").warnings
+    assert asked not in reading.ask("Which?", choices=["a", "b"]).warnings
+    command = ["report", str(tmp_path / "scan.nii.gz"), "--model", str(tmp_path / "vqa")]
+    done = CliRunner().invoke(app, command)
+    told = (
+        "warning: This model was not taught to write reports, to say whether a finding is present "
+        "or to answer open questions."
+    )
+    assert done.stderr.splitlines().count(told) == 1
 
 
 def test_align_can_train_the_encoder(toy: Toy, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION
+from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION, REPORT_QUESTION
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.sequences.turns import Turn
@@ -63,7 +63,11 @@ class VolumeStore(ABC):
 
     def report_questions(self, settings: ConversationSettings) -> dict[str, str]:
         """Return {section: question} of the reports that training asks for; {} for none."""
-        return dict(FINDINGS_THEN_IMPRESSION) if settings.report and settings.impressions else {}
+        if not settings.report:
+            return {}
+        return dict(
+            FINDINGS_THEN_IMPRESSION if settings.impressions else {"report": REPORT_QUESTION}
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from napari_ct_assistant.training.sequences.conversation_dataset import (
     ConversationSource,
 )
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
+from napari_ct_assistant.training.sequences.taught import taught_questions
 from napari_ct_assistant.training.stages.lora import add_lora
 from napari_ct_assistant.training.stages.trainer import Job, StageTrainer, whole_weights
 
@@ -46,8 +47,7 @@ def conversation_job(
             cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
             cache.fill()
     source = StoreConversations(store, recipe.conversation, cache)
-    if asked := store.report_questions(recipe.conversation):
-        processor.report_questions = asked
+    taught_questions(source, store.report_questions(recipe.conversation)).keep_in(processor)
     return model_job(recipe, model, processor, source)
 
 

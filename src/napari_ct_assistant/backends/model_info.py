@@ -7,6 +7,15 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
+
+# What a model is not taught without such questions.
+UNTAUGHT_WORDS: Final = {
+    "report": "to write reports",
+    "finding": "to say whether a finding is present",
+    "choice": "to choose between answers",
+    "question": "to answer open questions",
+}
 
 
 def shown_name(model: str | Path) -> str:
@@ -44,6 +53,9 @@ class ModelInfo:
         they were when it was loaded.
     skills : tuple of str
         Tasks it was trained for besides reports and questions: "explain", "shorten".
+    untaught : tuple of str
+        Kinds of question that its training did not ask: "report", "finding", "choice" or
+        "question". Empty for a model whose folder does not say.
     notes : tuple of str
         What the user should know about its folder, such as files that were left aside.
     """
@@ -57,6 +69,14 @@ class ModelInfo:
     skills: tuple[str, ...] = ()
     settings_sha256: str = ""
     notes: tuple[str, ...] = ()
+    untaught: tuple[str, ...] = ()
+
+    @property
+    def untaught_line(self) -> str:
+        """What it was not taught, in a line; "" if nothing is known of it."""
+        found = [words for kind, words in UNTAUGHT_WORDS.items() if kind in self.untaught]
+        listed = " or ".join(filter(None, (", ".join(found[:-1]), *found[-1:])))
+        return f"This model was not taught {listed}." if found else ""
 
     @cached_property
     def weights_sha256(self) -> str:

@@ -12,10 +12,17 @@ from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from napari_ct_assistant.model.format import upgraded
 from napari_ct_assistant.model.vision_configuration import Size3D, token_grid
-from napari_ct_assistant.report_text.questions import FINDING_QUESTION, REPORT_QUESTION, fill
+from napari_ct_assistant.report_text.questions import (
+    CHOICES_QUESTION,
+    FINDING_QUESTION,
+    REPORT_QUESTION,
+    SCAN_REPORT_QUESTION,
+    fill,
+)
 from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare, prepare_minmax
 
 LETTER_FIRST = "{letter}. {choice}"  # how M3D answers a multiple-choice question
+QUESTION_KINDS = ("report", "finding", "choice", "question")
 
 
 class VolumeLanguageProcessor(ProcessorMixin):
@@ -46,9 +53,10 @@ class VolumeLanguageProcessor(ProcessorMixin):
         Text between prompt and answer in the training text.
     report_questions : mapping of section name to question
         The questions whose answers make the report, in order. A later one may quote an earlier
-        section, {findings} for the section "Findings"; it is asked without the image.
+        section, {findings} for the section "Findings"; it is asked without the image. Empty for
+        a model that was taught no report.
     finding_question : str
-        With {finding}: asks about one of the 18 findings.
+        With {finding}: asks about one of the 18 findings. "" for a model that was not taught it.
     max_new_tokens : int
         Length of the longest answer.
     report_prompt : str, optional
@@ -58,7 +66,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
         As in `VolumeLanguageConfig`. With "positional", the tokenizer gets image tokens and
         question as one text, as in M3D's code.
     choices_form : str
-        With {question} and {choices}: a multiple-choice question; M3D's form.
+        With {question} and {choices}: a multiple-choice question; M3D's form. "" for a model that
+        was not taught it.
     choice_answer : str
         With {letter} and {choice}: the answer to such a question; M3D's form.
     follow_up : str, optional
@@ -67,6 +76,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
     region_form : str, optional
         With {question} and {region}: a question about a region that the reader has drawn, which
         {region} describes in a sentence. None for a model that was not taught such questions.
+    open_questions : bool
+        Whether it was taught questions of another kind than these.
     """
 
     def __init__(
@@ -89,10 +100,11 @@ class VolumeLanguageProcessor(ProcessorMixin):
         max_new_tokens: int = 425,
         report_prompt: str | None = None,
         image_splice: Literal["ids", "positional"] = "ids",
-        choices_form: str = "{question} Choices: {choices}",
+        choices_form: str = CHOICES_QUESTION,
         follow_up: str | None = None,
         region_form: str | None = None,
         choice_answer: str = LETTER_FIRST,
+        open_questions: bool = True,
     ):
         token_grid(image_size, patch_size)
         for text in filter(None, (prompt, report_prompt)):
@@ -113,7 +125,9 @@ class VolumeLanguageProcessor(ProcessorMixin):
         self.image_token = image_token
         self.prompt = prompt
         self.answer_prefix = answer_prefix
-        self.report_questions = dict(report_questions or {"report": REPORT_QUESTION})
+        self.report_questions = dict(
+            {"report": REPORT_QUESTION} if report_questions is None else report_questions
+        )
         self.finding_question = finding_question
         self.max_new_tokens = max_new_tokens
         self.report_prompt = report_prompt
@@ -127,6 +141,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
                 raise ValueError(f"{name} needs {{question}}, got {form!r}")
         self.follow_up = follow_up
         self.region_form = region_form
+        self.open_questions = open_questions
         super().__init__(tokenizer)
 
     @classmethod
@@ -160,6 +175,28 @@ class VolumeLanguageProcessor(ProcessorMixin):
             )
         return torch.from_numpy(np.ascontiguousarray(values))[None, None], grid
 
+    # ---- what it was taught
+
+    @property
+    def untaught(self) -> tuple[str, ...]:
+        """The kinds of question that training did not ask: some of `QUESTION_KINDS`."""
+        taught = (
+            self.report_questions,
+            self.finding_question,
+            self.choices_form,
+            self.open_questions,
+        )
+        return tuple(kind for kind, it in zip(QUESTION_KINDS, taught, strict=True) if not it)
+
+    @property
+    def report_forms(self) -> dict[str, str]:
+        """`report_questions`, or what a model is asked that was taught no report."""
+        return self.report_questions or {"report": SCAN_REPORT_QUESTION}
+
+    def ask_finding(self, finding: str) -> str:
+        """Return the question whether a finding is there."""
+        return fill(self.finding_question or FINDING_QUESTION, finding=finding.lower())
+
     # ---- the text
 
     @property
@@ -185,7 +222,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
 
     def _prompt_for(self, question: str) -> str:
         """Return the text that follows the image for a question."""
-        report = self.report_prompt is not None and question in self.report_questions.values()
+        report = self.report_prompt is not None and question in self.report_forms.values()
         prompt = self.report_prompt if report else self.prompt
         return str(prompt).split("{image}")[1].replace("{question}", question)
 
@@ -258,7 +295,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
     def choices_question(self, question: str, choices: Sequence[str]) -> str:
         """Return a multiple-choice question; choices get the letters A, B, ..."""
         listed = " ".join(f"{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(choices))
-        return fill(self.choices_form, question=question, choices=listed)
+        return fill(self.choices_form or CHOICES_QUESTION, question=question, choices=listed)
 
     def choice_beginnings(self, choices: Sequence[str]) -> list[str]:
         """Return how the answer for each choice begins: up to and including its first slot."""
@@ -271,7 +308,7 @@ class VolumeLanguageProcessor(ProcessorMixin):
     def report_question(self, section: str, written: Mapping[str, str]) -> str:
         """Return the question for a section of the report, given the sections before it."""
         texts = {name.lower(): " ".join(text.split()) for name, text in written.items()}
-        return fill(self.report_questions[section], **texts)
+        return fill(self.report_forms[section], **texts)
 
     def __call__(
         self,

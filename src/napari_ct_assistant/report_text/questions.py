@@ -21,8 +21,21 @@ SCAN_FINDINGS_THEN_IMPRESSION: Final = {
     "Impression": IMPRESSION_QUESTION,
 }
 FINDING_QUESTION: Final = "Does this image show signs of {finding}?"  # E3D-GPT's diagnosis
+CHOICES_QUESTION: Final = "{question} Choices: {choices}"  # M3D's; choices get A., B., ...
 
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
+
+
+def is_finding_question(question: str) -> bool:
+    """Return whether a question has the words of `FINDING_QUESTION`."""
+    before, after = FINDING_QUESTION.lower().split("{finding}")
+    text = question.lower()
+    return text.startswith(before) and text.endswith(after)
+
+
+def is_choices_question(question: str) -> bool:
+    """Return whether a question has the form of `CHOICES_QUESTION`."""
+    return " Choices: A. " in question
 
 
 def fill(form: str, **values: str) -> str:

@@ -10,6 +10,7 @@ from napari_ct_assistant.report_text.questions import (
     FINDING_QUESTION,
     SCAN_FINDINGS_THEN_IMPRESSION,
     SCAN_REPORT_QUESTION,
+    is_finding_question,
 )
 from napari_ct_assistant.report_text.regions import REGIONS
 from napari_ct_assistant.report_text.sections import split_sections
@@ -121,18 +122,11 @@ def record_pairs(
 def _questions(record: ScanRecord) -> list[Question]:
     """Return a scan's questions; those in the words of the diagnosis test only if asked for."""
     if not record.label_questions:
-        return [q for q in record.questions if not _is_diagnosis(q)]
+        return [q for q in record.questions if not is_finding_question(q.question)]
     # A data set's own yes/no question about a finding replaces the template's.
     asked = {q.finding for q in record.questions if q.kind == "yes_no" and q.finding}
     labels = {name: value for name, value in record.labels.items() if name not in asked}
     return [*record.questions, *disease_questions(labels)]
-
-
-def _is_diagnosis(question: Question) -> bool:
-    """Return whether a question has the words that E3D-GPT's diagnosis (Table 4) is tested with."""
-    before, after = FINDING_QUESTION.lower().split("{finding}")
-    text = question.question.lower()
-    return text.startswith(before) and text.endswith(after)
 
 
 def _report_question(settings: ConversationSettings) -> str:

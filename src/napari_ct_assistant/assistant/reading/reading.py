@@ -17,7 +17,7 @@ from napari_ct_assistant.assistant.reading.results import (
     ReportDraft,
     Sentence,
 )
-from napari_ct_assistant.assistant.reading.safety_notes import finding_notes
+from napari_ct_assistant.assistant.reading.safety_notes import finding_notes, untaught_notes
 from napari_ct_assistant.assistant.reading.screening import screen_findings
 from napari_ct_assistant.backends.heat_map import Evidence, HeatMap
 from napari_ct_assistant.backends.protocol import (
@@ -188,7 +188,7 @@ class Reading:
                 name: version(name) for name in ("napari-ct-assistant", "torch", "transformers")
             },
             settings=vars(settings or self.backend.settings).copy(),
-            warnings=self.warnings,
+            warnings=self.warnings + untaught_notes(self.info, "report"),
             heat=tuple(heat),
             cut=cut,
         )
@@ -254,7 +254,11 @@ class Reading:
             support=found.support,
             slice=found.slice,
             ras=found.ras,
-            warnings=self.warnings + finding_notes(self.info, question, generated.text),
+            warnings=(
+                *self.warnings,
+                *untaught_notes(self.info, "choice" if choices else "question"),
+                *finding_notes(self.info, question, generated.text),
+            ),
             heat=found.heat,
             history_turns=prompt.history_turns,
             region_used=prompt.region_used,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.model_info import UNTAUGHT_WORDS, ModelInfo
 from napari_ct_assistant.report_text.finding_mentions import named_findings
 from napari_ct_assistant.report_text.findings import in_a_sentence
 
@@ -19,3 +19,10 @@ def finding_notes(info: ModelInfo, *texts: str) -> tuple[str, ...]:
         for name in info.unreliable_findings
         if name in named
     )
+
+
+def untaught_notes(info: ModelInfo, kind: str) -> tuple[str, ...]:
+    """Return a note if the model was not taught a kind of question (`ModelInfo.untaught`)."""
+    if kind not in info.untaught:
+        return ()
+    return (f"This model was not taught {UNTAUGHT_WORDS[kind]}; disregard what it says here.",)

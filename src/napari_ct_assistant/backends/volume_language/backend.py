@@ -21,7 +21,6 @@ from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.image_context import VolumeLanguageContext
 from napari_ct_assistant.backends.volume_language.loaded_model import LoadedModel
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.report_text.questions import fill
 from napari_ct_assistant.volume import CTVolume
 
 
@@ -101,7 +100,7 @@ class VolumeLanguageBackend(LoadedModel):
 
     def finding_question(self, finding: str) -> str:
         """Return the question whether a finding is there."""
-        return str(fill(self.processor.finding_question, finding=finding.lower()))
+        return str(self.processor.ask_finding(finding))
 
     def choices_question(self, question: str, choices: Sequence[str]) -> str:
         """Return a multiple-choice question as one text."""

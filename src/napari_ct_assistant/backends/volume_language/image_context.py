@@ -64,13 +64,13 @@ class VolumeLanguageContext:
 
     def report_sections(self) -> Sequence[str]:
         """Return the names of the questions whose answers make the report, in order."""
-        return list(self.loaded.processor.report_questions)
+        return list(self.loaded.processor.report_forms)
 
     def report_question(self, section: str, written: Mapping[str, str]) -> tuple[str, bool]:
         """Return a report's question, and whether it quotes the findings written so far."""
         processor = self.loaded.processor
         question = processor.report_question(section, written)
-        return question, question != processor.report_questions[section]
+        return question, question != processor.report_forms[section]
 
     def split_report(self, text: str) -> dict[str, str]:
         """Return the sections of a generated report by its headings."""
@@ -82,10 +82,9 @@ class VolumeLanguageContext:
         thresholds: dict[str, float] = (
             getattr(loaded.model.config, "finding_thresholds", None) or {}
         )
-        form = loaded.processor.finding_question
+        ask = loaded.processor.ask_finding
         return [
-            ScreenQuestion(name, fill(form, finding=name.lower()), float(thresholds.get(name, 0.5)))
-            for name in FINDINGS
+            ScreenQuestion(name, ask(name), float(thresholds.get(name, 0.5))) for name in FINDINGS
         ]
 
     def prompt(

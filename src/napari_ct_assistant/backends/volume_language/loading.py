@@ -128,6 +128,7 @@ def load(
         files=tuple(sorted(folder.glob(WEIGHTS))),
         skills=tuple(config.skills),
         settings_sha256=settings_hash,
+        untaught=processor.untaught,
     )
     return VolumeLanguageBackend(
         network.eval(),

@@ -32,9 +32,12 @@ def load_model(model: str, options: LoadOptions) -> Assistant:
     from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
 
     try:
-        return load_assistant(model, **options.arguments())
+        assistant = load_assistant(model, **options.arguments())
     except NotEnoughMemoryError as error:
         raise fail(error.words("command line")) from error
+    if assistant.info.untaught_line:
+        note(f"warning: {assistant.info.untaught_line}")
+    return assistant
 
 
 def load_model_on(model: str, device: str | None) -> Assistant:

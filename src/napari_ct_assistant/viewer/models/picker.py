@@ -197,7 +197,7 @@ class ModelPicker(QWidget):
         self._device = ""
         if result is not None:
             info, self._device = result
-            self.show_notice(info.notice)
+            self.show_notice(" ".join(filter(None, (info.notice, info.untaught_line))))
             self._remember()
 
     def _on_refused(self, error: Exception) -> None:

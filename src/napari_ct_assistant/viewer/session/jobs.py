@@ -281,6 +281,11 @@ class ReportResult(JobResult):
         """The number of tokens of the draft."""
         return self.draft.tokens
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings about drafting, such as a model that was not taught to write reports."""
+        return tuple(text for text in self.draft.warnings if text not in self.record.warnings)
+
     # The draft times the model itself. The record also sees the headings, which are not
     # generated, and the search for evidence between two sections.
 
