@@ -37,7 +37,7 @@ def display_available() -> tuple[bool, str]:
 def open_viewer(
     scan: str | Path | CTVolume | None = None, *, draft: bool = False, model: str | None = None
 ) -> tuple[Viewer, CTAssistantPanel]:
-    """Open a napari window with the panel docked, and open `scan` in it.
+    """Open a maximised napari window with the panel docked, and open `scan` in it.
 
     Parameters
     ----------
@@ -56,10 +56,14 @@ def open_viewer(
     import napari
 
     from napari_ct_assistant.viewer.docking import dock_panel
+    from napari_ct_assistant.viewer.preferences import load_preferences
     from napari_ct_assistant.viewer.scan.layers import add_volume
 
     viewer = napari.Viewer(title="CT Assistant")
     panel = dock_panel(viewer)
+    panel.window().showMaximized()
+    if load_preferences().layout != "napari":
+        panel.reading_layout.set_reading(True)
     if model is not None:
         panel.models.set_model(str(model))
     if draft:

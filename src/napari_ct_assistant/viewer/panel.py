@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import napari
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QGuiApplication, QShowEvent
-from qtpy.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from napari_ct_assistant.backends.scan_notes import outside_note
 from napari_ct_assistant.viewer.chat.actions import (
@@ -21,8 +21,10 @@ from napari_ct_assistant.viewer.chat.controller import ChatController
 from napari_ct_assistant.viewer.chat.transcript import Transcript
 from napari_ct_assistant.viewer.evidence.controller import EvidenceController, evidence_summary
 from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
+from napari_ct_assistant.viewer.layout.reading_layout import ReadingLayout
+from napari_ct_assistant.viewer.layout.text_columns import TextColumns
 from napari_ct_assistant.viewer.models.picker import ModelPicker
-from napari_ct_assistant.viewer.preferences import load_preferences
+from napari_ct_assistant.viewer.preferences import load_preferences, remember_layout
 from napari_ct_assistant.viewer.report.controller import ReportController
 from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
@@ -45,9 +47,9 @@ from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, 
 from napari_ct_assistant.viewer.uncaught import hide_values_in_tracebacks
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.views.scan_display import ScanDisplay
+from napari_ct_assistant.viewer.views.strips import make_strips
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
-from napari_ct_assistant.viewer.widgets import add_shortcuts
-from napari_ct_assistant.viewer.widgets import label as plain_label
+from napari_ct_assistant.viewer.widgets import SPACING, add_shortcuts
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
@@ -84,7 +86,7 @@ class CTAssistantPanel(QWidget):
         self.outside_banner = WarningBanner()
         self.outside_banner.label.setAccessibleName("Warning about the model on this scan")
         self.view_bar = ViewBar(napari_viewer, self._preferences)
-        self.reading_bar = ReadingBar(napari_viewer, self._preferences)
+        self.reading_bar = ReadingBar(napari_viewer, self._preferences, self)
         self.models = ModelPicker(self._preferences.model, self._preferences.device)
         self.actions_row = ActionRow()
         self.transcript = Transcript()
@@ -114,34 +116,25 @@ class CTAssistantPanel(QWidget):
         self._on_scan(None)
 
     def _lay_out(self) -> None:
-        self.tabs = QTabWidget()
-        self.tabs.addTab(self.transcript, "Transcript")
-        self.tabs.addTab(self.report_controller.tab, "Report")
-        self.tabs.addTab(self.findings, "Findings")
+        report = self.report_controller.tab
+        self.columns = TextColumns(self.transcript, report, self.findings)
+        self.tabs = self.columns.tabs
         self.tabs.setCornerWidget(self.transcript_row, Qt.Corner.TopRightCorner)
+        self.columns.add_below(self.chat_controller.chips)
+        self.columns.add_below(self.ask_row)
+        self.models.line.addWidget(self.actions_row)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 8, 6)
-        layout.setSpacing(6)
-        for title, widgets in (
-            ("Scan", (self.scans, self.banner)),
-            ("View", (self.view_bar, self.reading_bar)),
-            ("Model", (self.models, self.actions_row)),
-        ):
-            label = plain_label(title)
-            label.setObjectName("who")
-            layout.addWidget(label)
-            for widget in widgets:
-                layout.addWidget(widget)
-        layout.addWidget(self.outside_banner)
-        layout.addWidget(self.tabs, 1)
-        for widget in (
-            self.evidence_controller.bar,
-            self.chat_controller.chips,
-            self.ask_row,
-            self.status,
-        ):
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(SPACING)
+        for widget in (self.scans, self.banner, self.models, self.outside_banner):
             layout.addWidget(widget)
-        self.setMinimumWidth(400)
+        layout.addWidget(self.columns, 1)
+        layout.addWidget(self.status)
+        self.reading_layout = ReadingLayout(
+            self,
+            self.columns,
+            *make_strips(self.view_bar, self.reading_bar, self.evidence_controller.bar, self),
+        )
 
     def _connect(self) -> None:
         scans, conversation = self.scans, self.conversation
@@ -159,6 +152,11 @@ class CTAssistantPanel(QWidget):
         self.actions_row.stopped.connect(conversation.stop)
         self.ask_row.asked.connect(self.ask)
         self.findings.asked.connect(self._ask_about)
+        self.columns.report_closed.connect(
+            lambda: self.report_controller.tab.tools.window_button.setChecked(False)
+        )
+        self.report_controller.tab.tools.window_button.toggled.connect(self.columns.set_own_window)
+        self.reading_layout.changed.connect(remember_layout)
         self.transcript_row.copied.connect(self.copy)
         self.transcript_row.cleared.connect(self.transcript.clear)
         conversation.busy.connect(self._on_busy)
@@ -216,6 +214,9 @@ class CTAssistantPanel(QWidget):
             return
         self.view_bar.add_shortcuts(window)
         self.reading_bar.add_shortcuts(window)
+        self.reading_layout.attach(window)
+        if self._preferences.layout == "reading":
+            self.reading_layout.set_reading(True)
         if not self._window_connected:
             self._window_connected = True
             # A panel whose dock was closed has no parent to delete it.
@@ -233,6 +234,7 @@ class CTAssistantPanel(QWidget):
     def _detach(self) -> None:
         self._attached = False
         self.report_controller.flush()
+        self.reading_layout.detach()
         self.view_bar.detach()
         self.reading_bar.detach()
         self.display.detach()
@@ -389,5 +391,6 @@ class CTAssistantPanel(QWidget):
     def _apply_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         theme = self.viewer.theme
         self.setStyleSheet(panel_style(theme))
+        self.reading_layout.set_style(panel_style(theme))
         self.transcript.set_link_colour(link_colour(theme), warning_colour(theme))
         self.report_controller.tab.set_colours(link_colour(theme), dark=is_dark(theme))

@@ -16,6 +16,7 @@ class Preferences:
     window: str = "Soft tissue"
     letters: bool = True
     keys: bool = True
+    layout: str = "automatic"
     journal: bool = True
     template: str = ""
 
@@ -35,6 +36,18 @@ def load_preferences() -> Preferences:
         window=settings.display.window,
         letters=settings.display.letters,
         keys=settings.display.keys,
+        layout=settings.display.layout,
         journal=settings.report.journal,
         template=settings.report.template,
     )
+
+
+def remember_layout(reading: bool) -> None:
+    """Keep the layout of the window for the next start."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        display = get_plugin_settings(PLUGIN).display
+    except KeyError:
+        return
+    display.layout = "reading" if reading else "napari"

@@ -12,7 +12,7 @@ REAL_NOTICE: Final = "Machine-written draft. Check every sentence against the sc
 
 # Why a request cannot start.
 TOO_SHORT: Final = "No report drafted: {problem}. Draft again if you want one anyway."
-NO_SCAN: Final = "Open a CT scan first: use Open folder or Open file above."
+NO_SCAN: Final = "Open a CT scan first: press Folder or File above."
 NO_QUESTION: Final = "Type a question first."
 BUSY: Final = (
     "The model is still working. Your text is kept; send it again when the model has finished."
@@ -23,7 +23,7 @@ WELCOME: Final = (
     "Click a link such as *image 84* to go to that image."
 )
 POINT_HINT: Final = "Move the pointer over the image to see HU and position."
-ASK_PLACEHOLDER: Final = "Ask about this scan…   (Enter sends; Shift+Enter: new line)"
+ASK_PLACEHOLDER: Final = "Ask about this scan…"
 
 CHOICES_HINT: Final = (
     "Give two to five choices. The answer shows the model's probability for each of them."
@@ -80,13 +80,16 @@ TIPS: Final[dict[str, str]] = {
     "3d": "Volume rendering (D)",
     "window": "{name}: width {width}, level {level} HU ({key})\n"
     "Drag with the right button: left and right change the width, up and down the level.",
+    "model_fold": "Load or unload the model, its options, its size and memory",
+    "layout": "Reading layout, or napari's with its layer docks (F6)",
+    "more_chips": "Further suggestions",
     "load": "Load the model now rather than with the first question. A model that is loaded\n"
     "already is unloaded first.",
     "unload": "Free the model's memory; the transcript stays",
     "draft": "Read the scan and draft the report (Ctrl+Shift+R)",
     "findings": "Show the probabilities of the 18 CT-RATE findings (Ctrl+Shift+F)",
     "stop": "Stop the model; the text written so far stays (Esc)",
-    "ask": "Send the question (Enter)",
+    "ask": "Send the question (Enter; Shift+Enter starts a new line)",
     "examples": "Put an example question into the box",
     "copy": "Copy the transcript as text",
     "clear": "Empty the transcript",

@@ -33,6 +33,14 @@ def panel_style(theme_id: str) -> str:
     #chip {{ background: transparent; border: 1px solid {rgb("highlight")}; border-radius: 9px;
              padding: 2px 8px; }}
     #chip:hover, #chip:focus {{ background: {rgb("highlight")}; }}
+    QToolButton[popupMode="2"] {{ padding-right: 14px; }}
+    #chips {{ background: transparent; }}
+    #tool_strip QToolButton {{ background: transparent; border-radius: 3px; padding: 0px; }}
+    #tool_strip QToolButton:hover, #tool_strip QToolButton:focus {{
+        background: {rgb("foreground")}; }}
+    #tool_strip QToolButton:checked {{ background: {rgb("current")}; }}
+    #tool_strip QToolButton:disabled {{ color: {rgb("highlight")}; }}
+    #tool_strip QToolButton::menu-indicator {{ image: none; }}
     #report_editor, #report_comparison {{
         background: {rgb("background")}; border: 1px solid {rgb("foreground")}; }}
     #report_window {{ background: {rgb("background")}; }}

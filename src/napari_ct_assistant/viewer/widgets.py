@@ -86,6 +86,20 @@ def button(
     return made
 
 
+def tool_button(text: str, tooltip: str, *, checkable: bool = False) -> QToolButton:
+    """Return a button for the tool strip: its name is the tooltip up to a key or a colon.
+
+    A click leaves the keyboard focus where it was.
+    """
+    made = QToolButton()
+    made.setText(text)
+    made.setToolTip(tooltip)
+    made.setAccessibleName(tooltip.splitlines()[0].partition(":")[0])
+    made.setCheckable(checkable)
+    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return made
+
+
 def row(*widgets: QWidget | None) -> QHBoxLayout:
     """Return a layout with widgets side by side; None is a gap that takes the room left over."""
     layout = QHBoxLayout()

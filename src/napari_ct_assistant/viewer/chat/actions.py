@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 from napari_ct_assistant.viewer.chat.question_box import QuestionBox
 from napari_ct_assistant.viewer.texts import TIPS
-from napari_ct_assistant.viewer.widgets import button
+from napari_ct_assistant.viewer.widgets import button, row
 
 
 class ActionRow(QWidget):
@@ -63,24 +63,19 @@ class AskRow(QWidget):
         super().__init__(parent)
         self.box = QuestionBox()
         self.ask_button = button("Ask", TIPS["ask"])
-        self.examples_button = button("Examples", TIPS["examples"])
+        self.examples_button = button("Examples", TIPS["examples"], small=True)
+        self.examples_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.examples_button)
         for finding in FINDINGS:
             question = finding_question(finding)
             menu.addAction(finding).triggered.connect(partial(self._put, question))
         self.examples_button.setMenu(menu)
-        self.choices_button = button("Choices…", TIPS["choices"])
-        buttons = QVBoxLayout()
-        buttons.setSpacing(4)
-        buttons.addWidget(self.ask_button)
-        buttons.addWidget(self.examples_button)
-        buttons.addWidget(self.choices_button)
-        buttons.addStretch(1)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.box, 1)
-        layout.addLayout(buttons)
+        self.choices_button = button("Choices…", TIPS["choices"], small=True)
+        line = row(self.box, self.ask_button, self.examples_button, self.choices_button)
+        line.setStretchFactor(self.box, 1)
+        for one in (self.ask_button, self.examples_button, self.choices_button):
+            line.setAlignment(one, Qt.AlignmentFlag.AlignBottom)
+        self.setLayout(line)
         self.box.submitted.connect(self.asked)
         self.ask_button.clicked.connect(self.box.submit)
 

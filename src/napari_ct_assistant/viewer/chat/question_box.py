@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class QuestionBox(QPlainTextEdit):
-    """A text box of two to five lines that keeps its text until `taken` is called.
+    """A text box of one to five lines that keeps its text until `taken` is called.
 
     Signals
     -------
@@ -114,7 +114,7 @@ class QuestionBox(QPlainTextEdit):
         self._fit()
 
     def _fit(self) -> None:
-        lines = min(max(int(self.document().size().height()), 2), 5)
+        lines = min(max(int(self.document().size().height()), 1), 5)
         margins = self.contentsMargins().top() + self.contentsMargins().bottom()
         spare = 2 * self.document().documentMargin() + 10
         self.setFixedHeight(int(lines * self.fontMetrics().lineSpacing() + margins + spare))

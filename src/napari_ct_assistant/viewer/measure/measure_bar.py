@@ -5,15 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
+from napari_ct_assistant.viewer.layout.button_column import ButtonColumn
 from napari_ct_assistant.viewer.measure.measuring import Measurements, length_mm
 from napari_ct_assistant.viewer.measure.regions import LENGTHS, Region, selected_region
 from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import TIPS
-from napari_ct_assistant.viewer.widgets import button
-from napari_ct_assistant.viewer.widgets import label as plain_label
+from napari_ct_assistant.viewer.widgets import SPACING, button, eliding_label, tool_button
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -37,7 +38,10 @@ REST_MS: Final = 250
 
 
 class MeasureBar(QWidget):
-    """Buttons for ruler and regions, and a line with HU, size and position of the selected one.
+    """Buttons for ruler and regions.
+
+    The figures of the selected one, and the button that deletes it, are in `result`, which is
+    shown elsewhere.
 
     Parameters
     ----------
@@ -53,38 +57,26 @@ class MeasureBar(QWidget):
         self.measurements = Measurements(viewer, self)
         self.region: Region | None = None
 
-        self.buttons: dict[str, QPushButton] = {}
-        self.row = row = QHBoxLayout()
-        row.setSpacing(4)
+        self.buttons: dict[str, QToolButton] = {}
         for tool, label in LABELS.items():
-            made = button(
-                label,
-                TIPS[tool],
-                accessible_name=TIPS[tool].partition(":")[0],
-                checkable=True,
-                click_focus=False,
-            )
+            made = tool_button(label, TIPS[tool], checkable=True)
             made.clicked.connect(partial(self._on_button, tool))
             self.buttons[tool] = made
-            row.addWidget(made)
-        self.text = plain_label()
-        self.text.setWordWrap(True)
-        self.text.setToolTip(TIPS["region"])
+        self.column = ButtonColumn((list(self.buttons.values()),))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.column)
+        self.text = eliding_label()
         self.text.setAccessibleName("Selected measurement")
-        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.remove_button = button("✕", TIPS["remove"], accessible_name=TIPS["remove"], small=True)
         self.remove_button.clicked.connect(self.measurements.remove_selected)
-        self._result = QWidget()
-        result = QHBoxLayout(self._result)
+        # It has its place whether or not something is selected, so that nothing moves.
+        self.result = QWidget()
+        result = QHBoxLayout(self.result)
         result.setContentsMargins(0, 0, 0, 0)
+        result.setSpacing(SPACING)
         result.addWidget(self.text, 1)
-        result.addWidget(self.remove_button, 0, Qt.AlignmentFlag.AlignTop)
-        self._result.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(row)
-        layout.addWidget(self._result)
+        result.addWidget(self.remove_button)
 
         self._background = Background(self)
         self._rest = QTimer(self)
@@ -154,10 +146,11 @@ class MeasureBar(QWidget):
     def _show(self, region: Region | None, other: str = "") -> None:
         self.region = region
         text = other if region is None else region.text
-        self.text.setText(f"{self._scan.name}: {text}" if text and self._scan else text)
-        self._result.setVisible(bool(self.text.text()))
+        text = f"{self._scan.name}: {text}" if text and self._scan else text
+        self.text.setText(text)
+        self.text.setToolTip(plain_tip(f"{text}\n{TIPS['region']}") if text else "")
         layer = self.measurements.layer
-        self.remove_button.setVisible(layer is not None and bool(layer.selected_data))
+        self.remove_button.setEnabled(layer is not None and bool(layer.selected_data))
 
     # -- a painted label: it may be anywhere in the scan, so it is measured in the background
 

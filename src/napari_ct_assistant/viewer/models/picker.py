@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, Remedy
@@ -23,8 +23,7 @@ from napari_ct_assistant.viewer.models.load_menu import LoadMenu
 from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, TIPS
-from napari_ct_assistant.viewer.widgets import button, eliding_label
-from napari_ct_assistant.viewer.widgets import label as plain_label
+from napari_ct_assistant.viewer.widgets import SPACING, button, eliding_label, row
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
@@ -35,7 +34,10 @@ if TYPE_CHECKING:
 
 
 class ModelPicker(QWidget):
-    """The box of models, the buttons Load and Options, the download, problems, and the notice.
+    """The box of models; under it the download, problems and the notice.
+
+    The buttons Load and Options and the facts about the model unfold below the box. `line` is
+    the layout of the box, to which the panel adds its own buttons.
 
     Signals
     -------
@@ -58,19 +60,28 @@ class ModelPicker(QWidget):
         self.facts.setAccessibleName("About the model")
         self.hub = HubBar()
         self.problem = MemoryBar()
-        self.notice = plain_label()
+        self.notice = eliding_label()
         self.notice.setObjectName("notice")
-        self.notice.setWordWrap(True)
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        row.addWidget(self.box, 1)
-        row.addWidget(self.load_button)
-        row.addWidget(self.menu)
+        self.notice.setAccessibleName("Notice about the model")
+        self.fold_button = QToolButton()
+        self.fold_button.setCheckable(True)
+        self.fold_button.setArrowType(Qt.ArrowType.RightArrow)
+        self.fold_button.setToolTip(TIPS["model_fold"])
+        self.fold_button.setAccessibleName("More about the model")
+        self.line = row(self.fold_button, self.box)
+        self.line.setStretchFactor(self.box, 1)
+        self.fold = QWidget()
+        fold = QVBoxLayout(self.fold)
+        fold.setContentsMargins(0, 0, 0, 0)
+        fold.setSpacing(SPACING)
+        fold.addLayout(row(self.load_button, self.menu, None))
+        fold.addWidget(self.facts)
+        self.fold.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(row)
-        for widget in (self.facts, self.hub, self.problem, self.notice):
+        layout.setSpacing(SPACING)
+        layout.addLayout(self.line)
+        for widget in (self.fold, self.hub, self.problem, self.notice):
             layout.addWidget(widget)
         self.session: ModelSession | None = None
         self._survey = ModelSurvey(list(bundled_models()))
@@ -80,6 +91,7 @@ class ModelPicker(QWidget):
         self._survey_worker = Background(self)
         self._surveying = False
         self.set_model(model)
+        self.fold_button.toggled.connect(self._unfold)
         self.box.opened.connect(self.refresh_survey)
         self.box.chosen.connect(self._on_chosen)
         self.box.browsed.connect(self.ask_folder)
@@ -122,6 +134,10 @@ class ModelPicker(QWidget):
         self._show()
         self.changed.emit(model)
 
+    def _unfold(self, on: bool) -> None:
+        self.fold_button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
+        self.fold.setVisible(on)
+
     def ask_folder(self) -> None:
         """Ask for a folder that contains a model."""
         path = choose_folder(self, "Choose a folder that contains a model")
@@ -133,6 +149,7 @@ class ModelPicker(QWidget):
         if notice is None:
             notice = DEMO_NOTICE if self.model == "demo" else REAL_NOTICE
         self.notice.setText(notice or REAL_NOTICE)
+        self.notice.setToolTip(plain_tip(self.notice.text()))
 
     # -- the models on this machine, and whether they fit
 

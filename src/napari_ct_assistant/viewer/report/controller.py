@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal
+from qtpy.QtCore import QCoreApplication, QObject, Signal
 
 from napari_ct_assistant.viewer.report.dialogs import ForgetDialog, SignDialog
 from napari_ct_assistant.viewer.report.export import Exporter
@@ -13,8 +13,6 @@ from napari_ct_assistant.viewer.report.tab import ReportTab
 from napari_ct_assistant.viewer.session.jobs import RewriteJob
 
 if TYPE_CHECKING:
-    from qtpy.QtWidgets import QTabWidget
-
     from napari_ct_assistant.viewer.chat.actions import TranscriptRow
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
     from napari_ct_assistant.viewer.chat.transcript import Transcript
@@ -75,10 +73,7 @@ class ReportController(QObject):
         self.tab.tools.export_button.clicked.connect(self.exporter.ask)
         self.tab.tools.sign_button.clicked.connect(self.sign)
         self.tab.tools.forget_button.clicked.connect(self.ask_to_forget)
-        self._tabs: QTabWidget | None = None
         self.tab.setObjectName("report_window")
-        self.tab.installEventFilter(self)
-        self.tab.tools.window_button.toggled.connect(self._on_window)
         for problem in self.tab.template_problems:
             conversation.add_note(problem, "Template")
 
@@ -92,35 +87,6 @@ class ReportController(QObject):
         if self.keeper is not None:
             self.keeper.close_scan(scan)
         self.tab.close_scan(scan)
-
-    # -- the report in its own window
-
-    def _on_window(self, own: bool) -> None:
-        """Move the tab from the panel into a window, or back."""
-        tab = self.tab
-        if own:
-            stack = tab.parentWidget()
-            self._tabs = stack.parentWidget() if stack is not None else None
-            if self._tabs is None:
-                return
-            self._place = self._tabs.indexOf(tab)
-            self._tabs.removeTab(self._place)
-            # The panel stays its parent, so that it has the panel's style and is deleted with it.
-            tab.setParent(self._tabs.parentWidget(), Qt.WindowType.Window)
-            tab.resize(640, 860)
-            tab.show()
-        elif self._tabs is not None:
-            tab.setParent(None)
-            self._tabs.insertTab(self._place, tab, "Report")
-            self._tabs.setCurrentWidget(tab)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Put the report back into the panel when its window is closed."""
-        if watched is self.tab and event.type() == QEvent.Type.Close and self.tab.isWindow():
-            event.ignore()
-            self.tab.tools.window_button.setChecked(False)
-            return True
-        return bool(super().eventFilter(watched, event))
 
     def flush(self) -> None:
         """Write everything to disk now."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils import progress
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_ct_assistant.support.plain_text import plain, without_markup
 from napari_ct_assistant.viewer.file_dialogs import choose_file, choose_folder
@@ -20,7 +20,7 @@ from napari_ct_assistant.viewer.scan.units import Units
 from napari_ct_assistant.viewer.session.background import UPDATE_MS, Background, one_line
 from napari_ct_assistant.viewer.session.scan_session import OpenScans, ScanSession
 from napari_ct_assistant.viewer.texts import TIPS
-from napari_ct_assistant.viewer.widgets import button
+from napari_ct_assistant.viewer.widgets import button, row
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -73,17 +73,11 @@ class ScanPicker(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.box.setMinimumContentsLength(16)
-        self.folder_button = button("Open folder…", TIPS["open_folder"])
-        self.file_button = button("Open file…", TIPS["open_file"])
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
-        buttons.addWidget(self.folder_button)
-        buttons.addWidget(self.file_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.box)
-        layout.addLayout(buttons)
+        self.folder_button = button("Folder…", TIPS["open_folder"], accessible_name="Open folder")
+        self.file_button = button("File…", TIPS["open_file"], accessible_name="Open file")
+        line = row(self.box, self.folder_button, self.file_button)
+        line.setStretchFactor(self.box, 1)
+        self.setLayout(line)
 
         self.folder_button.clicked.connect(self.ask_folder)
         self.file_button.clicked.connect(self.ask_file)

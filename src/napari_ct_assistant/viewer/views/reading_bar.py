@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QDockWidget,
-    QHBoxLayout,
     QMainWindow,
+    QMenu,
     QShortcut,
+    QToolButton,
     QVBoxLayout,
     QWidget,
+    QWidgetAction,
 )
 
+from napari_ct_assistant.viewer.layout.button_column import GROUP_GAP, ButtonColumn
 from napari_ct_assistant.viewer.measure.measure_bar import MEASURE_KEYS, MeasureBar
 from napari_ct_assistant.viewer.preferences import Preferences
 from napari_ct_assistant.viewer.scan.details import DetailsDialog
@@ -25,7 +28,7 @@ from napari_ct_assistant.viewer.views.crosshair import Crosshair
 from napari_ct_assistant.viewer.views.fitting import body_box, fit_scan
 from napari_ct_assistant.viewer.views.linked_views import LinkedViews
 from napari_ct_assistant.viewer.views.slab_bar import SlabBar, apply_slab
-from napari_ct_assistant.viewer.widgets import add_shortcuts, button, remove_shortcuts
+from napari_ct_assistant.viewer.widgets import add_shortcuts, remove_shortcuts, tool_button
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -36,12 +39,14 @@ READING_KEYS: Final = {"linked": "X", "slab": "T", "details": "I"}
 
 
 class ReadingBar(QWidget):
-    """Two rows of reading tools, with their keyboard shortcuts.
+    """The reading tools, with their keyboard shortcuts.
 
     Parameters
     ----------
     viewer : napari.viewer.Viewer
     preferences : Preferences
+    neighbour : QWidget, optional
+        The docked widget beside which the linked views open.
 
     Signals
     -------
@@ -52,9 +57,14 @@ class ReadingBar(QWidget):
     hovered = Signal(object)
 
     def __init__(
-        self, viewer: Viewer, preferences: Preferences, parent: QWidget | None = None
+        self,
+        viewer: Viewer,
+        preferences: Preferences,
+        neighbour: QWidget | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        self._neighbour = neighbour or self
         # napari gives plugins a proxy, whose layers are different objects at each access.
         viewer = getattr(viewer, "__wrapped__", viewer)
         self._viewer = viewer
@@ -70,30 +80,29 @@ class ReadingBar(QWidget):
         self.linked: LinkedViews | None = None
         self.details: DetailsDialog | None = None
 
-        self.linked_button = button(
-            "Linked views",
-            TIPS["linked"],
-            accessible_name=TIPS["linked"].splitlines()[0],
-            checkable=True,
-            click_focus=False,
-        )
+        self.linked_button = tool_button("Linked views", TIPS["linked"], checkable=True)
         self.linked_button.clicked.connect(self.show_linked)
         self.slab = SlabBar()
-        self.details_button = button(
-            "Details…", TIPS["details"], accessible_name=TIPS["details"], click_focus=False
-        )
+        self.slab_button = tool_button("Slab", TIPS["slab"])
+        self.slab_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.slab_button)
+        action = QWidgetAction(menu)
+        action.setDefaultWidget(self.slab)
+        menu.addAction(action)
+        self.slab_button.setMenu(menu)
+        self.details_button = tool_button("Details…", TIPS["details"])
         self.details_button.clicked.connect(self.show_details)
         self.measure = MeasureBar(viewer)
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        row.addWidget(self.linked_button)
-        row.addWidget(self.slab, 1)
-        self.measure.row.addWidget(self.details_button)
+        self.columns = (
+            ButtonColumn(((self.linked_button, self.slab_button),)),
+            self.measure.column,
+            ButtonColumn(((self.details_button,),)),
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(row)
-        layout.addWidget(self.measure)
+        layout.setSpacing(GROUP_GAP)
+        for part in (self.columns[0], self.measure, self.columns[2]):
+            layout.addWidget(part)
         self.slab.changed.connect(self._on_slab)
         self.set_scan(None)
 
@@ -104,7 +113,7 @@ class ReadingBar(QWidget):
         before, self._scan = self._scan, layer
         if before is not None and before is not layer:
             apply_slab(self._viewer, before, 0, "none")
-        for widget in (self.slab, self.details_button):
+        for widget in (self.slab, self.slab_button, self.details_button):
             widget.setEnabled(layer is not None)
         # Linked views may stay open without a scan; then the button can still close them.
         self.linked_button.setEnabled(layer is not None or self.linked is not None)
@@ -142,12 +151,12 @@ class ReadingBar(QWidget):
 
     def _open_linked(self) -> None:
         viewer = self._viewer
-        self._was_fitted = _fits(viewer, self._scan, _canvas_beside(_dock_of(self)))
+        self._was_fitted = _fits(viewer, self._scan, _canvas_beside(_dock_of(self._neighbour)))
         self.linked = LinkedViews(viewer)
         self.linked.set_scan(self._scan)
         self.linked.set_slab(float(self.slab.thickness.value()), self.slab.projection)
         viewer.window.add_dock_widget(self.linked, name="Linked views", area="right")
-        dock, own = _dock_of(self.linked), _dock_of(self)
+        dock, own = _dock_of(self.linked), _dock_of(self._neighbour)
         if dock is not None and own is not None and not own.isFloating():
             # Between the canvas and the panel, not below it.
             own.parentWidget().splitDockWidget(dock, own, Qt.Orientation.Horizontal)
@@ -163,7 +172,7 @@ class ReadingBar(QWidget):
     def _widen(self) -> None:
         if self.linked is None:
             return
-        dock, own = _dock_of(self.linked), _dock_of(self)
+        dock, own = _dock_of(self.linked), _dock_of(self._neighbour)
         if dock is not None and own is not None and isinstance(dock.parentWidget(), QMainWindow):
             widths = [self.linked.sizeHint().width(), own.width()]
             dock.parentWidget().resizeDocks([dock, own], widths, Qt.Orientation.Horizontal)
@@ -190,12 +199,18 @@ class ReadingBar(QWidget):
             self._viewer.window.remove_dock_widget(linked)
             linked.hide()
             # Without a parent it would be a window of its own until it is deleted.
-            linked.setParent(self)
+            linked.setParent(self._neighbour)
         linked.deleteLater()
 
     # -- slab and details
 
     def _on_slab(self, thickness_mm: float, how: Any) -> None:
+        self.slab_button.setToolButtonStyle(
+            Qt.ToolButtonStyle.ToolButtonIconOnly
+            if how == "none"
+            else Qt.ToolButtonStyle.ToolButtonTextOnly
+        )
+        self.slab_button.setText(self.slab.box.currentText())
         if self._scan is not None:
             apply_slab(self._viewer, self._scan, thickness_mm, how)
         if self.linked is not None:

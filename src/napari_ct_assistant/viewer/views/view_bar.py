@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QGridLayout,
     QHBoxLayout,
     QMainWindow,
-    QPushButton,
     QShortcut,
-    QVBoxLayout,
+    QToolButton,
     QWidget,
 )
 
+from napari_ct_assistant.viewer.layout.button_column import ButtonColumn
 from napari_ct_assistant.viewer.preferences import Preferences
 from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import (
@@ -35,17 +34,26 @@ from napari_ct_assistant.viewer.views.windows import (
     drag_window,
     window_of,
 )
-from napari_ct_assistant.viewer.widgets import add_shortcuts, button, remove_shortcuts
+from napari_ct_assistant.viewer.widgets import (
+    add_shortcuts,
+    eliding_label,
+    remove_shortcuts,
+    tool_button,
+)
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 VIEW_KEYS = {"axial": "A", "coronal": "C", "sagittal": "S", "3d": "D"}
+PLANE_LABELS = {"axial": "Axial", "coronal": "Cor", "sagittal": "Sag", "3d": "3D"}
 
 
 class ViewBar(QWidget):
-    """Buttons for planes and windows, and a line with HU and position under the pointer.
+    """Buttons for planes and windows.
+
+    Two labels, which are shown elsewhere, belong to it: `slice_line` with the window and the
+    image, and `readout` with HU and position under the pointer.
 
     Parameters
     ----------
@@ -63,41 +71,37 @@ class ViewBar(QWidget):
         self.shortcuts: list[QShortcut] = []
         self._watched: Any = None
 
-        self.plane_buttons: dict[str, QPushButton] = {}
-        plane_row = QHBoxLayout()
+        self.plane_buttons: dict[str, QToolButton] = {}
         self._plane_group = QButtonGroup(self)
-        for plane in ("axial", "coronal", "sagittal", "3d"):
-            made = self._button("3D" if plane == "3d" else plane.capitalize(), TIPS[plane])
+        for plane, label in PLANE_LABELS.items():
+            made = self._button(label, TIPS[plane])
             made.clicked.connect(partial(self.show_plane, plane))
             self._plane_group.addButton(made)
             self.plane_buttons[plane] = made
-            plane_row.addWidget(made)
 
-        self.window_buttons: dict[str, QPushButton] = {}
-        window_grid = QGridLayout()
+        self.window_buttons: dict[str, QToolButton] = {}
         self._window_group = QButtonGroup(self)
         for number, preset in enumerate(PRESETS):
             tip = TIPS["window"].format(
                 name=preset.name, width=preset.width, level=preset.level, key=number + 1
             )
-            made = self._button(preset.name, tip)
+            made = self._button(preset.short, tip)
             made.clicked.connect(partial(self.show_window, preset))
             self._window_group.addButton(made)
             self.window_buttons[preset.name] = made
-            window_grid.addWidget(made, number // 3, number % 3)
 
+        self.column = ButtonColumn(
+            (list(self.plane_buttons.values()), list(self.window_buttons.values()))
+        )
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.column)
         self.slice_line = plain_label()
-        self.readout = plain_label()
+        self.slice_line.setAccessibleName("Window and image")
+        self.readout = eliding_label()
         self.readout.setObjectName("quiet")
         self.readout.setToolTip(TIPS["readout"])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        for row in (plane_row, window_grid):
-            row.setSpacing(4)
-            layout.addLayout(row)
-        layout.addWidget(self.slice_line)
-        layout.addWidget(self.readout)
+        self.readout.setAccessibleName("Under the pointer")
 
         # napari keeps strong references to callbacks; a weak one lets this widget be deleted.
         self._on_move = _weak_callback(self, "_read_out")
@@ -115,9 +119,8 @@ class ViewBar(QWidget):
         self.refresh()
 
     @staticmethod
-    def _button(text: str, tip: str) -> QPushButton:
-        name = tip.splitlines()[0]
-        return button(text, tip, accessible_name=name, checkable=True, click_focus=False)
+    def _button(text: str, tip: str) -> QToolButton:
+        return tool_button(text, tip, checkable=True)
 
     # -- planes and windows
 
@@ -180,7 +183,7 @@ class ViewBar(QWidget):
         self._show_position(None)
 
     @staticmethod
-    def _check(group: QButtonGroup, wanted: QPushButton | None) -> None:
+    def _check(group: QButtonGroup, wanted: QToolButton | None) -> None:
         """Check one button of a group, or none."""
         group.setExclusive(False)
         for each in group.buttons():

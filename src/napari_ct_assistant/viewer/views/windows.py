@@ -11,11 +11,18 @@ from napari_ct_assistant.viewer.scan.layers import volume_of, widen_contrast_ran
 
 @dataclass(frozen=True)
 class Window:
-    """A display window: `width` HU wide around `level` HU."""
+    """A display window: `width` HU wide around `level` HU.
+
+    Attributes
+    ----------
+    short : str
+        A name for a narrow button.
+    """
 
     name: str
     width: float
     level: float
+    short: str = ""
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -24,12 +31,12 @@ class Window:
 
 
 PRESETS: Final = (
-    Window("Soft tissue", 400, 40),
-    Window("Lung", 1500, -600),
-    Window("Bone", 1800, 400),
-    Window("Brain", 80, 40),
-    Window("Liver", 150, 30),
-    Window("Mediastinum", 350, 50),
+    Window("Soft tissue", 400, 40, "Soft"),
+    Window("Lung", 1500, -600, "Lung"),
+    Window("Bone", 1800, 400, "Bone"),
+    Window("Brain", 80, 40, "Brain"),
+    Window("Liver", 150, 30, "Liver"),
+    Window("Mediastinum", 350, 50, "Med"),
 )
 
 

@@ -1,0 +1,1 @@
+"""The reading layout: what stands around the canvas, and what is folded away while reading."""

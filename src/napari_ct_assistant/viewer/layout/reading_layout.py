@@ -1,0 +1,214 @@
+"""The reading layout: the canvas and the panel fill the window, napari's layer docks are folded."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QBoxLayout,
+    QDockWidget,
+    QMainWindow,
+    QShortcut,
+    QToolBar,
+    QToolButton,
+    QWidget,
+)
+
+from napari_ct_assistant.viewer.layout.position_strip import PositionStrip
+from napari_ct_assistant.viewer.layout.text_columns import TextColumns
+from napari_ct_assistant.viewer.layout.tool_strip import ToolStrip
+from napari_ct_assistant.viewer.widgets import add_shortcuts, remove_shortcuts
+
+LAYOUT_KEY: Final = "F6"
+# The least share of the window that is left to the canvas.
+CANVAS_SHARE: Final = 0.52
+# A main window sets the sizes of its docks some time after it was resized.
+SETTLE_MS: Final = 150
+
+
+class ReadingLayout(QObject):
+    """Puts the strips of tools at the canvas, and switches between two layouts of the window.
+
+    In the reading layout, the docks to the left of the canvas and the status bar are hidden, and
+    the panel is as wide as its texts need while the canvas keeps half of the window.
+
+    Parameters
+    ----------
+    panel : QWidget
+        The docked panel.
+    columns : TextColumns
+        The columns of text in it.
+    tools : ToolStrip
+        Placed to the left of the canvas.
+    position : PositionStrip
+        Placed below the canvas.
+    button : QToolButton
+        Switches the layout, as `LAYOUT_KEY` does.
+
+    Signals
+    -------
+    changed : bool
+        The reader switched to the reading layout (True) or back to napari's.
+    """
+
+    changed = Signal(bool)
+
+    def __init__(
+        self,
+        panel: QWidget,
+        columns: TextColumns,
+        tools: ToolStrip,
+        position: PositionStrip,
+        button: QToolButton,
+    ) -> None:
+        super().__init__(panel)
+        self._panel, self._columns = panel, columns
+        self._tools, self._position, self._button = tools, position, button
+        self._window: QMainWindow | None = None
+        self._bar: QToolBar | None = None
+        self._shortcuts: list[QShortcut] = []
+        self._folded: list[QDockWidget] = []
+        self._width = 0  # of the dock when the mouse was pressed
+        self._dragged = False
+        self.reading = self._wanted = False
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._set_width)
+        button.clicked.connect(self.toggle)
+
+    def attach(self, window: QMainWindow) -> None:
+        """Place the strips in the panel's window, once."""
+        if self._window is not None:
+            return
+        self._window = window
+        centre = window.centralWidget()
+        frame = None if centre is None else centre.layout()
+        if isinstance(frame, QBoxLayout):
+            frame.insertWidget(0, self._tools)
+            self._tools.show()
+        self._bar = QToolBar("Position")
+        self._bar.setObjectName("ct_position")
+        self._bar.setMovable(False)
+        self._bar.addWidget(self._position).setVisible(True)
+        window.addToolBar(Qt.ToolBarArea.BottomToolBarArea, self._bar)
+        window.installEventFilter(self)
+        self._shortcuts = add_shortcuts(window, [(LAYOUT_KEY, self.toggle)], whole_window=True)
+        if self._wanted:
+            self.set_reading(True)
+
+    def detach(self) -> None:
+        """Take the strips out of the window, and show napari's layout."""
+        window, self._window = self._window, None
+        if window is None or not isalive(window):
+            return
+        self._settle.stop()
+        window.removeEventFilter(self)
+        remove_shortcuts(self._shortcuts)
+        self._unfold(window)
+        for strip in (self._tools, self._position):
+            strip.hide()
+            strip.setParent(self._panel)
+        if self._bar is not None:
+            window.removeToolBar(self._bar)
+            self._bar.deleteLater()
+            self._bar = None
+
+    def set_style(self, style: str) -> None:
+        """Use the panel's style sheet in the strips, which are outside the panel."""
+        for strip in (self._tools, self._position):
+            strip.setStyleSheet(style)
+
+    def toggle(self) -> None:
+        """Switch to the reading layout, or back to napari's."""
+        self.set_reading(not self.reading)
+        self.changed.emit(self.reading)
+
+    def set_reading(self, on: bool) -> None:
+        """Show the reading layout or napari's, as soon as the panel is in a window."""
+        self._wanted = on
+        self._button.setChecked(on)
+        window = self._window
+        if on == self.reading or window is None:
+            return
+        if on:
+            self.reading = True
+            self._folded = [
+                dock for dock in window.findChildren(QDockWidget) if _left(window, dock)
+            ]
+            for dock in self._folded:
+                dock.hide()
+            window.statusBar().hide()
+            self._dragged = False
+            self._set_width()
+            # Sizes are final only after the window's own layout.
+            self._settle.start()
+        else:
+            self._unfold(window)
+
+    def _unfold(self, window: QMainWindow) -> None:
+        if not self.reading:
+            return
+        self.reading = False
+        self._button.setChecked(False)
+        for dock in self._folded:
+            if isalive(dock):
+                dock.show()
+        self._folded = []
+        window.statusBar().show()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Set the panel's width when the window has another size, until the reader drags it."""
+        kind, dock = event.type(), _dock_of(self._panel)
+        if kind == QEvent.Type.Resize and self.reading and not self._dragged:
+            self._settle.start()
+        # The window itself gets the mouse only between its docks.
+        elif kind == QEvent.Type.MouseButtonPress and dock is not None:
+            self._width = dock.width()
+        elif kind == QEvent.Type.MouseButtonRelease and dock is not None:
+            self._dragged = self._dragged or dock.width() != self._width
+        return bool(super().eventFilter(watched, event))
+
+    def _set_width(self) -> None:
+        """Give the panel the width for this window."""
+        window, dock = self._window, _dock_of(self._panel)
+        if window is None or dock is None or dock.isFloating() or not self.reading:
+            return
+        if window.dockWidgetArea(dock) not in (
+            Qt.DockWidgetArea.LeftDockWidgetArea,
+            Qt.DockWidgetArea.RightDockWidgetArea,
+        ):
+            return
+        width = self.panel_width(window)
+        window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+
+    def panel_width(self, window: QMainWindow) -> int:
+        """Return the width of the panel in a window of this size."""
+        centre = window.centralWidget().height()
+        canvas = CANVAS_SHARE * window.width() * window.height() / max(centre, 1)
+        most = int(window.width() - self._tools.width() - canvas)
+        margins = self._panel.contentsMargins()
+        two = self._columns.beside_width + margins.left() + margins.right() + 24
+        if most >= two:
+            return min(most, two * 5 // 4)
+        one = self._columns.sizeHint().width() + margins.left() + margins.right()
+        return max(self._panel.minimumSizeHint().width(), min(most, one))
+
+
+def _left(window: QMainWindow, dock: QDockWidget) -> bool:
+    """Return whether a dock stands to the left of the canvas."""
+    return (
+        not dock.isHidden()
+        and not dock.isFloating()
+        and window.dockWidgetArea(dock) == Qt.DockWidgetArea.LeftDockWidgetArea
+    )
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    """Return the dock that contains `widget`."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent
