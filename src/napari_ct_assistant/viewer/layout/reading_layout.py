@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Final
 
 from qtpy.compat import isalive
@@ -66,7 +67,7 @@ class ReadingLayout(QObject):
         super().__init__(panel)
         self._panel, self._columns = panel, columns
         self._tools, self._position, self._button = tools, position, button
-        self._window: QMainWindow | None = None
+        self._window_ref: weakref.ref[QMainWindow] | None = None
         self._bar: QToolBar | None = None
         self._shortcuts: list[QShortcut] = []
         self._folded: list[QDockWidget] = []
@@ -79,11 +80,17 @@ class ReadingLayout(QObject):
         self._settle.timeout.connect(self._set_width)
         button.clicked.connect(self.toggle)
 
+    @property
+    def _window(self) -> QMainWindow | None:
+        """The panel's window; a strong reference would keep it alive after it was closed."""
+        window = None if self._window_ref is None else self._window_ref()
+        return window if window is not None and isalive(window) else None
+
     def attach(self, window: QMainWindow) -> None:
         """Place the strips in the panel's window, once."""
         if self._window is not None:
             return
-        self._window = window
+        self._window_ref = weakref.ref(window)
         centre = window.centralWidget()
         frame = None if centre is None else centre.layout()
         if isinstance(frame, QBoxLayout):
@@ -101,8 +108,8 @@ class ReadingLayout(QObject):
 
     def detach(self) -> None:
         """Take the strips out of the window, and show napari's layout."""
-        window, self._window = self._window, None
-        if window is None or not isalive(window):
+        window, self._window_ref = self._window, None
+        if window is None:
             return
         self._settle.stop()
         window.removeEventFilter(self)
