@@ -94,6 +94,8 @@ class PreparedScan:
         Why this region was chosen where nobody chose it; "" otherwise.
     notes : tuple of str
         What of the scan is not seen, and what could not be done as usual.
+    details : mapping
+        Figures of the preparation by which it can be checked.
     """
 
     volume: CTVolume
@@ -102,6 +104,7 @@ class PreparedScan:
     region: str = ""
     default_region: str = ""
     notes: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,10 @@ class ImageContext(Protocol):
 
     def split_report(self, text: str) -> dict[str, str]:
         """Return the sections of a generated report by its headings."""
+        ...
+
+    def sentence_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the character spans of a generated report's sentences, without headings."""
         ...
 
     def screen_questions(self) -> Sequence[ScreenQuestion]:

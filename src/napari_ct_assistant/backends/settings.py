@@ -20,12 +20,16 @@ class GenerationSettings:
         1 leaves the model as it is.
     max_new_tokens : int or None
         None takes the model's own limit.
+    thinking : bool or None
+        Whether a model that can reason writes its reasoning before its answer; None leaves it to
+        the model.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     max_new_tokens: int | None = None
+    thinking: bool | None = None
 
     def to_generate(self, default_max: int) -> dict[str, Any]:
         """Return the keyword arguments of transformers' `generate`."""

@@ -55,6 +55,8 @@ class CTVolume:
         Axis codes of the stored file, e.g. "LPS" for an ordinary axial DICOM series.
     replaced
         The stored HU of padding and of values below -1024; None where there are none.
+    body_part
+        The body part that the header names, such as "CHEST"; "" if it names none.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class CTVolume:
     warnings: tuple[str, ...] = ()
     orientation: str = field(default=AXES)
     replaced: ReplacedVoxels | None = None
+    body_part: str = ""
     modality: ClassVar[str] = "CT"
 
     def __post_init__(self) -> None:

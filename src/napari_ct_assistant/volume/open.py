@@ -106,6 +106,7 @@ def _open(found: Found, path: Path, series: str | None, progress: Progress | Non
         (*warnings, *volume.warnings),
         volume.orientation,
         volume.replaced,
+        volume.body_part,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import torch
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.assistant import ModelLoadError
 from napari_ct_assistant.backends.loading import devices, memory, quantization
-from napari_ct_assistant.backends.loading.memory import check_memory, estimate, free_bytes
+from napari_ct_assistant.backends.loading.memory import check_memory, free_bytes
+from napari_ct_assistant.backends.loading.sizes import Counts, count
 from napari_ct_assistant.backends.volume_language import loading
-from napari_ct_assistant.model.folder import TensorHeader, expected_tensors
+from napari_ct_assistant.model.folder import expected_tensors
 from napari_ct_assistant.model.presets import e3d_gpt
 from tests.tiny_model import save_tiny_model
 
@@ -28,24 +30,25 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("untrained") / "tiny-model", learned=False)
 
 
-def paper_size() -> tuple[dict[str, TensorHeader], Any]:
-    """Return the headers of E3D-GPT with Vicuna-7B, and its configuration."""
+def paper_size() -> Counts:
+    """Return the values of E3D-GPT with Vicuna-7B."""
     config = e3d_gpt()
     shapes, _ = expected_tensors(config)
-    return {key: TensorHeader(shape, "BF16") for key, shape in shapes.items()}, config
+    return count(shapes, config.text_config.to_dict())
 
 
 def test_the_estimate_is_the_sum_of_what_is_there() -> None:
-    headers, config = paper_size()
-    elements = sum(header.elements for header in headers.values())
-    need = estimate(headers, config, torch.bfloat16, tokens=768)
+    counts = paper_size()
+    shapes, _ = expected_tensors(e3d_gpt())
+    elements = sum(map(math.prod, shapes.values()))
+    need = counts.need(2, tokens=768)
     assert need.weights == 2 * elements
     # 32 layers, key and value, 4096 wide, two bytes; the screen's batch keeps 6 more.
     assert need.cache == 32 * 2 * 4096 * 2 * 768 * 7
     assert 17 * GB < need.total < 20 * GB
-    assert estimate(headers, config, torch.float32).weights == 4 * elements
-    eight = estimate(headers, config, torch.bfloat16, quantize="8bit").weights
-    four = estimate(headers, config, torch.bfloat16, quantize="4bit").weights
+    assert counts.need(4).weights == 4 * elements
+    eight = counts.need(2, quantize="8bit").weights
+    four = counts.need(2, quantize="4bit").weights
     assert 7 * GB < eight < 9 * GB
     assert 4 * GB < four < 6 * GB
 
@@ -63,16 +66,16 @@ def test_the_estimate_is_the_sum_of_what_is_there() -> None:
 def test_what_does_not_fit_is_refused_with_what_does(
     monkeypatch: pytest.MonkeyPatch, free: int, device: str, dtype: torch.dtype, advice: str
 ) -> None:
-    headers, config = paper_size()
+    counts = paper_size()
     monkeypatch.setattr(memory, "free_bytes", lambda _: free)
     available = type("Memory", (), {"available": 64 * GB if device == "cuda" else free})
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
     with pytest.raises(ModelLoadError, match=advice) as error:
-        check_memory("vicuna", headers, config, torch.device(device), dtype)
+        check_memory("vicuna", counts, torch.device(device), dtype)
     assert f"{free / GB:.1f} GB are free" in str(error.value)
     assert "\n" not in str(error.value)
     if device == "cuda":
-        check_memory("vicuna", headers, config, torch.device(device), dtype, offload=True)
+        check_memory("vicuna", counts, torch.device(device), dtype, offload=True)
 
 
 def test_free_memory_is_asked() -> None:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from napari_ct_assistant.assistant.evidence.impression import impression_evidence
+from napari_ct_assistant.assistant.reading.label_comparison import label_differences
 from napari_ct_assistant.assistant.reading.results import (
     Answer,
     FindingProbability,
@@ -31,7 +32,7 @@ from napari_ct_assistant.backends.protocol import (
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.report_text.refusals import is_refusal
-from napari_ct_assistant.report_text.sentences import sections_of, sentence_spans
+from napari_ct_assistant.report_text.sentences import sections_of
 from napari_ct_assistant.volume import CTVolume
 
 
@@ -48,6 +49,8 @@ class Reading:
         Where the model's input lies in the scan.
     warnings : tuple of str
         What the reader should know before trusting an answer.
+    screened : tuple of FindingProbability
+        The last screen; empty before the first.
     seconds : dict
         Time to prepare, encode and fill the image context.
     """
@@ -64,6 +67,7 @@ class Reading:
         tell = progress or (lambda _: None)
         self.info = backend.info
         self.volume = volume
+        self.screened: tuple[FindingProbability, ...] = ()
         self._busy = threading.Lock()
         self._backend: Backend | None = backend
         start = time.perf_counter()
@@ -115,6 +119,7 @@ class Reading:
         self,
         *,
         on_text: OnText | None = None,
+        on_reasoning: OnText | None = None,
         cancel: threading.Event | None = None,
         evidence: bool = True,
         settings: GenerationSettings | None = None,
@@ -125,6 +130,8 @@ class Reading:
         ----------
         on_text
             Called with each new piece of text, in this thread.
+        on_reasoning
+            Called with each new piece of what a model writes before the report.
         cancel
             Set it to stop after the current token; the draft keeps what was written.
         evidence
@@ -143,6 +150,8 @@ class Reading:
         heat: list[HeatMap | None] = []
         first, tokens, evidence_seconds = 0.0, 0, 0.0
         stopped = cut = False
+        reasoning: list[str] = []
+        labels: tuple[str, ...] | None = None
         names = context.report_sections()
         several = len(names) > 1
         for name in names:
@@ -150,8 +159,12 @@ class Reading:
                 on_text(f"{name}: " if not sections else f"\n\n{name}: ")
             # The question of an impression quotes the findings written so far.
             question, quotes_findings = context.report_question(name, sections)
-            prompt = context.prompt(question, text_only=quotes_findings)
-            generated = self._generate(prompt, on_text, cancel, settings)
+            prompt = context.prompt(
+                question, text_only=quotes_findings, thinking=self._thinking(settings)
+            )
+            generated = self._generate(prompt, on_text, on_reasoning, cancel, settings)
+            reasoning.append(generated.reasoning)
+            labels = labels if generated.labels is None else generated.labels
             first = first or generated.seconds_first_token
             tokens += len(generated.ids)
             stopped, cut = generated.stopped, generated.cut
@@ -191,6 +204,10 @@ class Reading:
             warnings=self.warnings + untaught_notes(self.info, "report"),
             heat=tuple(heat),
             cut=cut,
+            reasoning="\n\n".join(filter(None, reasoning)),
+            region=context.scan.region,
+            labels=labels,
+            label_differences=self.label_differences(labels, " ".join(sections.values())),
         )
 
     def ask(
@@ -198,6 +215,7 @@ class Reading:
         question: str,
         *,
         on_text: OnText | None = None,
+        on_reasoning: OnText | None = None,
         cancel: threading.Event | None = None,
         evidence: bool = True,
         settings: GenerationSettings | None = None,
@@ -210,7 +228,7 @@ class Reading:
 
         Parameters
         ----------
-        on_text, cancel, evidence, settings
+        on_text, on_reasoning, cancel, evidence, settings
             As for `draft_report`.
         history
             Earlier questions and answers, oldest first. Used if the model takes follow-up
@@ -234,9 +252,14 @@ class Reading:
             raise ValueError("the question is empty")
         start = time.perf_counter()
         prompt = self.context.prompt(
-            question, history=history, choices=choices, region=region, text_only=text_only
+            question,
+            history=history,
+            choices=choices,
+            region=region,
+            text_only=text_only,
+            thinking=self._thinking(settings),
         )
-        generated = self._generate(prompt, on_text, cancel, settings)
+        generated = self._generate(prompt, on_text, on_reasoning, cancel, settings)
         found = Evidence()
         # A refusal is about no place in the scan, so it has no link and no heat map.
         located = evidence and not text_only and not is_refusal(generated.text)
@@ -264,6 +287,9 @@ class Reading:
             region_used=prompt.region_used,
             choices=self._choices(prompt, choices) if choices and not generated.stopped else (),
             cut=generated.cut,
+            reasoning=generated.reasoning,
+            region=self.context.scan.region,
+            labels=generated.labels,
         )
 
     def screen(self, *, cancel: threading.Event | None = None) -> list[FindingProbability]:
@@ -273,7 +299,16 @@ class Reading:
         """
         context = self.context
         with self._busy:
-            return screen_findings(context, self.info, cancel)
+            rows = screen_findings(context, self.info, cancel)
+        self.screened = tuple(rows)
+        return rows
+
+    def label_differences(self, labels: Sequence[str] | None, text: str) -> tuple[str, ...]:
+        """Return where a model's list of findings differs from its text and the last screen."""
+        if labels is None:
+            return ()
+        names = [question.name for question in self.context.screen_questions()]
+        return tuple(label_differences(labels, text, names, self.screened))
 
     def evidence(self, question: str, answer: str) -> Evidence:
         """Return the evidence in the scan for an answer to a question, whoever gave it."""
@@ -305,12 +340,22 @@ class Reading:
         self,
         prompt: Prompt,
         on_text: OnText | None,
+        on_reasoning: OnText | None,
         cancel: threading.Event | None,
         settings: GenerationSettings | None,
     ) -> GeneratedText:
         context = self.context
         with self._busy:
-            return context.generate(prompt, on_text=on_text, cancel=cancel, settings=settings)
+            return context.generate(
+                prompt,
+                on_text=on_text,
+                on_reasoning=on_reasoning,
+                cancel=cancel,
+                settings=settings,
+            )
+
+    def _thinking(self, settings: GenerationSettings | None) -> bool | None:
+        return (settings or self.backend.settings).thinking
 
     def _choices(self, prompt: Prompt, choices: Sequence[str]) -> tuple[tuple[str, float], ...]:
         """Return each choice with the probability that the answer begins by choosing it."""
@@ -325,7 +370,7 @@ class Reading:
         sections: dict[str, str],
         evidence: bool,
     ) -> list[tuple[Sentence, HeatMap | None]]:
-        spans = sentence_spans(generated.text)
+        spans = self.context.sentence_spans(generated.text)
         texts = [" ".join(generated.text[a:b].split()) for a, b in spans]
         found = [Evidence()] * len(spans)
         if evidence and spans:

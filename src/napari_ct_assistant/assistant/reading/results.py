@@ -62,6 +62,10 @@ class ReportDraft:
     `stopped` says that it was cancelled, `cut` that it reached the limit on its length before
     its end. A report without an end has no impression drawn from its findings.
     `heat` holds a heat map for each of `sentences`, or None; it is not in the JSON.
+    `reasoning` is what a model wrote before the report, and no part of it. `region` is the part
+    of the body that was read, "" where a model reads all scans in the same way. `labels` are the
+    findings that a model lists as its result (None if it lists none), `label_differences` say
+    where they differ from the text and the screen.
     """
 
     sections: dict[str, str]
@@ -76,6 +80,10 @@ class ReportDraft:
     warnings: tuple[str, ...] = ()
     heat: tuple[HeatMap | None, ...] = field(default=(), repr=False, compare=False)
     cut: bool = False
+    reasoning: str = ""
+    region: str = ""
+    labels: tuple[str, ...] | None = None
+    label_differences: tuple[str, ...] = ()
 
     @property
     def incomplete(self) -> str:
@@ -109,6 +117,10 @@ class ReportDraft:
             "versions": dict(self.versions),
             "settings": dict(self.settings),
             "warnings": list(self.warnings),
+            "reasoning": self.reasoning,
+            "region": self.region,
+            "labels": None if self.labels is None else list(self.labels),
+            "label_differences": list(self.label_differences),
         }
 
 
@@ -118,7 +130,7 @@ class Answer:
 
     `history_turns` earlier questions were in the model's context, and the region if
     `region_used`. `choices` are those of a multiple-choice question, each with its probability.
-    `heat` is not in the JSON.
+    `heat` is not in the JSON. `reasoning`, `region` and `labels` are as in `ReportDraft`.
     """
 
     question: str
@@ -137,6 +149,9 @@ class Answer:
     region_used: bool = False
     choices: tuple[tuple[str, float], ...] = ()
     cut: bool = False
+    reasoning: str = ""
+    region: str = ""
+    labels: tuple[str, ...] | None = None
 
     @property
     def incomplete(self) -> str:
@@ -170,6 +185,9 @@ class Answer:
             "warnings": list(self.warnings),
             "history_turns": self.history_turns,
             "choices": [{"choice": text, "probability": p} for text, p in self.choices],
+            "reasoning": self.reasoning,
+            "region": self.region,
+            "labels": None if self.labels is None else list(self.labels),
         }
 
 

@@ -5,42 +5,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Mapping
 
 import psutil
 import torch
 
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Remedy
-from napari_ct_assistant.backends.loading.sizes import QUANTIZED, MemoryNeed, count
-from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.folder import TensorHeader
-
-
-def estimate(
-    headers: Mapping[str, TensorHeader],
-    config: VolumeLanguageConfig,
-    dtype: torch.dtype,
-    *,
-    quantize: str | None = None,
-    tokens: int = 1024,
-) -> MemoryNeed:
-    """Return how much memory a model needs.
-
-    Parameters
-    ----------
-    headers : mapping
-        Of its tensors, as `check_folder` returns them.
-    config : VolumeLanguageConfig
-    dtype : torch.dtype
-        The precision it is loaded in.
-    quantize : "8bit" or "4bit", optional
-        The precision of the language model's linear layers, where they are quantized.
-    tokens : int
-        Of the longest prompt and answer: image, question, report.
-    """
-    shapes = {key: header.shape for key, header in headers.items()}
-    counts = count(shapes, config.text_config.to_dict())
-    return counts.need(dtype.itemsize, quantize=quantize, tokens=tokens)
+from napari_ct_assistant.backends.loading.sizes import QUANTIZED, Counts
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -56,8 +26,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 def check_memory(
     name: str,
-    headers: Mapping[str, TensorHeader],
-    config: VolumeLanguageConfig,
+    counts: Counts,
     device: torch.device,
     dtype: torch.dtype,
     *,
@@ -71,9 +40,11 @@ def check_memory(
     ----------
     name : str
         Of the model, for the error.
-    headers, config, dtype, quantize, tokens
-        As for `estimate`.
+    counts : Counts
+        Of its tensors.
     device : torch.device
+    dtype, quantize, tokens
+        As for `Counts.need`.
     offload : bool
         What the device cannot hold goes to the computer's memory (`device_map="auto"`).
 
@@ -88,17 +59,17 @@ def check_memory(
     computer = int(psutil.virtual_memory().available)
     if offload and device.type == "cuda":
         free += computer
-    need = estimate(headers, config, dtype, quantize=quantize, tokens=tokens).total
+    need = counts.need(dtype.itemsize, quantize=quantize, tokens=tokens).total
     if need <= free:
         return
     kind = quantize or str(dtype).removeprefix("torch.")
-    half = estimate(headers, config, torch.bfloat16, tokens=tokens).total
+    half = counts.need(torch.bfloat16.itemsize, tokens=tokens).total
     remedies: list[Remedy] = []
     if quantize is None:
         if dtype == torch.float32 and half <= free:
             remedies.append(Remedy("dtype", "bfloat16", half))
         for smaller in QUANTIZED:
-            size = estimate(headers, config, torch.bfloat16, quantize=smaller, tokens=tokens).total
+            size = counts.need(2, quantize=smaller, tokens=tokens).total
             if size <= free:
                 remedies.append(Remedy("quantize", smaller, size))
                 break
@@ -106,7 +77,7 @@ def check_memory(
         if half <= free + computer:
             kept = ", which keeps a part in the computer's memory (slow)"
             remedies.append(Remedy("device_map", "auto", remark=kept))
-        whole = estimate(headers, config, torch.float32, tokens=tokens).total
+        whole = counts.need(torch.float32.itemsize, tokens=tokens).total
         if whole <= computer:
             remedies.append(Remedy("device", "cpu", whole))
     raise NotEnoughMemoryError(

@@ -50,11 +50,14 @@ class Counts:
         In the language model's linear layers, which can be quantized.
     cached : int
         In the key-value cache, for one token.
+    copies : int
+        Of the cache that are held at a time.
     """
 
     values: int
     linear: int
     cached: int
+    copies: int = 1 + SCREEN_BATCH
 
     def need(self, itemsize: int, *, quantize: str | None = None, tokens: int = 1024) -> MemoryNeed:
         """Return the bytes needed.
@@ -71,7 +74,7 @@ class Counts:
         weights = float(self.values * itemsize)
         if quantize is not None:
             weights += self.linear * (QUANTIZED[quantize] - itemsize)
-        return MemoryNeed(round(weights), self.cached * itemsize * tokens * (1 + SCREEN_BATCH))
+        return MemoryNeed(round(weights), self.cached * itemsize * tokens * self.copies)
 
 
 def count(shapes: Mapping[str, tuple[int, ...]], text: Mapping[str, Any]) -> Counts:

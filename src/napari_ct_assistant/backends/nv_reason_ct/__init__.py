@@ -1,6 +1,6 @@
 """NV-Reason-CT: a Primus encoder and a Qwen3.5 language model that reasons about chest and abdomen.
 
-Read natively: no code of the model's repository is fetched or run. `preparation.py` and `lungs.py`
-make the input, `primus.py` and `modeling.py` are the network, `text.py` renders conversations,
+Read natively: no code of the model's repository is fetched or run. `input/` makes the input of a
+scan, `network/` is the network, `conversation/` renders questions and reads answers,
 `image_context.py` keeps what all questions about a scan share.
 """

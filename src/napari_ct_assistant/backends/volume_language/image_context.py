@@ -26,6 +26,7 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import fill
 from napari_ct_assistant.report_text.sections import split_sections
+from napari_ct_assistant.report_text.sentences import sentence_spans
 
 
 class VolumeLanguageContext:
@@ -75,6 +76,10 @@ class VolumeLanguageContext:
     def split_report(self, text: str) -> dict[str, str]:
         """Return the sections of a generated report by its headings."""
         return split_sections(text, "Report")
+
+    def sentence_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the character spans of a text's sentences, without headings."""
+        return sentence_spans(text)
 
     def screen_questions(self) -> Sequence[ScreenQuestion]:
         """Return the questions for the 18 CT-RATE findings, in CT-RATE's order."""

@@ -19,7 +19,7 @@ from napari_ct_assistant.backends.loading.devices import (
 from napari_ct_assistant.backends.loading.memory import check_memory, free_memory
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Quantize, Remedy
 from napari_ct_assistant.backends.loading.quantization import quantization_config
-from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS
+from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS, count
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.ood import OutOfDistributionDetector
 from napari_ct_assistant.backends.settings import GenerationSettings
@@ -82,10 +82,10 @@ def load(
         config = VolumeLanguageConfig.from_pretrained(folder, local_files_only=True)
         check_tensors({key: header.shape for key, header in headers.items()}, config, name)
         processor = VolumeLanguageProcessor.from_pretrained(folder, local_files_only=True)
+        shapes = {key: header.shape for key, header in headers.items()}
         check_memory(
             name,
-            headers,
-            config,
+            count(shapes, config.text_config.to_dict()),
             target,
             precision,
             quantize=quantize,

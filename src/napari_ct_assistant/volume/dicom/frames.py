@@ -78,6 +78,7 @@ class DicomFile:
     identity: Identity
     series_number: str
     description: str
+    body_part: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +186,7 @@ def _read_file(path: Path, header: Header, values: HeaderValues, frames: int) ->
         ),
         series_number=values.label(0x00200011),
         description=values.description(),
+        body_part=values.label(0x00180015)[:16],
     )
 
 

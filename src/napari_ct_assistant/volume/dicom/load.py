@@ -69,7 +69,15 @@ def load_stack(
     ]
     # Written column, row, slice as DICOM and ITK do.
     codes = axis_codes(stack.affine[:, [2, 1, 0, 3]])
-    return CTVolume(hu, turn.affine, series, tuple(warnings), codes, replaced or None)
+    return CTVolume(
+        hu,
+        turn.affine,
+        series,
+        tuple(warnings),
+        codes,
+        replaced or None,
+        stack.frames[0].file.body_part,
+    )
 
 
 def _in_threads(work: Callable[[int], None], count: int, progress: Progress | None) -> None:

@@ -26,6 +26,7 @@ WANTED = {
     0x00089007: "FrameType",
     0x00100020: "PatientID",
     0x00180010: "ContrastBolusAgent",
+    0x00180015: "BodyPartExamined",
     0x00180050: "SliceThickness",
     0x00180060: "KVP",
     0x00180088: "SpacingBetweenSlices",

@@ -13,8 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.backends.heat_map import PointRAS
-from napari_ct_assistant.backends.nv_reason_ct.lungs import SPACING_MM, LungBounds, find_lungs
-from napari_ct_assistant.backends.nv_reason_ct.resampling import Affine, Floats, resample, to_lps
+from napari_ct_assistant.backends.nv_reason_ct.input.lungs import SPACING_MM, LungBounds, find_lungs
+from napari_ct_assistant.backends.nv_reason_ct.input.resampling import (
+    Affine,
+    Floats,
+    resample,
+    to_lps,
+)
 from napari_ct_assistant.volume import CTVolume
 
 CHEST: Final = "chest"

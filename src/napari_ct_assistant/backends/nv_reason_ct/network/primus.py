@@ -7,6 +7,7 @@ scale, a LayerNorm within attention and MLP. Names are those of the published te
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -72,9 +73,14 @@ class Primus(nn.Module):
         self.down_projection = PatchEmbed(patch_size, embed_dim)
         self.eva = Eva(self.grid, embed_dim, depth, num_heads, mlp_hidden)
 
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """Return the tokens, t-major, then h, then w. [B, 1, T, H, W] -> [B, N, embed_dim]."""
-        tokens: Tensor = self.eva(self.down_projection(pixel_values))
+    def forward(
+        self, pixel_values: Tensor, before_block: Callable[[], None] | None = None
+    ) -> Tensor:
+        """Return the tokens, t-major, then h, then w. [B, 1, T, H, W] -> [B, N, embed_dim].
+
+        `before_block` is called before each block; it may raise to stop.
+        """
+        tokens: Tensor = self.eva(self.down_projection(pixel_values), before_block)
         return tokens
 
 
@@ -107,11 +113,13 @@ class Eva(nn.Module):
         """Compute the rotary table: sine, then cosine. [2, N, head_dim] in float32."""
         self.rope = rotary_table(self.grid, self.head_dim).to(device)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, before_block: Callable[[], None] | None = None) -> Tensor:
         """[B, N, embed_dim] -> [B, N, embed_dim]."""
         if not self.rope.numel():
             self.reset_rope(x.device)
         for block in self.blocks:
+            if before_block is not None:
+                before_block()
             x = block(x, self.rope)
         normed: Tensor = self.norm(x)
         return normed

@@ -90,10 +90,8 @@ def encoder_sizes(config: Mapping[str, Any], shapes: Shapes, name: str) -> Encod
             f"{name}: the checkpoint has no tensors of the CT encoder ({ENCODER}*), so it cannot "
             "see a scan; download the whole model again"
         )
-    input_shape = _triple(config.get("vit3d_input_shape", INPUT_SHAPE), "vit3d_input_shape", name)
-    patch = _triple(
-        config.get("vit3d_patch_embed_size", PATCH_SIZE), "vit3d_patch_embed_size", name
-    )
+    input_shape = _triple(config, "vit3d_input_shape", INPUT_SHAPE, name)
+    patch = _triple(config, "vit3d_patch_embed_size", PATCH_SIZE, name)
     if tuple(embed[2:]) != patch:
         raise ModelLoadError(
             f"{name}: config.json says vit3d_patch_embed_size {list(patch)}, the encoder's tensors "
@@ -121,8 +119,41 @@ def encoder_sizes(config: Mapping[str, Any], shapes: Shapes, name: str) -> Encod
     return EncoderSizes(input_shape, patch, dim, depth, heads, hidden, out)
 
 
-def _triple(value: Any, key: str, name: str) -> Triple:
+def image_processor_sizes(
+    settings: Mapping[str, Any], sizes: EncoderSizes, name: str
+) -> tuple[float, float, float]:
+    """Return the spacing (x, y, z) in mm of `image_processor_3d/preprocessor_config.json`.
+
+    Raises
+    ------
+    ModelLoadError
+        If the file describes another input than `config.json`.
+    """
+    file = "image_processor_3d/preprocessor_config.json"
+    # Voxels are counted x, y, z there and z, y, x in config.json.
+    wanted = {
+        "spatial_size": list(sizes.input_shape[::-1]),
+        "final_grid_size": list(sizes.grid),
+        "merge_size": 1,
+        "normalize_mode": "ct",
+    }
+    for key, value in wanted.items():
+        said = settings.get(key, value)
+        if said != value:
+            raise ModelLoadError(
+                f"{name}: {file} says {key} {str(said)[:60]}, the encoder needs {value}; the "
+                "folder holds parts of different models"
+            )
+    said = settings.get("pixdim", list(PIXDIM))
+    fits = isinstance(said, list) and len(said) == 3
+    if not fits or not all(isinstance(n, int | float) and 0.1 <= n <= 20 for n in said):
+        raise ModelLoadError(f"{name}: {file} says pixdim {str(said)[:60]}, expected three mm")
+    return float(said[0]), float(said[1]), float(said[2])
+
+
+def _triple(config: Mapping[str, Any], key: str, default: Triple, name: str) -> Triple:
     """Return three whole numbers from 1 to 1024."""
+    value = config.get(key, default)
     fits = isinstance(value, list | tuple) and len(value) == 3
     if not fits or not all(type(n) is int and 0 < n <= 1024 for n in value):
         raise ModelLoadError(

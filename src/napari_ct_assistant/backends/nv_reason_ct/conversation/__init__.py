@@ -1,0 +1,1 @@
+"""What NV-Reason-CT is asked and how its answers are read."""
