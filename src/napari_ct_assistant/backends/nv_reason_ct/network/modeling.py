@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ from transformers.models.qwen3_5.modeling_qwen3_5 import (
 from napari_ct_assistant.backends.nv_reason_ct.network.configuration import EncoderSizes
 from napari_ct_assistant.backends.nv_reason_ct.network.positions import prompt_positions
 from napari_ct_assistant.backends.nv_reason_ct.network.primus import Vision3D
+
+# It recommends GPU packages that the torch code does without.
+logging.getLogger("transformers.integrations.hub_kernels").setLevel(logging.ERROR)
 
 
 class NVReasonCT(nn.Module):
