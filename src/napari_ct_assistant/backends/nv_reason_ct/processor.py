@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -51,6 +52,7 @@ class NVReasonCTProcessor:
         self.sizes = sizes
         self.pixdim = pixdim
         self.max_new_tokens = MAX_NEW_TOKENS
+        self._kept: tuple[weakref.ref[CTVolume], preparation.GridScan] | None = None
         added = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
         self._added = sorted(added, key=len, reverse=True)
 
@@ -75,7 +77,7 @@ class NVReasonCTProcessor:
             RAS mm of the input's centre, instead of where the region puts it.
         """
         x, y, z = self.sizes.input_shape[::-1]
-        scan = preparation.on_grid(volume, self.pixdim, (x, y, z))
+        scan = self._on_grid(volume, (x, y, z))
         chosen, reason = (region, "") if region else chosen_region(volume, scan.lungs)
         if centre is None:
             start, missed = preparation.crop_start(scan, (x, y, z), chosen)
@@ -101,6 +103,14 @@ class NVReasonCTProcessor:
                 "lungs_missed": missed,
             },
         )
+
+    def _on_grid(self, volume: CTVolume, size: tuple[int, int, int]) -> preparation.GridScan:
+        """Return a scan on the grid; kept for the volume used last, whose box may be moved."""
+        kept = self._kept
+        if kept is None or kept[0]() is not volume:
+            kept = (weakref.ref(volume), preparation.on_grid(volume, self.pixdim, size))
+            self._kept = kept
+        return kept[1]
 
     def prepare_volume(
         self, volume: CTVolume, *, region: str = "", centre: PointRAS | None = None
