@@ -16,7 +16,7 @@ from napari_ct_assistant.backends.loading.int8 import BLOCK, Int8Linear
 from napari_ct_assistant.backends.loading.memory import check_memory, free_memory
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Quantize, Remedy
 from napari_ct_assistant.backends.loading.tensors import read_tensors
-from napari_ct_assistant.backends.model_info import ModelInfo, shown_name
+from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.nv_reason_ct.backend import NVReasonCTBackend
 from napari_ct_assistant.backends.nv_reason_ct.checks import (
     check_folder,
@@ -118,7 +118,7 @@ def load(
             f"{name}: does not fit in the memory of {target.type}; close other programs", remedies
         ) from error
     info = ModelInfo(
-        name=shown_name(folder, name),
+        name=name,
         trained_on=TRAINED_ON,
         notice=NOTICE,
         findings=CHEST_LABELS,
