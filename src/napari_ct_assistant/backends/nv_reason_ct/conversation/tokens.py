@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from napari_ct_assistant.backends.nv_reason_ct.conversation.text import (
@@ -83,12 +82,18 @@ def load_tokenizer(
         embeddings; if texts do not come back as they were.
     """
     try:
-        whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(folder / "tokenizer.json"),
+            eos_token=TURN_END,
+            pad_token=END_OF_TEXT,
+            clean_up_tokenization_spaces=False,
+        )
     except Exception as error:
         raise ModelLoadError(
             f"{name}: tokenizer.json is damaged ({' '.join(str(error).split())[:80]}); copy the "
             "model again"
         ) from error
+    whole = tokenizer.backend_tokenizer
     whole.no_truncation()
     whole.no_padding()
 
@@ -136,12 +141,6 @@ def load_tokenizer(
         raise ModelLoadError(
             f"{name}: tokenizer.json starts Yes and No with the same token; copy the model again"
         )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=whole,
-        eos_token=TURN_END,
-        pad_token=END_OF_TEXT,
-        clean_up_tokenization_spaces=False,
-    )
     special = SpecialTokens(
         ids[IMAGE_PAD],
         end,
