@@ -34,6 +34,7 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
     done = run(app, ["report", scan, "--model", str(tiny_model_folder), "--json", *options])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["sentences"]
+    assert json.loads(done.stdout)["checks"] == []
     text = " ".join(files[2].read_text(encoding="utf-8").split())
     assert "Draft, machine-written, model tiny-model trained on nothing." in text
     assert NOTICE in text

@@ -108,16 +108,21 @@ def draft_in_terminal(
     save: Callable[[Reading, ReportDraft], None] | None = None,
 ) -> None:
     """Draft the report of `reading` on stdout: streamed text, or JSON at the end."""
+    from napari_ct_assistant.assistant.report.checks import check_draft
+
     with cancel_on_interrupt() as cancel:
         draft = reading.draft_report(on_text=None if as_json else write, cancel=cancel)
     if save is not None:
         save(reading, draft)
+    checks = check_draft(draft)
     if as_json:
-        print_json(draft.to_json())
+        print_json(draft.to_json() | {"checks": [check.to_json() for check in checks]})
     else:
         say()
         print_notice(draft.incomplete)
         print_notice(draft.model.notice)
+        for check in checks:
+            note(f"check: {check.text}")
     end_if_stopped(draft.stopped, "the text drafted so far is above")
     end_if_cut(draft.incomplete)
 

@@ -3,6 +3,8 @@
     findings           the 18 findings of CT-RATE
     finding_terms      the lexicon: what reports and readers call them
     finding_mentions   which of them a text mentions, affirms or denies, and on which side
+    attributes         side, lobe, level, degree, sizes and numbers of a statement
+    other_abnormalities  abnormalities beside the 18 findings
     negation           whether a sentence affirms, denies or suspects what it mentions
     regions            which sentences are about the chest, the abdomen and the pelvis
     sections           splitting a report at its headings

@@ -1,0 +1,269 @@
+"""Contradictions in a report, for the reader to look at before signing; none blocks anything.
+
+The findings are compared with the impression, lines with each other, and the text with the
+findings table and the measurements. The rules read English reports with the lexicon, the negation
+and the sections of `report_text`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from napari_ct_assistant.assistant.reading.results import FindingProbability, ReportDraft
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.matching import (
+    Difference,
+    best_match,
+    candidates,
+    differences,
+)
+from napari_ct_assistant.assistant.report.statements import (
+    CheckedLine,
+    Statement,
+    drafted_lines,
+    lines_of,
+    statements_in,
+)
+from napari_ct_assistant.report_text.attributes import lengths_in
+from napari_ct_assistant.report_text.patterns import any_case, one_of
+
+Kind = Literal[
+    "side", "lobe", "level", "degree", "size", "number", "negation", "certainty",
+    "not in the findings", "not summed up", "table", "not reviewed", "measurement",
+]  # fmt: skip
+
+_ADVICE: Final = any_case(
+    one_of(r"recommend\w*|follow-?\s?up|suggest\w*|advis\w*|correlat\w*|consider|clinical\w*|see"),
+    one_of("unchanged|stable|otherwise|compared|comparison"),
+    # "No acute abnormality" may stand beside old changes.
+    r"^no\s+(?:\w+\s+){0,3}(?:abnormalit(?:y|ies)|findings?|patholog\w+|disease|process\w*)\b",
+)
+_NORMAL: Final = any_case(
+    r"^(?:normal|unremarkable|inconspicuous)\b(?!.*\b(?:heart|lungs?|liver|size)\b)",
+    r"^(?:the\s+)?(?:chest|thorax|scan|study|examination|ct)\b[^.]*\bis\s+(?:normal|unremarkable)",
+    r"^no\s+(?:pathological\s+|abnormal\s+)?(?:findings?|abnormalit(?:y|ies))\b",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something to look at in a report.
+
+    Attributes
+    ----------
+    kind : str
+        What differs ("side", "negation") or is missing ("not summed up").
+    text : str
+        One line for the reader.
+    line : int or None
+        The line or sentence it is about, counted from 0; None if it is about none.
+    other : int or None
+        The line it is compared with.
+    """
+
+    kind: Kind
+    text: str
+    line: int | None = None
+    other: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the check as plain values."""
+        return asdict(self)
+
+
+def check_report(
+    report: ReportDocument,
+    table: Sequence[FindingProbability] = (),
+    measurements: Sequence[str] = (),
+) -> list[Check]:
+    """Return what to look at in an edited report; `line` counts `report.lines()`.
+
+    Parameters
+    ----------
+    table
+        The findings table of the same scan.
+    measurements
+        What was measured in the scan, one text each, such as "14 x 11 mm".
+    """
+    return check_lines(lines_of(report), table, measurements)
+
+
+def check_draft(draft: ReportDraft, table: Sequence[FindingProbability] = ()) -> list[Check]:
+    """Return what to look at in a draft; `line` counts `draft.sentences`.
+
+    That no reader has reviewed the sentences goes without saying.
+    """
+    found = check_lines(drafted_lines(draft), table)
+    return [check for check in found if check.kind != "not reviewed"]
+
+
+def check_lines(
+    lines: Sequence[CheckedLine],
+    table: Sequence[FindingProbability] = (),
+    measurements: Sequence[str] = (),
+) -> list[Check]:
+    """Return what to look at in the lines of a report, ordered by line; see `check_report`."""
+    findings, impression = (statements_in(lines, part) for part in ("findings", "impression"))
+    summary = list(_summary_checks(impression, findings))
+    compared = {check.other for check in summary}
+    found = [
+        *_contradictions(findings),
+        *_contradictions(impression),
+        *summary,
+        *(one for one in _not_summed_up(impression, findings) if one.line not in compared),
+        *_table_checks([*findings, *impression], table),
+        *_measurement_checks(lines, measurements),
+    ]
+    found += [
+        Check("not reviewed", "No reader has accepted, edited or rejected this sentence.", number)
+        for number, line in enumerate(lines)
+        if line.state == "draft"
+    ]
+    once = dict.fromkeys(found)
+    return sorted(once, key=lambda check: len(lines) if check.line is None else check.line)
+
+
+def _contradictions(statements: Sequence[Statement]) -> Iterator[Check]:
+    """Yield the lines of one part of which one affirms what the other denies."""
+    for number, one in enumerate(statements):
+        for other in statements[number + 1 :]:
+            if one.finding and one.finding == other.finding and _contradict(one, other):
+                yield Check(
+                    "negation",
+                    f"{one.finding}: {one.status} here, {other.status} in another line.",
+                    one.line,
+                    other.line,
+                )
+
+
+def _contradict(one: Statement, other: Statement) -> bool:
+    """Say whether one statement affirms and the other denies the same thing in the same place."""
+    if {one.status, other.status} != {"affirmed", "denied"}:
+        return False
+    yes, no = (one, other) if one.status == "affirmed" else (other, one)
+    if no.denies_a_kind:
+        return False
+    for field in ("sides", "lobes", "levels"):
+        there, denied = getattr(yes.attributes, field), getattr(no.attributes, field)
+        # Denied on one side only, it may be on the other.
+        if denied and not there & denied:
+            return False
+    return True
+
+
+def _summary_checks(
+    impression: Sequence[Statement], findings: Sequence[Statement]
+) -> Iterator[Check]:
+    """Compare each statement of the impression with the finding that it sums up."""
+    for statement in impression:
+        if _NORMAL.search(statement.text):
+            stated = [one for one in findings if one.finding and one.status == "affirmed"]
+            for one in stated:
+                text = f"{one.finding}: affirmed in the findings, but the impression says normal."
+                yield Check("negation", text, statement.line, one.line)
+            continue
+        match = best_match(statement, findings)
+        if match is None:
+            if statement.finding and statement.present:
+                text = f"{statement.finding}: the findings do not mention it."
+                yield Check("not in the findings", text, statement.line)
+            elif not statement.finding and findings and not _ADVICE.search(statement.text):
+                text = "No sentence of the findings matches this one."
+                yield Check("not in the findings", text, statement.line)
+            continue
+        yield from _compare(statement, match, candidates(statement, findings))
+
+
+def _compare(statement: Statement, match: Statement, alike: Sequence[Statement]) -> Iterator[Check]:
+    name = statement.finding or f'"{statement.text}"'
+    here, there = statement.line, match.line
+    if not statement.present:
+        affirmed = next((one for one in alike if _contradict(one, statement)), None)
+        if affirmed is not None:
+            text = f"{name}: affirmed in the findings, denied in the impression."
+            yield Check("negation", text, here, affirmed.line)
+        return
+    if not match.present:
+        if not match.denies_a_kind:
+            text = f"{name}: denied in the findings, {statement.status} in the impression."
+            yield Check("negation", text, here, there)
+        return
+    if statement.status == "affirmed" and match.status == "uncertain":
+        text = f"{name}: only suspected in the findings, certain in the impression."
+        yield Check("certainty", text, here, there)
+    present = [one for one in alike if one.present]
+    for kind, (mine, theirs) in differences(statement, match).items():
+        # "Nodules in both lungs" sums up one nodule of each side.
+        if kind != "size" and _together(kind, statement, present):
+            continue
+        text = f"{name}: {theirs} in the findings, {mine} in the impression."
+        yield Check(kind, text, here, there)
+
+
+def _together(kind: Difference, statement: Statement, alike: Sequence[Statement]) -> bool:
+    """Say whether several findings of one kind together have what the impression says."""
+    field = {"side": "sides", "lobe": "lobes", "level": "levels", "degree": "degrees"}.get(kind)
+    mine = getattr(statement.attributes, field) if field else frozenset()
+    union = frozenset[str]().union(*(getattr(one.attributes, field or "") for one in alike if mine))
+    return len(mine) > 1 and mine <= union
+
+
+def _not_summed_up(
+    impression: Sequence[Statement], findings: Sequence[Statement]
+) -> Iterator[Check]:
+    """Yield the findings that the impression leaves out, if there is an impression."""
+    if not impression:
+        return
+    for statement in findings:
+        if not statement.finding or statement.status != "affirmed":
+            continue
+        if not any(
+            one.finding == statement.finding and _same_side(one, statement) for one in impression
+        ):
+            text = f"{statement.finding}: affirmed here, not summed up in the impression."
+            yield Check("not summed up", text, statement.line)
+
+
+def _same_side(one: Statement, other: Statement) -> bool:
+    mine, theirs = one.attributes.sides, other.attributes.sides
+    return not mine or not theirs or bool(mine & theirs)
+
+
+def _table_checks(
+    statements: Sequence[Statement], table: Sequence[FindingProbability]
+) -> Iterator[Check]:
+    """Compare the text with the table of findings that the model screened for."""
+    for row in table:
+        if not row.assessable:
+            continue
+        about = [one for one in statements if one.finding == row.name]
+        shown = f"{row.name}: {row.probability:.0%} in the findings table"
+        limit = f"its threshold of {row.threshold:.0%}"
+        if row.positive and not any(one.present for one in about):
+            denied = next((one.line for one in about), None)
+            what = "not mentioned in the report" if denied is None else "denied here"
+            yield Check("table", f"{shown}, above {limit}, but {what}.", denied)
+        elif not row.positive:
+            for one in about:
+                if one.status == "affirmed":
+                    yield Check("table", f"{shown}, below {limit}, but affirmed here.", one.line)
+
+
+def _measurement_checks(
+    lines: Sequence[CheckedLine], measurements: Sequence[str]
+) -> Iterator[Check]:
+    """Yield the measurements of which the report gives no length."""
+    text = "\n".join(line.text for line in lines if line.state != "rejected")
+    written = lengths_in(text)
+    for measurement in measurements:
+        lengths = lengths_in(measurement)
+        volume = re.search(r"(\d+(?:\.\d+)?)\s*ml\b", measurement)
+        if lengths:
+            known = all(any(round_.agrees(length) for round_ in written) for length in lengths)
+        else:
+            known = volume is None or volume[1] in text
+        if not known:
+            yield Check("measurement", f"Measured, but not in the text: {measurement}.")

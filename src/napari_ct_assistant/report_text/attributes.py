@@ -1,0 +1,121 @@
+"""What a statement says about a finding: side, lobe, level, degree, sizes and numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from napari_ct_assistant.report_text.finding_mentions import side_of
+from napari_ct_assistant.report_text.patterns import any_case, one_of
+
+_LOBE: Final = any_case(
+    r"\b(upper|middle|lower)(?:\s*(?:,|and|or|/)\s*(?:the\s+)?(upper|middle|lower))*"
+    r"\s+(?:lobes?|zones?|lung\s+fields?)\b",
+    r"\blingula\w*",
+)
+_WHICH: Final = re.compile(r"upper|middle|lower", re.IGNORECASE)
+# RUL, RML, RLL, LUL and LLL, as radiologists write them.
+_SHORT: Final = re.compile(r"\b(R[UML]L|L[UL]L)\b")
+_PARTS: Final = {"U": "upper", "M": "middle", "L": "lower"}
+_VERTEBRA: Final = re.compile(r"\b([CTL])[ -]?(1[0-2]|[1-9])\b(?!\s*(?:mm|cm|ml|%))")
+_SEGMENT: Final = any_case(r"\b(segments?|stations?)\s+(\d{1,2}[a-z]?)\b")
+# From little to much; what lies in one row says the same.
+_DEGREES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
+    (
+        "small or mild",
+        any_case(one_of("minimal|trace|tiny|small|mild(?:ly)?|slight(?:ly)?|discrete")),
+    ),
+    ("moderate", any_case(one_of("moderate(?:ly)?|medium-sized|medium"))),
+    (
+        "large or severe",
+        any_case(one_of("severe(?:ly)?|marked(?:ly)?|large|massive|extensive|advanced|huge")),
+    ),
+)
+_NUMBER: Final = r"\d+(?:[.,]\d+)?"
+_SIZE: Final = re.compile(
+    rf"({_NUMBER})(?:\s*(?:mm|cm)?\s*(?:x|\u00d7|by)\s*({_NUMBER}))?"
+    rf"(?:\s*(?:mm|cm)?\s*(?:x|\u00d7|by)\s*({_NUMBER}))?\s*(mm|cm)\b",
+    re.IGNORECASE,
+)
+_PLACE: Final = any_case(r"\b(?:image|slice|im\.|series|no\.)\s*#?\d+")
+_COUNT: Final = re.compile(rf"(?<![\w.,-]){_NUMBER}(?![\w-])")
+_WORDS: Final = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_COUNT_WORD: Final = any_case(one_of(*_WORDS))
+
+
+@dataclass(frozen=True)
+class Length:
+    """A length in mm, and half of the last digit that was written: 1.5 cm is 15 +- 0.5 mm."""
+
+    mm: float
+    half_digit_mm: float
+
+    def agrees(self, other: Length) -> bool:
+        """Say whether both may be one length, rounded differently."""
+        return abs(self.mm - other.mm) <= max(self.half_digit_mm, other.half_digit_mm) + 1e-6
+
+    def __str__(self) -> str:
+        return f"{self.mm:g} mm"
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a text says besides naming a finding; each field is empty where it says nothing.
+
+    Attributes
+    ----------
+    sides : of "left", "right"
+    lobes : of "upper", "middle", "lower", "lingula"
+    levels : vertebrae ("T4"), segments ("segment 6") and lymph node stations
+    degrees : of "small or mild", "moderate", "large or severe"
+    sizes : lengths in mm
+    numbers : other numbers, such as a count ("two") or HU
+    """
+
+    sides: frozenset[str] = frozenset()
+    lobes: frozenset[str] = frozenset()
+    levels: frozenset[str] = frozenset()
+    degrees: frozenset[str] = frozenset()
+    sizes: tuple[Length, ...] = ()
+    numbers: frozenset[float] = frozenset()
+
+
+def attributes_of(text: str) -> Attributes:
+    """Return the attributes that a text names."""
+    side = side_of(text)
+    sides = {"left", "right"} if side == "both" else {side} if side else set()
+    lobes: set[str] = set()
+    for found in _LOBE.finditer(text):
+        lobes |= {part.lower() for part in _WHICH.findall(found[0])} or {"lingula"}
+    for short in _SHORT.findall(text):
+        sides.add("right" if short[0] == "R" else "left")
+        lobes.add(_PARTS[short[1]])
+    levels = {f"{letter}{number}" for letter, number in _VERTEBRA.findall(text)}
+    levels |= {f"{kind.lower().rstrip('s')} {number}" for kind, number in _SEGMENT.findall(text)}
+    rest = _PLACE.sub(" ", _SEGMENT.sub(" ", _VERTEBRA.sub(" ", _SIZE.sub(" ", text))))
+    numbers = {_value(number) for number in _COUNT.findall(rest)}
+    numbers |= {float(_WORDS.index(word.lower()) + 2) for word in _COUNT_WORD.findall(rest)}
+    return Attributes(
+        frozenset(sides),
+        frozenset(lobes),
+        frozenset(levels),
+        frozenset(name for name, pattern in _DEGREES if pattern.search(text)),
+        lengths_in(text),
+        frozenset(numbers),
+    )
+
+
+def lengths_in(text: str) -> tuple[Length, ...]:
+    """Return the lengths in a text in mm, in order: "1.4 x 1.1 cm" gives 14 mm and 11 mm."""
+    found = []
+    for *numbers, unit in _SIZE.findall(text):
+        scale = 10.0 if unit.lower() == "cm" else 1.0
+        for number in filter(None, numbers):
+            digits = len(re.split("[.,]", number)[1]) if re.search("[.,]", number) else 0
+            found.append(Length(round(_value(number) * scale, 6), scale * 0.5 * 10**-digits))
+    return tuple(found)
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", "."))

@@ -1,0 +1,68 @@
+"""Sides, lobes, levels, degrees, sizes and numbers, as reports write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_ct_assistant.report_text.attributes import Length, attributes_of, lengths_in
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "expected"),
+    [
+        ("Nodule in the left lower lobe", "sides", {"left"}),
+        ("Bilateral pleural effusions", "sides", {"left", "right"}),
+        ("Nodule in the RML", "sides", {"right"}),
+        ("The heart is enlarged", "sides", set()),
+        ("Nodule in the left lower lobe", "lobes", {"lower"}),
+        ("Opacities in the right upper and middle lobes", "lobes", {"upper", "middle"}),
+        ("Atelectasis of the lingula", "lobes", {"lingula"}),
+        ("Nodule in the RML", "lobes", {"middle"}),
+        ("Large lower paratracheal node", "lobes", set()),
+        ("Fracture of T4 and L1", "levels", {"T4", "L1"}),
+        ("Nodule in segment 6", "levels", {"segment 6"}),
+        ("Enlarged node of station 4R", "levels", {"station 4R"}),
+        ("Mild cardiomegaly", "degrees", {"small or mild"}),
+        ("Mild to moderate effusion", "degrees", {"small or mild", "moderate"}),
+        ("Massive effusion", "degrees", {"large or severe"}),
+        ("Three nodules of 4 mm", "numbers", {3.0}),
+        ("A nodule, see image 84", "numbers", set()),
+        ("Attenuation of 35 HU", "numbers", {35.0}),
+        ("Fracture of T4", "numbers", set()),
+    ],
+)
+def test_what_a_text_names(text: str, field: str, expected: set[str]) -> None:
+    assert set(getattr(attributes_of(text), field)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "mm"),
+    [
+        ("a nodule of 1.5 cm", [15]),
+        ("14 x 11 mm", [14, 11]),
+        ("14 mm x 11 mm x 9 mm", [14, 11, 9]),
+        ("1,4 \u00d7 1,1 cm", [14, 11]),
+        ("in 5 months", []),
+        ("-20 HU", []),
+    ],
+)
+def test_lengths(text: str, mm: list[float]) -> None:
+    assert [length.mm for length in lengths_in(text)] == mm
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        ("1.5 cm", "15 mm", True),
+        ("14 mm", "14.4 mm", True),
+        ("1.5 cm", "14.6 mm", True),
+        ("1.5 cm", "16 mm", False),
+        ("8 mm", "9 mm", False),
+        ("2 cm", "18 mm", True),
+    ],
+)
+def test_rounding_is_no_difference(one: str, other: str, agree: bool) -> None:
+    (a,), (b,) = lengths_in(one), lengths_in(other)
+    assert a.agrees(b) is agree
+    assert b.agrees(a) is agree
+    assert str(Length(14.0, 0.5)) == "14 mm"
