@@ -88,9 +88,7 @@ def check_path(path: Path, *, identified: bool = False) -> Format:
             f"{path.name}: needs {form.library[1]}: pip install 'napari-ct-assistant[export]'"
         )
     if not path.absolute().parent.is_dir():
-        raise ExportError(
-            f"{path.name}: the folder {path.parent.name} does not exist; create it first"
-        )
+        raise ExportError(f"{path.name}: its folder does not exist; create it first")
     return form
 
 
