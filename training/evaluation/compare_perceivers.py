@@ -29,7 +29,7 @@ from napari_ct_assistant.training.evaluation.answer_sets import (
     finding_answers,
     question_answers,
 )
-from napari_ct_assistant.training.evaluation.cases import CaseList
+from napari_ct_assistant.training.evaluation.cases import CaseList, refuse_empty_tasks
 from napari_ct_assistant.training.evaluation.diagnosis import (
     AUROC_OWN,
     predicted_yes,
@@ -113,6 +113,7 @@ def compare_perceivers(
     RecipeError
         If a recipe is wrong, before anything is trained.
     """
+    refuse_empty_tasks(cases, (), among=tasks)
     tell = progress or (lambda _: None)
     scorers = text_metrics() if metrics is None else list(metrics)
     out.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ An answer that says neither yes nor no counts as no; the share of such answers i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +39,8 @@ from napari_ct_assistant.training.evaluation.metrics.text_metrics import PERCENT
 Array = NDArray[np.float64]
 
 POOLED = "pooled"
-METRICS = ("BACC", "precision", "recall", "F1")  # of `RATES`
+MACRO = "mean of the findings"  # macro-averaged; the pooled figures are the micro average
+METRICS = ("BACC", "accuracy", "precision", "recall", "F1")  # of `RATES`
 AUROC_OWN = "own count by ranks, of yes against no as first word"
 
 
@@ -53,9 +55,37 @@ def diagnosis_values(sets: Sequence[AnswerSet]) -> list[MetricValue]:
         name: round(float(np.mean([item.truth == "1" for item in part])))
         for name, part in groups.items()
     }
-    return [
-        value for name, part in groups.items() for value in _Group(name, part, commonest).values()
-    ]
+    whole = PatientBootstrap([item.patient for item in sets])
+    made = {name: _Group(name, part, commonest, whole) for name, part in groups.items()}
+    values = {name: group.values() for name, group in made.items()}
+    findings = [group for name, group in made.items() if name != POOLED]
+    macro = _macro_values(findings, whole, len(sets)) if len(findings) > 1 else []
+    return [*values.pop(POOLED), *macro, *(one for part in values.values() for one in part)]
+
+
+def _macro_values(
+    findings: Sequence[_Group], whole: PatientBootstrap, items: int
+) -> list[MetricValue]:
+    """Return the mean of each figure over the findings for which it is defined."""
+    rows = dict.fromkeys(key for group in findings for key in group.shared)
+    values = []
+    for source, metric in rows:
+        of = [group for group in findings if (source, metric) in group.shared]
+        each = np.array([group.found[source, metric].value for group in of])
+        if not np.isfinite(each).any():
+            continue
+        with warnings.catch_warnings():  # a draw in which no finding has the figure is NaN
+            warnings.simplefilter("ignore", RuntimeWarning)
+            drawn = np.nanmean([group.shared[source, metric] for group in of], axis=0)
+        low, high = whole.interval(PERCENT * drawn)
+        how = of[0].found[source, metric].implementation
+        mean = float(np.nanmean(each))
+        values.append(
+            MetricValue(
+                "diagnosis", MACRO, source, metric, mean, low, high, items, whole.count, how
+            )
+        )
+    return values
 
 
 def predicted_yes(sets: Sequence[AnswerSet], source: str = MODEL) -> Array:
@@ -78,9 +108,24 @@ class _Group:
     sets : list of AnswerSet
     commonest : dict
         {finding: 0 or 1}, the commoner of no and yes.
+    whole : PatientBootstrap
+        Draws of the patients of all groups.
+
+    Attributes
+    ----------
+    found, draws
+        {(source, metric): figure, its draws}
+    shared
+        {(source, metric): draws of the patients of all groups}, which can be averaged.
     """
 
-    def __init__(self, group: str, sets: list[AnswerSet], commonest: dict[str, int]):
+    def __init__(
+        self,
+        group: str,
+        sets: list[AnswerSet],
+        commonest: dict[str, int],
+        whole: PatientBootstrap,
+    ):
         self.group = group
         self.sets = sets
         self.truth = np.array([float(item.truth) for item in sets])
@@ -89,7 +134,9 @@ class _Group:
         self.predicted[ALL_YES] = np.ones_like(self.truth)
         self.predicted[MOST_COMMON] = np.array([float(commonest[item.group]) for item in sets])
         self.bootstrap = PatientBootstrap([item.patient for item in sets])
+        self.whole = whole.over([item.patient for item in sets])
         self.draws: dict[tuple[str, str], Array] = {}
+        self.shared: dict[tuple[str, str], Array] = {}
         self.found: dict[tuple[str, str], MetricValue] = {}
 
     def values(self) -> list[MetricValue]:
@@ -100,11 +147,13 @@ class _Group:
             for metric in METRICS:
                 drawn = self.bootstrap.of_sums(terms, RATES[metric])
                 self._add(source, metric, each[metric], drawn, OWN)
+                self.shared[source, metric] = self.whole.of_sums(terms, RATES[metric])
         for source in self.sources:
             score = yes_probabilities(self.sets, source)
             if score is not None and 0 < self.truth.sum() < len(self.truth):
                 drawn = self.bootstrap.of_auroc(self.truth, score)
                 self._add(source, "AUROC", auroc(self.truth, score), drawn, AUROC_OWN)
+                self.shared[source, "AUROC"] = self.whole.of_auroc(self.truth, score)
         for metric in ("BACC", "AUROC"):
             self._add_gain(metric)
         unclear = np.array([float(yes_or_no(item.texts[MODEL]) is None) for item in self.sets])

@@ -29,6 +29,7 @@ from napari_ct_assistant.training.evaluation.metrics.text_metrics import PERCENT
 
 Array = NDArray[np.float64]
 
+REGIONS = "mean of the regions"  # ViT3D-LLaMA3's "Avg."
 ASKED = (MODEL, BLIND, SHUFFLED)  # the sources that are the model's own answers
 OWN = "own count"
 
@@ -71,6 +72,8 @@ def text_values(
 ) -> list[MetricValue]:
     """Score texts by every metric, all together and group by group; accuracy of yes and no."""
     values: list[MetricValue] = []
+    whole = PatientBootstrap([item.patient for item in sets])
+    by_region: dict[str, list[_Scores]] = defaultdict(list)
     for group, part in _groups(sets).items():
         truth = [item.truth for item in part]
         constant = (
@@ -93,7 +96,51 @@ def text_values(
                 continue
             scores = {source: metric.score(answers, truth) for source, answers in texts.items()}
             values += mean_values(task, group, metric.name, scores, part, metric.implementation)
+            if task == "report" and group != ALL:
+                own = whole.over([item.patient for item in part])
+                by_region[metric.name].append(_Scores(scores, own, metric.implementation))
         values += identical_values(task, group, part)
+    for name, regions in by_region.items():
+        values += _region_means(name, regions, whole, len(sets))
+    return values
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The scores of one region by one metric: {source: [items]}, with draws of all patients."""
+
+    scores: dict[str, Array]
+    bootstrap: PatientBootstrap
+    implementation: str
+
+
+def _region_means(
+    metric: str, regions: Sequence[_Scores], whole: PatientBootstrap, items: int
+) -> list[MetricValue]:
+    """Return the mean over the regions of each source's mean."""
+    if len(regions) < 2:
+        return []
+    values = []
+    for source in regions[0].scores:
+        of = [region for region in regions if source in region.scores]
+        mean = float(np.mean([region.scores[source].mean() for region in of]))
+        with np.errstate(invalid="ignore"):  # a draw may hold no patient of a region
+            drawn = np.mean([r.bootstrap.of_mean(r.scores[source]) for r in of], axis=0)
+        low, high = whole.interval(drawn)
+        values.append(
+            MetricValue(
+                "report",
+                REGIONS,
+                source,
+                metric,
+                mean,
+                low,
+                high,
+                items,
+                whole.count,
+                of[0].implementation,
+            )
+        )
     return values
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ct_assistant.training.evaluation.answer_sets import ALL
-from napari_ct_assistant.training.evaluation.diagnosis import POOLED
+from napari_ct_assistant.training.evaluation.diagnosis import MACRO, POOLED
 from napari_ct_assistant.training.evaluation.metric_values import MetricValue
 from napari_ct_assistant.training.evaluation.metrics.baselines import (
     ALL_YES,
@@ -53,7 +53,7 @@ def draw(values: Sequence[MetricValue], title: str, file: Path) -> None:
     findings = [
         v
         for v in values
-        if v.task == "diagnosis" and v.group != POOLED and v.metric == "AUROC"
+        if v.task == "diagnosis" and v.group not in (POOLED, MACRO) and v.metric == "AUROC"
         if v.answers in (MODEL, SHUFFLED) and math.isfinite(v.value)
     ]
     names = list(dict.fromkeys(v.group for v in findings))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ct_assistant.assistant import Assistant
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.leaks import guard_cases
 from napari_ct_assistant.training.evaluation.answer_log import AnswerLog
 from napari_ct_assistant.training.evaluation.answer_sets import (
@@ -15,7 +16,7 @@ from napari_ct_assistant.training.evaluation.answer_sets import (
     question_answers,
     report_answers,
 )
-from napari_ct_assistant.training.evaluation.cases import CaseList
+from napari_ct_assistant.training.evaluation.cases import CaseList, refuse_empty_tasks
 from napari_ct_assistant.training.evaluation.diagnosis import diagnosis_values
 from napari_ct_assistant.training.evaluation.examiner import TASKS, Examiner
 from napari_ct_assistant.training.evaluation.metric_values import (
@@ -67,17 +68,20 @@ def evaluate(
     Raises
     ------
     RecipeError
-        If the folder holds another evaluation, or the model was trained on one of the patients
-        or scans.
+        If the folder holds another evaluation, the model was trained on one of the patients or
+        scans, or there is nothing to ask.
     CTReadError
         If a scan cannot be read.
     """
+    refuse_empty_tasks(cases, (), among=tasks)
     if assistant.info.files:
         cases = guard_cases(assistant.info.files[0].parent, cases)
-    log = AnswerLog(folder, _identity(assistant, cases))
+    log = AnswerLog(folder, identity(assistant, cases))
     examiner = Examiner(assistant, cases, tuple(tasks), baselines=baselines)
     examiner.run(log, progress, skip_unreadable=skip_unreadable)
     values = score(examiner, log, text_metrics() if metrics is None else metrics)
+    if not values:
+        raise RecipeError(f"{cases.name}: no scan could be read, so nothing was asked")
     about = {
         "model": assistant.info.to_json(),
         "dataset": cases.name,
@@ -109,7 +113,7 @@ def score(examiner: Examiner, log: AnswerLog, metrics: Sequence[TextMetric]) -> 
     return values
 
 
-def _identity(assistant: Assistant, cases: CaseList) -> dict[str, Any]:
+def identity(assistant: Assistant, cases: CaseList) -> dict[str, Any]:
     """Return what the answers depend on."""
     return {
         "model": assistant.info.name,

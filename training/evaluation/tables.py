@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ct_assistant.training.evaluation.answer_sets import ALL
-from napari_ct_assistant.training.evaluation.diagnosis import POOLED
+from napari_ct_assistant.training.evaluation.diagnosis import MACRO, POOLED
 from napari_ct_assistant.training.evaluation.metric_values import MetricValue
 from napari_ct_assistant.training.evaluation.metrics.baselines import (
     ALL_YES,
@@ -79,7 +79,7 @@ def as_markdown(values: Sequence[MetricValue], about: dict[str, Any]) -> str:
     parts = [head, " ".join(facts), "\n\n", LEGEND]
     for task, title in TITLES.items():
         groups = list(dict.fromkeys(v.group for v in values if v.task == task))
-        findings = [g for g in groups if task == "diagnosis" and g != POOLED]
+        findings = [g for g in groups if task == "diagnosis" and g not in (POOLED, MACRO)]
         for group in groups:
             if group in findings:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ class PatientBootstrap:
 
     def __init__(self, patients: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0):
         number = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
+        self._number = number
         self.count = len(number)
         self.owner = np.array([number[patient] for patient in patients], dtype=np.int64)
         if not self.count:
@@ -45,6 +47,12 @@ class PatientBootstrap:
         share = np.full(self.count, 1 / self.count)
         rng = np.random.default_rng(seed)
         self.times = rng.multinomial(self.count, share, size=draws).astype(np.float64)
+
+    def over(self, patients: Sequence[Hashable]) -> PatientBootstrap:
+        """Return the same draws for other items, whose patients are all among those drawn."""
+        other = copy(self)
+        other.owner = np.array([self._number[patient] for patient in patients], dtype=np.int64)
+        return other
 
     def interval(self, values: Array) -> tuple[float, float]:
         """Return the 95 % interval of a figure's draws, see `interval`."""

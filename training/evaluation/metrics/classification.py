@@ -50,9 +50,10 @@ def _specificity(counts: Array) -> Array:
 
 # Each maps counts [n, 4], as summed from `confusion`, to [n]. Recall (sensitivity), specificity
 # and BACC are NaN without the class that they are about; precision is 0 without a single yes,
-# and F1 without a yes or a positive.
+# and F1 without a yes or a positive. Accuracy is the plain share of right answers.
 RATES: dict[str, Callable[[Array], Array]] = {
     "BACC": lambda c: (_recall(c) + _specificity(c)) / 2,
+    "accuracy": lambda c: _ratio(c[:, 0] + c[:, 2], c.sum(axis=1), np.nan),
     "precision": lambda c: _ratio(c[:, 0], c[:, 0] + c[:, 1], 0.0),
     "recall": _recall,
     "specificity": _specificity,
