@@ -192,7 +192,9 @@ def by_length(batches: Sequence[dict[str, Tensor]], pad_id: int) -> list[dict[st
             value = fill.get(name, 0)
             rows = [nn.functional.pad(r, (0, width - r.shape[1]), value=value) for r in rows]
         whole[name] = torch.cat(rows)
-    lengths = whole["attention_mask"].sum(dim=1)
+    # To the last token that counts: without its image, a text-only turn also begins with padding.
+    places = torch.arange(1, width + 1, device=whole["attention_mask"].device)
+    lengths = (whole["attention_mask"].ne(0) * places).amax(dim=1)
     regrouped = []
     for rows_of in lengths.argsort(stable=True).split(len(batches[0]["input_ids"])):
         longest = int(lengths[rows_of].max())

@@ -155,6 +155,20 @@ def test_rows_of_a_step_are_grouped_by_length() -> None:
     assert all(one is other for one, other in zip(by_length(packed, 0), packed, strict=True))
 
 
+def test_a_text_only_row_keeps_its_end_when_grouped() -> None:
+    """Its image stands before it, unattended: its tokens end later than their number says."""
+    _, processor = tiny_model()
+    settings = ConversationSettings(packed=False)
+    prefix = [1, *[2] * 20]
+    turn = Turn("What?", "The heart is enlarged.", text_only=True)
+    rows = [pack_sequence(prefix, [turn], processor, settings) for _ in range(2)]
+    collate = Collator(0, packed=False)
+    batches = [collate([row]) for row in rows]
+    for whole, dealt in zip(batches, by_length(batches, 0), strict=True):
+        for name, values in whole.items():
+            torch.testing.assert_close(dealt[name], values)
+
+
 def test_half_precision_learns_the_same(toy: Toy, tmp_path: Path) -> None:
     single = losses(run(toy, "align", tmp_path / "single"))
     half = losses(run(toy, "align", tmp_path / "half", precision="bf16"))
