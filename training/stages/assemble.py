@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from textwrap import shorten
 
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
@@ -102,6 +103,16 @@ def assemble(
     return model, processor
 
 
+def load_trainable(folder: Path) -> VolumeLanguageModel:
+    """Return the model in `folder`, in float32 if its weights are in float16.
+
+    Released models are often in float16, in which optimizers lose small steps, and which has no
+    pooling on a CPU.
+    """
+    model: VolumeLanguageModel = VolumeLanguageModel.from_pretrained(folder)
+    return model.float() if model.dtype == torch.float16 else model
+
+
 def chat_prompt(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the prompt of a question in the language model's own chat template.
 
@@ -133,7 +144,7 @@ def with_encoder(
     RecipeError
         If the encoder's tokens differ in shape or meaning from those the model was trained on.
     """
-    model = VolumeLanguageModel.from_pretrained(folder)
+    model = load_trainable(folder)
     known, given = model.config.vision_config, encoder.config
     # Its layers may differ; its channels must be those that the perceiver was trained on.
     for name in ("output_size", "grid", "concept_names", "concept_pairs"):

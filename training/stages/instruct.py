@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import torch
 
-from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.stages.assemble import assemble
+from napari_ct_assistant.training.stages.assemble import assemble, load_trainable
 from napari_ct_assistant.training.stages.conversations import conversation_job
 from napari_ct_assistant.training.stages.trainer import Job
 
@@ -26,7 +25,7 @@ def job(recipe: Recipe, store: VolumeStore) -> Job:
         model, processor = assemble(recipe)
     else:
         folder = recipe.path(recipe.model)
-        model = VolumeLanguageModel.from_pretrained(folder)
+        model = load_trainable(folder)
         processor = VolumeLanguageProcessor.from_pretrained(folder)
     model.requires_grad_(True)
     model.vision_tower.requires_grad_(recipe.train_encoder)

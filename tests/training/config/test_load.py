@@ -184,7 +184,7 @@ def test_the_docs_name_only_folders_that_recipes_write() -> None:
         (page.name, folder)
         for page in [root / "README.md", *(root / "docs").glob("*.md")]
         for folder in re.findall(
-            r"\b(?:model|encoder\.start|language\.start)=([\w-]+)", page.read_text()
+            r"\b(?:model|encoder\.start|language\.start)=(\w[\w/-]*)", page.read_text()
         )
     }
     assert ("evaluation.md", "5-language") in named
