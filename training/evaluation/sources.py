@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from napari_ct_assistant.training.config.bundled import bundled_recipes
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.data.datasets.specs import KINDS, ScanData
@@ -19,7 +20,7 @@ from napari_ct_assistant.training.evaluation.cases import (
 )
 
 _HELP = (
-    "give phantoms:A:B, a CSV file, a recipe (.yaml, for its `data`), "
+    "give phantoms:A:B, a CSV file, a recipe (for its `data`), "
     "or KIND:FOLDER with KIND one of ct_rate, bimcv_r, amos_mm, m3d_cap"
 )
 
@@ -30,8 +31,8 @@ def open_cases(text: str, *, split: str | None = None, limit: int | None = None)
     Parameters
     ----------
     text
-        `phantoms:A:B`, the path of a CSV file or of a recipe, or `KIND:FOLDER`, e.g.
-        `ct_rate:/data/CT-RATE`.
+        `phantoms:A:B`, the path of a CSV file or of a recipe, the name of a bundled recipe, or
+        `KIND:FOLDER`, e.g. `ct_rate:/data/CT-RATE`.
     split
         By default "validation" for CT-RATE and AMOS-MM, whose test sets are not public, and
         "test" for the others; see `table_cases` for a CSV file. Phantoms have none.
@@ -58,7 +59,7 @@ def _open(text: str, split: str | None) -> CaseList:
         return phantom_cases(first, end)
     if text.endswith(".csv"):
         return table_cases(Path(text), split)
-    if text.endswith((".yaml", ".yml")):
+    if text.endswith((".yaml", ".yml")) or text in {one.name for one in bundled_recipes()}:
         return _of_recipe(text, split)
     kind, colon, folder = text.partition(":")
     if not colon or kind not in KINDS or not folder:

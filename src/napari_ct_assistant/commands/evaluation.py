@@ -57,7 +57,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="DATASET",
-            help="phantoms:A:B, a CSV file, a recipe (.yaml) or KIND:FOLDER, e.g. ct_rate:FOLDER.",
+            help="phantoms:A:B, a CSV file, a recipe or KIND:FOLDER, e.g. ct_rate:FOLDER.",
         ),
     ],
     out: Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from napari_ct_assistant import load_assistant
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.yes_no import chosen_letter
@@ -20,13 +22,15 @@ from napari_ct_assistant.training.data.datasets.record import Question, ScanReco
 from napari_ct_assistant.training.data.datasets.specs import TableData
 from napari_ct_assistant.training.evaluation.answer_log import AnswerLog, ModelAnswer
 from napari_ct_assistant.training.evaluation.cases import (
+    CaseList,
     listed_choices,
     phantom_cases,
     record_cases,
     table_cases,
 )
+from napari_ct_assistant.training.evaluation.run import evaluate
 from napari_ct_assistant.training.evaluation.sources import open_cases
-from napari_ct_assistant.volume import CTVolume
+from napari_ct_assistant.volume import CTReadError, CTVolume
 from tests.tiny_model import REPORT, save_tiny_model
 from tests.training.data.datasets import layouts
 
@@ -263,6 +267,16 @@ def test_phantoms_bring_everything() -> None:
             assert asked.choices["ABCD".index(letter)] == said
 
 
+def test_a_bundled_recipe_names_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layouts.write_amos_mm(tmp_path / "AMOS-MM")
+    monkeypatch.chdir(tmp_path)
+    cases = open_cases("vit3d_llama3/vqa", split="validation")
+    same = open_cases("amos_mm:AMOS-MM")
+    assert cases.name == "vqa validation"
+    assert [case.questions for case in cases.cases] == [case.questions for case in same.cases]
+    assert cases.cases
+
+
 def test_records_hide_who_they_are() -> None:
     def record(name: str, patient: str, report: str = "x") -> ScanRecord:
         return ScanRecord("set", name, Path("nowhere"), patient, reports={"report": report})
@@ -318,3 +332,21 @@ def test_an_answer_with_a_line_separator_is_read_back(tmp_path: Path) -> None:
         ("scan", "question"): said,
         ("scan", "other"): ModelAnswer("Yes."),
     }
+
+
+def test_nothing_to_ask_is_an_error_not_an_empty_table(
+    tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    assistant = load_assistant(tiny_model_folder, device="cpu")
+    mute = replace(phantom_cases(0, 1).cases[0], questions=())
+    cases = CaseList("mute", "0", (mute,))
+    with pytest.raises(RecipeError, match="mute: no questions for vqa"):
+        evaluate(assistant, cases, tmp_path / "out", tasks=("vqa",))
+    assert not (tmp_path / "out").exists()
+
+    def unreadable() -> CTVolume:
+        raise CTReadError(Path("a.nii.gz"), "not readable")
+
+    lost = CaseList("lost", "0", (replace(mute, open=unreadable),))
+    with pytest.raises(RecipeError, match="lost: no scan could be read"):
+        evaluate(assistant, lost, tmp_path / "out", tasks=("report",), skip_unreadable=True)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from sklearn.metrics import (
+    accuracy_score,
     balanced_accuracy_score,
     f1_score,
     precision_score,
@@ -63,6 +64,7 @@ def test_rates_by_hand_and_scikit_learns() -> None:
     assert found == pytest.approx(
         {
             "BACC": (0.5 + 5 / 6) / 2,
+            "accuracy": 7 / 10,
             "precision": 2 / 3,
             "recall": 0.5,
             "specificity": 5 / 6,
@@ -71,6 +73,7 @@ def test_rates_by_hand_and_scikit_learns() -> None:
     )
     references = {
         "BACC": balanced_accuracy_score,
+        "accuracy": accuracy_score,
         "precision": precision_score,
         "recall": recall_score,
         "specificity": lambda t, y: recall_score(t, y, pos_label=0),
