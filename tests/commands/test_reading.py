@@ -144,7 +144,7 @@ def test_a_reading_opens_no_connection(
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     for verb in (["report", scan], ["ask", scan, "Where?"], ["screen", scan]):
         done = run(app, [*verb, *tiny])
-        assert done.exit_code == 0, done.output
+        assert done.exit_code in (0, CUT), done.output
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,8 @@ def test_demo_model_reads_real_scans(shared_data: Path) -> None:
 
 def test_precision_of_choice(scan: str, tiny: list[str]) -> None:
     done = run(app, ["ask", scan, "Where?", *tiny, "--dtype", "bf16", "--json"])
-    assert done.exit_code == 0, done.output
+    # What random weights write, and whether it ends, depends on the versions of the libraries.
+    assert done.exit_code in (0, CUT), done.output
     assert json.loads(done.stdout)["answer"]
     wrong = run(app, ["ask", scan, "Where?", *tiny, "--dtype", "int7"])
     assert wrong.exit_code == 2  # a usage error, which lists the valid values
