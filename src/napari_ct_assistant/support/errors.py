@@ -4,6 +4,7 @@ The tree, with what each error stands for (standard bases in brackets)::
 
     CTAssistantError
     ├── CTReadError [ValueError]            a path that is not a readable CT volume
+    │   └── OpeningStoppedError             a scan whose opening was stopped
     ├── BrokenDicomError                    bytes that are not a whole DICOM data set
     ├── CodestreamError                     compressed pixels that cannot be decoded
     ├── NotASliceError                      a healthy DICOM file that is not part of a CT volume

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,8 @@ class Found:
     prefer: Path | None = None
 
 
-def look(path: Path) -> Found:
-    """Find what can be opened at a path.
+def look(path: Path, cancel: threading.Event | None = None) -> Found:
+    """Find what can be opened at a path; `cancel` stops it.
 
     Raises
     ------
@@ -42,12 +43,12 @@ def look(path: Path) -> Found:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            return _look_in_folder(path)
+            return _look_in_folder(path, cancel)
         if not stat.S_ISREG(mode):
             raise CTReadError(
                 path, "neither a file nor a folder; give a volume file or a DICOM folder"
             )
-        return _look_in_file(path)
+        return _look_in_file(path, cancel)
     except FileNotFoundError:
         if path.is_symlink():
             raise CTReadError(path, "a broken link; fetch the file it leads to") from None
@@ -79,16 +80,16 @@ def _files(paths: list[tuple[Path, int]], warnings: list[str]) -> Found:
     return Found(infos, {}, warnings)
 
 
-def _look_in_folder(folder: Path) -> Found:
+def _look_in_folder(folder: Path, cancel: threading.Event | None) -> Found:
     closed: list[Path] = []
-    search = find_series(walk_files(folder, closed))
+    search = find_series(walk_files(folder, closed, cancel), cancel)
     warnings = [*_broken(search), *_lost(search)]
     if closed:
         folders = "folder" if len(closed) == 1 else "folders"
         warnings.append(f"{len(closed)} {folders} cannot be read ({_names(closed)})")
     if search.series:
         return _dicom(search.series, warnings)
-    volumes = [(path, count) for path in walk_files(folder)
+    volumes = [(path, count) for path in walk_files(folder, cancel=cancel)
                if path.name.lower().endswith(FILE_ENDINGS)
                and (count := slices_in(path)) is not None]  # fmt: skip
     if volumes:
@@ -96,18 +97,18 @@ def _look_in_folder(folder: Path) -> Found:
     raise _nothing(folder, search)
 
 
-def _look_in_file(path: Path) -> Found:
+def _look_in_file(path: Path, cancel: threading.Event | None) -> Found:
     if path.stat().st_size == 0:
         raise CTReadError(path, "is empty; copy it again")
     count = slices_in(path)
     if count is not None:
         return _files([(path, count)], [])
     if path.name.upper() == "DICOMDIR":
-        return _look_in_folder(path.parent)
+        return _look_in_folder(path.parent, cancel)
     alone = find_series([path])
     if not alone.series:
         raise _nothing(path, alone)
-    search = find_series([path, *_siblings(path)])
+    search = find_series([path, *_siblings(path)], cancel)
     mine = [one for one in search.series if any(f.file.path == path for f in one.frames)]
     lost = _lost(search, path.suffix.lower())
     return _dicom(mine, [*_broken(search), *lost], prefer=path)
@@ -139,9 +140,10 @@ def _nothing(path: Path, search: SeriesSearch) -> CTReadError:
         return CTReadError(path, f"{what}; {remedy}")
     if not search.files:
         return CTReadError(path, "an empty folder; give a folder of CT slices or a NIfTI file")
-    known = [(other, found) for other in walk_files(path) if (found := sniff.describe(other))]
+    described = ((other, sniff.describe(other)) for other in walk_files(path))
+    known = next(((other, found) for other, found in described if found), None)
     if known:
-        other, (what, remedy) = known[0]
+        other, (what, remedy) = known
         return CTReadError(
             path, f"a folder without DICOM or NIfTI files; {other.name} is {what}: {remedy}"
         )

@@ -1,7 +1,10 @@
-"""The error for a scan that cannot be read."""
+"""The errors for a scan that cannot be read."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from napari_ct_assistant.support.errors import CTAssistantError
@@ -33,3 +36,27 @@ class CTReadError(CTAssistantError, ValueError):
     def __reduce__(self) -> tuple[type[CTReadError], tuple[Path, str]]:
         """Keep both arguments when the error leaves a worker process."""
         return type(self), (self.path, self.problem)
+
+
+class OpeningStoppedError(CTReadError):
+    """The opening of a scan was stopped by whoever started it."""
+
+    def __init__(self, path: str | Path, problem: str = "opening was stopped") -> None:
+        super().__init__(path, problem)
+
+
+def check_cancel(cancel: threading.Event | None, path: Path) -> None:
+    """Raise OpeningStoppedError if `cancel` is set."""
+    if cancel is not None and cancel.is_set():
+        raise OpeningStoppedError(path)
+
+
+@contextmanager
+def memory_errors(path: Path) -> Iterator[None]:
+    """Turn a MemoryError of the block into a CTReadError."""
+    try:
+        yield
+    except MemoryError as error:
+        raise CTReadError(
+            path, "the memory is not enough to open it; close other scans or programs"
+        ) from error

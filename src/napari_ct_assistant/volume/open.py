@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.dicom.load import load_stack
 from napari_ct_assistant.volume.dicom.stack import plan_stack
 from napari_ct_assistant.volume.discovery import Found, look
-from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.errors import CTReadError, check_cancel, memory_errors
 from napari_ct_assistant.volume.files import itk
 from napari_ct_assistant.volume.files.nifti import open_nifti
 from napari_ct_assistant.volume.files.zipped import is_zip, unpacked
@@ -19,7 +20,7 @@ from napari_ct_assistant.volume.series_choice import SeriesInfo, choose
 Progress = Callable[[int, int], None]
 
 
-def list_series(path: str | Path) -> list[SeriesInfo]:
+def list_series(path: str | Path, *, cancel: threading.Event | None = None) -> list[SeriesInfo]:
     """List the CT series at a path, the one that `open_ct` opens by default first.
 
     Parameters
@@ -27,17 +28,21 @@ def list_series(path: str | Path) -> list[SeriesInfo]:
     path
         A DICOM folder (with sub-folders), DICOM file, DICOMDIR, NIfTI, MetaImage or NRRD file,
         a folder of these, or a .zip of any of them.
+    cancel
+        Set it, from any thread, to stop.
 
     Raises
     ------
     CTReadError
         If there is no CT at the path; one line that says what is there instead.
+        `OpeningStoppedError` if `cancel` was set.
     """
     path = Path(path)
-    if _is_zip(path):
-        with unpacked(path) as folder:
-            return [replace(info, path=path) for info in look(folder).infos]
-    return look(path).infos
+    with memory_errors(path):
+        if _is_zip(path):
+            with unpacked(path, cancel) as folder:
+                return [replace(info, path=path) for info in look(folder, cancel).infos]
+        return look(path, cancel).infos
 
 
 def open_ct(
@@ -45,6 +50,7 @@ def open_ct(
     *,
     series: str | None = None,
     progress: Progress | None = None,
+    cancel: threading.Event | None = None,
 ) -> CTVolume:
     """Open a CT scan.
 
@@ -59,6 +65,8 @@ def open_ct(
         that names the others.
     progress
         Called in the calling thread with (slices done, slices in all).
+    cancel
+        Set it, from any thread, to stop.
 
     Returns
     -------
@@ -67,14 +75,22 @@ def open_ct(
     Raises
     ------
     CTReadError
-        If the path holds no CT volume, or slices of several scans that nothing tells apart: one
-        line that names the file and what to do.
+        If the path holds no CT volume, slices of several scans that nothing tells apart, or more
+        than fits into memory: one line that names the file and what to do.
+        `OpeningStoppedError` if `cancel` was set.
     """
     path = Path(path)
-    if _is_zip(path):
-        with unpacked(path) as folder:
-            return _open(look(folder), folder, series, progress)
-    return _open(look(path), path, series, progress)
+
+    def report(done: int, total: int) -> None:
+        check_cancel(cancel, path)
+        if progress is not None:
+            progress(done, total)
+
+    with memory_errors(path):
+        if _is_zip(path):
+            with unpacked(path, cancel) as folder:
+                return _open(look(folder, cancel), folder, series, report)
+        return _open(look(path, cancel), path, series, report)
 
 
 def _is_zip(path: Path) -> bool:

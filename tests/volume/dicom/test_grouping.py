@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
+from cProfile import Profile
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.multival import MultiValue
 from pydicom.uid import generate_uid
 
 from napari_ct_assistant.volume import CTReadError, list_series, open_ct
+from napari_ct_assistant.volume.dicom.frames import read_frames
+from napari_ct_assistant.volume.dicom.grouping import group_frames
+from napari_ct_assistant.volume.dicom.header import Header, read_header
+from napari_ct_assistant.volume.dicom.passes import split_passes
 from tests.volume.samples import SECRETS, dataset, ramp, save, save_series
 
 LINE = [(0, 0, 5.0 * k) for k in range(8)]
@@ -170,3 +178,58 @@ def test_nothing_of_a_patient_is_kept(tmp_path: Path) -> None:
     shutil.copy(next(folder.iterdir()), tmp_path / "s" / "copy")
     said = repr(list_series(folder)) + repr(vars(open_ct(folder)))
     assert not any(secret in said for secret in SECRETS)
+
+
+def calls(count: int, **lists: list[Any]) -> int:
+    """Return how many calls the grouping of slices takes; `lists` holds a value of each slice."""
+    header = read_header(save(Path(mkdtemp()) / "0.dcm", dataset(ramp()), ramp()))
+    assert isinstance(header, Header)
+    frames = []
+    for k in range(count):
+        values = {"position": [0, 0, k], "number": k, **{n: v[k] for n, v in lists.items()}}
+        ds = dataset(ramp(), **values)
+        own = Header(header.syntax, header.order, header.state, dict(header.values))
+        for tag in (0x00200013, 0x00200032, 0x0020000E, 0x00280030):
+            own.values[tag] = encoded(ds[tag].value)
+        if "AcquisitionNumber" in ds:
+            own.values[0x00200012] = encoded(ds.AcquisitionNumber)
+        own.pixels = (0, 240)
+        frames += read_frames(Path(f"{k}.dcm"), own)
+    profile = Profile()
+    profile.enable()
+    parts = [part for group in group_frames(frames) for part in split_passes(group)]
+    profile.disable()
+    assert sum(len(part.frames) for part in parts) == count
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def encoded(value: Any) -> bytes:
+    parts = value if isinstance(value, MultiValue) else [value]
+    return "\\".join(str(part) for part in parts).encode()
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        # Each slice has pixels of another size.
+        lambda n: {"spacing": [(0.7 + 0.005 * k, 0.7) for k in range(n)]},
+        # Each has also a series of its own.
+        lambda n: {
+            "spacing": [(0.7 + 0.005 * k, 0.7) for k in range(n)],
+            "series": [f"1.2.{k}" for k in range(n)],
+            "number": [1] * n,
+        },
+        # Two slices to each acquisition, uneven gaps.
+        lambda n: {
+            "AcquisitionNumber": [k // 2 for k in range(n)],
+            "position": [(0, 0, k**1.5) for k in range(n)],
+        },
+    ],
+)
+def test_grouping_takes_little_more_time_than_there_are_slices(
+    lists: Callable[[int], dict[str, list[Any]]],
+) -> None:
+    few, many = calls(80, **lists(80)), calls(320, **lists(320))
+    # Four times as many slices take about four times as many calls; with every slice compared
+    # with every other it was sixteen times.
+    assert many < 5 * few

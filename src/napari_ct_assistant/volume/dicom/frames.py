@@ -22,9 +22,7 @@ from napari_ct_assistant.volume.dicom.tags import (
 )
 from napari_ct_assistant.volume.dicom.values import HeaderValues
 from napari_ct_assistant.volume.errors import CTReadError
-
-MAX_SIDE = 8192
-"""Most rows or columns of a slice that are believed; CT scanners write 512 to 2048."""
+from napari_ct_assistant.volume.limits import MAX_FRAMES, MAX_SIDE
 
 _CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2",  # CT
@@ -57,10 +55,11 @@ class DicomFile:
 
     pixels: (offset, length) as in `Header`. floating: type of float pixels, else "".
     padding: lowest and highest stored value that mean "nothing was measured here". key: of
-    the series, opaque and stable.
+    the series, opaque and stable. state: of the file when its header was read.
     """
 
     path: Path
+    state: tuple[int, int]
     syntax: str
     order: str
     pixels: tuple[int, int | None]
@@ -126,12 +125,15 @@ def read_frames(path: Path, header: Header) -> list[DicomFrame]:
     _refuse_others(header)
     values = HeaderValues(path, header.values, header.order)
     groups = header.groups.get(FRAME_GROUPS, [])
-    count = values.whole(0x00280008, 1, low=1, high=1 << 20)
+    count = values.whole(0x00280008, 1, low=1, high=MAX_FRAMES)
     if groups and len(groups) < count:
         raise CTReadError(
             path, f"claims {count} frames and describes {len(groups)}; export it again"
         )
     file = _read_file(path, header, values, count)
+    if count > 1:
+        # Before thousands of frames are listed.
+        check_pixel_length(file)
     shared = next(iter(header.groups.get(SHARED_GROUPS, [])), {})
     if not groups:
         merged = HeaderValues(path, {**shared, **header.values}, header.order)
@@ -163,6 +165,7 @@ def _read_file(path: Path, header: Header, values: HeaderValues, frames: int) ->
     stable = series or header.values.get(0x0020000D, b"").rstrip(b"\0 ") + b"|" + label
     return DicomFile(
         path=path,
+        state=header.state,
         syntax=header.syntax,
         order=">" if header.syntax == GE_PRIVATE else header.order,
         pixels=header.pixels,
@@ -188,6 +191,34 @@ def _read_file(path: Path, header: Header, values: HeaderValues, frames: int) ->
         description=values.description(),
         body_part=values.label(0x00180015)[:16],
     )
+
+
+def check_pixel_length(file: DicomFile) -> None:
+    """Refuse more frames than the pixel data can hold.
+
+    Raises
+    ------
+    CTReadError
+        With what the file claims and what is there.
+    """
+    length = file.pixels[1]
+    if length is None:
+        # A compressed frame has at least one item, with its tag, its length and some content.
+        room = max(0, file.path.stat().st_size - file.pixels[0]) // 10
+        if file.frames > room:
+            raise CTReadError(
+                file.path,
+                f"claims {file.frames} frames where the file ends after {room} at most; copy it "
+                "again",
+            )
+        return
+    needed = file.frames * (file.rows * file.columns * file.bits_allocated // 8)
+    if length < needed:
+        raise CTReadError(
+            file.path,
+            f"pixel data has {length} bytes where {file.frames} x {(file.rows, file.columns)} "
+            f"need {needed}; export it again",
+        )
 
 
 def _digest(value: bytes) -> bytes:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.positions import lay_out
 
 Group = list[DicomFrame]
+
+# Directions and relative pixel spacings that differ by less are the same.
+_ALIKE = 2e-3
 
 
 def group_frames(frames: Iterable[DicomFrame]) -> list[Group]:
@@ -50,19 +54,33 @@ def _split_where_stated(frames: Group, key: Callable[[DicomFrame], bytes]) -> li
 
 
 def _same_geometry(frames: Group) -> list[Group]:
-    """Split slices by orientation and pixel spacing."""
-    parts: list[Group] = []
+    """Split slices by orientation and pixel spacing.
+
+    Each slice goes to the first part whose first slice it resembles.
+    """
+    alike: dict[Hashable, Group] = {}
     for frame in frames:
-        for part in parts:
-            first = part[0]
-            turned = np.abs(frame.orientation - first.orientation).max()
-            scaled = np.abs(np.divide(frame.spacing, first.spacing) - 1).max()
-            if turned < 2e-3 and scaled < 2e-3:
-                part.append(frame)
-                break
-        else:
-            parts.append([frame])
-    return parts
+        alike.setdefault((frame.orientation.tobytes(), frame.spacing), []).append(frame)
+    kinds = list(alike.values())
+    if len(kinds) == 1:
+        return kinds
+    orientation = np.array([kind[0].orientation.ravel() for kind in kinds])
+    spacing = np.array([kind[0].spacing for kind in kinds])
+    # A damaged folder may have a geometry of its own in each of thousands of slices.
+    tree = cKDTree(np.hstack([orientation, np.log(spacing)]))
+    home = np.full(len(kinds), -1)
+    for k in range(len(kinds)):
+        if home[k] >= 0:
+            continue
+        near = np.array(tree.query_ball_point(tree.data[k], 2 * _ALIKE, p=np.inf))
+        turned = np.abs(orientation[near] - orientation[k]).max(axis=1)
+        scaled = np.abs(spacing[near] / spacing[k] - 1).max(axis=1)
+        home[near[(turned < _ALIKE) & (scaled < _ALIKE) & (home[near] < 0)]] = k
+    parts: dict[int, Group] = {}
+    place = {id(frame): int(home[k]) for k, kind in enumerate(kinds) for frame in kind}
+    for frame in frames:
+        parts.setdefault(place[id(frame)], []).append(frame)
+    return list(parts.values())
 
 
 def _join_single_slices(groups: list[Group]) -> list[Group]:
@@ -78,11 +96,12 @@ def _join_single_slices(groups: list[Group]) -> list[Group]:
         else:
             found.append(group)
     for candidates in loose.values():
+        home = {id(group[0]): group for group in candidates}
         for joined in _same_geometry([frame for group in candidates for frame in group]):
             if len(joined) > 2 and lay_out(joined).regular:
                 found.append(joined)
             else:
-                found += [group for group in candidates if any(group[0] is f for f in joined)]
+                found += [home[id(frame)] for frame in joined if id(frame) in home]
     return found
 
 

@@ -10,8 +10,11 @@ section 7 (data set) and PS3.10 section 7 (file meta information).
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
 import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from io import FileIO
@@ -22,6 +25,7 @@ from napari_ct_assistant.volume.dicom.encoding import (
     LONG_VRS,
     VRS,
     BrokenDicomError,
+    Encoding,
     element_with_unknown_vr,
     find_encoding,
     looks_like_dicom,
@@ -37,6 +41,7 @@ from napari_ct_assistant.volume.dicom.tags import (
     SHARED_GROUPS,
     WANTED,
 )
+from napari_ct_assistant.volume.limits import MAX_ATTRIBUTES, MAX_HEADER
 
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
@@ -49,10 +54,9 @@ _MAX_DEPTH = 16
 _FIRST_READ = 1 << 15
 _LAST_READ = 1 << 20
 _MAX_ATTRIBUTE = 1 << 16
-
-
-class _NeedMoreError(Exception):
-    """The walk reached the end of what has been read of the file."""
+# Several threads read headers; of those that are longer than this, one at a time.
+_LARGE = 4 << 20
+_ONE_LARGE_HEADER = threading.Lock()
 
 
 @dataclass
@@ -64,11 +68,12 @@ class Header:
     groups: tag -> items of the functional group sequences, each a flat tag -> bytes.
     pixels: (offset, length) of the pixel data in the (inflated) file, length None for
     encapsulated frames; None if the file has no pixel data.
-    floating: "f4" or "f8" if the pixel data are floats, else "".
+    floating: "f4" or "f8" if the pixel data are floats, else "". state: see `file_state`.
     """
 
     syntax: str
     order: str
+    state: tuple[int, int] = (0, 0)
     values: dict[int, bytes] = field(default_factory=dict)
     groups: dict[int, list[dict[int, bytes]]] = field(default_factory=dict)
     pixels: tuple[int, int | None] | None = None
@@ -86,10 +91,12 @@ class NotDicom(Enum):
 def read_header(path: Path) -> Header | NotDicom:
     """Read the header of a file.
 
+    Values that are not needed are passed over, not read, however long they are.
+
     Raises
     ------
     BrokenDicomError
-        If it looks like DICOM and its header is damaged or cut off.
+        If it looks like DICOM and its header is damaged, cut off or beyond the limits.
     OSError
         If the file cannot be read.
     """
@@ -99,21 +106,58 @@ def read_header(path: Path) -> Header | NotDicom:
             return NotDicom.EMPTY
         if not looks_like_dicom(data):
             return NotDicom.OTHER if data.strip(b"\0") else NotDicom.ZEROS
-        while True:
-            try:
-                header = parse_header(data, whole=len(data) < _FIRST_READ)
-                break
-            except _NeedMoreError:
-                more = file.read(max(len(data) * 7, _FIRST_READ))
-                if more:
-                    data += more
-                    continue
-                header = parse_header(data, whole=True)
-                break
+        state = file_state(file)
+        header = _parse(file, data, state[0])
+        header.state = state
         placed = POSITION in header.values and ORIENTATION in header.values
         if header.pixels and not placed and FRAME_GROUPS not in header.groups:
             _read_behind_pixels(file, data, header)
         return header
+
+
+def file_state(file: FileIO) -> tuple[int, int]:
+    """Return the size of an open file and when it was changed last, in ns.
+
+    Both differ once another program has written the file.
+    """
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns
+
+
+def _parse(file: FileIO, data: bytes, size: int) -> Header:
+    """Walk the data set of an open file of `size` bytes that starts with `data`."""
+    encoding = find_encoding(data)
+    if encoding.start > len(data):
+        data += file.read(_LAST_READ)
+        encoding = find_encoding(data)
+    if encoding.syntax == DEFLATED:
+        return _parse_deflated(file, data[: encoding.start], encoding)
+    walk = _Walk(data, encoding, whole=len(data) >= size)
+    with ExitStack() as held:
+        alone = False
+        while not walk.advance(encoding):
+            if len(walk.data) > _LARGE and not alone:
+                held.enter_context(_ONE_LARGE_HEADER)
+                alone = True
+            walk.refill(file, size)
+    return walk.header
+
+
+def _parse_deflated(file: FileIO, meta: bytes, encoding: Encoding) -> Header:
+    """Walk a deflated data set, inflated as far as its header may reach."""
+    for limit in (_LAST_READ, MAX_HEADER):
+        file.seek(len(meta))
+        inflater = zlib.decompressobj(-15)
+        data = bytearray(meta)
+        try:
+            while len(data) < limit and (part := file.read(_FIRST_READ)):
+                data += inflater.decompress(part, limit - len(data))
+        except zlib.error as error:
+            raise BrokenDicomError(f"the deflated data set is damaged ({error})") from error
+        walk = _Walk(bytes(data), encoding, whole=len(data) < limit or limit == MAX_HEADER)
+        if walk.advance(encoding):
+            break
+    return walk.header
 
 
 def _read_behind_pixels(file: FileIO, data: bytes, header: Header) -> None:
@@ -125,7 +169,7 @@ def _read_behind_pixels(file: FileIO, data: bytes, header: Header) -> None:
     tail = file.read(_LAST_READ)
     encoding = find_encoding(data)
     try:
-        walk = _Walk(tail, encoding.order, Header(header.syntax, header.order), whole=True)
+        walk = _Walk(tail, encoding, whole=True)
         walk.elements(0, len(tail), header.values, encoding.implicit, depth=0)
     except (struct.error, IndexError, BrokenDicomError):
         # Padding or rubbish behind the pixels costs nothing.
@@ -145,49 +189,56 @@ def inflate(data: bytes, limit: int) -> bytes:
         raise BrokenDicomError(f"the deflated data set is damaged ({error})") from error
 
 
-def parse_header(data: bytes, *, whole: bool) -> Header:
-    """Walk the data set at the start of `data`, up to the pixel data.
-
-    Parameters
-    ----------
-    data
-        The file, or its beginning.
-    whole
-        Whether `data` is the whole file: running over its end is then an error, else a
-        request for more.
-    """
-    encoding = find_encoding(data)
-    start = encoding.start
-    if encoding.syntax == DEFLATED:
-        data = inflate(data, 1 << 22)
-        whole = whole or len(data) - start >= 1 << 22
-    header = Header(encoding.syntax, encoding.order)
-    try:
-        walk = _Walk(data, encoding.order, header, whole=whole)
-        stop = walk.elements(start, len(data), header.values, encoding.implicit, depth=0)
-    except (struct.error, IndexError) as error:
-        if not whole:
-            raise _NeedMoreError from error
-        raise BrokenDicomError("cut off within its header") from error
-    if header.pixels is None and stop >= len(data):
-        if not whole:
-            raise _NeedMoreError
-        if stop > len(data):
-            raise BrokenDicomError("cut off within its header")
-    return header
-
-
 class _Walk:
-    """One pass over a data set."""
+    """One pass over a data set, of which a part is held at a time.
 
-    def __init__(self, data: bytes, order: str, header: Header, *, whole: bool) -> None:
+    data: the part. base: its offset in the file. pos: where in it the next top-level attribute
+    starts, which may be beyond its end. whole: whether it reaches to the end of the file.
+    """
+
+    def __init__(self, data: bytes, encoding: Encoding, *, whole: bool) -> None:
         self.data = data
-        self.header = header
-        self._order = order
+        self.base = 0
+        self.pos = encoding.start
+        self.header = Header(encoding.syntax, encoding.order)
+        self._order = encoding.order
         self._whole = whole
-        self._short = struct.Struct(order + "HH2sH").unpack_from
-        self._plain = struct.Struct(order + "HHL").unpack_from
-        self._long = struct.Struct(order + "L").unpack_from
+        self._walked = self._count = 0
+        self._short = struct.Struct(encoding.order + "HH2sH").unpack_from
+        self._plain = struct.Struct(encoding.order + "HHL").unpack_from
+        self._long = struct.Struct(encoding.order + "L").unpack_from
+
+    def advance(self, encoding: Encoding) -> bool:
+        """Walk the part that is held; return False where more of the file is needed."""
+        end = len(self.data)
+        try:
+            stop = self.elements(self.pos, end, self.header.values, encoding.implicit, depth=0)
+        except (struct.error, IndexError) as error:
+            if not self._whole:
+                return False
+            raise BrokenDicomError("cut off within its header") from error
+        if self.header.pixels is None and stop >= end:
+            if not self._whole:
+                self.pos = stop
+                return False
+            if stop > end:
+                raise BrokenDicomError("cut off within its header")
+        return True
+
+    def refill(self, file: FileIO, size: int) -> None:
+        """Read on from the next top-level attribute; what lies before it is dropped."""
+        rest = self.data[self.pos :]
+        self._walked += len(self.data) - len(rest)
+        self.base += self.pos
+        self.pos = 0
+        if self.base > size:
+            raise BrokenDicomError("cut off within its header")
+        file.seek(self.base + len(rest))
+        more = file.read(max(7 * len(rest), _FIRST_READ))
+        self.data = rest + more
+        self._whole = not more or self.base + len(self.data) >= size
+        if self._walked + len(self.data) > MAX_HEADER:
+            raise BrokenDicomError(f"its header is longer than {MAX_HEADER >> 20} MB")
 
     def elements(
         self, pos: int, end: int, values: dict[int, bytes], implicit: bool, depth: int
@@ -195,9 +246,15 @@ class _Walk:
         """Walk elements from `pos` to `end` or to a delimiter; return where it stopped."""
         if depth > _MAX_DEPTH:
             raise BrokenDicomError(f"sequences are nested more than {_MAX_DEPTH} deep")
+        self._count += 1
         short, plain, long = self._short, self._plain, self._long
         data = self.data
         while pos < end:
+            if depth == 0:
+                self.pos = pos
+            self._count += 1
+            if self._count > MAX_ATTRIBUTES:
+                raise BrokenDicomError(f"its header has more than {MAX_ATTRIBUTES} attributes")
             vr = b""
             if implicit:
                 group, element, length = plain(data, pos)
@@ -216,11 +273,14 @@ class _Walk:
             tag = group << 16 | element
             if tag >= FLOAT_PIXEL_DATA and depth == 0:
                 if tag in (PIXEL_DATA, *_FLOATS):
-                    self.header.pixels = (pos, None if length == _UNDEFINED else length)
+                    at = self.base + pos
+                    self.header.pixels = (at, None if length == _UNDEFINED else length)
                     self.header.floating = _FLOATS.get(tag, "")
                 return pos
             if tag in (_ITEM_END, _SEQUENCE_END):
                 return pos
+            if tag == 0:
+                raise BrokenDicomError("zeros in place of an attribute")
             if length == _UNDEFINED or tag in ENTERED:
                 # PS3.5 6.2.2: the content of an UN of undefined length is implicit.
                 inner = implicit or vr == b"UN"
@@ -248,6 +308,9 @@ class _Walk:
     ) -> int:
         """Walk a sequence's items; keep those of the functional groups."""
         keep = tag in ENTERED
+        if depth == 0:
+            # A walk that had to be repeated with more of the file.
+            self.header.groups.pop(tag, None)
         end = len(self.data) if length == _UNDEFINED else pos + length
         if end > len(self.data):
             raise IndexError

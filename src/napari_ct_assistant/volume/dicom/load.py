@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import AIR, CTVolume
+from napari_ct_assistant.volume.dicom.encoding import DEFLATED
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.pixels import SliceReader, erases_padding
 from napari_ct_assistant.volume.dicom.stack import Stack
@@ -19,9 +20,14 @@ from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import IPLReorder, axis_codes, is_usable
 from napari_ct_assistant.volume.hounsfield import OnLow
 from napari_ct_assistant.volume.hu_check import HuCheck
+from napari_ct_assistant.volume.limits import check_memory, check_ratio
 from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 Progress = Callable[[int, int], None]
+
+# Bytes that decoders may take together, and how often each holds its slice.
+_DECODING = 512 << 20
+_COPIES = 4
 
 
 def load_stack(
@@ -45,6 +51,7 @@ def load_stack(
     """
     if not is_usable(stack.affine):
         raise CTReadError(where, "its slice positions are impossible; export it again")
+    workers = _check_claims(stack, where)
     turn = IPLReorder(stack.affine, stack.shape)
     hu = np.empty(turn.shape, dtype=np.int16)
     stored = turn.stored_view(hu)
@@ -58,7 +65,7 @@ def load_stack(
         doubts.add(k, stored[k], limits)
 
     if stack.places is None:
-        _in_threads(read, len(stack.frames), progress)
+        _in_threads(read, len(stack.frames), workers, progress)
     else:
         _read_between(reader, stack, stored, doubts, progress)
     rescale = {(frame.slope, frame.intercept) for frame in stack.frames}
@@ -80,9 +87,40 @@ def load_stack(
     )
 
 
-def _in_threads(work: Callable[[int], None], count: int, progress: Progress | None) -> None:
+def _check_claims(stack: Stack, where: Path) -> int:
+    """Compare what the headers claim with the files and the free memory, before any is taken.
+
+    Returns
+    -------
+    How many slices can be read at the same time.
+    """
+    files = {frame.file.path: frame.file for frame in stack.frames}
+    slices = [2 * frame.file.rows * frame.file.columns for frame in stack.frames]
+    try:
+        packed = sum(path.stat().st_size for path in files)
+    except OSError as error:
+        name = Path(str(error.filename)).name
+        raise CTReadError(where, f"{name} cannot be read ({error.strerror})") from error
+    check_ratio(where, sum(slices), packed)
+    workers = min(8, (os.cpu_count() or 1) + 1, len(stack.frames))
+    if any(file.pixels[1] is None for file in files.values()):
+        # A decoder holds a slice several times over.
+        workers = max(1, min(workers, _DECODING // (_COPIES * max(slices))))
+        beside = workers * _COPIES * max(slices)
+    else:
+        # Deflated files are inflated whole.
+        beside = max(
+            (file.frames * 2 * file.rows * file.columns for file in files.values()
+             if file.syntax == DEFLATED), default=max(slices)
+        )  # fmt: skip
+    check_memory(where, stack.shape, beside=beside)
+    return workers
+
+
+def _in_threads(
+    work: Callable[[int], None], count: int, workers: int, progress: Progress | None
+) -> None:
     """Do `count` pieces of work; report from the calling thread; stop at the first error."""
-    workers = min(8, (os.cpu_count() or 1) + 1, count)
     if workers < 2:
         for k in range(count):
             work(k)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -83,12 +83,18 @@ def likely_copies(frames: Sequence[DicomFrame]) -> list[DicomFrame]:
     """
     if np.diff(np.sort(distances(frames)), prepend=-np.inf).min() >= SAME_PLACE_MM:
         return list(frames)
-    seen: dict[tuple[object, ...], DicomFrame] = {}
-    for frame in frames:
+    return [frames[k] for k in dict.fromkeys(_originals(frames))]
+
+
+def _originals(frames: Sequence[DicomFrame]) -> list[int]:
+    """Return for each slice the place of the first one that it looks like a copy of."""
+    seen: dict[tuple[object, ...], int] = {}
+    found = []
+    for k, frame in enumerate(frames):
         place = tuple(np.round(frame.position, 3))
         what = tuple(sorted(frame.separators.items()))
-        seen.setdefault((place, frame.number, what), frame)
-    return list(seen.values())
+        found.append(seen.setdefault((place, frame.number, what), k))
+    return found
 
 
 def _divide(frames: Sequence[DicomFrame], note: str, depth: int) -> list[Pass]:
@@ -104,13 +110,12 @@ def _divide(frames: Sequence[DicomFrame], note: str, depth: int) -> list[Pass]:
         names = " and ".join(sorted({split.names[0] for split in splits}))
         return [Pass(tuple(frames), note, f"{names} divide the slices in different ways")]
     position = {id(frame): k for k, frame in enumerate(unique)}
+    originals = _originals(frames)
     home = {k: n for n, part in enumerate(best.parts) for k in part}
     sorted_out: list[list[DicomFrame]] = [[] for _ in best.parts]
     singles: list[DicomFrame] = []
-    for frame in frames:
-        k = position.get(id(frame))
-        if k is None:
-            k = _original(frame, unique)
+    for frame, original in zip(frames, originals, strict=True):
+        k = position[id(frames[original])]
         if k in home:
             sorted_out[home[k]].append(frame)
         else:
@@ -122,18 +127,6 @@ def _divide(frames: Sequence[DicomFrame], note: str, depth: int) -> list[Pass]:
         label = ", ".join(part_name(n, frame.separators.get(n, "")) for n in best.names)
         found.append(Pass((frame,), f"{note}, {label}, a single slice"))
     return found
-
-
-def _original(frame: DicomFrame, unique: Sequence[DicomFrame]) -> int:
-    """Return which slice a likely copy is a copy of."""
-    for k, other in enumerate(unique):
-        if (
-            frame.number == other.number
-            and frame.separators == other.separators
-            and np.abs(frame.position - other.position).max() < 1e-3
-        ):
-            return k
-    return -1
 
 
 def _splits(frames: Sequence[DicomFrame], whole: Layout) -> list[_Split]:
@@ -183,9 +176,9 @@ def _try(
         return None
     if any(not lay_out([frames[k] for k in part]).regular for part in parts.values()):
         return None
-    interleaved = any(
-        overlap(along[a], along[b]) for a, b in combinations(map(list, parts.values()), 2)
-    )
+    # Of parts in order, two overlap only if two neighbours do.
+    by_place = sorted((along[part] for part in parts.values()), key=lambda places: places.min())
+    interleaved = any(overlap(a, b) for a, b in pairwise(by_place))
     ordered = sorted(parts, key=lambda value: [_natural(part) for part in value.split("\0")])
     labels = tuple(_label(names, value, [frames[k] for k in parts[value]]) for value in ordered)
     return _Split(names, labels, tuple(tuple(parts[v]) for v in ordered), tuple(singles),

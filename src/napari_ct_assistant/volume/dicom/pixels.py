@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from napari_ct_assistant.volume.dicom.encoding import (
     IMPLICIT,
     BrokenDicomError,
 )
-from napari_ct_assistant.volume.dicom.frames import DicomFile, DicomFrame
-from napari_ct_assistant.volume.dicom.header import inflate
+from napari_ct_assistant.volume.dicom.frames import DicomFile, DicomFrame, check_pixel_length
+from napari_ct_assistant.volume.dicom.header import file_state, inflate
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.hounsfield import OnLow, to_hu
 
@@ -38,6 +39,8 @@ class SliceReader:
 
     def __init__(self) -> None:
         self._inflated: dict[Path, bytes] = {}
+        # Otherwise every thread would inflate a multi-frame file for itself.
+        self._inflating = threading.Lock()
 
     def read(
         self, frame: DicomFrame, out: NDArray[np.int16], on_low: OnLow | None = None
@@ -80,12 +83,7 @@ class SliceReader:
             raise CTReadError(
                 file.path, "compressed pixels in an uncompressed syntax; export it again"
             )
-        if length < file.frames * needed:
-            raise CTReadError(
-                file.path,
-                f"pixel data has {length} bytes where {file.frames} x {shape} need "
-                f"{file.frames * needed}; export it again",
-            )
+        check_pixel_length(file)
         kind = file.floating or f"u{file.bits_allocated // 8}"
         dtype = np.dtype(f"{file.order}{kind}")
         if file.syntax == DEFLATED:
@@ -96,6 +94,7 @@ class SliceReader:
             return raw.reshape(shape).astype(dtype.newbyteorder("="))
         direct = dtype.itemsize == 2 and out.flags.c_contiguous
         with file.path.open("rb", buffering=0) as stream:
+            check_unchanged(stream, file)
             # Before memory is taken for what a damaged header claims.
             if stream.seek(0, 2) < start + needed:
                 raise CTReadError(file.path, "cut off within its pixel data; copy it again")
@@ -108,15 +107,12 @@ class SliceReader:
 
     def _inflate(self, file: DicomFile, limit: int) -> bytes:
         """Return the inflated file, kept only where it holds more frames."""
-        data = self._inflated.get(file.path)
-        if data is None:
-            try:
-                data = inflate(file.path.read_bytes(), limit)
-            except BrokenDicomError as error:
-                raise CTReadError(file.path, f"{error}; copy it again") from error
-            if file.frames > 1:
-                self._inflated[file.path] = data
-        return data
+        if file.frames == 1:
+            return _inflated(file, limit)
+        with self._inflating:
+            if file.path not in self._inflated:
+                self._inflated[file.path] = _inflated(file, limit)
+            return self._inflated[file.path]
 
     def _encapsulated(self, frame: DicomFrame) -> NDArray[Any]:
         """Decode one encapsulated frame into an array of its own."""
@@ -129,7 +125,8 @@ class SliceReader:
             raise CTReadError(
                 file.path, "uncompressed pixels in a compressed syntax; export it again"
             )
-        with _StrictReader(FileIO(file.path)) as stream:
+        with FileIO(file.path) as raw, _StrictReader(raw) as stream:
+            check_unchanged(raw, file)
             stream.seek(file.pixels[0])
             try:
                 data = get_frame(
@@ -146,6 +143,27 @@ class SliceReader:
             return decode(data, file.syntax, (file.rows, file.columns), file.bits_allocated // 8)
         except CodestreamError as error:
             raise CTReadError(file.path, str(error)) from error
+
+
+def check_unchanged(stream: FileIO, file: DicomFile) -> None:
+    """Refuse a file that was written to after its header was read.
+
+    Raises
+    ------
+    CTReadError
+        The header may describe other pixels.
+    """
+    if file_state(stream) != file.state:
+        raise CTReadError(file.path, "changed while it was being read; open it again")
+
+
+def _inflated(file: DicomFile, limit: int) -> bytes:
+    try:
+        with FileIO(file.path) as stream:
+            check_unchanged(stream, file)
+            return inflate(stream.readall(), limit)
+    except BrokenDicomError as error:
+        raise CTReadError(file.path, f"{error}; copy it again") from error
 
 
 class _StrictReader(BufferedReader):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from napari_ct_assistant.volume.dicom.frames import DicomFrame, NotASliceError, 
 from napari_ct_assistant.volume.dicom.grouping import group_frames
 from napari_ct_assistant.volume.dicom.header import Header, NotDicom, read_header
 from napari_ct_assistant.volume.dicom.passes import split_passes
-from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.errors import CTReadError, check_cancel
 
 MAX_FILES = 200_000
 
@@ -50,11 +51,13 @@ class SeriesSearch:
     files: int = 0
 
 
-def walk_files(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]:
+def walk_files(
+    folder: Path, closed: list[Path] | None = None, cancel: threading.Event | None = None
+) -> Iterator[Path]:
     """Yield the files of a folder and its sub-folders in a stable order, broken links included.
 
     Links to folders are followed; one that leads back to a folder already seen is not.
-    Folders that cannot be read are added to `closed`.
+    Folders that cannot be read are added to `closed`. `cancel` stops the walk.
 
     Raises
     ------
@@ -69,6 +72,7 @@ def walk_files(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]
             closed.append(Path(error.filename))
 
     for root, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        check_cancel(cancel, folder)
         inside = []
         for name in sorted(name for name in folders if not name.startswith(".")):
             real = os.path.realpath(os.path.join(root, name))  # noqa: PTH118 - ten times faster
@@ -86,13 +90,15 @@ def walk_files(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]
             yield path
 
 
-def find_series(paths: Iterable[Path]) -> SeriesSearch:
+def find_series(paths: Iterable[Path], cancel: threading.Event | None = None) -> SeriesSearch:
     """Read the headers of files and group the CT slices among them into series.
 
     Parameters
     ----------
     paths
         Files of any kind; those that are not DICOM are passed over.
+    cancel
+        Set it to stop.
 
     Returns
     -------
@@ -100,7 +106,7 @@ def find_series(paths: Iterable[Path]) -> SeriesSearch:
     """
     search = SeriesSearch([])
     frames: list[DicomFrame] = []
-    for path, header in _read_headers(paths):
+    for path, header in _read_headers(paths, cancel):
         search.files += 1
         try:
             if isinstance(header, NotDicom):
@@ -113,6 +119,7 @@ def find_series(paths: Iterable[Path]) -> SeriesSearch:
         except NotASliceError as other:
             search.others[str(other)] += 1
         except CTReadError as error:
+            check_cancel(cancel, path)
             search.broken.append(error)
         except BrokenDicomError as error:
             search.broken.append(CTReadError(path, f"damaged DICOM file: {error}; copy it again"))
@@ -123,6 +130,7 @@ def find_series(paths: Iterable[Path]) -> SeriesSearch:
     used: Counter[str] = Counter()
     for group in group_frames(frames):
         for part in split_passes(group):
+            check_cancel(cancel, part.frames[0].file.path)
             file = part.frames[0].file
             used[file.key] += 1
             n = used[file.key]
@@ -138,11 +146,12 @@ def find_series(paths: Iterable[Path]) -> SeriesSearch:
 
 
 def _read_headers(
-    paths: Iterable[Path],
+    paths: Iterable[Path], cancel: threading.Event | None
 ) -> Iterator[tuple[Path, Header | NotDicom | BrokenDicomError | OSError]]:
     """Read headers in order, several at a time: a network drive answers slowly."""
 
     def read(path: Path) -> Header | NotDicom | BrokenDicomError | OSError:
+        check_cancel(cancel, path)
         try:
             return read_header(path)
         except (BrokenDicomError, OSError) as error:

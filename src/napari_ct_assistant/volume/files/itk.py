@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,17 @@ from napari_ct_assistant.volume.files.nifti import Progress, note_shear
 from napari_ct_assistant.volume.geometry import LPS_TO_RAS, IPLReorder, axis_codes, is_usable
 from napari_ct_assistant.volume.hounsfield import to_hu
 from napari_ct_assistant.volume.hu_check import HuCheck
+from napari_ct_assistant.volume.limits import check_memory, check_ratio
 from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 _HEADER = 1 << 14
+# The voxels are in a file of their own.
+_DETACHED = re.compile(
+    rb"^(?:ElementDataFile\s*=\s*(?!LOCAL\b)|data ?file:)", re.MULTILINE | re.IGNORECASE
+)
+# Bytes of a voxel by SimpleITK's number of its type; of the others, 8.
+_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 8: 4}
 _SIZES = re.compile(rb"^(?:DimSize\s*=|sizes:)\s*([0-9 \t]+)", re.MULTILINE)
 
 
@@ -85,12 +94,25 @@ def open_itk(path: Path, progress: Progress | None = None) -> CTVolume:
             more = int(np.prod(size[3:]))
             warnings.append(f"the file holds {more} volumes (size {size}); the first was opened")
             reader.SetExtractSize([*size[:3], *[0] * (len(size) - 3)])
+        _check_claims(path, size, reader.GetPixelIDValue(), start or b"")
         image = reader.Execute()
+    except OSError as error:
+        raise CTReadError(path, f"cannot be read ({error.strerror or error})") from error
     except RuntimeError as error:
         raise CTReadError(
             path, f"the {kind} file is damaged or its voxels are missing; copy or convert it again"
         ) from error
     return _volume(path, sitk, image, warnings, progress)
+
+
+def _check_claims(path: Path, size: Sequence[int], kind: int, start: bytes) -> None:
+    """Compare what a header claims with its file and the free memory."""
+    voxels = prod(int(n) for n in size)
+    stored = voxels * _BYTES.get(kind, 8)
+    if not _DETACHED.search(start):
+        check_ratio(path, max(stored, 2 * voxels), path.stat().st_size)
+    # ITK holds the file's voxels while HU are made of them.
+    check_memory(path, size[:3], beside=stored)
 
 
 def _volume(

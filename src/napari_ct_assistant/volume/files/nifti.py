@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -27,6 +29,7 @@ from napari_ct_assistant.volume.geometry import (
 )
 from napari_ct_assistant.volume.hounsfield import to_hu
 from napari_ct_assistant.volume.hu_check import HuCheck
+from napari_ct_assistant.volume.limits import check_memory, check_ratio
 from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 Progress = Callable[[int, int], None]
@@ -84,12 +87,16 @@ def open_nifti(path: Path, progress: Progress | None = None) -> CTVolume:
     try:
         size = path.stat().st_size
         with ExitStack() as stack:
-            file: IO[bytes] = stack.enter_context(path.open("rb"))
+            stored = file = cast("IO[bytes]", stack.enter_context(path.open("rb")))
+            before = os.fstat(stored.fileno()).st_mtime_ns
             zipped = file.read(2) == _GZIP_MAGIC
             file.seek(0)
             if zipped:
                 file = cast("IO[bytes]", stack.enter_context(gzip.open(file)))
-            return _read(path, file, size * _MAX_DEFLATE if zipped else size, progress)
+            volume = _read(path, file, size, zipped, progress)
+            if os.fstat(stored.fileno()).st_mtime_ns != before:
+                raise CTReadError(path, "changed while it was being read; open it again")
+            return volume
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CTReadError(path, "the gzip data is damaged or cut off; copy it again") from error
     except OSError as error:
@@ -109,8 +116,10 @@ def _header_kind(start: bytes) -> tuple[type[Nifti1Header], str] | None:
     return None
 
 
-def _read(path: Path, file: IO[bytes], limit: int, progress: Progress | None) -> CTVolume:
-    """Read a volume from an open, unzipped stream that holds at most `limit` bytes."""
+def _read(
+    path: Path, file: IO[bytes], size: int, zipped: bool, progress: Progress | None
+) -> CTVolume:
+    """Read a volume from an open, unzipped stream of a file of `size` bytes."""
     start = file.read(348)
     kind = _header_kind(start)
     if kind is None:
@@ -131,10 +140,14 @@ def _read(path: Path, file: IO[bytes], limit: int, progress: Progress | None) ->
     needed = shape[0] * shape[1] * shape[2] * dtype.itemsize
     if not (len(start) <= offset < 2**40):
         raise CTReadError(path, f"vox_offset {offset:g} lies outside the file; copy it again")
-    if offset + needed > limit:
+    if offset + needed > (size * _MAX_DEFLATE if zipped else size):
         raise CTReadError(
             path, f"cut off: {shape} voxels of {dtype.name} need {needed} bytes; copy it again"
         )
+    if zipped:
+        check_ratio(path, int(offset) + max(needed, 2 * prod(shape)), size)
+    # One slice as it is stored, and as 64-bit numbers while it is scaled.
+    check_memory(path, shape, beside=shape[0] * shape[1] * (dtype.itemsize + 8))
     affine = _affine(path, header, warnings)
     turn = IPLReorder(affine, shape)
     hu = np.empty(turn.shape, dtype=np.int16)

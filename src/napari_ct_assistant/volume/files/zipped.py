@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.errors import CTReadError, check_cancel
+from napari_ct_assistant.volume.limits import check_ratio
 
 MAX_BYTES = 16 << 30
 """Most bytes that are unpacked; a long CT examination has a tenth."""
@@ -31,7 +33,7 @@ def is_zip(path: Path) -> bool:
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
+def unpacked(path: Path, cancel: threading.Event | None = None) -> Iterator[Path]:
     """Unpack an archive into a temporary folder that is removed afterwards.
 
     Members are written under the last part of their name, each into a numbered folder per
@@ -41,11 +43,12 @@ def unpacked(path: Path) -> Iterator[Path]:
     Raises
     ------
     CTReadError
-        If the archive is damaged, encrypted or too large.
+        If the archive is damaged, encrypted or too large; `OpeningStoppedError` if `cancel` was
+        set while it was unpacked.
     """
     with tempfile.TemporaryDirectory(prefix="ct-assistant-") as place:
         folder = Path(place).resolve()
-        names = _unpack(path, folder)
+        names = _unpack(path, folder, cancel)
         try:
             yield folder
         except CTReadError as error:
@@ -54,10 +57,10 @@ def unpacked(path: Path) -> Iterator[Path]:
                 raise
             named = f"in the archive, {inside}: " if inside else ""
             problem = error.problem.replace(str(folder), path.name)
-            raise CTReadError(path, f"{named}{problem}") from error
+            raise type(error)(path, f"{named}{problem}") from error
 
 
-def _unpack(path: Path, folder: Path) -> dict[Path, str]:
+def _unpack(path: Path, folder: Path, cancel: threading.Event | None) -> dict[Path, str]:
     """Write the members of an archive; return file -> name inside the archive."""
     names: dict[Path, str] = {}
     places: dict[str, Path] = {}
@@ -65,6 +68,7 @@ def _unpack(path: Path, folder: Path) -> dict[Path, str]:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
             total = sum(member.file_size for member in members)
+            check_ratio(path, total, path.stat().st_size)
             room = shutil.disk_usage(folder).free - _SPARE_BYTES
             if len(members) > MAX_MEMBERS or total > MAX_BYTES:
                 raise CTReadError(
@@ -88,7 +92,7 @@ def _unpack(path: Path, folder: Path) -> dict[Path, str]:
                 target = parent / name
                 if target.exists():
                     target = parent / f"{number}-{name}"
-                _write(archive, member, target)
+                _write(archive, member, target, path, cancel)
                 names[target] = printable_name(inside)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise CTReadError(path, "the zip archive is damaged; copy it again") from error
@@ -106,11 +110,18 @@ def printable_name(inside: PurePosixPath) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(inside))
 
 
-def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+def _write(
+    archive: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    target: Path,
+    path: Path,
+    cancel: threading.Event | None,
+) -> None:
     """Write one member, and no more bytes than it declares."""
     left = member.file_size
     with archive.open(member) as source, target.open("wb") as out:
         while left > 0:
+            check_cancel(cancel, path)
             part = source.read(min(_CHUNK, left))
             if not part:
                 raise zipfile.BadZipFile("cut off")
