@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QThreadPool
 
+from napari_ct_assistant.viewer.session.background import calls_running
 from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from napari_ct_assistant.volume import CTVolume
 
@@ -73,8 +73,7 @@ def make_panel(
         job = panel.conversation.jobs.job
         if job is not None:
             job.cancel.set()
-    pool = QThreadPool.globalInstance()
-    qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=60_000)
+    qtbot.waitUntil(lambda: calls_running() == 0, timeout=60_000)
 
 
 @pytest.fixture
@@ -89,8 +88,7 @@ def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
     picker.join(JobRunner(ModelSession(), picker))
     picker.show()
     yield picker
-    pool = QThreadPool.globalInstance()
-    qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=60_000)
+    qtbot.waitUntil(lambda: calls_running() == 0, timeout=60_000)
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from napari.utils import progress
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDockWidget
 
 from napari_ct_assistant.viewer.chat.links import ScanPosition
 from napari_ct_assistant.viewer.scan.layers import add_volume, world_to_index
+from napari_ct_assistant.viewer.session.background import calls_running
 from napari_ct_assistant.viewer.texts import BUSY, DEMO_NOTICE, NO_SCAN, REAL_NOTICE
 from napari_ct_assistant.volume import CTVolume, write_nifti
 from tests.tiny_model import NOTICE
@@ -242,10 +243,9 @@ def test_closing_the_window_stops_the_model(
     assert job is not None
     assert not job.cancel.is_set()
     panel.viewer.close()
-    assert job.cancel.is_set()
+    qtbot.waitUntil(job.cancel.is_set)
     passes = slow_model.passes
-    pool = QThreadPool.globalInstance()
-    qtbot.waitUntil(lambda: pool.activeThreadCount() == 0, timeout=MODEL_SECONDS)
+    qtbot.waitUntil(lambda: calls_running() == 0, timeout=MODEL_SECONDS)
     assert slow_model.passes - passes < 20
 
 

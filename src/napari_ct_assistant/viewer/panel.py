@@ -146,10 +146,11 @@ class CTAssistantPanel(QWidget):
         scans.closed.connect(self.display.close_scan)
         scans.loading.connect(self._on_loading)
         scans.failed.connect(conversation.show_problem)
+        scans.stopped.connect(conversation.add_note)
         scans.opened.connect(self._on_opened)
         self.actions_row.drafted.connect(self.draft_report)
         self.actions_row.screened.connect(self.screen)
-        self.actions_row.stopped.connect(conversation.stop)
+        self.actions_row.stopped.connect(self.stop)
         self.ask_row.asked.connect(self.ask)
         self.findings.asked.connect(self._ask_about)
         self.columns.report_closed.connect(
@@ -169,7 +170,7 @@ class CTAssistantPanel(QWidget):
         self._connect_evidence()
         self._connect_chat()
         shortcuts: tuple[tuple[str, Callable[[], Any]], ...] = (
-            ("Esc", conversation.stop),
+            ("Esc", self.stop),
             ("Ctrl+Shift+R", self.draft_report),
             ("Ctrl+Shift+F", self.screen),
             ("Ctrl+Shift+D", scans.ask_folder),
@@ -298,6 +299,11 @@ class CTAssistantPanel(QWidget):
         QGuiApplication.clipboard().setText(text)
         self.status.show_text("Transcript copied")
 
+    def stop(self) -> None:
+        """Stop the running job and the opening of a scan."""
+        self.conversation.stop()
+        self.scans.stop()
+
     def draft_next_scan(self) -> None:
         """Draft the report of the next scan as soon as it is open."""
         self._draft_next = True
@@ -347,6 +353,7 @@ class CTAssistantPanel(QWidget):
 
     def _on_loading(self, text: str) -> None:
         self.status.show_text(text or "Ready", busy=bool(text) or self.conversation.jobs.busy)
+        self._refresh_actions()
 
     def _on_busy(self, busy: bool) -> None:
         if busy:
@@ -357,7 +364,9 @@ class CTAssistantPanel(QWidget):
 
     def _refresh_actions(self) -> None:
         self.actions_row.set_state(
-            busy=self.conversation.jobs.busy, scan=self.scans.volume is not None
+            busy=self.conversation.jobs.busy,
+            opening=self.scans.busy,
+            scan=self.scans.volume is not None,
         )
 
     def _on_finished(self, result: JobResult) -> None:

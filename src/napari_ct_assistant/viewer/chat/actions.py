@@ -42,11 +42,14 @@ class ActionRow(QWidget):
         self.findings_button.clicked.connect(lambda: self.screened.emit())
         self.stop_button.clicked.connect(lambda: self.stopped.emit())
 
-    def set_state(self, *, busy: bool, scan: bool) -> None:
-        """Enable the buttons that can be used now."""
+    def set_state(self, *, busy: bool, opening: bool, scan: bool) -> None:
+        """Enable the buttons that can be used now.
+
+        busy: a job runs. opening: a scan is being opened. scan: one is chosen.
+        """
         self.draft_button.setEnabled(scan and not busy)
         self.findings_button.setEnabled(scan and not busy)
-        self.stop_button.setEnabled(busy)
+        self.stop_button.setEnabled(busy or opening)
 
 
 class AskRow(QWidget):

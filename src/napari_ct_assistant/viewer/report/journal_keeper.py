@@ -249,9 +249,11 @@ class JournalKeeper(QObject):
             self._closed.clear()
         self.writer.forget(None if scan is None else scan.journal_key)
         journal = self.writer.journal
+        # Taken now: a scan that is closed in the meantime has no voxels.
+        volume = None if scan is None else scan.volume
 
         def delete() -> None:
-            journal.delete(None if scan is None else scan.volume.fingerprint)
+            journal.delete(None if volume is None else volume.fingerprint)
 
         self.writer.call(delete)
 

@@ -44,6 +44,8 @@ class ScanPicker(QWidget):
         What is being opened; empty when it is open.
     failed : str
         One line that says why a path could not be opened.
+    stopped : str
+        One line that says what is not opened because of `stop`.
     opened : layer
         A scan that was opened here is now in the viewer.
     """
@@ -52,6 +54,7 @@ class ScanPicker(QWidget):
     closed = Signal(object)
     loading = Signal(str)
     failed = Signal(str)
+    stopped = Signal(str)
     opened = Signal(object)
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
@@ -60,6 +63,8 @@ class ScanPicker(QWidget):
         self._layers: list[Any] = []
         self.open_scans = OpenScans()
         self.busy = False
+        self._cancel = threading.Event()
+        self._name = ""
         self._progress: tuple[int, int] | None = None
         self._activity: progress | None = None
         self._next: Callable[[], None] | None = None
@@ -180,13 +185,20 @@ class ScanPicker(QWidget):
             self.failed.emit("Another scan is still being opened. Wait until it is open.")
             return
         path = Path(path)
+        cancel = threading.Event()
 
         def find_series() -> list[SeriesInfo]:
             from napari_ct_assistant.volume import list_series
 
-            return list_series(path)
+            return list_series(path, cancel=cancel)
 
-        self._run(path, find_series, lambda found: self._on_series(path, found))
+        self._run(path, find_series, lambda found: self._on_series(path, found), cancel)
+
+    def stop(self) -> None:
+        """Stop the opening of a scan."""
+        if self.busy:
+            self._cancel.set()
+            self.loading.emit("Stopping")
 
     def _on_series(self, path: Path, found: list[SeriesInfo]) -> None:
         key = None
@@ -203,19 +215,17 @@ class ScanPicker(QWidget):
             self._read(path, key)
 
     def _read(self, path: Path, key: str | None) -> None:
-        stopped = threading.Event()
+        cancel = threading.Event()
 
         def report(done: int, total: int) -> None:
             self._progress = (done, total)
-            if stopped.is_set():
-                raise OSError(f"{path.name}: opening was stopped")
 
         def read() -> CTVolume:
             from napari_ct_assistant.volume import open_ct
 
-            return open_ct(path, series=key, progress=report)
+            return open_ct(path, series=key, progress=report, cancel=cancel)
 
-        self._run(path, read, lambda volume: self._show(path, volume), stopped.set)
+        self._run(path, read, lambda volume: self._show(path, volume), cancel)
 
     def _show(self, path: Path, volume: CTVolume) -> None:
         layer = add_volume(self._viewer, volume, scan_name(path, volume.series))
@@ -226,9 +236,10 @@ class ScanPicker(QWidget):
         path: Path,
         function: Callable[[], Any],
         returned: Callable[[Any], None],
-        on_quit: Callable[[], None] | None = None,
+        cancel: threading.Event,
     ) -> None:
         self.busy = True
+        self._cancel = cancel
         self._progress = None
         self._name = plain(path.name)
         self.loading.emit(f"Opening {self._name}")
@@ -240,11 +251,14 @@ class ScanPicker(QWidget):
             returned=returned,
             errored=self._on_error,
             finished=self._on_finished,
-            on_quit=on_quit,
+            on_quit=cancel.set,
         )
 
     def _on_error(self, error: Exception) -> None:
-        self.failed.emit(one_line(error))
+        if self._cancel.is_set():
+            self.stopped.emit(f"{self._name}: opening was stopped")
+        else:
+            self.failed.emit(one_line(error))
 
     def _on_finished(self) -> None:
         self.busy = False

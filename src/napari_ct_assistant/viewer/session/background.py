@@ -1,13 +1,17 @@
-"""Runs one call at a time in napari's thread pool, with callbacks on the Qt thread."""
+"""Runs one call at a time in a thread, with callbacks on the Qt thread."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
-from napari.qt.threading import FunctionWorker, create_worker
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QCoreApplication, QObject, Signal
+
+from napari_ct_assistant.viewer.session import leaving
 
 logger = logging.getLogger(__name__)
 
@@ -16,35 +20,67 @@ logger = logging.getLogger(__name__)
 UPDATE_MS = 40
 
 
-class BackgroundCall(FunctionWorker):
-    """A napari worker that runs `on_quit` when napari asks it to quit (the window closes).
+class _Call(QObject):
+    """One call in a thread of its own; the object itself belongs to the Qt thread.
 
-    Warnings of libraries that are raised in the thread go to the log, not to the screen.
+    A daemon thread, and not a worker of napari: the thread pool of Qt waits for its threads when
+    the program ends, however long they take, and napari keeps each worker with all that it holds
+    for as long as the window is open.
     """
 
-    on_quit: Callable[[], None] | None = None
+    ended = Signal(object)
+
+    def __init__(self, function: Callable[[], Any], on_quit: Callable[[], None] | None) -> None:
+        super().__init__()
+        self._function: Callable[[], Any] | None = function
+        self.on_quit = on_quit
+        self.value: Any = None
+        self.error: Exception | None = None
+        self.thread = threading.Thread(target=self._run, name="ct-assistant", daemon=True)
+
+    def _run(self) -> None:
+        function, self._function = self._function, None
+        try:
+            with _warnings_to_log():
+                self.value = function() if function is not None else None
+        except Exception as error:  # noqa: BLE001 - handed to `errored`
+            self.error = error
+        except BaseException as error:  # noqa: BLE001 - a library that calls `sys.exit`
+            self.error = RuntimeError(f"{type(error).__name__}: {error}")
+        # What the call refers to is released here, not when the thread has ended.
+        del function
+        self.ended.emit(self)
 
     def quit(self) -> None:
         """Ask the call to end early."""
         if self.on_quit is not None:
             self.on_quit()
-        super().quit()
 
-    def _relay_warning(self, show_warn_args: tuple[Any, ...]) -> None:
-        logger.info("%s", show_warn_args[0])
+    def is_alive(self) -> bool:
+        return self.thread.is_alive()
+
+    def join(self, seconds: float) -> None:
+        self.thread.join(seconds)
+
+
+# Kept until the Qt thread has dealt with them: a QObject must not be deleted by another thread.
+_calls: set[_Call] = set()
+
+
+def calls_running() -> int:
+    """Return how many calls have not ended, or whose end was not dealt with yet."""
+    return len(_calls)
 
 
 class Background(QObject):
-    """Runs one call at a time in napari's thread pool; callbacks run on the Qt thread.
+    """Runs one call at a time; callbacks run on the Qt thread.
 
     Its slots belong to a QObject, so a call that outlives its widget calls nothing back.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._returned: Callable[[Any], None] | None = None
-        self._errored: Callable[[Exception], None] | None = None
-        self._finished: Callable[[], None] | None = None
+        self._callbacks: dict[_Call, tuple[Callable[..., None], ...]] = {}
 
     def run(
         self,
@@ -55,41 +91,95 @@ class Background(QObject):
         finished: Callable[[], None],
         on_quit: Callable[[], None] | None = None,
     ) -> None:
-        """Run `function`, then `returned` or `errored`, and finally `finished`."""
-        self._returned, self._errored, self._finished = returned, errored, finished
+        """Run `function`, then `returned` or `errored`, and finally `finished`.
 
-        def call() -> tuple[Any, Exception | None]:
-            # The exception is passed on as a value: napari 0.9's own slot for `errored` raises.
-            try:
-                return function(), None
-            except Exception as error:  # noqa: BLE001 - `errored` shows it
-                return None, error
-            except BaseException as error:  # noqa: BLE001 - a library that calls `sys.exit`
-                return None, RuntimeError(f"{type(error).__name__}: {error}")
+        `on_quit` is called when the program ends, or the widget is deleted, before `function` has
+        ended; the program does not wait long for it.
+        """
+        leaving.watch(QCoreApplication.instance())
+        call = _Call(function, on_quit)
+        self._callbacks[call] = (returned, errored, finished)
+        _calls.add(call)
+        leaving.add(call)
+        call.ended.connect(self._on_ended)
+        call.ended.connect(_Discard.instance().discard)
+        self.destroyed.connect(call.quit)
+        call.thread.start()
 
-        worker: BackgroundCall = create_worker(
-            call, _start_thread=False, _worker_class=BackgroundCall
-        )
-        worker.on_quit = on_quit
-        worker.returned.connect(self._deliver)
-        worker.finished.connect(self._finish)
-        worker.start()
-
-    def _deliver(self, outcome: tuple[Any, Exception | None]) -> None:
-        value, error = outcome
-        if error is None and self._returned is not None:
-            self._returned(value)
-        elif error is not None and self._errored is not None:
-            self._errored(error)
-
-    def _finish(self) -> None:
-        finished, self._finished = self._finished, None
-        if finished is not None:
+    def _on_ended(self, call: _Call) -> None:
+        returned, errored, finished = self._callbacks.pop(call)
+        value, error = call.value, call.error
+        call.value = call.error = None
+        try:
+            if error is None:
+                returned(value)
+            else:
+                errored(error)
+        finally:
+            del value, error
             finished()
+
+
+class _Discard(QObject):
+    """Drops the calls that have ended, on the Qt thread."""
+
+    _one: _Discard | None = None
+
+    @classmethod
+    def instance(cls) -> _Discard:
+        if cls._one is None:
+            cls._one = cls()
+        return cls._one
+
+    def discard(self, call: _Call) -> None:
+        call.value = call.error = call.on_quit = None
+        _calls.discard(call)
+        leaving.discard(call)
+
+
+# Warnings are caught for the whole process, so the calls share one interception.
+_catching = threading.Lock()
+_catchers: list[Any] = []
+_depth = 0
+
+
+@contextmanager
+def _warnings_to_log() -> Iterator[None]:
+    """Send warnings of libraries that are raised in a thread to the log, not to the screen."""
+    global _depth
+    with _catching:
+        if _depth == 0:
+            catcher = warnings.catch_warnings()
+            catcher.__enter__()
+            warnings.simplefilter("always")
+            warnings.showwarning = _log_warning
+            _catchers.append(catcher)
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _catching:
+            _depth -= 1
+            if _depth == 0:
+                _catchers.pop().__exit__(None, None, None)
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    del category, filename, lineno, file, line
+    logger.info("%s", message)
 
 
 def one_line(error: BaseException) -> str:
     """Return an error as one line of plain text."""
+    if isinstance(error, MemoryError):
+        return "The memory is not enough for this; close other scans or programs."
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | OSError) and text:
         return text

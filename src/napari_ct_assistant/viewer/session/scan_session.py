@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from napari_ct_assistant.viewer.session.history import ChatHistory
+from napari_ct_assistant.volume import AIR, CTVolume
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability, ReportDraft, Sentence
     from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.report.report_document import ReportText
-    from napari_ct_assistant.volume import CTVolume
 
 
 @dataclass(eq=False)
@@ -26,6 +28,7 @@ class ScanSession:
     Attributes
     ----------
     volume : CTVolume
+        Without its voxels once the scan is closed.
     name : str
         What the scan is called on screen.
     is_open : bool
@@ -85,8 +88,20 @@ class ScanSession:
     unsaved: bool = False
 
     def release(self) -> None:
-        """Free what is large; call it once everybody who follows the scan has let go of it."""
+        """Free what is large; call it once everybody who follows the scan has let go of it.
+
+        Messages and jobs refer to the session for as long as the transcript shows them, so the
+        voxels are replaced by a volume of the same geometry without any.
+        """
         self.is_open = False
+        volume = self.volume
+        self.volume = CTVolume(
+            np.broadcast_to(np.int16(AIR), volume.shape),
+            volume.affine,
+            volume.series,
+            volume.warnings,
+            volume.orientation,
+        )
         self.history = ChatHistory()
         self.typed, self.choices_form = "", ()
         self.asked.clear()
