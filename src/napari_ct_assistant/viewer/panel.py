@@ -363,11 +363,8 @@ class CTAssistantPanel(QWidget):
         self._refresh_actions()
 
     def _refresh_actions(self) -> None:
-        self.actions_row.set_state(
-            busy=self.conversation.jobs.busy,
-            opening=self.scans.busy,
-            scan=self.scans.volume is not None,
-        )
+        busy, opening = self.conversation.jobs.busy, self.scans.busy
+        self.actions_row.set_state(busy, opening, scan=self.scans.volume is not None)
 
     def _on_finished(self, result: JobResult) -> None:
         self.models.show_notice(result.record.info.notice)

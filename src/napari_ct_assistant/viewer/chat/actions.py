@@ -42,7 +42,7 @@ class ActionRow(QWidget):
         self.findings_button.clicked.connect(lambda: self.screened.emit())
         self.stop_button.clicked.connect(lambda: self.stopped.emit())
 
-    def set_state(self, *, busy: bool, opening: bool, scan: bool) -> None:
+    def set_state(self, busy: bool, opening: bool, *, scan: bool) -> None:
         """Enable the buttons that can be used now.
 
         busy: a job runs. opening: a scan is being opened. scan: one is chosen.
