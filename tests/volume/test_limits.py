@@ -241,3 +241,18 @@ def test_a_nifti_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
 
     with pytest.raises(CTReadError, match=r"^ct\.nii: changed while it was being read"):
         open_ct(path, progress=change)
+
+
+@pytest.mark.parametrize("name", ["ct.mha", "ct.nrrd"])
+def test_a_file_that_is_cut_off_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    """ITK itself would write to the terminal."""
+    sitk = pytest.importorskip("SimpleITK")
+    path = tmp_path / name
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6), np.int16)), str(path))
+    open_ct(path)
+    os.truncate(path, path.stat().st_size - 30)
+    with pytest.raises(CTReadError, match=rf"^{name}: cut off: \[6, 5, 4\] voxels need 240 bytes"):
+        open_ct(path)
+    assert capfd.readouterr() == ("", "")

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -69,7 +70,7 @@ def test_what_does_not_fit_is_refused_with_what_does(
     counts = paper_size()
     monkeypatch.setattr(memory, "free_bytes", lambda _: free)
     available = type("Memory", (), {"available": 64 * GB if device == "cuda" else free})
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: available)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
     with pytest.raises(ModelLoadError, match=advice) as error:
         check_memory("vicuna", counts, torch.device(device), dtype)
     assert f"{free / GB:.1f} GB are free" in str(error.value)

@@ -6,11 +6,11 @@ import ctypes
 import gc
 import sys
 
-import psutil
 import torch
 
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Remedy
 from napari_ct_assistant.backends.loading.sizes import QUANTIZED, Counts
+from napari_ct_assistant.support.memory import available_memory
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -20,7 +20,7 @@ def free_bytes(device: torch.device) -> int | None:
         # Memory that torch has reserved and does not use is free for a model, too.
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
     if device.type in {"cpu", "mps"}:  # Apple's GPUs share the computer's memory
-        return int(psutil.virtual_memory().available)
+        return available_memory()
     return None
 
 
@@ -56,7 +56,7 @@ def check_memory(
     free = free_bytes(device)
     if free is None:
         return
-    computer = int(psutil.virtual_memory().available)
+    computer = available_memory()
     if offload and device.type == "cuda":
         free += computer
     need = counts.need(dtype.itemsize, quantize=quantize, tokens=tokens).total

@@ -24,8 +24,14 @@ ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 _HEADER = 1 << 14
 # The voxels are in a file of their own.
 _DETACHED = re.compile(
-    rb"^(?:ElementDataFile\s*=\s*(?!LOCAL\b)|data ?file:)", re.MULTILINE | re.IGNORECASE
+    rb"^(?:ElementDataFile\s*=\s*(?!\s|LOCAL\b)|data ?file:)", re.MULTILINE | re.IGNORECASE
 )
+# The voxels are neither compressed nor written as text.
+_RAW = re.compile(
+    rb"^(?:encoding: *raw|BinaryData *= *True\r?\n(?s:.*)^CompressedData *= *False)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_HEADER_END = re.compile(rb"ElementDataFile *= *LOCAL\r?\n|\n\r?\n")
 # Bytes of a voxel by SimpleITK's number of its type; of the others, 8.
 _BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 8: 4}
 _SIZES = re.compile(rb"^(?:DimSize\s*=|sizes:)\s*([0-9 \t]+)", re.MULTILINE)
@@ -110,7 +116,14 @@ def _check_claims(path: Path, size: Sequence[int], kind: int, start: bytes) -> N
     voxels = prod(int(n) for n in size)
     stored = voxels * _BYTES.get(kind, 8)
     if not _DETACHED.search(start):
-        check_ratio(path, max(stored, 2 * voxels), path.stat().st_size)
+        packed = path.stat().st_size
+        end = _HEADER_END.search(start)
+        if end is not None and _RAW.search(start) and stored > packed - end.end():
+            # ITK would print to the terminal, too.
+            raise CTReadError(
+                path, f"cut off: {list(size)} voxels need {stored} bytes; copy it again"
+            )
+        check_ratio(path, max(stored, 2 * voxels), packed)
     # ITK holds the file's voxels while HU are made of them.
     check_memory(path, size[:3], beside=stored)
 
