@@ -67,9 +67,7 @@ class CTAssistantPanel(QWidget):
     """
 
     def __init__(
-        self,
-        napari_viewer: napari.viewer.Viewer,
-        load: Callable[..., Any] = load_real,
+        self, napari_viewer: napari.viewer.Viewer, load: Callable[..., Any] = load_real
     ) -> None:
         super().__init__()
         hide_values_in_tracebacks()
