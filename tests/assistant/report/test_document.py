@@ -141,7 +141,7 @@ def test_provenance_names_the_model_and_counts_the_sentences(report: ReportDocum
     assert rows["Model"] == "demo"
     assert rows["Trained on"] == "synthetic chest phantoms"
     assert rows["Weights SHA-256"] == "ab" * 32
-    assert rows["Sentences"] == "4 not reviewed, 1 facts of the scan"
+    assert rows["Sentences"] == "4 not reviewed, 1 from the template"
 
 
 def test_cut_and_paste_keeps_the_evidence(report: ReportDocument) -> None:

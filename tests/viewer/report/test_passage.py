@@ -77,7 +77,9 @@ def test_the_impression_is_made_of_the_findings_as_they_stand(
     assert drafted_tab.passage.replace_button.text() == "Replace the impression"
     qtbot.mouseClick(drafted_tab.passage.replace_button, LEFT)
     assert said(drafted_tab)[-2:] == ["One thing.", "Another on the left."]
-    assert states(drafted_tab)[-2:] == ["own", "own"]
+    # The model wrote them: they are not reviewed.
+    assert states(drafted_tab)[-2:] == ["draft", "draft"]
+    assert drafted_tab.editor.text.report().drafts[-1].kind == "impression"
     assert old not in editor.toPlainText()
     editor.undo()
     assert editor.toPlainText() == before

@@ -40,10 +40,11 @@ def compare_with_draft(report: ReportDocument) -> list[Change]:
         changes.append(Change(section.heading, state, word_changes(old, new)))
         if line.source is not None:
             after[line.source] = len(changes)
+    reports = {n for n, draft in enumerate(report.drafts) if draft.kind == "report"}
     # The newest draft with sentences in the report: a later one may have been undone.
     newest = max(
-        (report.sources[index].draft for index in after if report.sources[index].draft >= 0),
-        default=len(report.drafts) - 1,
+        (number for index in after if (number := report.sources[index].draft) in reports),
+        default=max(reports, default=-1),
     )
     headings = {s.key.partition("/")[0]: s.heading for s in report.sections if s.level == 1}
     inserted: list[tuple[int, Change]] = []

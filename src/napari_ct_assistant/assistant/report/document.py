@@ -23,6 +23,7 @@ from napari_ct_assistant.assistant.report.parts import (
     Source,
     State,
 )
+from napari_ct_assistant.assistant.report.provenance import local_time, provenance_rows
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.report.template import ReportTemplate
@@ -86,11 +87,18 @@ class ReportDocument:
         if any(self.state(line) not in ("draft", "template") for _, line in self.lines()):
             return True
         kept = {line.source for _, line in self.lines()}
-        newest = len(self.drafts) - 1
+        if any(source is not None and self._is_summary(self.sources[source]) for source in kept):
+            return True
+        newest = max(
+            (n for n, draft in enumerate(self.drafts) if draft.kind == "report"), default=-1
+        )
         return newest >= 0 and any(
             source.draft == newest and index not in kept
             for index, source in enumerate(self.sources)
         )
+
+    def _is_summary(self, source: Source) -> bool:
+        return source.draft >= 0 and self.drafts[source.draft].kind == "impression"
 
     def body(self) -> list[Section]:
         """Return the sections with text, without rejected and blank lines.
@@ -187,7 +195,8 @@ class ReportDocument:
             where = f", {signed.organization}" if signed.organization else ""
             help_ = f" The draft was {written}." if written else ""
             cut = f" The draft was not whole. {self.incomplete}" if self.incomplete else ""
-            text = f"Signed off by {signed.name}{where}, {signed.time}.{cut}{help_}"
+            when = local_time(signed.time)
+            text = f"Signed off by {signed.name}{where}, {when}.{cut}{help_}"
             return f"{outside} {text}".strip()
         own = list(dict.fromkeys(d.model.get("notice", "") for d in drafts))
         parts = [outside, self.incomplete, f"Draft, {written}." if written else "Draft.", *own]
@@ -195,43 +204,10 @@ class ReportDocument:
 
     def provenance(self) -> list[tuple[str, str]]:
         """Return the provenance of the report, as pairs of a name and a value."""
-        rows: list[tuple[str, str]] = [("Status", self.status)]
-        signed = self.signed
-        if signed is not None:
-            rows += [("Signed off by", signed.name), ("Signed at", signed.time)]
-            if signed.organization:
-                rows.append(("Organisation", signed.organization))
-        drafts = self.used_drafts
-        for number, draft in enumerate(drafts, 1):
-            which = f" (draft {number})" if len(drafts) > 1 else ""
-            model = draft.model
-            seconds = ", ".join(f"{k} {v:.1f} s" for k, v in draft.seconds.items())
-            settings = ", ".join(f"{k} {v}" for k, v in draft.settings.items())
-            rows += [
-                (f"Model{which}", model.get("name", "")),
-                ("Trained on", model.get("trained_on", "")),
-                ("Weights SHA-256", model.get("weights_sha256", "")),
-                ("Settings SHA-256", model.get("settings_sha256", "")),
-                ("Model's notice", model.get("notice", "")),
-                ("Drafted at", draft.created),
-                ("Versions", ", ".join(f"{k} {v}" for k, v in draft.versions.items())),
-                ("Settings", settings),
-                ("Times", seconds),
-                *(("Warning", warning) for warning in draft.warnings),
-            ]
-            if draft.incomplete:
-                rows.append(("Draft", draft.incomplete))
         counts = dict.fromkeys(get_args(State), 0)
         for _, line in self.lines():
             counts[self.state(line)] += 1
-        names = {
-            "draft": "not reviewed",
-            "own": "written by the reader",
-            "template": "facts of the scan",
-        }
-        shown = [f"{n} {names.get(state, state)}" for state, n in counts.items() if n]
-        rows.append(("Sentences", ", ".join(shown)))
-        return [(name, value) for name, value in rows if value]
+        return provenance_rows(self.status, self.signed, self.used_drafts, counts)
 
     # -- new drafts
 

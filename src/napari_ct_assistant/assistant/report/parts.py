@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from napari_ct_assistant.assistant.reading.results import ReportDraft, Sentence, incomplete_note
+from napari_ct_assistant.assistant.reading.results import (
+    Answer,
+    ReportDraft,
+    Sentence,
+    incomplete_note,
+)
+from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.scan_notes import outside_note
 
 Mark = Literal["", "accepted", "rejected"]
@@ -57,7 +63,10 @@ class Source:
 
 @dataclass(frozen=True)
 class DraftInfo:
-    """Provenance of a draft: model, weights, versions, settings, times in seconds."""
+    """Provenance of a draft: model, weights, versions, settings, times in seconds.
+
+    `kind` says whether the model drafted the report or summed up the reader's findings.
+    """
 
     model: dict[str, str]
     created: str
@@ -67,6 +76,7 @@ class DraftInfo:
     warnings: tuple[str, ...] = ()
     stopped: bool = False
     cut: bool = False
+    kind: Literal["report", "impression"] = "report"
 
     @classmethod
     def of(cls, draft: ReportDraft, weights_sha256: str | None = None) -> DraftInfo:
@@ -75,13 +85,8 @@ class DraftInfo:
         Hashing large weights takes a while; pass "" to fill the hash in later
         (`ReportDocument.with_weights`).
         """
-        info = draft.model
-        sha256 = info.weights_sha256 if weights_sha256 is None else weights_sha256
-        model = {"name": info.name, "weights_sha256": sha256}
-        model["settings_sha256"] = info.settings_sha256
-        model |= {"trained_on": info.trained_on, "notice": info.notice}
         return cls(
-            model=model,
+            model=_model(draft.model, weights_sha256),
             created=draft.created,
             versions=dict(draft.versions),
             settings=dict(draft.settings),
@@ -89,6 +94,21 @@ class DraftInfo:
             warnings=tuple(draft.warnings),
             stopped=draft.stopped,
             cut=draft.cut,
+        )
+
+    @classmethod
+    def of_answer(
+        cls, answer: Answer, created: str, weights_sha256: str | None = None
+    ) -> DraftInfo:
+        """Return the provenance of an impression that was asked for; see `of`."""
+        return cls(
+            model=_model(answer.model, weights_sha256),
+            created=created,
+            seconds={"first_token": answer.seconds_first_token, "total": answer.seconds_total},
+            warnings=tuple(answer.warnings),
+            stopped=answer.stopped,
+            cut=answer.cut,
+            kind="impression",
         )
 
     @property
@@ -106,6 +126,17 @@ class DraftInfo:
         """The model and its training data, as a phrase."""
         trained = self.model.get("trained_on") or "undisclosed data"
         return f"model {self.model.get('name') or 'without a name'} trained on {trained}"
+
+
+def _model(info: ModelInfo, weights_sha256: str | None) -> dict[str, str]:
+    sha256 = info.weights_sha256 if weights_sha256 is None else weights_sha256
+    return {
+        "name": info.name,
+        "weights_sha256": sha256,
+        "settings_sha256": info.settings_sha256,
+        "trained_on": info.trained_on,
+        "notice": info.notice,
+    }
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from qtpy.QtGui import QHideEvent, QShowEvent, QTextCursor
 from qtpy.QtWidgets import QFrame, QTextEdit, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.reading.rewriting import Rewriting, prompt, rewriting_notes
-from napari_ct_assistant.report_text.sentences import split_sentences
+from napari_ct_assistant.assistant.report.summary import add_summary, check_summary
 from napari_ct_assistant.viewer.chat.message import GrowingText
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
+    from napari_ct_assistant.assistant import Answer
     from napari_ct_assistant.viewer.report.editor import ReportEditor
     from napari_ct_assistant.viewer.report.report_document import ReportText
     from napari_ct_assistant.viewer.session.jobs import RewriteResult
@@ -32,6 +33,8 @@ class Passage(QFrame):
         One line that says why nothing was asked.
     replaced
         The reader replaced the old text by the model's.
+    summed_up : ModelInfo
+        The text that was put in is an impression by this model.
     shown : bool
         The passage was shown or hidden.
     """
@@ -39,6 +42,7 @@ class Passage(QFrame):
     asked = Signal(str, str)
     status_message = Signal(str)
     replaced = Signal()
+    summed_up = Signal(object)
     shown = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -47,6 +51,7 @@ class Passage(QFrame):
         self._cursor: QTextCursor | None = None
         self._text: ReportText | None = None
         self._before = ""  # the text to be replaced
+        self._answer: Answer | None = None
         self._source = ""  # the text that the model was given
         self.title = plain_label()
         self.title.setObjectName("who")
@@ -148,6 +153,9 @@ class Passage(QFrame):
         self.body.setPlainText(text)
         incomplete = [result.answer.incomplete] if result.answer.incomplete else []
         found = incomplete + rewriting_notes(self.kind, self._source, text, result.record.info)
+        self._answer = result.answer
+        if self.kind == "impression" and self._text is not None:
+            found += [check.text for check in check_summary(self._text.report(), text)]
         self.doubts.setText("\n".join(found))
         self.doubts.setVisible(bool(found))
         self.replace_button.setEnabled(bool(text))
@@ -163,11 +171,15 @@ class Passage(QFrame):
             self.doubts.setText("The text to be replaced has changed. Ask again.")
             self.doubts.show()
             return
-        said = self.body.toPlainText()
-        if self.kind == "impression" and self._text is not None:
-            self._text.replace_lines(cursor, split_sentences(said))
+        if self.kind == "impression" and self._text is not None and self._answer is not None:
+            info = self._answer.model
+            known = info.__dict__.get("weights_sha256", "")
+            report, lines = add_summary(self._text.report(), self._answer, weights_sha256=known)
+            self._text.set_frame(report)
+            self._text.replace_lines(cursor, lines)
+            self.summed_up.emit(info)
         else:
-            cursor.insertText(said)
+            cursor.insertText(self.body.toPlainText())
         self.hide()
         self.replaced.emit()
 

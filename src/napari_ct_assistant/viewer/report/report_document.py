@@ -211,17 +211,17 @@ class ReportText(QTextDocument):
             cursor.insertText(text, _char_format(block_format))
             return int(cursor.position())
 
-    def replace_lines(self, cursor: QTextCursor, lines: Sequence[str]) -> None:
-        """Replace the selected lines by lines of the reader's own."""
+    def replace_lines(self, cursor: QTextCursor, lines: Sequence[Line]) -> None:
+        """Replace the selected lines by others."""
         cursor.beginEditBlock()
         cursor.removeSelectedText()
-        block_format = _line_format(None, "")
-        for number, text in enumerate(lines):
+        for number, line in enumerate(lines):
+            block_format = _line_format(line.source, line.mark)
             if number:
                 cursor.insertBlock(block_format, _char_format(block_format))
             else:
                 cursor.setBlockFormat(block_format)
-            cursor.insertText(text, _char_format(block_format))
+            cursor.insertText(line.text, _char_format(block_format))
         cursor.endEditBlock()
 
     def new_block(self, cursor: QTextCursor) -> None:

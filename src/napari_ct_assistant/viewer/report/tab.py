@@ -106,6 +106,7 @@ class ReportTab(QWidget):
         editor.moved.connect(self._soon.start)
         editor.followed.connect(self._follow)
         self.passage.replaced.connect(editor.setFocus)
+        self.passage.summed_up.connect(self._hash)
         self.passage.status_message.connect(self.status_message)
         self.passage.shown.connect(self.sentence.setHidden)
         tools.undo_button.clicked.connect(editor.undo)
