@@ -138,7 +138,7 @@ def _vision(recipe: Recipe) -> VisionConfig3D:
     start = recipe.encoder.start if recipe.encoder else None
     if start is None or (recipe.path(start) / "config.json").is_file():
         return encoder_config(recipe)
-    family = recipe.root.name
+    family = {"m3d": "vit3d_llama3"}.get(recipe.root.name, recipe.root.name)
     if family not in ENCODERS:
         raise RecipeError(
             f"{recipe.path(start)}: not there; run the stage that writes it first, or add "

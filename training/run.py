@@ -142,8 +142,7 @@ def _check_predecessors(recipe: Recipe) -> None:
     starts = [recipe.encoder.start] if recipe.encoder and recipe.encoder.start else []
     if recipe.stage == "instruct" and recipe.model is not None and not recipe.joins:
         starts.append(recipe.model)
-    if recipe.language.start is not None:
-        starts.append(recipe.language.start)
+    starts += filter(None, (recipe.language.start, recipe.perceiver.start))
     for start in starts:
         folder = recipe.path(start)
         if not (folder / "config.json").is_file():

@@ -54,6 +54,7 @@ def recipe_values(recipe: Recipe) -> dict[str, Any]:
     # A start that was trained anew with another recipe is another start.
     starts = {"encoder.start": recipe.encoder.start if recipe.encoder else None}
     starts |= {"model": recipe.model, "language.start": recipe.language.start}
+    starts |= {"perceiver.start": recipe.perceiver.start}
     for key, start in starts.items():
         if start is not None and (recipe.path(start) / FILE).is_file():
             content = _read(recipe.path(start)) or {}

@@ -117,7 +117,8 @@ def kind(question: str) -> str:
 
 def source_of(name: str) -> tuple[Recipe, StoreConversations]:
     """Return a recipe and what it asks about the data sets' scans."""
-    preset = "vit3d_llama3" if name.startswith(("m3d", "vit3d")) else "e3d_gpt"
+    family = name.partition("/")[0]
+    preset = {"m3d": "vit3d_llama3"}.get(family, family)
     recipe = load_recipe(name, [f"encoder={{preset: {preset}}}", f"training.samples={TURNS}"])
     return recipe, StoreConversations(open_store(recipe), recipe.conversation)
 
@@ -184,7 +185,12 @@ def test_the_papers_tables_have_their_recipes() -> None:
     names = {source.name for source in PAPERS}
     kinds = "convolution global_qformer local_qformer mlp_mixer average_pooling max_pooling"
     wanted = {f"e3d_gpt/{d}/{s}" for d in REPORTS for s in ("mae", "align", "instruct")}
-    wanted |= {f"m3d/{d}/{s}" for d in REPORTS for s in ("align", "instruct")}
+    wanted |= {
+        f"{paper}/{d}/{s}"
+        for paper in ("m3d", "radfm")
+        for d in REPORTS
+        for s in ("align", "instruct")
+    }
     wanted |= {f"e3d_gpt/perceivers/{k}/{s}" for k in kinds.split() for s in ("align", "instruct")}
     wanted |= {"e3d_gpt/several/mae"}
     wanted |= {f"vit3d_llama3/{n}" for n in ("mrg", "vqa", "baseline", "baseline_vqa", "ct_rate")}
@@ -214,7 +220,7 @@ def test_each_stage_starts_from_the_one_before(stage: str) -> None:
         recipe = load_recipe(name)
         start = recipe.model if stage == "instruct" else recipe.encoder and recipe.encoder.start
         assert start is not None
-        if "_clip" in str(start) or (name.startswith("radfm") and stage == "align"):
+        if start in (Path("m3d_clip"), Path("radfm")):
             continue  # imported
         assert recipe.path(start) in written.values(), name
 
@@ -222,14 +228,13 @@ def test_each_stage_starts_from_the_one_before(stage: str) -> None:
 def test_the_compared_models_differ_only_in_encoder_and_perceiver() -> None:
     """ "For a fair comparison, all methods use Vicuna 7B as the language model.\""""
     for data in REPORTS:
-        ours, theirs = (load_recipe(f"{paper}/{data}/align") for paper in ("e3d_gpt", "m3d"))
-        assert ours.model == theirs.model
-        assert ours.training == theirs.training
-        assert ours.conversation == theirs.conversation
-        assert ours.prompt == theirs.prompt
-        instruct = [load_recipe(f"{p}/{data}/instruct") for p in ("e3d_gpt", "m3d")]
-        assert instruct[0].lora == instruct[1].lora
-        assert instruct[0].training == instruct[1].training
+        for stage in ("align", "instruct"):
+            ours = load_recipe(f"e3d_gpt/{data}/{stage}")
+            for paper in ("m3d", "radfm"):
+                theirs = load_recipe(f"{paper}/{data}/{stage}")
+                for key in ("model", "lora", "training", "conversation", "prompt"):
+                    assert getattr(ours, key) == getattr(theirs, key), (paper, key)
+                assert theirs.data.kind == data
 
 
 def test_vicuna_is_asked_with_its_system_sentence() -> None:

@@ -22,7 +22,8 @@ from napari_ct_assistant.model.encoders import load_encoder
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.volume import CTVolume, write_nifti
 from tests.model.conversion.m3d_reference import ViT
-from tests.training.data.datasets.layouts import write_amos_mm
+from tests.model.conversion.radfm_reference import build as build_radfm
+from tests.training.data.datasets.layouts import write_amos_mm, write_ct_rate
 from tests.training.stages.language_models import FAMILIES, write_language_model
 from tests.training.toy import Toy, losses
 
@@ -115,6 +116,33 @@ def test_vit3d_llama3_from_m3d_clip(m3d_clip: Path, tmp_path: Path) -> None:
     assert all(loss > 0 for loss in losses(tmp_path / "mrg"))
     # Tokens of an encoder that is trained must not be cached.
     assert not list(tmp_path.rglob("tokens.npy"))
+
+
+def test_the_baselines_start_from_their_encoders(m3d_clip: Path, tmp_path: Path) -> None:
+    """RadFM's resampler starts from its weights too; both encoders stay as they are."""
+    llm = write_language_model(tmp_path / "llm", FAMILIES["llama"])
+    data = write_ct_rate(tmp_path / "CT-RATE")
+    (tmp_path / "released-radfm").mkdir()
+    released = build_radfm(300)[0].checkpoint()
+    torch.save(released, tmp_path / "released-radfm" / "pytorch_model.bin")
+    radfm = import_model(tmp_path / "released-radfm", tmp_path / "radfm", vision_only=True).folder
+    models = {}
+    for paper, start in (("m3d", m3d_clip), ("radfm", radfm)):
+        options = [f"data.root={data}", f"output={paper}-align"]
+        train("align", f"{paper}/ct_rate/align", tmp_path, *options, f"model={llm}")
+        before = load_encoder(start).state_dict()
+        models[paper] = VolumeLanguageModel.from_pretrained(tmp_path / f"{paper}-align")
+        after = models[paper].vision_tower.state_dict()
+        assert all(torch.equal(value, after[key]) for key, value in before.items())
+    latents = models["radfm"].projector.perceiver.latents.detach()
+    moved = (latents - released["embedding_layer.perceiver.latents"]).abs().max()
+    assert 0 < moved < 0.01
+    # The second stage starts from the model of the first.
+    options = [f"data.root={data}", "output=radfm-instruct", "model=radfm-align"]
+    train("instruct", "radfm/ct_rate/instruct", tmp_path, *options)
+    trained = load_assistant(tmp_path / "radfm-instruct", device="cpu")
+    assert trained.info.trained_on == "CT-RATE"
+    assert trained.info.untaught == ("finding",)
 
 
 def test_a_model_of_questions_only_says_that_it_was_taught_no_report(

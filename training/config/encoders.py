@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.encoders import (
@@ -12,8 +11,12 @@ from napari_ct_assistant.model.encoders import (
     make_encoder,
     make_encoder_config,
 )
-from napari_ct_assistant.model.modeling import VolumeLanguageModel
-from napari_ct_assistant.model.presets import demo_vision, e3d_gpt_vision, vit3d_llama3_vision
+from napari_ct_assistant.model.presets import (
+    demo_vision,
+    e3d_gpt_vision,
+    radfm_vision,
+    vit3d_llama3_vision,
+)
 from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.config.errors import RecipeError
@@ -23,6 +26,7 @@ PRESETS: dict[str, Callable[[], VisionConfig3D]] = {
     "demo": demo_vision,
     "e3d_gpt": e3d_gpt_vision,
     "vit3d_llama3": vit3d_llama3_vision,
+    "radfm": radfm_vision,
 }
 
 
@@ -35,11 +39,7 @@ def encoder_config(recipe: Recipe) -> VisionConfig3D:
         vision: VisionConfig3D = config.vision_config
         return vision
     if choice.start is not None:
-        folder = recipe.path(choice.start)
-        if _is_whole_model(folder):
-            whole: VisionConfig3D = VolumeLanguageConfig.from_pretrained(folder).vision_config
-            return whole
-        return load_encoder_config(folder)
+        return load_encoder_config(recipe.path(choice.start))
     assert choice.preset is not None  # noqa: S101
     settings = PRESETS[choice.preset]().to_dict() | choice.changes
     try:
@@ -53,14 +53,5 @@ def build_encoder(recipe: Recipe) -> VisionTransformer3D:
     choice = recipe.encoder
     assert choice is not None  # noqa: S101  checked with the recipe
     if choice.start is not None:
-        folder = recipe.path(choice.start)
-        if _is_whole_model(folder):
-            whole = VolumeLanguageModel.from_pretrained(folder, local_files_only=True)
-            tower: VisionTransformer3D = whole.vision_tower.float()
-            return tower
-        return load_encoder(folder)
+        return load_encoder(recipe.path(choice.start))
     return make_encoder(encoder_config(recipe))
-
-
-def _is_whole_model(folder: Path) -> bool:
-    return (folder / "processor_config.json").is_file()

@@ -30,10 +30,10 @@ class EncoderSettings(_Strict):
     """Where the encoder comes from: a preset with fresh weights, or a folder with weights.
 
     `preset` names the sizes, `changes` replaces some of them. `start` is the folder of an earlier
-    stage, or of M3D-CLIP as `ct-assistant models import` writes it.
+    stage or of any model, or of M3D-CLIP or RadFM as `ct-assistant models import` writes it.
     """
 
-    preset: Literal["demo", "e3d_gpt", "vit3d_llama3"] | None = None
+    preset: Literal["demo", "e3d_gpt", "vit3d_llama3", "radfm"] | None = None
     start: Path | None = None
     changes: dict[str, Any] = {}
 
@@ -84,6 +84,9 @@ class PerceiverSettings(_Strict):
     kind: str = "convolution"
     kernel: int = Field(2, ge=1)
     bias: bool = True
+    # The folder of a model, or of RadFM's encoder as `ct-assistant models import` writes it, whose
+    # perceiver this one starts from; its last layer only where the language model is as wide.
+    start: Path | None = None
     pos_embed_scale: float = Field(0.0, ge=0)
     # Start the weights of each patch-level concept at the language model's embedding of its name.
     concept_words: bool = False

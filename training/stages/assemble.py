@@ -7,11 +7,13 @@ from pathlib import Path
 from textwrap import shorten
 
 import torch
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.encoders import with_concepts
+from napari_ct_assistant.model.encoders import load_perceiver, with_concepts
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.model.perceivers import LAST_LAYER, resampler_sizes
 from napari_ct_assistant.model.processor import LETTER_FIRST, VolumeLanguageProcessor
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.phantoms import CHOICE_ANSWER
@@ -70,6 +72,7 @@ def assemble(
         tokenizer.pad_token = tokenizer.eos_token
     if IMAGE not in tokenizer.get_vocab():
         tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+    start = perceiver_start(recipe)
     config = VolumeLanguageConfig(
         vision_config=encoder.config,
         text_config=language_model.config,
@@ -78,6 +81,7 @@ def assemble(
         perceiver_bias=recipe.perceiver.bias,
         perceiver_pos_embed_scale=recipe.perceiver.pos_embed_scale,
         perceiver_concepts_only=recipe.perceiver.concepts_only,
+        **(resampler_sizes({k: t.shape for k, t in start.items()}) if "latents" in start else {}),
         image_token_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
         trained_on=recipe.trained_on,
         notice=recipe.notice,
@@ -86,6 +90,8 @@ def assemble(
     model.vision_tower.load_state_dict(encoder.state_dict())
     model.language_model.load_state_dict(language_model.state_dict())
     model.generation_config = language_model.generation_config
+    if start:
+        start_perceiver(model, start, str(recipe.perceiver.start))
     if recipe.perceiver.concept_words:
         start_at_words(model, tokenizer, store)
     processor = VolumeLanguageProcessor(
@@ -111,6 +117,46 @@ def load_trainable(folder: Path) -> VolumeLanguageModel:
     """
     model: VolumeLanguageModel = VolumeLanguageModel.from_pretrained(folder)
     return model.float() if model.dtype == torch.float16 else model
+
+
+def perceiver_start(recipe: Recipe) -> dict[str, Tensor]:
+    """Return the tensors of the perceiver that a recipe's starts from; {} for a fresh one.
+
+    Raises
+    ------
+    RecipeError
+        If its folder has no perceiver.
+    """
+    if recipe.perceiver.start is None:
+        return {}
+    tensors = load_perceiver(recipe.path(recipe.perceiver.start))
+    if not tensors:
+        raise RecipeError(f"perceiver.start: no perceiver in {recipe.perceiver.start}")
+    return tensors
+
+
+def start_perceiver(model: VolumeLanguageModel, tensors: dict[str, Tensor], name: str) -> None:
+    """Give a model's perceiver these weights.
+
+    Its last layer leads into the language model; for one of another width it stays fresh.
+
+    Raises
+    ------
+    RecipeError
+        If they are those of another perceiver.
+    """
+    perceiver = model.projector.perceiver
+    own = {key: tuple(tensor.shape) for key, tensor in perceiver.state_dict().items()}
+    last = [key for key in own if key.startswith(LAST_LAYER)]
+    given = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    if any(given.get(key) != own[key] for key in last):
+        tensors = {key: tensor for key, tensor in tensors.items() if key not in last}
+    off = sorted(key for key in own.keys() | given.keys() if given.get(key) != own.get(key))
+    if off := [key for key in off if key not in last]:
+        raise RecipeError(
+            f"perceiver.start: the perceiver in {name} is another one ({shorten(off[0], 60)})"
+        )
+    perceiver.load_state_dict(tensors, strict=False)
 
 
 def chat_prompt(tokenizer: PreTrainedTokenizerBase) -> str:

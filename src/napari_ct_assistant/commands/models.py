@@ -168,11 +168,18 @@ def import_foreign(
             help="Import a model whose config.json asks to run its own code. The code is not run.",
         ),
     ] = False,
+    vision_only: Annotated[
+        bool,
+        typer.Option(
+            "--vision-only",
+            help="Of RadFM: write only encoder and perceiver, which training can start from.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Convert a published checkpoint to a model folder.
 
-    Reads M3D-LaMed, M3D-CLIP and LoRA adapters. An unknown or missing tensor, or one of the
+    Reads M3D-LaMed, M3D-CLIP, RadFM and LoRA adapters. An unknown or missing tensor, or one of the
     wrong shape, is an error. No code from the checkpoint is run. Weights are converted file by
     file to save memory.
     """
@@ -188,6 +195,7 @@ def import_foreign(
                 lora_alpha=lora_alpha,
                 trained_on=trained_on,
                 ignore_code=ignore_remote_code,
+                vision_only=vision_only,
                 progress=lambda _, written, total: show(written, total),
             )
         families = sorted({".".join(name.split(".")[:2]) for name in done.skipped})

@@ -27,6 +27,8 @@ class VolumeLanguageConfig(PreTrainedConfig):
         A name in `perceivers.PERCEIVERS`; E3D-GPT's choice is "convolution".
     perceiver_kernel : int
         Patches merged along each axis; E3D-GPT's k = 2 makes 343 of 2744 tokens.
+    perceiver_latents, perceiver_layers, perceiver_head_dim : int
+        Of the perceiver "resampler": RadFM's sizes. It ignores the kernel.
     perceiver_bias : bool
         Not stated in the paper; the convolution's default.
     perceiver_pos_embed_scale : float
@@ -69,6 +71,9 @@ class VolumeLanguageConfig(PreTrainedConfig):
     text_config: Any = None
     perceiver: str = "convolution"
     perceiver_kernel: int = 2
+    perceiver_latents: int = 32
+    perceiver_layers: int = 6
+    perceiver_head_dim: int = 64
     perceiver_bias: bool = True
     perceiver_pos_embed_scale: float = 0.0
     perceiver_concepts_only: bool = False

@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from napari_ct_assistant.model.format import upgraded
+from safetensors import safe_open
+from torch import Tensor
+
+from napari_ct_assistant.model.format import ENCODER, WEIGHTS, upgraded, upgraded_tensor
 from napari_ct_assistant.model.grounded.configuration import GroundedVisionConfig3D
 from napari_ct_assistant.model.grounded.vit import GroundedVisionTransformer3D
 from napari_ct_assistant.model.vision_configuration import VisionConfig3D
 from napari_ct_assistant.model.vit import VisionTransformer3D
+
+PERCEIVER = "perceiver.safetensors"  # in an encoder's folder: the perceiver that belongs to it
 
 
 def make_encoder(config: VisionConfig3D) -> VisionTransformer3D:
@@ -21,9 +26,9 @@ def make_encoder(config: VisionConfig3D) -> VisionTransformer3D:
 
 
 def load_encoder_config(folder: Path) -> VisionConfig3D:
-    """Read the `config.json` of an encoder's folder, of today's or an older format."""
+    """Read the `config.json` of an encoder's or a whole model's folder, of any format."""
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return make_encoder_config(settings)
+    return make_encoder_config(settings.get("vision_config", settings))
 
 
 def make_encoder_config(settings: dict[str, Any]) -> VisionConfig3D:
@@ -38,13 +43,40 @@ def make_encoder_config(settings: dict[str, Any]) -> VisionConfig3D:
 
 
 def load_encoder(folder: Path) -> VisionTransformer3D:
-    """Load an encoder's folder, of today's or an older format."""
+    """Load the encoder in its own folder or in that of a whole model, of any format."""
     config = load_encoder_config(folder)
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if "vision_config" in settings:
+        whole = make_encoder(config)
+        whole.load_state_dict(_tensors(folder, WEIGHTS, ENCODER))
+        return whole
     kind = GroundedVisionTransformer3D if isinstance(config, GroundedVisionConfig3D) else None
     encoder: VisionTransformer3D = (kind or VisionTransformer3D).from_pretrained(
         folder, config=config
     )
     return encoder
+
+
+def load_perceiver(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of the perceiver in a whole model's folder, or kept beside an encoder.
+
+    They have no prefix; {} if there is none.
+    """
+    if (folder / PERCEIVER).is_file():
+        return _tensors(folder, PERCEIVER, "")
+    return _tensors(folder, WEIGHTS, "projector.perceiver.")
+
+
+def _tensors(folder: Path, pattern: str, prefix: str) -> dict[str, Tensor]:
+    """Return the tensors of a folder whose names begin with a prefix, without it."""
+    found: dict[str, Tensor] = {}
+    for file in sorted(folder.glob(pattern)):
+        with safe_open(file, framework="pt") as stream:
+            for key in stream.keys():  # noqa: SIM118  no mapping
+                name = upgraded_tensor(key)
+                if name.startswith(prefix):
+                    found[name.removeprefix(prefix)] = stream.get_tensor(key)
+    return found
 
 
 def with_concepts(encoder: VisionTransformer3D) -> GroundedVisionTransformer3D:

@@ -18,12 +18,11 @@ from safetensors import SafetensorError, safe_open
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
-from napari_ct_assistant.model.format import FORMAT_VERSION, RENAMED_FILES, upgraded_tensor
+from napari_ct_assistant.model.format import FORMAT_VERSION, RENAMED_FILES, WEIGHTS, upgraded_tensor
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 
 HASHES: Final = "SHA256SUMS"
-WEIGHTS: Final = "model*.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 
 OLDER_OOD: Final = RENAMED_FILES["ood.safetensors"]

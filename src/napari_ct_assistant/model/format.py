@@ -40,6 +40,7 @@ RENAMED_FILES: Final = {"ood.safetensors": "familiarity.safetensors"}
 # Format 1 had one kind of encoder; what these keys say is format 2's grounded kind.
 GROUNDED_KEYS: Final = ("stem", "concept_", "num_concepts")
 
+WEIGHTS: Final = "model*.safetensors"
 ENCODER: Final = "vision_tower."  # prefix of the encoder's tensors in a whole model
 
 

@@ -1,8 +1,9 @@
 """Perceivers: from the encoder's tokens to the language model's image tokens.
 
-The six of E3D-GPT's Table 5 and M3D's spatial pooling, in one registry. Each merges k x k x k
-neighbouring tokens (2744 -> 343 at paper size) and projects to the language model's channels.
-What Table 5 leaves open (depths, heads, activations) is stated at each class.
+The six of E3D-GPT's Table 5, M3D's spatial pooling and RadFM's resampler, in one registry. Each
+merges k x k x k neighbouring tokens (2744 -> 343 at paper size), or all of them into a few (RadFM),
+and projects to the language model's channels. What Table 5 leaves open (depths, heads, activations)
+is stated at each class.
 
 Shapes: B volumes, N tokens, n = N / k^3 image tokens, C channels (`in_dim`).
 """
@@ -10,7 +11,7 @@ Shapes: B volumes, N tokens, n = N / k^3 image tokens, C channels (`in_dim`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 
 Grid = tuple[int, int, int]
+# Names of the last layers, whose outputs are as wide as the language model.
+LAST_LAYER = ("convolution.", "projection.", "projector.", "mix_channels.")
 
 
 class Perceiver(nn.Module):
@@ -39,6 +42,9 @@ class Perceiver(nn.Module):
     ValueError
         If the kernel is larger than the grid.
     """
+
+    # Whether image token (i, j, k) of `output_grid` stands for that place in the scan.
+    spatial = True
 
     def __init__(self, in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True):
         super().__init__()
@@ -130,6 +136,8 @@ class MixerPerceiver(Perceiver):
     One mixing layer each way, with as many hidden units as outputs; the paper gives no sizes.
     """
 
+    spatial = False
+
     def __init__(self, in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True):
         super().__init__(in_dim, out_dim, grid, kernel, bias)
         self.norm_tokens = nn.LayerNorm(in_dim)
@@ -193,6 +201,8 @@ class QFormerPerceiver(Perceiver):
 class GlobalQFormerPerceiver(QFormerPerceiver):
     """Every query attends to all tokens."""
 
+    spatial = False
+
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens: [B, N, C] -> [B, n, out_dim]."""
         queries = self.queries.expand(len(tokens), -1, -1)
@@ -213,6 +223,85 @@ class LocalQFormerPerceiver(QFormerPerceiver):
         return self.projection(queries.reshape(len(tokens), self.num_tokens, -1))
 
 
+class ResamplerLayer(nn.Module):
+    """One layer of RadFM's (Flamingo's) resampler: latents attend to tokens and to themselves."""
+
+    def __init__(self, dim: int, num_heads: int, head_dim: int):
+        super().__init__()
+        self.num_heads = num_heads
+        inner_dim = num_heads * head_dim
+        self.norm_tokens = nn.LayerNorm(dim)
+        self.norm_latents = nn.LayerNorm(dim)
+        self.query = nn.Linear(dim, inner_dim, bias=False)
+        self.key_value = nn.Linear(dim, 2 * inner_dim, bias=False)
+        self.projection = nn.Linear(inner_dim, dim, bias=False)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(dim),
+            nn.Linear(dim, 4 * dim, bias=False),
+            nn.GELU(),
+            nn.Linear(4 * dim, dim, bias=False),
+        )
+
+    def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
+        """latents: [B, q, C], tokens: [B, N, C] -> [B, q, C]."""
+        own = self.norm_latents(latents)
+        both = torch.cat([self.norm_tokens(tokens), own], dim=1)
+        q = self.query(own).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        k, v = self.key_value(both).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        x = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        latents = latents + self.projection(x)
+        return latents + self.mlp(latents)
+
+
+class ResamplerPerceiver(Perceiver):
+    """RadFM's: learned latents attend to all tokens in six layers, then one linear layer.
+
+    The number of image tokens is that of the latents, whatever the grid and the kernel.
+    """
+
+    spatial = False
+    NUM_HEADS = 8  # in RadFM's code; no checkpoint says it
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        grid: Grid,
+        kernel: int,
+        bias: bool = True,
+        *,
+        latents: int = 32,
+        layers: int = 6,
+        head_dim: int = 64,
+    ):
+        super().__init__(in_dim, out_dim, grid, kernel, bias)
+        self.output_grid = (1, 1, latents)
+        self.latents = nn.Parameter(torch.randn(latents, in_dim))
+        self.layers = nn.ModuleList(
+            ResamplerLayer(in_dim, self.NUM_HEADS, head_dim) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(in_dim)
+        self.projection = nn.Linear(in_dim, out_dim, bias=bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens: [B, N, C] -> [B, latents, out_dim]."""
+        latents = self.latents.expand(len(tokens), -1, -1)
+        for layer in self.layers:
+            latents = layer(latents, tokens)
+        return self.projection(self.norm(latents))
+
+
+def resampler_sizes(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Return a resampler's settings in `VolumeLanguageConfig`, from its tensors' shapes."""
+    layers = {int(name.split(".")[1]) for name in shapes if name.startswith("layers.")}
+    inner = shapes["layers.0.query.weight"][0]
+    return {
+        "perceiver_latents": shapes["latents"][0],
+        "perceiver_layers": len(layers),
+        "perceiver_head_dim": inner // ResamplerPerceiver.NUM_HEADS,
+    }
+
+
 def _average(in_dim: int, out_dim: int, grid: Grid, kernel: int, bias: bool = True) -> Perceiver:
     return PoolingPerceiver(in_dim, out_dim, grid, kernel, bias, pool=nn.functional.avg_pool3d)
 
@@ -229,6 +318,7 @@ PERCEIVERS: dict[str, Callable[..., Perceiver]] = {
     "average_pooling": _average,
     "max_pooling": _maximum,
     "spatial_pooling": SpatialPoolingPerceiver,
+    "resampler": ResamplerPerceiver,
 }
 
 
@@ -254,12 +344,18 @@ class ImageProjector(nn.Module):
                 f"unknown perceiver {config.perceiver!r}; choose one of {', '.join(PERCEIVERS)}"
             )
         vision = config.vision_config
+        sizes = {
+            "latents": config.perceiver_latents,
+            "layers": config.perceiver_layers,
+            "head_dim": config.perceiver_head_dim,
+        }
         self.perceiver = PERCEIVERS[config.perceiver](
             in_dim or vision.output_size,
             config.hidden_size,
             vision.grid,
             config.perceiver_kernel,
             config.perceiver_bias,
+            **(sizes if config.perceiver == "resampler" else {}),
         )
 
     @property

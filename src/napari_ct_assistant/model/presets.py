@@ -75,6 +75,28 @@ def vit3d_llama3(text_config: PreTrainedConfig, *, image_token_id: int) -> Volum
     )
 
 
+def radfm_vision() -> VisionConfig3D:
+    """Return RadFM's ViT: patch 4x32x32, 8 heads of 64 channels, three channels of input.
+
+    64x256x256 is the largest CT that RadFM's code makes: 1024 tokens.
+    """
+    return VisionConfig3D(
+        image_size=(64, 256, 256),
+        patch_size=(4, 32, 32),
+        in_channels=3,
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=8,
+        head_dim=64,
+        mlp_ratio=2048 / 768,
+        qkv_bias=False,
+        pos_embed="learned",
+        patch_norm=True,
+        final_norm=False,
+        layer_norm_eps=1e-5,
+    )
+
+
 def demo_vision(**changes: Any) -> GroundedVisionConfig3D:
     """Return the bundled demonstration model's encoder.
 

@@ -48,13 +48,15 @@ class VisionConfig3D(PreTrainedConfig):
     image_size, patch_size : three ints, (D, H, W)
         E3D-GPT: 224x224x112 voxels in patches of 16x16x8, 2744 tokens.
     in_channels : int
-        1 for CT.
+        1 for CT. An encoder of colour images (RadFM: 3) gets the CT in each channel.
     hidden_size : int
         The embedding dimension (`embed_dim` in the MAE code). E3D-GPT: 1536, twice ViT-Base.
     num_hidden_layers : int
         12 is ViT-Base's depth, which the paper implies.
     num_attention_heads : int
         Not stated in the paper; 12 is ViT-Base's, with 128 channels a head at 1536.
+    head_dim : int
+        Channels of an attention head; 0 for hidden_size / num_attention_heads. RadFM: 64.
     mlp_ratio, qkv_bias, layer_norm_eps
         Not stated; ViT-Base's. M3D-CLIP has no qkv bias.
     class_token : bool
@@ -62,6 +64,8 @@ class VisionConfig3D(PreTrainedConfig):
         in M3D-CLIP.
     pos_embed : "sincos", "learned" or "none"
         Not stated; fixed 3D sine-cosine, as in the MAE code.
+    patch_norm : bool
+        Whether a LayerNorm stands before and after the projection of the patches (RadFM).
     final_norm : bool
         Whether a LayerNorm ends the encoder.
     dropout : float
@@ -76,10 +80,12 @@ class VisionConfig3D(PreTrainedConfig):
     hidden_size: int = 1536
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
+    head_dim: int = 0
     mlp_ratio: float = 4.0
     qkv_bias: bool = True
     class_token: bool = False
     pos_embed: Literal["sincos", "learned", "none"] = "sincos"
+    patch_norm: bool = False
     final_norm: bool = True
     layer_norm_eps: float = 1e-6
     dropout: float = 0.0
@@ -87,7 +93,7 @@ class VisionConfig3D(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        if self.hidden_size % self.num_attention_heads:
+        if not self.head_dim and self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"num_attention_heads ({self.num_attention_heads}) must divide "
                 f"hidden_size ({self.hidden_size})"

@@ -1,4 +1,4 @@
-"""The 3D vision transformer: E3D-GPT's encoder, and M3D-CLIP's by configuration.
+"""The 3D vision transformer: E3D-GPT's encoder, and M3D-CLIP's and RadFM's by configuration.
 
 voxels -> patch embedding -> + position embedding -> blocks -> norm -> tokens
 
@@ -8,6 +8,7 @@ L <= N tokens that are kept, C channels (`hidden_size`).
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import ClassVar
 
@@ -39,11 +40,24 @@ class PatchEmbed3D(nn.Module):
 
     It is computed as a matrix product, so that the masked autoencoder projects only the patches
     that it keeps.
+
+    Parameters
+    ----------
+    patch_size : (d, h, w)
+    in_channels, embed_dim : int
+    norm_eps : float, optional
+        Put a LayerNorm with this epsilon before and after the projection.
     """
 
-    def __init__(self, patch_size: Size3D, in_channels: int, embed_dim: int):
+    def __init__(
+        self, patch_size: Size3D, in_channels: int, embed_dim: int, norm_eps: float | None = None
+    ):
         super().__init__()
         self.patch_size = tuple(patch_size)
+        values = in_channels * math.prod(patch_size)
+        normed = norm_eps is not None
+        self.norm_patch = nn.LayerNorm(values, eps=norm_eps or 0) if normed else nn.Identity()
+        self.norm_token = nn.LayerNorm(embed_dim, eps=norm_eps or 0) if normed else nn.Identity()
         self.proj = nn.Conv3d(in_channels, embed_dim, self.patch_size, stride=self.patch_size)
 
     def forward(self, x: Tensor, ids_keep: Tensor | None = None) -> Tensor:
@@ -51,27 +65,38 @@ class PatchEmbed3D(nn.Module):
         patches = patchify(x, self.patch_size)
         if ids_keep is not None:
             patches = take(patches, ids_keep)
-        return nn.functional.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+        patches = self.norm_patch(patches)
+        tokens = nn.functional.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+        return self.norm_token(tokens)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over all tokens."""
+    """Multi-head self-attention over all tokens; `head_dim` 0 is dim / num_heads."""
 
-    def __init__(self, dim: int, num_heads: int, *, qkv_bias: bool = True, attn_drop: float = 0.0):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        head_dim: int = 0,
+        qkv_bias: bool = True,
+        attn_drop: float = 0.0,
+    ):
         super().__init__()
         self.num_heads = num_heads
         self.attn_drop = attn_drop
-        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
-        self.proj = nn.Linear(dim, dim)
+        inner_dim = num_heads * head_dim or dim
+        self.qkv = nn.Linear(dim, 3 * inner_dim, bias=qkv_bias)
+        self.proj = nn.Linear(inner_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [B, L, C] -> [B, L, C]."""
-        b, n, c = x.shape
+        b, n, _ = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         x = nn.functional.scaled_dot_product_attention(
             q, k, v, dropout_p=self.attn_drop if self.training else 0.0
         )
-        return self.proj(x.transpose(1, 2).reshape(b, n, c))
+        return self.proj(x.transpose(1, 2).reshape(b, n, -1))
 
 
 class Mlp(nn.Module):
@@ -101,6 +126,7 @@ class Block(GradientCheckpointingLayer):
         dim: int,
         num_heads: int,
         *,
+        head_dim: int = 0,
         mlp_ratio: float = 4.0,
         qkv_bias: bool = True,
         eps: float = 1e-6,
@@ -108,7 +134,7 @@ class Block(GradientCheckpointingLayer):
     ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
-        self.attn = Attention(dim, num_heads, qkv_bias=qkv_bias, attn_drop=drop)
+        self.attn = Attention(dim, num_heads, head_dim=head_dim, qkv_bias=qkv_bias, attn_drop=drop)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop)
 
@@ -158,7 +184,12 @@ class VisionTransformer3D(CurrentNamesModel):
     def __init__(self, config: VisionConfig3D, patch_embed: nn.Module | None = None):
         super().__init__(config)
         dim = config.hidden_size
-        self.patch_embed = patch_embed or PatchEmbed3D(config.patch_size, config.in_channels, dim)
+        self.patch_embed = patch_embed or PatchEmbed3D(
+            config.patch_size,
+            config.in_channels,
+            dim,
+            config.layer_norm_eps if config.patch_norm else None,
+        )
         if config.pos_embed == "sincos":
             # Computed from the configuration, again in `_init_weights`: no checkpoint holds it.
             pos_embed = get_3d_sincos_pos_embed(dim, config.grid)[None]
@@ -173,6 +204,7 @@ class VisionTransformer3D(CurrentNamesModel):
             Block(
                 dim,
                 config.num_attention_heads,
+                head_dim=config.head_dim,
                 mlp_ratio=config.mlp_ratio,
                 qkv_bias=config.qkv_bias,
                 eps=config.layer_norm_eps,
@@ -226,6 +258,8 @@ class VisionTransformer3D(CurrentNamesModel):
                 f"pixel_values {tuple(pixel_values.shape)} do not fit this encoder: expected "
                 f"[B, {self.config.in_channels}, {', '.join(map(str, image_size))}]"
             )
+        if pixel_values.shape[1] == 1 and self.config.in_channels > 1:
+            pixel_values = pixel_values.expand(-1, self.config.in_channels, -1, -1, -1)
         tokens = self.patch_embed(pixel_values.to(self.dtype), ids_keep)
         if self.pos_embed is None:
             return tokens

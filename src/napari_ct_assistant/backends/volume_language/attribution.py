@@ -56,6 +56,8 @@ class Attributor:
         token = (p * k, q * k, r * k)
         box = (d * token[0], h * token[1], w * token[2])
         self.token_affine = ModelGrid(box, token, grid.affine).token_affine
+        # A token that has attended to the whole scan stands for no place in it.
+        self.spatial = bool(getattr(perceiver, "spatial", True))
 
     def attribute(
         self, question: list[int], answer: list[int], spans: Sequence[tuple[int, int]]
@@ -93,7 +95,7 @@ class Attributor:
         for (a, b), values in zip(spans, attributions, strict=True):
             support = float((seen[a:b] - blind[a:b]).sum()) if b > a else None
             heat = None
-            if values is not None:
+            if values is not None and self.spatial:
                 on_grid = values.float().cpu().numpy().reshape(self.token_shape)
                 heat = HeatMap.from_attributions(on_grid, self.token_affine)
             results.append(Evidence.of(support, heat, self._volume))

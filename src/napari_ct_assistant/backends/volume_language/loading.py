@@ -27,11 +27,11 @@ from napari_ct_assistant.backends.volume_language.backend import VolumeLanguageB
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import (
-    WEIGHTS,
     check_folder,
     check_tensors,
     settings_sha256,
 )
+from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.findings import FINDINGS

@@ -6,9 +6,6 @@ with the network that the configuration describes -> written file by file.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,82 +13,28 @@ import torch
 from transformers import GenerationConfig
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.conversion import lora_merge, m3d
-from napari_ct_assistant.model.conversion.model_card import write_card
+from napari_ct_assistant.model.conversion import lora_merge, m3d, radfm
+from napari_ct_assistant.model.conversion.outputs import (
+    Imported,
+    ModelParts,
+    Writing,
+    write_encoder,
+    write_model,
+)
 from napari_ct_assistant.model.conversion.sources import (
     Source,
     load_tokenizer,
     open_source,
-    origin,
     our_name,
     to_ours,
 )
 from napari_ct_assistant.model.conversion.tensors import Entry, forget
-from napari_ct_assistant.model.conversion.writing import (
-    SHARD_BYTES,
-    Progress,
-    new_folder,
-    write_weights,
-)
+from napari_ct_assistant.model.conversion.writing import SHARD_BYTES, Progress
 from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.model.folder import (
-    check_tensors,
-    compare,
-    refuse_code,
-)
+from napari_ct_assistant.model.folder import refuse_code
 from napari_ct_assistant.model.format import FORMAT_VERSION
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.model.settings import read_json
-from napari_ct_assistant.model.vit import VisionTransformer3D
-
-PROVENANCE = "imported.json"
-
-
-@dataclass(frozen=True)
-class _Writing:
-    """How the weights are written: see `import_model`."""
-
-    out: Path
-    dtype: torch.dtype | None
-    shard_bytes: int
-    progress: Progress | None
-
-    def weights(self, folder: Path, entries: Mapping[str, Entry]) -> None:
-        write_weights(
-            folder,
-            entries,
-            dtype=self.dtype,
-            shard_bytes=self.shard_bytes,
-            progress=self.progress,
-        )
-
-
-@dataclass(frozen=True)
-class Imported:
-    """The result of an import.
-
-    Attributes
-    ----------
-    folder : Path
-    kind : "model" or "encoder"
-    layout : str
-        Whose tensor names the source has: "m3d_lamed", "m3d_clip", "vit", "ours" or "adapter".
-    parameters : int
-    bytes : int
-        Of the tensors, as stored in the source.
-    skipped : tuple of str
-        Tensors that were left out because the network does not use them.
-    adapted : int
-        Number of weights with a merged adapter.
-    """
-
-    folder: Path
-    kind: str
-    layout: str
-    parameters: int
-    bytes: int
-    skipped: tuple[str, ...]
-    adapted: int
 
 
 def import_model(
@@ -103,6 +46,7 @@ def import_model(
     lora_alpha: float | None = None,
     trained_on: str = "",
     ignore_code: bool = False,
+    vision_only: bool = False,
     shard_bytes: int = SHARD_BYTES,
     progress: Progress | None = None,
 ) -> Imported:
@@ -111,8 +55,8 @@ def import_model(
     Parameters
     ----------
     source
-        A folder with the layout of M3D-LaMed, M3D-CLIP or M3D-CLIP's ViT, a PEFT adapter, or part
-        of one of our models (perceiver, adapter); or the one weight file of an encoder.
+        A folder with the layout of M3D-LaMed, M3D-CLIP, M3D-CLIP's ViT or RadFM, a PEFT adapter, or
+        part of one of our models (perceiver, adapter); or the one weight file of an encoder.
     out
         The folder to write.
     base
@@ -126,6 +70,8 @@ def import_model(
         What the weights have seen, to be shown beside what the model says.
     ignore_code
         Read the weights of a folder whose settings ask to run code. The code is not run.
+    vision_only
+        Of RadFM: write only its encoder and its perceiver, from which training starts.
     shard_bytes
         Size of the largest file to write; an import needs about as much memory.
     progress
@@ -138,7 +84,7 @@ def import_model(
     """
     # Not the folders above it, which may name a person.
     name, base_name = (Path(path).expanduser().resolve().name for path in (source, base or ""))
-    writing = _Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
+    writing = Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
     try:
         own = open_source(Path(source).expanduser(), name, ignore_code=ignore_code)
         under = (
@@ -146,6 +92,8 @@ def import_model(
             if base is None
             else open_source(Path(base).expanduser(), base_name, ignore_code=ignore_code)
         )
+        if own.layout == "radfm":
+            return radfm.import_radfm(own, name, writing, trained_on, vision_only=vision_only)
         if under is None and own.layout in {"m3d_clip", "vit"}:
             return _import_encoder(own, name, writing)
         return _import_whole(own, under, name, writing, lora_alpha, trained_on)
@@ -157,28 +105,20 @@ def import_model(
         forget()
 
 
-def _import_encoder(source: Source, name: str, writing: _Writing) -> Imported:
+def _import_encoder(source: Source, name: str, writing: Writing) -> Imported:
     """Write M3D-CLIP's ViT as the folder of a `VisionTransformer3D`, from which training starts."""
     prefix = "vision_encoder." if source.layout == "m3d_clip" else ""
     shapes = {k.removeprefix(prefix): s for k, s in source.shapes.items() if k.startswith(prefix)}
     config = m3d.vision_config(source.config, shapes)
     ours, skipped = to_ours(source, config)
-    with torch.device("meta"):
-        expected = {k: tuple(t.shape) for k, t in VisionTransformer3D(config).state_dict().items()}
-    compare({key: entry.shape for key, entry in ours.items()}, expected, name)
-    with new_folder(writing.out, _bytes(ours, writing.dtype)) as part:
-        config.architectures = ["VisionTransformer3D"]
-        config.save_pretrained(part)
-        writing.weights(part, ours)
-        _write_provenance(part, source, None, skipped, 0)
-    return _imported(writing.out, "encoder", source, ours, skipped, 0)
+    return write_encoder(source, name, writing, config, ours, skipped)
 
 
 def _import_whole(
     source: Source,
     base: Source | None,
     name: str,
-    writing: _Writing,
+    writing: Writing,
     lora_alpha: float | None,
     trained_on: str,
 ) -> Imported:
@@ -220,23 +160,17 @@ def _import_whole(
             file = part_of.folder / "adapter_config.json"
             adapter = read_json(file, name) if file.is_file() else {}
     ours = lora_merge.merge(ours, factors, adapter, lora_alpha)
-    if config.tie_word_embeddings:
-        ours.pop("language_model.lm_head.weight", None)
-    check_tensors({key: entry.shape for key, entry in ours.items()}, config, name)
-    config.trained_on = trained_on or config.trained_on
-    config.format_version = FORMAT_VERSION
-    config.architectures = ["VolumeLanguageModel"]
-    stored = {entry.dtype for entry in ours.values() if entry.dtype.is_floating_point}
-    config.dtype = writing.dtype or (stored.pop() if len(stored) == 1 else torch.float32)
-    with new_folder(writing.out, _bytes(ours, writing.dtype)) as part:
-        config.save_pretrained(part)
-        generation.save_pretrained(part)
-        processor.save_pretrained(part)
-        writing.weights(part, ours)
-        parameters = sum(torch.Size(entry.shape).numel() for entry in ours.values())
-        write_card(part, config, writing.out.name, source.folder.name, parameters)
-        _write_provenance(part, source, base, skipped, len(factors))
-    return _imported(writing.out, "model", source, ours, skipped, len(factors))
+    parts = ModelParts(config, processor, generation, ours)
+    return write_model(
+        source,
+        name,
+        writing,
+        parts,
+        skipped,
+        base=base,
+        adapted=len(factors),
+        trained_on=trained_on,
+    )
 
 
 def _our_processor(*sources: Source | None) -> VolumeLanguageProcessor:
@@ -282,44 +216,5 @@ def _why_not(source: Source, base: Source | None) -> str:
     kind = source.config.get("model_type")
     return (
         f"is not a model that can be imported (model_type {kind!r}); supported are M3D-LaMed, "
-        "M3D-CLIP, adapters of those and our own folders"
+        "M3D-CLIP, RadFM, adapters of M3D's and our own folders"
     )
-
-
-def _bytes(entries: Mapping[str, Entry], dtype: torch.dtype | None) -> int:
-    if dtype is None:
-        return sum(entry.bytes for entry in entries.values())
-    return sum(torch.Size(entry.shape).numel() * dtype.itemsize for entry in entries.values())
-
-
-def _imported(
-    out: Path,
-    kind: str,
-    source: Source,
-    entries: Mapping[str, Entry],
-    skipped: list[str],
-    adapted: int,
-) -> Imported:
-    return Imported(
-        folder=out,
-        kind=kind,
-        layout=source.layout or "adapter",
-        parameters=sum(torch.Size(entry.shape).numel() for entry in entries.values()),
-        bytes=sum(entry.bytes for entry in entries.values()),
-        skipped=tuple(skipped),
-        adapted=adapted,
-    )
-
-
-def _write_provenance(
-    folder: Path, source: Source, base: Source | None, skipped: list[str], adapted: int
-) -> None:
-    """Record where the weights came from: folders by name, without their paths."""
-    content = {
-        "source": origin(source.folder),
-        "base": None if base is None else origin(base.folder),
-        "layout": source.layout,
-        "skipped": skipped,
-        "merged_adapters": adapted,
-    }
-    (folder / PROVENANCE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -70,11 +70,80 @@ M3D_LAMED: dict[str, str] = (
     | LLM
 )
 
+# RadFM's ViT (lucidrains' blocks) -> VisionTransformer3D; its positions are put together from
+# three tables (radfm.py).
+_RADFM_PATCHES = {"1": "norm_patch", "2": "proj", "3": "norm_token"}
+_RADFM_BLOCK = {
+    "0.norm": "norm1",
+    "0.fn.to_out.0": "attn.proj",
+    "1.norm": "norm2",
+    "1.fn.net.0": "mlp.fc1",
+    "1.fn.net.3": "mlp.fc2",
+}
+RADFM_VIT: dict[str, str] = {
+    f"embedding_layer.vision_encoder.{theirs}.{kind}": f"{ours}.{kind}"
+    for theirs, ours in (
+        *((f"to_patch_embedding.{n}", f"patch_embed.{name}") for n, name in _RADFM_PATCHES.items()),
+        *((f"transformer.layers.{{}}.{n}", f"blocks.{{}}.{o}") for n, o in _RADFM_BLOCK.items()),
+    )
+    for kind in ("weight", "bias")
+} | {
+    "embedding_layer.vision_encoder.transformer.layers.{}.0.fn.to_qkv.weight": (
+        "blocks.{}.attn.qkv.weight"
+    )
+}
+# RadFM's perceiver resampler and its linear layer -> ResamplerPerceiver.
+_RADFM_LAYER = {
+    "0.norm_media.weight": "norm_tokens.weight",
+    "0.norm_media.bias": "norm_tokens.bias",
+    "0.norm_latents.weight": "norm_latents.weight",
+    "0.norm_latents.bias": "norm_latents.bias",
+    "0.to_q.weight": "query.weight",
+    "0.to_kv.weight": "key_value.weight",
+    "0.to_out.weight": "projection.weight",
+    "1.0.weight": "mlp.0.weight",
+    "1.0.bias": "mlp.0.bias",
+    "1.1.weight": "mlp.1.weight",
+    "1.3.weight": "mlp.3.weight",
+}
+RADFM_PERCEIVER: dict[str, str] = {
+    "embedding_layer.perceiver.latents": "latents",
+    "embedding_layer.perceiver.norm.weight": "norm.weight",
+    "embedding_layer.perceiver.norm.bias": "norm.bias",
+    "embedding_layer.fc.weight": "projection.weight",
+    "embedding_layer.fc.bias": "projection.bias",
+} | {
+    f"embedding_layer.perceiver.layers.{{}}.{theirs}": f"layers.{{}}.{ours}"
+    for theirs, ours in _RADFM_LAYER.items()
+}
+# Every tensor that is used; only the names are looked up here.
+RADFM: dict[str, str] = (
+    RADFM_VIT
+    | RADFM_PERCEIVER
+    | {f"lang_model.{name}": f"language_model.{name}" for name in LANGUAGE_MODEL}
+    | {
+        f"embedding_layer.vision_encoder.pos_embedding.{axis}_embed.weight": "pos_embed"
+        for axis in ("row", "col", "dep")
+    }
+    | {
+        f"embedding_layer.{name}": "language_model.model.embed_tokens.weight"
+        for name in ("weight", "figure_token_weight")
+    }
+)
+
 # Tensors that the network does not use: they are skipped, and listed to the user.
 SKIPPED: dict[str, tuple[str, ...]] = {
     "m3d_lamed": ("model.seg_module.", "model.seg_projector."),
     "m3d_clip": ("language_encoder.", "mm_vision_proj.", "mm_language_proj.", "logit_scale"),
     "vit": (),
+    "radfm": (
+        "embedding_layer.bert_model.",
+        "embedding_layer.bert_projection_fc.",
+        "embedding_layer.output_upscaling.",
+        "embedding_layer.transformer_decoder.",
+        "embedding_layer.transformer_decoder_mlp.",
+        "embedding_layer.cls_head.",
+    ),
     "llm": (),
     "ours": (),
 }
@@ -138,6 +207,8 @@ def map_keys(
 def layout_of(keys: Iterable[str]) -> str | None:
     """Return whose layout a set of tensor names has: a key of `SKIPPED`, or None."""
     names = set(keys)
+    if any(name.startswith("embedding_layer.vision_encoder.") for name in names):
+        return "radfm"
     if any(name.startswith(("model.vision_tower.", "model.mm_projector.")) for name in names):
         return "m3d_lamed"
     if any(name.startswith("vision_encoder.") for name in names):

@@ -88,7 +88,7 @@ def vision_config(config: Mapping[str, Any], shapes: Shapes) -> VisionConfig3D:
             patch_size=tuple(patch),
             in_channels=channels,
             hidden_size=dim,
-            num_hidden_layers=_count(shapes, "blocks."),
+            num_hidden_layers=count_layers(shapes, "blocks."),
             # "num_heads" is M3D-CLIP's name for it.
             num_attention_heads=config.get(
                 "vision_num_attention_heads", config.get("num_heads", HEADS)
@@ -126,7 +126,7 @@ def text_config(config: Mapping[str, Any], shapes: Shapes) -> PreTrainedConfig:
         "vocab_size": embedding[0],
         "hidden_size": embedding[1],
         "intermediate_size": inner,
-        "num_hidden_layers": _count(shapes, "model.layers."),
+        "num_hidden_layers": count_layers(shapes, "model.layers."),
         "num_attention_heads": heads,
         "num_key_value_heads": config.get("num_key_value_heads") or heads,
         # The default of the configuration's class may lie outside a small vocabulary.
@@ -229,7 +229,7 @@ def _shape(shapes: Shapes, key: str) -> tuple[int, ...]:
     return shapes[key]
 
 
-def _count(shapes: Shapes, prefix: str) -> int:
+def count_layers(shapes: Shapes, prefix: str) -> int:
     """Return the number of layers, from the highest number; missing ones are found later."""
     numbers = {
         int(part)
