@@ -43,7 +43,8 @@ from napari_ct_assistant.backends.nv_reason_ct.provenance import (
 )
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.model.folder import WEIGHTS, settings_sha256
+from napari_ct_assistant.model.folder import settings_sha256
+from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.settings import read_json
 
 PREFIX = "model."
