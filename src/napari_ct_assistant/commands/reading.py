@@ -21,6 +21,7 @@ from napari_ct_assistant.commands.terminal.output import (
     print_notice,
     say,
 )
+from napari_ct_assistant.support.plain_text import plain
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Reading, ReportDraft
@@ -73,7 +74,7 @@ def report(
             raise fail(
                 f"{path.name}: {volume.too_short}; add --short-scan to draft a report anyway"
             )
-        reading, _ = read_scan(volume, options.model, load)
+        reading, _ = read_scan(volume, options.model, load, options)
         draft_in_terminal(reading, as_json=options.as_json, save=save)
 
 
@@ -111,7 +112,11 @@ def draft_in_terminal(
     from napari_ct_assistant.assistant.report.checks import check_draft
 
     with cancel_on_interrupt() as cancel:
-        draft = reading.draft_report(on_text=None if as_json else write, cancel=cancel)
+        draft = reading.draft_report(
+            on_text=None if as_json else write,
+            on_reasoning=None if as_json else write_aside,
+            cancel=cancel,
+        )
     if save is not None:
         save(reading, draft)
     checks = check_draft(draft)
@@ -123,6 +128,8 @@ def draft_in_terminal(
         print_notice(draft.model.notice)
         for check in checks:
             note(f"check: {check.text}")
+    for line in draft.label_differences:
+        note(f"warning: {line}")
     end_if_stopped(draft.stopped, "the text drafted so far is above")
     end_if_cut(draft.incomplete)
 
@@ -143,10 +150,13 @@ def ask(
         load = options.load_options()
         if not question.strip():
             raise fail('the question is empty; ask e.g. "Is there a pleural effusion?"')
-        reading, _ = read_scan(open_scan(path, options.series), options.model, load)
+        reading, _ = read_scan(open_scan(path, options.series), options.model, load, options)
         with cancel_on_interrupt() as cancel:
             answer = reading.ask(
-                question, on_text=None if options.as_json else write, cancel=cancel
+                question,
+                on_text=None if options.as_json else write,
+                on_reasoning=None if options.as_json else write_aside,
+                cancel=cancel,
             )
         if options.as_json:
             print_json(answer.to_json())
@@ -160,19 +170,21 @@ def ask(
 
 @with_reading_options
 def screen(path: Scan, options: ReadingOptions) -> None:
-    """Print the probability of the 18 CT-RATE chest findings.
+    """Print the probability of each finding that the model knows.
 
-    They are listed in CT-RATE's order.
+    The findings and their order are the model's: CT-RATE's 18 chest findings, or those of the
+    region that is read.
     """
     with one_line_errors():
         load = options.load_options()
-        reading, info = read_scan(open_scan(path, options.series), options.model, load)
+        reading, info = read_scan(open_scan(path, options.series), options.model, load, options)
         with cancel_on_interrupt() as cancel:
             findings = reading.screen(cancel=cancel)
         if options.as_json:
             print_json(
                 {
                     "findings": [finding.to_json() for finding in findings],
+                    "region": reading.context.scan.region,
                     "model": info.to_json(),
                 }
             )
@@ -187,6 +199,11 @@ def screen(path: Scan, options: ReadingOptions) -> None:
                 say(f"{finding.name:<36}{shown}")
             print_notice(info.notice)
         end_if_stopped(cancel.is_set(), "the findings screened so far are above")
+
+
+def write_aside(piece: str) -> None:
+    """Print a piece of a model's reasoning on stderr, apart from the result."""
+    typer.echo(plain(piece), nl=False, err=True)
 
 
 def write(piece: str) -> None:

@@ -25,7 +25,15 @@ from napari_ct_assistant.model.settings import check_files, check_settings, read
 HASHES: Final = "SHA256SUMS"
 INDEX: Final = "model.safetensors.index.json"
 
-OLDER_OOD: Final = RENAMED_FILES["ood.safetensors"]
+SETTINGS_PATTERNS: Final = (
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.txt",
+    "ood.safetensors",
+    RENAMED_FILES["ood.safetensors"],
+    "image_processor_3d/*.json",
+)
 # Files about a model that nothing reads when it runs.
 DESCRIPTIONS: Final = ("training.json", "training_data.json", "imported.json", INDEX)
 
@@ -312,7 +320,7 @@ def settings_files(folder: Path) -> list[Path]:
     """
     return sorted(
         file
-        for pattern in ("*.json", "*.jinja", "*.model", "*.txt", "ood.safetensors", OLDER_OOD)
+        for pattern in SETTINGS_PATTERNS
         for file in folder.glob(pattern)
         if file.is_file() and file.name not in DESCRIPTIONS
     )

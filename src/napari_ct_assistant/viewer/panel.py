@@ -19,6 +19,7 @@ from napari_ct_assistant.viewer.chat.actions import (
 )
 from napari_ct_assistant.viewer.chat.controller import ChatController
 from napari_ct_assistant.viewer.chat.transcript import Transcript
+from napari_ct_assistant.viewer.crop.controller import CropController
 from napari_ct_assistant.viewer.evidence.controller import EvidenceController, evidence_summary
 from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
 from napari_ct_assistant.viewer.layout.reading_layout import ReadingLayout
@@ -104,6 +105,7 @@ class CTAssistantPanel(QWidget):
             self,
         )
         self.evidence_controller = EvidenceController(napari_viewer, self.scans, self)
+        self.crop = CropController(napari_viewer, self.scans, self)
         self.chat_controller = ChatController(
             napari_viewer, self.scans, self.conversation, self.ask_row.box, self.ask, self
         )
@@ -124,7 +126,7 @@ class CTAssistantPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(SPACING)
-        for widget in (self.scans, self.banner, self.models, self.outside_banner):
+        for widget in (self.scans, self.banner, self.models, self.crop.bar, self.outside_banner):
             layout.addWidget(widget)
         layout.addWidget(self.columns, 1)
         layout.addWidget(self.status)
@@ -186,6 +188,8 @@ class CTAssistantPanel(QWidget):
         self.report_controller.tab.followed.connect(evidence.follow_in_report)
         self.findings.chosen.connect(self.show_finding)
         evidence.status_message.connect(self.status.show_text)
+        self.conversation.finished.connect(self.crop.take_result)
+        self.crop.status_message.connect(self.status.show_text)
 
     def _connect_chat(self) -> None:
         chat = self.chat_controller

@@ -18,6 +18,9 @@ BUSY: Final = (
     "The model is still working. Your text is kept; send it again when the model has finished."
 )
 SCAN_CLOSED: Final = "The scan that this text refers to is no longer open."
+BOX_MOVED: Final = "The box was moved: the next question reads the scan there, as a new chat."
+REGION_CHANGED: Final = "The next question reads this region of the scan, as a new chat."
+DIFFERENCE: Final = "The draft's list of findings and the screen differ"
 WELCOME: Final = (
     "Open a CT scan, then press **Draft report** or ask a question. "
     "Click a link such as *image 84* to go to that image."
@@ -71,6 +74,10 @@ IDENTIFIERS: Final = (
 )
 
 TIPS: Final[dict[str, str]] = {
+    "body_region": "Region of the body that the model reads; automatic: by header or lungs",
+    "move_box": "Centre the part that is read on the crosshair; the next question reads it there",
+    "reset_box": "Put the box back where the region puts it",
+    "reasoning": "Show or hide what the model wrote before its answer; it is no part of the text",
     "scan": "The scan that the model reads. Choosing a scan also selects its layer.",
     "open_folder": "Open a folder of DICOM slices (Ctrl+Shift+D)",
     "open_file": "Open a DICOM file or a NIfTI file",
@@ -87,7 +94,7 @@ TIPS: Final[dict[str, str]] = {
     "already is unloaded first.",
     "unload": "Free the model's memory; the transcript stays",
     "draft": "Read the scan and draft the report (Ctrl+Shift+R)",
-    "findings": "Show the probabilities of the 18 CT-RATE findings (Ctrl+Shift+F)",
+    "findings": "Show the probabilities of the model's findings (Ctrl+Shift+F)",
     "stop": "Stop the model; the text written so far stays (Esc)",
     "ask": "Send the question (Enter; Shift+Enter starts a new line)",
     "examples": "Put an example question into the box",

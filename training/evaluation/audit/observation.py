@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_ct_assistant.assistant import Assistant, Reading
 from napari_ct_assistant.assistant.reading.results import FindingProbability, Sentence
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.phantoms import (
     DECLINED,
     FindingTruth,
@@ -108,7 +109,7 @@ def observe(assistant: Assistant, seed: int) -> PhantomObservation:
     """Screen, report and question the phantom of a seed."""
     phantom = make_phantom(seed)
     reading = assistant.read(phantom.volume)
-    screen = tuple(reading.screen())
+    screen = _ct_rate_rows(reading)
     draft = reading.draft_report()
     report = parse_report(draft.text)
     rng = np.random.default_rng([seed, 7])
@@ -132,9 +133,21 @@ def observe(assistant: Assistant, seed: int) -> PhantomObservation:
     )
 
 
+def _ct_rate_rows(reading: Reading) -> tuple[FindingProbability, ...]:
+    """Return the screen's rows for CT-RATE's findings, in CT-RATE's order."""
+    rows = {row.name: row for row in reading.screen()}
+    missing = [name for name in FINDINGS if name not in rows]
+    if missing:
+        raise ModelLoadError(
+            f"{reading.info.name}: its screen has no {missing[0]!r}; only models with CT-RATE's 18 "
+            "findings can be audited on phantoms"
+        )
+    return tuple(rows[name] for name in FINDINGS)
+
+
 def _patch_scores(assistant: Assistant, reading: Reading) -> tuple[float, ...]:
     model = assistant.model
-    if model is None or not model.config.num_concepts:
+    if not getattr(getattr(model, "config", None), "num_concepts", 0):
         return (float("nan"),) * len(FINDINGS)
     first = model.vision_tower.config.hidden_size  # then the concepts, findings first
     tokens = reading.vision_tokens[0, :, first : first + len(FINDINGS)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -77,13 +78,17 @@ class LoadedModel:
             If `cancel` was set before the end.
         """
         tell = progress or (lambda _: None)
+        blocks, depth = count(1), self.processor.sizes.depth
+
+        def before_block() -> None:
+            if cancel is not None and cancel.is_set():
+                raise EncodingStopped("stopped while the scan was encoded")
+            tell(f"Encoding the scan: layer {next(blocks)} of {depth}")
+
         start = time.perf_counter()
-        tell("Encoding the scan")
         with torch.no_grad():
             vision = self.model.vision3d
-            tokens = vision.sub_vision(
-                pixel_values.to(self.model.device), lambda: _check(cancel, tell)
-            )
+            tokens = vision.sub_vision(pixel_values.to(self.model.device), before_block)
             image = vision.merger(tokens)
         encoded = time.perf_counter()
         snapshot = Snapshot(self.model, self.processor.prefix_ids(), image, progress, cancel)
@@ -97,10 +102,3 @@ class LoadedModel:
                 shape = self.processor.sizes.input_shape
                 self._blind.append(self.encode_volume(torch.full((1, 1, *shape), -1.0)))
         return self._blind[0]
-
-
-def _check(cancel: threading.Event | None, tell: Progress) -> None:
-    """Stop between two blocks of the encoder."""
-    tell("Encoding the scan")
-    if cancel is not None and cancel.is_set():
-        raise EncodingStopped("stopped while the scan was encoded")

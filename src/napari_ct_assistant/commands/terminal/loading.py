@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from napari_ct_assistant.commands.terminal.output import fail, note
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading
     from napari_ct_assistant.backends.loading.options import LoadOptions
+    from napari_ct_assistant.commands.terminal.options import ReadingOptions
     from napari_ct_assistant.volume import CTVolume
 
 
@@ -47,10 +49,23 @@ def load_model_on(model: str, device: str | None) -> Assistant:
     return load_model(model, LoadOptions(device))
 
 
-def read_scan(volume: CTVolume, model: str, options: LoadOptions) -> tuple[Reading, ModelInfo]:
-    """Load `model`, encode `volume` with it and print the warnings about the scan."""
-    assistant = load_model(model, options)
-    reading = assistant.read(volume, progress=note)
+def read_scan(
+    volume: CTVolume, model: str, load: LoadOptions, options: ReadingOptions | None = None
+) -> tuple[Reading, ModelInfo]:
+    """Load `model`, encode `volume` with it and print the warnings about the scan.
+
+    Of `options`, region, crop and reasoning are used; exit if the model has no such region.
+    """
+    region, centre = ("", None) if options is None else options.view()
+    assistant = load_model(model, load)
+    for line in assistant.info.notes:
+        note(f"note: {line}")
+    if options is not None and options.reasoning is not None:
+        assistant.settings = replace(assistant.settings, thinking=options.reasoning)
+    try:
+        reading = assistant.read(volume, region=region, centre=centre, progress=note)
+    except ValueError as error:
+        raise fail(str(error)) from error
     for warning in reading.warnings:
         note(f"warning: {warning}")
     return reading, assistant.info

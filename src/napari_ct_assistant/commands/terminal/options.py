@@ -116,7 +116,46 @@ class ReadingOptions:
             help="auto: keep in main memory what does not fit on the GPU. Needs accelerate.",
         ),
     ] = None
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region",
+            metavar="REGION",
+            help="Region of the body to read, for a model that reads several: chest, abdomen or "
+            "none (the middle of the scan). Default: by the scan's header or its lungs.",
+        ),
+    ] = None
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            "--crop",
+            metavar="X,Y,Z",
+            help="Centre of the part that is read, in RAS mm, for a model that reads a part of "
+            "the scan. Default: where the region puts it.",
+        ),
+    ] = None
+    reasoning: Annotated[
+        bool | None,
+        typer.Option(
+            "--reasoning/--no-reasoning",
+            help="Let a model that can reason write its reasoning first; it is printed on stderr. "
+            "Default: the model's own.",
+        ),
+    ] = None
     as_json: AsJson = False
+
+    def view(self) -> tuple[str, tuple[float, float, float] | None]:
+        """Return region and centre of the part to read; exit if `--crop` is no point."""
+        if self.crop is None:
+            return self.region or "", None
+        parts = self.crop.split(",")
+        try:
+            point = [float(number) for number in parts]
+        except ValueError:
+            point = []
+        if len(point) != 3 or not all(abs(number) < 1e5 for number in point):
+            raise fail(f"--crop {self.crop}: write three mm, X,Y,Z, e.g. --crop 0,-20,-310.5")
+        return self.region or "", (point[0], point[1], point[2])
 
     def load_options(self) -> "LoadOptions":
         """Return how to load the model; exit if two options exclude each other."""

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import QSize, Qt, QUrl, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import (
     QColor,
     QGuiApplication,
-    QImage,
-    QMouseEvent,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
 )
-from qtpy.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.viewer.chat.growing_text import GrowingText
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, part_of_href
 from napari_ct_assistant.viewer.chat.message_head import MessageHead, Speaker
+from napari_ct_assistant.viewer.chat.reasoning import FoldedReasoning
 from napari_ct_assistant.viewer.widgets import label as plain_label
-from napari_ct_assistant.viewer.widgets import no_resource
 
 if TYPE_CHECKING:
     from napari_ct_assistant.backends.heat_map import HeatMap
@@ -30,49 +29,6 @@ if TYPE_CHECKING:
 
 # Qt finds a no-break space as a space.
 UNSUPPORTED_FOUND: Final = UNSUPPORTED.replace("\u00a0", " ")
-
-
-class GrowingText(QTextBrowser):
-    """A read-only text that is as high as its content, and that never loads or opens anything.
-
-    Signals
-    -------
-    pressed : int
-        The block (paragraph) that was clicked; not for links, nor for a drag that selects text.
-    """
-
-    pressed = Signal(int)
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setOpenLinks(False)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.document().setDocumentMargin(3)
-        self.document().documentLayout().documentSizeChanged.connect(self._fit)
-
-    def loadResource(self, kind: int, url: QUrl) -> QImage:  # noqa: N802, ARG002 - Qt's name
-        """Load nothing: text must not make the panel read files or use the network."""
-        return no_resource()
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Emit which paragraph was clicked."""
-        super().mouseReleaseEvent(event)
-        at = event.position().toPoint()
-        left = event.button() == Qt.MouseButton.LeftButton
-        if left and not self.textCursor().hasSelection() and not self.anchorAt(at):
-            self.pressed.emit(self.cursorForPosition(at).blockNumber())
-
-    def _fit(self, *_: Any) -> None:
-        height = int(self.document().size().height() + 0.5)
-        if height != self.height():
-            self.setFixedHeight(height)
-
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return the height of the text."""
-        return QSize(200, int(self.document().size().height() + 0.5))
 
 
 class Message(QFrame):
@@ -134,7 +90,9 @@ class Message(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(*((10, 6, 10, 8) if speaker == "you" else (2, 2, 2, 2)))
         layout.setSpacing(2)
+        self.reasoning = FoldedReasoning()
         layout.addWidget(self.head)
+        layout.addWidget(self.reasoning)
         layout.addWidget(self.body)
         layout.addWidget(self._foot)
 
@@ -208,6 +166,10 @@ class Message(QFrame):
         cursor = QTextCursor(self.body.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(plain(text))
+
+    def append_reasoning(self, text: str) -> None:
+        """Append to what the model wrote before its answer; it is no part of the text."""
+        self.reasoning.append(text)
 
     def finish(self, markdown: str) -> None:
         """Replace the text by its final form, in markdown."""

@@ -1,4 +1,4 @@
-"""The table of the 18 findings and their probabilities."""
+"""The table of a model's findings and their probabilities."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QTextEdit, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.reading.rewriting import Rewriting, prompt, rewriting_notes
 from napari_ct_assistant.assistant.report.summary import add_summary, check_summary
-from napari_ct_assistant.viewer.chat.message import GrowingText
+from napari_ct_assistant.viewer.chat.growing_text import GrowingText
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button, row
 from napari_ct_assistant.viewer.widgets import label as plain_label

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
+from napari_ct_assistant.assistant.reading.label_comparison import label_differences
 from napari_ct_assistant.support.plain_text import without_markup
 from napari_ct_assistant.viewer.chat.links import answer_markdown, escaped, linked, report_markdown
 from napari_ct_assistant.viewer.session.jobs import (
@@ -27,7 +28,13 @@ from napari_ct_assistant.viewer.session.jobs import (
 from napari_ct_assistant.viewer.session.model_session import ModelSession
 from napari_ct_assistant.viewer.session.runner import JobRunner
 from napari_ct_assistant.viewer.session.status_line import footnote
-from napari_ct_assistant.viewer.texts import FAILED, MEASURED, SAMPLED_AGAIN, TITLE_SEPARATOR
+from napari_ct_assistant.viewer.texts import (
+    DIFFERENCE,
+    FAILED,
+    MEASURED,
+    SAMPLED_AGAIN,
+    TITLE_SEPARATOR,
+)
 
 if TYPE_CHECKING:
     from napari_ct_assistant.backends.heat_map import HeatMap
@@ -82,6 +89,7 @@ class Conversation(QObject):
         self.jobs.began.connect(lambda _job: self.busy.emit(True))
         self.jobs.stage.connect(self.stage)
         self.jobs.text.connect(self._on_text)
+        self.jobs.reasoning.connect(self._on_reasoning)
         self.jobs.done.connect(self._on_done)
         self.jobs.stopped.connect(self._on_stopped)
         self.jobs.failed.connect(self._on_failed)
@@ -158,6 +166,10 @@ class Conversation(QObject):
         if self._message is not None:
             self._message.append(text)
 
+    def _on_reasoning(self, text: str) -> None:
+        if self._message is not None:
+            self._message.append_reasoning(text)
+
     def _on_done(self, result: JobResult) -> None:
         try:
             self._write_warnings(result)
@@ -171,6 +183,7 @@ class Conversation(QObject):
         match result:
             case ReportResult(job=job, draft=draft):
                 job.scan.history.add(job, draft.text)
+                job.scan.labels = draft.labels, draft.text
                 text = report_markdown(draft, job.scan.volume.shape[0])
                 heat = [(h, s.text) for h, s in zip(draft.heat, draft.sentences, strict=False)]
                 self._finish_turn(result, text, heat)
@@ -178,6 +191,12 @@ class Conversation(QObject):
                 job.scan.history.add(job, answer.text)
                 text = answer_markdown(answer, job.scan.volume.shape[0])
                 self._finish_turn(result, text, [(answer.heat, answer.text)])
+            case ScreenResult(job=job, findings=rows):
+                labels, text = job.scan.labels
+                if labels is not None:
+                    names = [row.name for row in rows]
+                    for line in label_differences(labels, text, names, rows):
+                        self.add_note(line, DIFFERENCE, job.scan)
 
     def _tell(self, result: JobResult) -> None:
         match result:

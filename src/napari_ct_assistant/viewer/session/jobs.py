@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
     from napari_ct_assistant.backends.heat_map import Evidence
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
+    from napari_ct_assistant.volume import ModelGrid
 
 TextCallback = Callable[[str], None]
 
@@ -47,6 +48,14 @@ class RunRecord:
         Seconds from the start of the job to the first text; None while there is none.
     text_s : float
         Seconds from the first to the last piece of text.
+    regions : tuple of str
+        Regions of the body that the model can be pointed to.
+    region : str
+        The region that was read.
+    grid : ModelGrid or None
+        Where the model's input lies in the scan.
+    on_reasoning : callable or None
+        Gets what the model writes before its answer, piece by piece.
     """
 
     info: ModelInfo
@@ -54,6 +63,10 @@ class RunRecord:
     warnings: tuple[str, ...] = ()
     first_text_s: float | None = None
     text_s: float = 0.0
+    regions: tuple[str, ...] = ()
+    region: str = ""
+    grid: ModelGrid | None = None
+    on_reasoning: TextCallback | None = None
 
     def timed(self, on_text: TextCallback) -> TextCallback:
         """Start the clock; return a callback that notes when text comes and passes it on."""
@@ -144,7 +157,10 @@ class ReportJob(TurnJob):
     def run(self, reading: Reading, record: RunRecord, on_text: TextCallback) -> ReportResult:
         """Draft the report."""
         draft = reading.draft_report(
-            on_text=record.timed(on_text), cancel=self.cancel, settings=self.settings
+            on_text=record.timed(on_text),
+            on_reasoning=record.on_reasoning,
+            cancel=self.cancel,
+            settings=self.settings,
         )
         return ReportResult(record, self, draft)
 
@@ -179,6 +195,7 @@ class AskJob(TurnJob):
         answer = reading.ask(
             self.question,
             on_text=record.timed(on_text),
+            on_reasoning=record.on_reasoning,
             cancel=self.cancel,
             settings=self.settings,
             history=self.history,
@@ -284,7 +301,8 @@ class ReportResult(JobResult):
     @property
     def warnings(self) -> tuple[str, ...]:
         """The warnings about drafting, such as a model that was not taught to write reports."""
-        return tuple(text for text in self.draft.warnings if text not in self.record.warnings)
+        own = tuple(text for text in self.draft.warnings if text not in self.record.warnings)
+        return own + self.draft.label_differences
 
     # The draft times the model itself. The record also sees the headings, which are not
     # generated, and the search for evidence between two sections.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, NotEnoughMemoryError
 from napari_ct_assistant.backends.model_info import shown_name
+from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult, RunRecord, TextCallback
 
@@ -52,9 +53,15 @@ class ModelSession:
         # Why the last load failed, if it failed for lack of memory.
         self.refused: NotEnoughMemoryError | None = None
         # The scan that was used most recently comes last.
-        self._readings: OrderedDict[CTVolume, Reading] = OrderedDict()
+        self._readings: OrderedDict[CTVolume, tuple[View, Reading]] = OrderedDict()
 
-    def run(self, job: Job, on_stage: TextCallback, on_text: TextCallback) -> JobResult:
+    def run(
+        self,
+        job: Job,
+        on_stage: TextCallback,
+        on_text: TextCallback,
+        on_reasoning: TextCallback | None = None,
+    ) -> JobResult:
         """Run `job` in the calling thread, after loading its model and reading its scan.
 
         Parameters
@@ -64,6 +71,8 @@ class ModelSession:
             Gets a line that says what is being done, whenever that changes.
         on_text : callable
             Gets the model's text piece by piece.
+        on_reasoning : callable, optional
+            Gets what the model writes before its answer.
 
         Raises
         ------
@@ -80,10 +89,17 @@ class ModelSession:
 
         with self._lock:
             assistant = self._assistant_for(job.model, job.options, stage)
-            reading = self._reading_of(job.scan.volume, assistant, stage)
+            reading = self._reading_of(job.scan.volume, job.scan.view, assistant, stage)
         record = RunRecord(
-            assistant.info, str(getattr(assistant, "device", "")), tuple(reading.warnings)
+            assistant.info,
+            str(getattr(assistant, "device", "")),
+            tuple(reading.warnings),
+            on_reasoning=on_reasoning,
         )
+        backend = getattr(assistant, "backend", None)
+        if backend is not None and backend.capabilities.body_regions:
+            record.regions = backend.capabilities.body_regions
+            record.region, record.grid = reading.context.scan.region, reading.grid
         stage(job.stage)
         return job.run(reading, record, on_text)
 
@@ -133,14 +149,24 @@ class ModelSession:
         return self._assistant
 
     def _reading_of(
-        self, volume: CTVolume, assistant: Assistant, stage: Callable[[str], None]
+        self,
+        volume: CTVolume,
+        view: View,
+        assistant: Assistant,
+        stage: Callable[[str], None],
     ) -> Reading:
-        """Return the reading of `volume`; the scan is encoded only the first time."""
-        reading = self._readings.pop(volume, None)
-        if reading is None:
+        """Return the reading of a part of `volume`; it is encoded only the first time."""
+        kept = self._readings.pop(volume, None)
+        if kept is not None and kept[0] == view:
+            reading = kept[1]
+        else:
             stage("Reading the scan")
-            reading = assistant.read(volume, progress=stage)
-        self._readings[volume] = reading
+            # A view is only given where the reader chose one.
+            chosen: dict[str, Any] = (
+                {} if view == View() else {"region": view.region, "centre": view.centre}
+            )
+            reading = assistant.read(volume, progress=stage, **chosen)
+        self._readings[volume] = (view, reading)
         while len(self._readings) > KEPT_READINGS:
             self._readings.popitem(last=False)
         return reading

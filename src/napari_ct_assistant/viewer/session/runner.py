@@ -27,8 +27,8 @@ class JobRunner(QObject):
     began : Job
     stage : str
         What is being done now.
-    text : str
-        The text written since the last update.
+    text, reasoning : str
+        The text written since the last update, and what the model wrote before its answer.
     done : JobResult
     stopped : Job
         The job was stopped before it wrote any text.
@@ -41,6 +41,7 @@ class JobRunner(QObject):
     began = Signal(object)
     stage = Signal(str)
     text = Signal(str)
+    reasoning = Signal(str)
     done = Signal(object)
     stopped = Signal(object)
     failed = Signal(object, str)
@@ -51,6 +52,7 @@ class JobRunner(QObject):
         self.session = session
         self._job: Job | None = None
         self._pieces: deque[str] = deque()
+        self._thoughts: deque[str] = deque()
         self._stages: deque[str] = deque()
         self._background = Background(self)
         self._timer = QTimer(self)
@@ -73,13 +75,15 @@ class JobRunner(QObject):
             return False
         self._job = job
         self._pieces.clear()
+        self._thoughts.clear()
         self._stages.clear()
         session, pieces, stages = self.session, self._pieces, self._stages
+        thoughts = self._thoughts
         self.began.emit(job)
         self._timer.start()
         self._background.run(
             # Closes over the queues, not over this widget: a closed panel is not kept alive.
-            lambda: session.run(job, stages.append, pieces.append),
+            lambda: session.run(job, stages.append, pieces.append, thoughts.append),
             returned=self._on_returned,
             errored=self._on_errored,
             finished=self._on_finished,
@@ -97,6 +101,9 @@ class JobRunner(QObject):
         """Emit the stages and the text that have come since the last update."""
         while self._stages:
             self.stage.emit(self._stages.popleft())
+        if self._thoughts:
+            thoughts = [self._thoughts.popleft() for _ in range(len(self._thoughts))]
+            self.reasoning.emit("".join(thoughts))
         if self._pieces:
             pieces = [self._pieces.popleft() for _ in range(len(self._pieces))]
             self.text.emit("".join(pieces))

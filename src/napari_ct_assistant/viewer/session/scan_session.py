@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.viewer.session.history import ChatHistory
 from napari_ct_assistant.volume import AIR, CTVolume
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability, ReportDraft, Sentence
     from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.report.report_document import ReportText
+    from napari_ct_assistant.volume import ModelGrid
 
 
 @dataclass(eq=False)
@@ -59,6 +61,16 @@ class ScanSession:
     outside : str
         The warning that the scan is outside the training distribution of the model that read it
         last; empty without one.
+    view : View
+        The part of the scan that is to be read; the model's own choice at first.
+    regions : tuple of str
+        Regions of the body that the model which read the scan last can be pointed to.
+    region_read : str
+        The region that it read.
+    box : ModelGrid or None
+        Where its input lies in the scan.
+    labels : (tuple of str or None, str)
+        The findings that the last draft lists as its result, and its text.
     journal : {"unread", "reading", "read"}
         Whether the scan's page in the journal was loaded. The report cannot be edited while it
         is being read.
@@ -83,6 +95,11 @@ class ScanSession:
     heat: dict[Sentence, HeatMap | None] = field(default_factory=dict)
     warned_models: set[str] = field(default_factory=set)
     outside: str = ""
+    view: View = field(default_factory=View)
+    regions: tuple[str, ...] = ()
+    region_read: str = ""
+    box: ModelGrid | None = None
+    labels: tuple[tuple[str, ...] | None, str] = (None, "")
     journal: Literal["unread", "reading", "read"] = "unread"
     journal_key: str = ""
     unsaved: bool = False

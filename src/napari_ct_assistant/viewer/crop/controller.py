@@ -1,0 +1,117 @@
+"""Keeps the box on the scan, the region row and the scan's own choice together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_ct_assistant.backends.protocol import View
+from napari_ct_assistant.viewer.crop.crop_layer import CropLayer
+from napari_ct_assistant.viewer.crop.region_bar import NAMES, RegionBar
+from napari_ct_assistant.viewer.scan.layers import world_to_index
+from napari_ct_assistant.viewer.session.history import ChatHistory
+from napari_ct_assistant.viewer.texts import BOX_MOVED, REGION_CHANGED
+from napari_ct_assistant.volume import ModelGrid
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
+    from napari_ct_assistant.viewer.session.jobs import JobResult
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
+
+
+class CropController(QObject):
+    """Shows what part of a scan was read, and lets the reader choose another.
+
+    What is chosen holds for the next question; the scan is then read again, and its conversation
+    begins anew.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    scans : ScanPicker
+    parent : QObject, optional
+
+    Signals
+    -------
+    status_message : str
+    """
+
+    status_message = Signal(str)
+
+    def __init__(self, viewer: Viewer, scans: ScanPicker, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer, self._scans = viewer, scans
+        self.layer = CropLayer(viewer)
+        self.bar = RegionBar()
+        self.bar.region_chosen.connect(self.choose)
+        self.bar.moved.connect(self.move)
+        self.bar.reset.connect(self.reset)
+        scans.chosen.connect(lambda _layer: self.refresh())
+
+    def take_result(self, result: JobResult) -> None:
+        """Note what part of a scan was read for a result, and show it."""
+        record, scan = result.record, result.job.scan
+        scan.regions, scan.region_read = record.regions, record.region
+        scan.box = record.grid if record.regions else None
+        if scan is self._scans.scan:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show row and box of the chosen scan."""
+        scan = self._scans.scan
+        if scan is None or not scan.regions:
+            self.bar.show_regions((), "")
+            self.layer.remove()
+            return
+        self.bar.show_regions(scan.regions, scan.view.region)
+        self.bar.say(_read(scan))
+        if scan.box is not None and self._scans.layer is not None:
+            self.layer.show(self._scans.layer, scan.box)
+
+    def choose(self, region: str) -> None:
+        """Read this region from the next question on."""
+        scan = self._scans.scan
+        if scan is not None and region != scan.view.region:
+            self._change(scan, View(region), REGION_CHANGED)
+
+    def move(self) -> None:
+        """Centre the box on the crosshair from the next question on."""
+        scan, layer = self._scans.scan, self._scans.layer
+        if scan is None or layer is None or scan.box is None:
+            return
+        index = world_to_index(layer, self._viewer.dims.point)
+        x, y, z = (float(mm) for mm in scan.volume.index_to_ras(index))
+        scan.box = _centred(scan.box, (x, y, z))
+        region = scan.view.region or scan.region_read
+        self._change(scan, View(region, (x, y, z)), BOX_MOVED)
+
+    def reset(self) -> None:
+        """Put the box where the region puts it from the next question on."""
+        scan = self._scans.scan
+        if scan is not None and scan.view.centre is not None:
+            self._change(scan, View(scan.view.region), REGION_CHANGED)
+
+    def _change(self, scan: ScanSession, view: View, said: str) -> None:
+        scan.view = view
+        # An answer about another part of the scan is no part of this conversation.
+        scan.history = ChatHistory()
+        self.refresh()
+        self.bar.say(said)
+        self.status_message.emit(f"{scan.name}: {said}")
+
+
+def _read(scan: ScanSession) -> str:
+    """Return what was read, in a few words."""
+    region = NAMES.get(scan.region_read, scan.region_read)
+    return f"Read: {region}" if region else ""
+
+
+def _centred(grid: ModelGrid, ras: Any) -> ModelGrid:
+    """Return a box of the same size with its centre at a RAS point."""
+    affine = grid.affine.copy()
+    middle = affine[:3, :3] @ [(n - 1) / 2 for n in grid.shape]
+    affine[:3, 3] = [at - m for at, m in zip(ras, middle, strict=True)]
+    return ModelGrid(grid.shape, grid.patch, affine)
