@@ -24,6 +24,7 @@ from napari_ct_assistant.assistant.models.download import (
 from napari_ct_assistant.assistant.models.hub_cache import pinned_snapshot
 from napari_ct_assistant.cli import app
 from tests.assistant.models.hub_server import Hub, client_of, use_cache
+from tests.backends.nv_reason_ct.tiny_checkpoint import save_tiny_checkpoint
 from tests.tiny_model import save_tiny_model
 
 REPO = "somebody/ct-reader"
@@ -251,3 +252,34 @@ def test_a_commit_that_is_none_is_refused(hub: Hub) -> None:
     hub.commit = "../../elsewhere"
     with pytest.raises(ModelLoadError, match="as its commit"):
         plan_download(REPO)
+
+
+def test_of_nv_reason_ct_no_python_file_is_fetched(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = save_tiny_checkpoint(tmp_path / "source")
+    files = {
+        str(file.relative_to(source)): file.read_bytes()
+        for file in source.rglob("*")
+        if file.is_file()
+    }
+    files |= {
+        "model.py": b"print('hello')",
+        "processor.py": b"print('hello')",
+        "preprocessor_config.json": b"{}",
+        "train/vlm_labels.py": b"",
+    }
+    with client_of(Hub(REPO, files, COMMIT), monkeypatch):
+        plan = plan_download(REPO)
+        assert plan.kind == "model"
+        assert plan.code
+        assert set(plan.left_out) == {
+            "model.py",
+            "processor.py",
+            "preprocessor_config.json",
+            "train/vlm_labels.py",
+        }
+        folder = fetch(plan)
+    assert not list(folder.rglob("*.py"))
+    assert (folder / "image_processor_3d" / "preprocessor_config.json").is_file()
+    assert load_assistant(REPO, device="cpu").info.name == REPO

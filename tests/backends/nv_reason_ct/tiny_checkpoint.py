@@ -21,7 +21,7 @@ SPECIAL = (
 )  # fmt: skip
 TEXT: dict[str, Any] = {
     "vocab_size": 288,
-    "hidden_size": 48,
+    "hidden_size": 64,
     "intermediate_size": 64,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,

@@ -149,7 +149,7 @@ def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
     except (*_network_errors(), HFValidationError) as error:
         raise ModelLoadError(_reason(repo, revision, error)) from error
     kind = _kind(config)
-    wanted = {n for n in names if "/" not in n and any(fnmatch(n, p) for p in WANTED)}
+    wanted = {name for name in names if _is_wanted(name, config)}
     if kind is None:
         raise ModelLoadError(
             f"{repo}: not a model that can be used here (config.json is neither ours nor M3D's); "
@@ -282,6 +282,13 @@ def _kind(config: dict[str, Any]) -> str | None:
     if "mm_projector_type" in config:
         return "m3d"
     return "encoder" if "m3d" in kind and "clip" in kind else None
+
+
+def _is_wanted(name: str, config: dict[str, Any]) -> bool:
+    """Return whether a file of a repository is fetched; a pattern stays within its folder."""
+    family = family_of(config)
+    patterns = (family.files if family is not None else ()) or WANTED
+    return any(name.count("/") == p.count("/") and fnmatch(name, p) for p in patterns)
 
 
 def _fetch_blob(plan: DownloadPlan, file: RemoteFile, advance: Callable[[int], None]) -> None:

@@ -26,8 +26,12 @@ HOME_VARIABLE: Final = "CT_ASSISTANT_MODELS"
 FOLDERS_FILE: Final = "folders.json"
 FOLDERS_KEPT: Final = 8
 
-# Released models that can be imported, offered by name; nothing is looked up about them.
-PUBLISHED: Final = ("GoodBaiBai88/M3D-LaMed-Phi-3-4B", "GoodBaiBai88/M3D-LaMed-Llama-2-7B")
+# Released models that can be downloaded, offered by name; nothing is looked up about them.
+PUBLISHED: Final = (
+    "GoodBaiBai88/M3D-LaMed-Phi-3-4B",
+    "GoodBaiBai88/M3D-LaMed-Llama-2-7B",
+    "nvidia/NV-Reason-CT",
+)
 
 
 @dataclass(frozen=True)
