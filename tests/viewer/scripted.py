@@ -13,7 +13,7 @@ from napari_ct_assistant.assistant import (
     ReportDraft,
     Sentence,
 )
-from napari_ct_assistant.assistant.evidence.heat_map import Evidence, HeatMap
+from napari_ct_assistant.backends.heat_map import Evidence, HeatMap
 from napari_ct_assistant.volume import CTVolume
 
 INFO = ModelInfo("scripted", "made-up scans", skills=("explain", "shorten", "impression"))
