@@ -105,7 +105,7 @@ class CTAssistantPanel(QWidget):
             self,
         )
         self.evidence_controller = EvidenceController(napari_viewer, self.scans, self)
-        self.crop = CropController(napari_viewer, self.scans, self)
+        self.crop = CropController(napari_viewer, self.scans, self.conversation, self.status, self)
         self.chat_controller = ChatController(
             napari_viewer, self.scans, self.conversation, self.ask_row.box, self.ask, self
         )
@@ -152,7 +152,7 @@ class CTAssistantPanel(QWidget):
         self.actions_row.screened.connect(self.screen)
         self.actions_row.stopped.connect(self.stop)
         self.ask_row.asked.connect(self.ask)
-        self.findings.asked.connect(self._ask_about)
+        self.findings.asked.connect(lambda finding: self.ask(finding_question(finding)))
         self.columns.report_closed.connect(
             lambda: self.report_controller.tab.tools.window_button.setChecked(False)
         )
@@ -188,8 +188,6 @@ class CTAssistantPanel(QWidget):
         self.report_controller.tab.followed.connect(evidence.follow_in_report)
         self.findings.chosen.connect(self.show_finding)
         evidence.status_message.connect(self.status.show_text)
-        self.conversation.finished.connect(self.crop.take_result)
-        self.crop.status_message.connect(self.status.show_text)
 
     def _connect_chat(self) -> None:
         chat = self.chat_controller
@@ -323,9 +321,6 @@ class CTAssistantPanel(QWidget):
     def _start(self, job: Job) -> None:
         layer = self.scans.layer
         self.conversation.start(job, "" if layer is None else layer.name)
-
-    def _ask_about(self, finding: str) -> None:
-        self.ask(finding_question(finding))
 
     # -- keeping the widgets up to date
 

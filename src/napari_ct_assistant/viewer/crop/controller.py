@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject
 
 from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.viewer.crop.crop_layer import CropLayer
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
+    from napari_ct_assistant.viewer.session.conversation import Conversation
     from napari_ct_assistant.viewer.session.jobs import JobResult
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
+    from napari_ct_assistant.viewer.session.status_line import StatusLine
 
 
 class CropController(QObject):
@@ -32,24 +34,29 @@ class CropController(QObject):
     ----------
     viewer : napari.viewer.Viewer
     scans : ScanPicker
+    conversation : Conversation
+        Its results say what was read.
+    status : StatusLine
     parent : QObject, optional
-
-    Signals
-    -------
-    status_message : str
     """
 
-    status_message = Signal(str)
-
-    def __init__(self, viewer: Viewer, scans: ScanPicker, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        scans: ScanPicker,
+        conversation: Conversation,
+        status: StatusLine,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
-        self._viewer, self._scans = viewer, scans
+        self._viewer, self._scans, self._status = viewer, scans, status
         self.layer = CropLayer(viewer)
         self.bar = RegionBar()
         self.bar.region_chosen.connect(self.choose)
         self.bar.moved.connect(self.move)
         self.bar.reset.connect(self.reset)
         scans.chosen.connect(lambda _layer: self.refresh())
+        conversation.finished.connect(self.take_result)
 
     def take_result(self, result: JobResult) -> None:
         """Note what part of a scan was read for a result, and show it."""
@@ -100,7 +107,7 @@ class CropController(QObject):
         scan.history = ChatHistory()
         self.refresh()
         self.bar.say(said)
-        self.status_message.emit(f"{scan.name}: {said}")
+        self._status.show_text(f"{scan.name}: {said}")
 
 
 def _read(scan: ScanSession) -> str:
