@@ -9,22 +9,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_ct_assistant.support import atomic
+from napari_ct_assistant.training.config.device import for_device
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.run_record import (
-    check_same_data,
     check_same_recipe,
+    check_same_scans,
+    check_same_texts,
     reads_data,
+    recorded_precision,
     remove_result,
     write_record,
 )
 
 
 def run_stage(
-    stage: str, recipe: Path | str, overrides: Sequence[str] = (), *, restart: bool = False
+    stage: str,
+    recipe: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    restart: bool = False,
+    check: bool = False,
 ) -> None:
     """Load a recipe and run it.
 
@@ -38,6 +46,8 @@ def run_stage(
         `key=value` pairs that replace values of the recipe.
     restart
         Remove what an earlier run wrote into the output folder.
+    check
+        Print the size of the run; prepare, train and write nothing.
 
     Raises
     ------
@@ -47,10 +57,10 @@ def run_stage(
     one = load_recipe(recipe, overrides)
     if one.stage != stage:
         raise RecipeError(f"{recipe}: is a recipe of stage {one.stage}, not {stage}")
-    run_recipe(one, restart=restart)
+    run_recipe(one, restart=restart, check=check)
 
 
-def run_recipe(recipe: Recipe, *, restart: bool = False) -> None:
+def run_recipe(recipe: Recipe, *, restart: bool = False, check: bool = False) -> None:
     """Run a recipe's stage, unless it is finished.
 
     Raises
@@ -59,10 +69,17 @@ def run_recipe(recipe: Recipe, *, restart: bool = False) -> None:
         If the output folder holds a run of another recipe or other data, unless `restart` is set.
     """
     done = recipe.folder / "done"
-    if restart:
+    if restart and not check:
         with process_state().main_process_first():
             remove_result(recipe)
-    check_same_recipe(recipe)
+    recipe = for_device(recipe, recorded_precision(recipe))
+    if not (restart and check):
+        check_same_recipe(recipe)
+    if check:
+        _check_predecessors(recipe)
+        _check_machine(recipe)
+        _run(recipe, check=True, fresh=restart)
+        return
     if done.exists():
         _check_finished(recipe)
         print(f"{recipe.output}: already finished", flush=True)
@@ -82,10 +99,10 @@ def run_recipe(recipe: Recipe, *, restart: bool = False) -> None:
     process_state().wait_for_everyone()
 
 
-def _run(recipe: Recipe) -> None:
+def _run(recipe: Recipe, *, check: bool = False, fresh: bool = False) -> None:
     # Imported here, so that refusing a recipe does not wait for the Trainer's libraries.
     from napari_ct_assistant.training.data.leaks import RecipeLeaks
-    from napari_ct_assistant.training.data.stores import fill_store, open_store
+    from napari_ct_assistant.training.data.stores import fill_store, open_store, stand_in
     from napari_ct_assistant.training.stages import (
         align,
         ground,
@@ -94,19 +111,22 @@ def _run(recipe: Recipe) -> None:
         mae,
         oracle_maps,
     )
-    from napari_ct_assistant.training.stages.trainer import run_job
+    from napari_ct_assistant.training.stages.job import run_job
 
     if recipe.stage == "language":  # needs no volumes
-        _record(recipe, None)
-        run_job(recipe, language.job(recipe))
+        run_job(recipe, language.job(recipe), lambda: _record(recipe, None), check=check)
         return
     store = open_store(recipe)
-    check_same_data(recipe, store)
+    if not fresh:
+        check_same_texts(recipe, store)
     leaks = RecipeLeaks(recipe, store)
     leaks.check_patients()
-    fill_store(store)
-    leaks.check_scans()
-    _record(recipe, store)
+    if check:
+        stand_in(store)
+    else:
+        fill_store(store)
+        check_same_scans(recipe, store)
+        leaks.check_scans()
     stages = {
         "mae": mae,
         "ground": ground,
@@ -114,7 +134,8 @@ def _run(recipe: Recipe) -> None:
         "align": align,
         "instruct": instruct,
     }
-    run_job(recipe, stages[recipe.stage].job(recipe, store))
+    job = stages[recipe.stage].job(recipe, store)
+    run_job(recipe, job, lambda: _record(recipe, store), check=check)
 
 
 def _record(recipe: Recipe, store: VolumeStore | None) -> None:
@@ -134,7 +155,7 @@ def _check_finished(recipe: Recipe) -> None:
     except RecipeError as error:
         print(f"{recipe.output}: its data cannot be compared any more ({error})", flush=True)
         return
-    check_same_data(recipe, store)
+    check_same_texts(recipe, store)
 
 
 def _check_predecessors(recipe: Recipe) -> None:
@@ -164,12 +185,7 @@ def _check_preparation(recipe: Recipe, folder: Path) -> None:
 
 def _check_machine(recipe: Recipe) -> None:
     """Refuse settings that this machine cannot run, before any data is made or read."""
-    import torch
-
-    t = recipe.training
-    if t.precision == "fp16" and not torch.cuda.is_available():
-        raise RecipeError("training.precision: fp16 needs a GPU; use bf16 or fp32")
-    if t.tensorboard and importlib.util.find_spec("tensorboard") is None:
+    if recipe.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise RecipeError(
             "training.tensorboard: run pip install 'napari-ct-assistant[tensorboard]', or leave it "
             "out"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,13 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.release.code_version import code_commit, package_versions
+from napari_ct_assistant.training.release.stage_card import trained_on
 
 # Not .json: it names files of the user, and is no part of a model that is published.
 FILE = "run.yaml"
 # They change nothing about a result, so a run may go on with others.
-_FREE = ("workers", "save_minutes", "keep_checkpoints", "log_steps", "tensorboard")
+_FREE = ("workers", "save_minutes", "keep_checkpoints", "log_steps", "tensorboard", "timed_steps")
 # What the stages write; a restart removes these and nothing else.
 _WRITTEN = (
     "checkpoints",
@@ -33,6 +34,9 @@ _WRITTEN = (
     FILE,
     "README.md",
     "losses.json",
+    "losses.png",
+    "turns.csv",
+    "validation.json",
     "training_data.json",
     "config.json",
     "generation_config.json",
@@ -70,7 +74,7 @@ def check_same_recipe(recipe: Recipe) -> None:
     RecipeError
     """
     known = _read(recipe.folder)
-    if known is None:
+    if known is None or not _has_result(recipe.folder):
         return
     before, now = known["recipe"], recipe_values(recipe)
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
@@ -80,31 +84,57 @@ def check_same_recipe(recipe: Recipe) -> None:
         raise _refused(recipe, "; ".join(shown[:5]) + more)
 
 
-def check_same_data(recipe: Recipe, store: VolumeStore) -> None:
+def check_same_texts(recipe: Recipe, store: VolumeStore) -> None:
     """Refuse a folder whose run had other scans, reports or questions.
 
     Raises
     ------
     RecipeError
     """
+    _check_same_data(recipe, store, "texts", "its list of scans, reports or questions")
+
+
+def check_same_scans(recipe: Recipe, store: VolumeStore) -> None:
+    """Refuse a folder whose run had scans with other voxels; the store is prepared.
+
+    Raises
+    ------
+    RecipeError
+    """
+    _check_same_data(recipe, store, "voxels", "one of its scans")
+
+
+def _check_same_data(recipe: Recipe, store: VolumeStore, key: str, what: str) -> None:
     known = _read(recipe.folder)
-    if known is not None and known["data"] not in (None, data_digest(store)):
-        raise _refused(recipe, "the scans, reports or questions of data have changed")
+    before = (known or {}).get("data")
+    if not isinstance(before, dict) or not _has_result(recipe.folder):
+        return
+    now = _digests(store, key)
+    changed = [name for name in {**before, **now} if before.get(name, {}).get(key) != now.get(name)]
+    if changed:
+        raise _refused(recipe, "; ".join(f"data {name}: {what} has changed" for name in changed))
 
 
 def write_record(recipe: Recipe, store: VolumeStore | None) -> None:
-    """Write `run.yaml` into the folder of a run, unless it is there."""
-    if _read(recipe.folder) is not None:
+    """Write `run.yaml` into the folder of a run, unless an interrupted run continues there."""
+    if _read(recipe.folder) is not None and _has_result(recipe.folder):
         return
     content = {
         "stage": recipe.stage,
         "recipe": recipe_values(recipe),
-        "data": None if store is None else data_digest(store),
-        "versions": {
-            name: version(name) for name in ("napari-ct-assistant", "torch", "transformers")
-        },
+        "data": None if store is None else _data_sets(store),
+        "trained_on": trained_on(recipe),
+        "versions": package_versions(),
+        "commit": code_commit(),
     }
     atomic.write_text(recipe.folder / FILE, yaml.safe_dump(content, sort_keys=False))
+
+
+def recorded_precision(recipe: Recipe) -> str | None:
+    """Return the precision in which a run in the recipe's folder was begun; None without one."""
+    known = (_has_result(recipe.folder) and _read(recipe.folder)) or {}
+    value = known.get("recipe", {}).get("training.precision")
+    return None if value is None else str(value)
 
 
 def remove_result(recipe: Recipe) -> None:
@@ -117,19 +147,44 @@ def remove_result(recipe: Recipe) -> None:
                 path.unlink()
 
 
-def data_digest(store: VolumeStore) -> str | None:
-    """Return a digest of a data set's scans and texts; None for phantoms, which a recipe names."""
+def _data_sets(store: VolumeStore) -> dict[str, dict[str, Any]]:
+    """Return the size of each data set of a store, and digests of its texts and voxels."""
+    texts, voxels = _digests(store, "texts"), _digests(store, "voxels")
+    found: dict[str, dict[str, Any]] = {}
+    for index in range(len(store)):
+        row = found.setdefault(store.dataset(index), {"scans": 0, "validation_scans": 0})
+        row["validation_scans" if index in store.validation else "scans"] += 1
+    for name, row in found.items():
+        row |= {"texts": texts.get(name), "voxels": voxels.get(name)}
+    return found
+
+
+def _digests(store: VolumeStore, key: str) -> dict[str, str]:
+    """Return a digest of the texts or voxels of each data set; {} for phantoms.
+
+    A recipe names phantoms by their seeds.
+    """
     if not isinstance(store, DatasetStore):
-        return None
-    texts = [
-        (r.name, r.patient, dict(r.reports), dict(r.labels), [*r.questions]) for r in store.records
-    ]
-    return _digest([store.key, repr(texts)])
+        return {}
+    voxels = store.scan_digests() if key == "voxels" else [""] * len(store)
+    parts: dict[str, list[str]] = {}
+    for index, (r, digest) in enumerate(zip(store.records, voxels, strict=True)):
+        if key == "texts":
+            asked = [*r.questions], r.label_questions
+            digest = repr((r.name, r.patient, dict(r.reports), dict(r.labels), asked))
+        parts.setdefault(store.dataset(index), []).append(digest)
+    return {name: _digest(sorted(found)) for name, found in parts.items()}
 
 
 def reads_data(recipe: Recipe) -> bool:
     """Return whether a recipe's data is read from files, which can change."""
     return not isinstance(recipe.data, PhantomData) and recipe.stage != "language"
+
+
+def _has_result(folder: Path) -> bool:
+    """Return whether a run has left more than its record: a checkpoint, weights or losses."""
+    patterns = ("checkpoints/*", "done", "losses.json", "*.safetensors")
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

@@ -23,6 +23,11 @@ from napari_ct_assistant.commands import (
     training,
 )
 from napari_ct_assistant.commands.terminal.output import say
+from napari_ct_assistant.commands.terminal.recipe_help import (
+    InstructionsHelp,
+    PrepareHelp,
+    TrainHelp,
+)
 
 app = typer.Typer(
     name="ct-assistant",
@@ -62,10 +67,10 @@ app.command("screen")(reading.screen)
 app.add_typer(models.app, name="models")
 app.add_typer(journal.app, name="journal")
 app.command("phantom")(scan.phantom)
-app.command("prepare")(data.prepare)
-app.command("instructions")(data.instructions)
+app.command("prepare", cls=PrepareHelp)(data.prepare)
+app.command("instructions", cls=InstructionsHelp)(data.instructions)
 app.add_typer(recipes.app, name="recipes")
-app.command("train")(training.train)
+app.command("train", cls=TrainHelp)(training.train)
 app.command("audit")(training.audit)
 app.command("evidence")(evidence.evidence)
 app.command("evaluate")(evaluation.evaluate)

@@ -51,7 +51,8 @@ def test_e3d_gpt_from_masked_autoencoder_to_report(
         "mae={decoder_embed_dim: 24, decoder_depth: 1, decoder_num_heads: 2}",
     )
     assert "mae: finished in" in printed
-    assert "mae: 2 scans, 2 samples, 2 steps of 1" in printed
+    assert "mae: stage mae\n  scans     2 of 2 patients; no validation loss\n" in printed
+    assert "1.0 samples for each scan, 2 samples, 2 steps of 1" in printed
     train("align", "e3d_gpt/align", tmp_path, toy.data(), f"model={llm}")
     train("instruct", "e3d_gpt/instruct", tmp_path, toy.data())
     mae = load_encoder(tmp_path / "mae").state_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import torch
 
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.model.encoders import load_encoder
-from tests.training.several_stages import run_all
+from tests.training.several_stages import run_all, write_table
 from tests.training.toy import Toy, losses
 
 # Seconds on an idle machine; three processes that share a busy core take their time.
@@ -25,6 +26,8 @@ STAGES = ("mae", "align", "instruct", "ground")
 def outputs(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     """Run four stages once here and once under torchrun: one folder each, and what it printed."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    write_table(toy, one)
+    write_table(toy, two)
     run_all(toy, one, 2)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*launch, "-m", "tests.training.several_stages", str(toy.folder), str(two), "1"]
@@ -47,6 +50,18 @@ def test_losses_are_those_of_one_process(outputs: tuple[Path, Path, str], stage:
     assert losses(two / stage) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("stage", ["mae", "align", "instruct"])
+def test_validation_losses_are_those_of_one_process(
+    outputs: tuple[Path, Path, str], stage: str
+) -> None:
+    """One scan measures them: the second process repeats it, and it counts once."""
+    one, two = (json.loads((f / stage / "validation.json").read_text()) for f in outputs[:2])
+    assert one["kept_step"] == two["kept_step"]
+    expected = [row["loss"] for row in one["losses"]]
+    assert len(expected) == 3
+    assert [row["loss"] for row in two["losses"]] == pytest.approx(expected, rel=1e-4)
+
+
 def test_weights_are_those_of_one_process(outputs: tuple[Path, Path, str]) -> None:
     kinds = {"mae": load_encoder, "instruct": VolumeLanguageModel.from_pretrained}
     for stage, load in kinds.items():
@@ -61,5 +76,5 @@ def test_rank_0_alone_writes_and_prints(outputs: tuple[Path, Path, str]) -> None
         assert printed.count(f"{two / stage}: finished in") == 1
         assert (two / stage / "done").is_file()
         assert not (two / stage / "checkpoints").exists()
-    assert printed.count("volumes: 2 of 2") == 3
-    assert len(list((two / "store").rglob("*.b2nd"))) == 2
+    assert printed.count("volumes: 3 of 3") == 3
+    assert len(list((two / "store").rglob("*.b2nd"))) == 3

@@ -24,6 +24,27 @@ RENAMED = {
     "encoder.changes.position": "pos_embed",
 }
 
+# What other programs call them.
+ALIASES = {
+    "lr": "training.learning_rate",
+    "batch": "training.batch_size",
+    "bs": "training.batch_size",
+    "num_epochs": "training.epochs",
+    "num_train_epochs": "training.epochs",
+    "max_steps": "training.samples (steps x batch size)",
+    "num_workers": "training.workers",
+    "gradient_accumulation_steps": "training.accumulate",
+    "early_stopping": "validation.patience",
+    "early_stopping_patience": "validation.patience",
+    "val_split": "validation.share",
+    "max_seq_length": "conversation.max_length",
+    "output_dir": "output",
+    "out": "output",
+    "dataset": "data",
+    "fp16": "training.precision",
+    "bf16": "training.precision",
+}
+
 # An override of one replaces the other.
 _EITHER = {"samples": "epochs", "epochs": "samples"}
 
@@ -63,7 +84,7 @@ def check_recipe(
     values = source.values
     for item in overrides:
         _override(values, item)
-    problems = list(_renamed(values))
+    problems = [*_renamed(values), *_aliased(values)]
     if not problems:
         try:
             recipe = Recipe.model_validate(values)
@@ -99,6 +120,16 @@ def _renamed(values: dict[str, Any], above: Keys = ()) -> Iterator[Problem]:
             yield Problem((*above, key), f"{name} is called {RENAMED[name]} now")
         elif isinstance(value, dict):
             yield from _renamed(value, (*above, key))
+
+
+def _aliased(values: dict[str, Any], above: Keys = ()) -> Iterator[Problem]:
+    """Yield the keys that other programs use for one of ours."""
+    for key, value in values.items():
+        if key in ALIASES and above in ((), ("training",)):
+            name = dotted((*above, key))
+            yield Problem((*above, key), f"{name}: unknown key; is {ALIASES[key]} meant?")
+        elif isinstance(value, dict) and not above:
+            yield from _aliased(value, (key,))
 
 
 def _override(values: dict[str, Any], item: str) -> None:

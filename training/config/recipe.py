@@ -162,6 +162,9 @@ class ConversationSettings(_Strict):
     # letter of a choice. Other tokens have 1.
     detail_weight: float = Field(1.0, gt=0)
     max_length: int = Field(768, ge=16)
+    # What an answer loses that is longer than that. findings: the last sentences before its
+    # impression, which stays whole. end: its end, the impression first. refuse: the run is refused.
+    cut: Literal["findings", "end", "refuse"] = "findings"
     # Keep the frozen encoder's tokens on disk: 0.8 MB a volume for the demo, 8.4 MB at paper size.
     cache_tokens: bool = True
     # Stage language: scatter what a scan shows among as many blanks as it has image tokens.
@@ -193,11 +196,15 @@ class TrainingSettings(_Strict):
     weight_decay: float = Field(0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     max_grad_norm: float = Field(1.0, ge=0)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    # auto: bf16 or fp16 on a GPU, whichever it has, and fp32 on a CPU.
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     # Keep only the input of each transformer block for the backward pass, and compute the rest
     # again there: less memory, about a third more compute. Gradients are the same.
     gradient_checkpointing: bool = False
-    workers: int = Field(0, ge=0)
+    # Processes that read samples; None: with a GPU up to eight of its share of the cores, else 0.
+    workers: int | None = Field(None, ge=0)
+    # Steps that are timed before the first one, without changing any weight.
+    timed_steps: int = Field(3, ge=0)
     save_minutes: float = Field(5.0, gt=0)
     keep_checkpoints: int = Field(2, ge=1)
     log_steps: int = Field(20, ge=1)
@@ -212,6 +219,21 @@ class TrainingSettings(_Strict):
     def length(self, items: int) -> int:
         """Return the number of samples of a run over this many volumes or pairs."""
         return self.samples if self.samples is not None else items * (self.epochs or 1)
+
+
+class ValidationSettings(_Strict):
+    """The loss on patients that are not trained on, measured during the run."""
+
+    # Share of the patients of `data` that is held out for it, at least one patient. None: 5 % of a
+    # table of one's own with ten patients or more, and none of other data.
+    share: float | None = Field(None, ge=0, le=0.5)
+    # How often in the run it is measured, and on how many pairs or volumes at most.
+    times: int = Field(10, ge=1)
+    samples: int = Field(200, ge=1)
+    # Whether the weights with the lowest validation loss are the result, or the last ones.
+    keep: Literal["best", "last"] = "best"
+    # End the run after this number of measurements in a row without a lower loss.
+    patience: int | None = Field(None, ge=1)
 
 
 class Recipe(_Strict):
@@ -243,6 +265,7 @@ class Recipe(_Strict):
     lora: LoraSettings | None = None
     conversation: ConversationSettings = ConversationSettings()
     training: TrainingSettings
+    validation: ValidationSettings = ValidationSettings()
 
     @model_validator(mode="after")
     def _needs(self) -> Recipe:

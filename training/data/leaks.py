@@ -39,19 +39,30 @@ class LeakError(RecipeError):
 class Seen:
     """The patients and scans that a model was trained on.
 
-    patients: `patient_hash` of each; scans: `voxel_digest` of each scan in HU.
+    patients: `patient_hash` of each; scans: `voxel_digest` of each scan in HU; validation_patients:
+    those whose loss has chosen the weights, which were not trained on.
     """
 
     patients: frozenset[str] = frozenset()
     scans: frozenset[str] = frozenset()
+    validation_patients: frozenset[str] = frozenset()
 
     def __or__(self, other: Seen) -> Seen:
-        return Seen(self.patients | other.patients, self.scans | other.scans)
+        return Seen(
+            self.patients | other.patients,
+            self.scans | other.scans,
+            self.validation_patients | other.validation_patients,
+        )
 
     @classmethod
     def of(cls, store: DatasetStore) -> Seen:
         """Return the patients and scans of a prepared store."""
-        return cls(frozenset(r.patient for r in store.records), frozenset(store.scan_digests()))
+        digests = store.scan_digests()
+        return cls(
+            frozenset(store.records[i].patient for i in store.training),
+            frozenset(digests[i] for i in store.training),
+            frozenset(store.records[i].patient for i in store.validation),
+        )
 
     @classmethod
     def read(cls, folder: Path) -> Seen:
@@ -61,7 +72,11 @@ class Seen:
             return cls()
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            return cls(frozenset(content["patients"]), frozenset(content["scans"]))
+            return cls(
+                frozenset(content["patients"]),
+                frozenset(content["scans"]),
+                frozenset(content.get("validation_patients", ())),
+            )
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
             raise RecipeError(
                 f"{file}: damaged; restore it, or remove it to skip the leak check"
@@ -70,6 +85,8 @@ class Seen:
     def write(self, folder: Path) -> None:
         """Write `training_data.json` into a model's folder."""
         content = {"patients": sorted(self.patients), "scans": sorted(self.scans)}
+        if self.validation_patients:
+            content["validation_patients"] = sorted(self.validation_patients)
         atomic.write_text(folder / FILE, json.dumps(content) + "\n")
 
 
@@ -138,7 +155,8 @@ def guard_cases(model: Path, cases: CaseList) -> CaseList:
         If a patient was trained on.
     """
     seen = Seen.read(model)
-    common = [case for case in cases.cases if case.patient_hash in seen.patients]
+    used = seen.patients | seen.validation_patients
+    common = [case for case in cases.cases if case.patient_hash in used]
     if common:
         raise LeakError(
             f"{len({case.patient_hash for case in common})} patient(s) of {cases.name} were in the "

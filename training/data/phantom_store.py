@@ -19,6 +19,7 @@ from napari_ct_assistant.phantoms import (
     write_excerpt,
     write_report,
 )
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.patch_concepts import Concept
 from napari_ct_assistant.training.data.phantom_patch_labels import (
@@ -48,9 +49,28 @@ class PhantomStore(VolumeStore):
         super().__init__(folder)
         self.seeds = range(first_seed, first_seed + count)
         self._places: dict[int, NDArray[np.uint8]] = {}
+        self._held_out = 0
+
+    def hold_out(self, share: float | None) -> None:
+        """Hold out the last phantoms for the validation loss, at least one; None holds out none."""
+        self._held_out = max(1, round(len(self) * share)) if share else 0
+        if self._held_out >= len(self):
+            raise RecipeError(f"validation.share: {share} of {len(self)} phantom(s) leaves none")
+
+    @property
+    def validation(self) -> range:
+        """The phantoms that are held out for the validation loss, the last ones."""
+        return range(len(self) - self._held_out, len(self))
 
     def __len__(self) -> int:
         return len(self.seeds)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels (D, H, W) of a phantom."""
+        from napari_ct_assistant.model.presets import demo_vision
+
+        return tuple(demo_vision().image_size)
 
     @property
     def key(self) -> str:

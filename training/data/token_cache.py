@@ -78,6 +78,18 @@ class TokenCache:
         return torch.from_numpy(self.tokens[index].astype(np.float32))
 
 
+class StandInTokens:
+    """Tokens without content in place of a cache's, for a check that encodes nothing."""
+
+    def __init__(self, encoder: VisionTransformer3D):
+        d, h, w = encoder.config.grid
+        self.shape = (d * h * w, encoder.config.output_size)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Return zeros [N, output_size], float32."""
+        return torch.zeros(self.shape)
+
+
 class _Encoding:
     """An encoder with the volumes that it encodes; each process of a pool has one."""
 

@@ -40,8 +40,8 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
         Also return `patch_labels` [concepts, d, h, w].
     noise : int
         Also return this many random numbers from 0 to 1, which decide the mask of stage `mae`.
-    count : int, optional
-        Draw from the first `count` volumes only.
+    volumes : range, optional
+        The volumes to draw from; by default those that are trained on.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
         *,
         labels: bool = False,
         noise: int = 0,
-        count: int | None = None,
+        volumes: range | None = None,
     ):
         self.store = store
         self.samples = samples
         self.seed = seed
-        self.count = len(store) if count is None else count
-        self.items = self.count
+        self.volumes = store.training if volumes is None else volumes
+        self.items = len(self.volumes)
         self.labels = labels
         self.noise = noise
 
@@ -66,7 +66,7 @@ class VolumeDataset(Dataset[dict[str, Tensor]]):
         return self.samples
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
-        index = shuffled_index(self.seed, k, self.count)
+        index = self.volumes[shuffled_index(self.seed, k, self.items)]
         sample = {
             "pixel_values": to_pixel_values(self.store.volume(index)),
             "volume": torch.tensor(index),
@@ -99,8 +99,8 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         Patches along each side.
     focus : mapping
         Relative frequency of each finding where several are present; 1 by default.
-    count : int, optional
-        Draw from the first `count` volumes only.
+    volumes : range, optional
+        The volumes to draw from; by default those that are trained on.
     """
 
     def __init__(
@@ -111,14 +111,14 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         patch: tuple[int, ...],
         crop: int,
         focus: Mapping[str, float] | None = None,
-        count: int | None = None,
+        volumes: range | None = None,
     ):
         self.store = store
         self.samples = samples
         self.seed = seed
         self.patch = patch
         self.crop = crop
-        self.count = len(store) if count is None else count
+        self.volumes = store.training if volumes is None else volumes
         self.focus = np.array([(focus or {}).get(name, 1.0) for name in FINDINGS])
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class CropDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.seed, k])
-        index = int(rng.integers(self.count))
+        index = self.volumes[int(rng.integers(len(self.volumes)))]
         labels = self.store.patch_labels(index)  # [concepts, d, h, w]
         room = np.array(labels.shape[1:]) - self.crop
         start = rng.integers(0, room + 1)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION, REPORT_QUESTION
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.sequences.turns import Turn
@@ -31,9 +32,52 @@ class VolumeStore(ABC):
 
     def __init__(self, folder: Path):
         self.folder = folder
+        # Read in place of volumes that are not prepared, by a check that prepares none.
+        self.stand_in: NDArray[np.int16] | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    def hold_out(self, share: float | None) -> None:
+        """Hold out a share of the patients for the validation loss; None for the default share.
+
+        Their scans become the store's last ones (`validation`).
+
+        Raises
+        ------
+        RecipeError
+            If there are too few patients to hold out one.
+        """
+        if share:
+            raise RecipeError("validation.share: these volumes have no patients to hold out")
+
+    @property
+    def validation(self) -> range:
+        """The volumes that are held out for the validation loss, the last ones."""
+        return range(len(self), len(self))
+
+    @property
+    def training(self) -> range:
+        """The volumes that are trained on."""
+        return range(self.validation.start)
+
+    def patients(self, volumes: range) -> int:
+        """Return how many patients some volumes are of."""
+        return len(volumes)
+
+    def dataset(self, index: int) -> str:  # noqa: ARG002
+        """Return the name of the data set that a volume is from."""
+        return "phantoms"
+
+    @property
+    def warnings(self) -> dict[str, str]:
+        """What reading the scans warned about: {warning: a scan, and how many}."""
+        return {}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels (D, H, W) of a volume."""
+        return self.volume(0).shape
 
     @property
     @abstractmethod
@@ -114,6 +158,8 @@ class VolumeStore(ABC):
 
     def volume(self, index: int) -> NDArray[np.int16]:
         """Return a whole volume in HU, int16 [D, H, W]."""
+        if self.stand_in is not None and not self.volume_file(index).exists():
+            return self.stand_in
         return np.asarray(self._open(index)[:], dtype=np.int16)
 
     def crop(

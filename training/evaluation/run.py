@@ -26,7 +26,8 @@ from napari_ct_assistant.training.evaluation.metric_values import (
 )
 from napari_ct_assistant.training.evaluation.metrics.text_metrics import TextMetric, text_metrics
 from napari_ct_assistant.training.evaluation.plot import draw
-from napari_ct_assistant.training.evaluation.tables import write_tables
+from napari_ct_assistant.training.evaluation.tables import overview, write_tables
+from napari_ct_assistant.training.release.measured import add_figures
 
 
 def evaluate(
@@ -94,6 +95,8 @@ def evaluate(
         },
     }
     write_tables(folder, values, about)
+    if assistant.info.files:
+        add_figures(assistant.info.files[0].parent, cases.name, overview(values, about))
     draw(values, f"{assistant.info.name} on {cases.name}", folder / "figures.png")
     return {**about, "figures": [vars(value) for value in values]}
 

@@ -97,6 +97,16 @@ def as_markdown(values: Sequence[MetricValue], about: dict[str, Any]) -> str:
     return "".join(parts)
 
 
+def overview(values: Sequence[MetricValue], about: dict[str, Any]) -> str:
+    """Return one table for each task, over all its answers: what a model card has."""
+    parts = [f"{about['scans']} scans of {about['patients']} patients. All figures are times 100."]
+    for task, title in TITLES.items():
+        part = [v for v in values if v.task == task and v.group in (ALL, POOLED)]
+        if part:
+            parts.append(f"**{title}**, {part[0].items} answers\n\n{table_of(part)}")
+    return "\n\n".join(parts)
+
+
 def table_of(values: Sequence[MetricValue]) -> str:
     """Return one table: a row for each source of answers, a column for each metric."""
     metrics = list(dict.fromkeys(v.metric for v in values))

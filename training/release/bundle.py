@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +25,7 @@ from napari_ct_assistant.training.data.token_cache import TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.evaluation.assistant_pool import assistant_pool
 from napari_ct_assistant.training.evaluation.metrics.bootstrap import PatientBootstrap
+from napari_ct_assistant.training.release.code_version import code_commit
 from napari_ct_assistant.training.stages.calibration import operating_point
 
 RELIABLE_AUROC = 0.75
@@ -98,25 +98,6 @@ def _write_model(recipe: Recipe, store: VolumeStore, folder: Path) -> VolumeLang
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return model
-
-
-def code_commit() -> str | None:
-    """Return the git commit of this code, marked if there are changes; None outside git."""
-    here = Path(__file__).resolve().parent
-    answers = []
-    for question in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"]):
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(here), *question],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        answers.append(done.stdout.strip())
-    commit, changes = answers
-    return f"{commit} with changes" if changes else commit
 
 
 def stage_seconds(root: Path) -> dict[str, int]:

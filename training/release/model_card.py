@@ -74,11 +74,16 @@ def write_card(figures: dict[str, Any], facts: dict[str, Any]) -> str:
         What `card_facts` returns.
     """
     head = HEAD.format(**facts, seeds=figures["seeds"], draws=DRAWS, min_patients=MIN_PATIENTS)
-    lines = [head, SCREEN_HEAD]
-    lines += [_screen_row(row, facts["unreliable_findings"]) for row in figures["screen"]]
+    return head + audit_tables(figures, facts["unreliable_findings"])
+
+
+def audit_tables(figures: dict[str, Any], unreliable: list[str]) -> str:
+    """Return the tables of an audit's figures in Markdown; some findings may be unreliable."""
+    lines = [SCREEN_HEAD]
+    lines += [_screen_row(row, unreliable) for row in figures["screen"]]
     means = [_number(figures[f"mean_{name}"]) for name in ("auroc", "bacc", "patch_auroc")]
     lines.append("| **mean** | | **{}** | **{}** | | | **{}** |\n\n".format(*means))
-    if facts["unreliable_findings"]:
+    if unreliable:
         lines.append(UNRELIABLE.format(limit=RELIABLE_AUROC))
     lines.append("| what | figure | without looking |\n| --- | --- | --- |\n")
     rows = [*_report_rows(figures), *_attribute_rows(figures), *_question_rows(figures)]

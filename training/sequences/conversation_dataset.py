@@ -20,7 +20,9 @@ from napari_ct_assistant.training.sequences.turns import Turn
 
 
 class ConversationSource(Protocol):
-    """Scans with what can be asked about them."""
+    """Scans with what can be asked about them; `text_only` sources have no images."""
+
+    text_only: bool
 
     def __len__(self) -> int: ...
 
@@ -38,6 +40,10 @@ class ConversationSource(Protocol):
 
     def name(self, index: int) -> str:
         """Return a scan's name for error messages."""
+        ...
+
+    def dataset(self, index: int) -> str:
+        """Return the name of the data set that a scan is from."""
         ...
 
     def detail_words(self) -> frozenset[str]:
@@ -98,9 +104,15 @@ class ConversationDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, k: int) -> dict[str, Any]:
         index, turns, rng = self.drawn(k)
         inputs = self.source.inputs(index, rng)
-        prefix = self.processor.prefix_ids() if inputs else self._text_prefix(index, rng)
+        prefix = self.prefix(index, rng)
         sequence = pack_sequence(prefix, turns, self.processor, self.settings, self.decisive)
         return {**sequence, **inputs, "volume": torch.tensor(index)}
+
+    def prefix(self, index: int, rng: np.random.Generator) -> list[int]:
+        """Return the beginning of the prompt: the image tokens, or what a scan shows in words."""
+        if self.source.text_only:
+            return self._text_prefix(index, rng)
+        return self.processor.prefix_ids()
 
     def name(self, index: int) -> str:
         """Return a scan's name for error messages."""

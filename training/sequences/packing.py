@@ -31,13 +31,17 @@ the prompt itself. A padding token attends to itself, since the softmax of an em
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypedDict
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
+from napari_ct_assistant.report_text.sections import CONCLUSIONS, HEADING
+from napari_ct_assistant.report_text.sentences import sentence_spans
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import ConversationSettings
 from napari_ct_assistant.training.sequences.turns import Turn
 
@@ -75,7 +79,7 @@ def pack_sequence(
         Token ids of the beginning of the prompt, with the image.
     turns : sequence of Turn
         Those that do not fit into `settings.max_length` are left out; the answer of the first
-        is cut off if need be. Without `settings.packed` there is one.
+        is shortened if need be (see `shortened`). Without `settings.packed` there is one.
     processor : VolumeLanguageProcessor
     settings : ConversationSettings
     decisive : set of int
@@ -84,16 +88,15 @@ def pack_sequence(
     hidden = not settings.packed and turns[0].text_only
     ids, labels = list(prefix), [IGNORED] * len(prefix)
     positions, segments = list(range(len(prefix))), [PADDING if hidden else 0] * len(prefix)
-    opening = processor.opening_ids() if any(turn.text_only for turn in turns) else []
     weights = [0.0] * len(prefix)
-    for number, turn in enumerate(turns, start=1):
-        question = (opening if turn.text_only else []) + processor.question_ids(turn.question)
-        answer = processor.answer_ids(turn.answer)
-        room = settings.max_length - (len(ids) if settings.packed else len(prefix))
-        if len(question) + len(answer) > room:
-            if number > 1:
-                break  # a packed sequence is full
-            answer = answer[: max(room - len(question), 0)]
+    fitted = fit_turns(len(prefix), turns, processor, settings)
+    for number, (turn, one) in enumerate(zip(turns, fitted, strict=False), start=1):
+        question, answer = one.question, one.answer
+        if one.shortened and settings.cut == "refuse":
+            raise RecipeError(
+                f"conversation.max_length: {settings.max_length} tokens are too few for the answer "
+                f"to {turn.question!r}; raise it, or set conversation.cut to findings or end"
+            )
         # By answer: an answer counts as the square root of its length, so that the one decisive
         # word of a short answer has a say beside a report's hundred.
         weight = 1.0 if settings.weighting == "token" else len(answer) ** -0.5
@@ -111,6 +114,78 @@ def pack_sequence(
         "segment_ids": torch.tensor(segments),
         "loss_weights": torch.tensor(weights),
     }
+
+
+class FittedTurn(NamedTuple):
+    """The token ids of a turn that has its place in a sequence."""
+
+    question: list[int]
+    answer: list[int]
+    shortened: bool
+
+
+def fit_turns(
+    prefix: int,
+    turns: Sequence[Turn],
+    processor: VolumeLanguageProcessor,
+    settings: ConversationSettings,
+) -> Iterator[FittedTurn]:
+    """Yield the turns that fit into a sequence after a prefix of `prefix` tokens.
+
+    Raises
+    ------
+    RecipeError
+        If there is no room for any part of the first answer.
+    """
+    used = prefix
+    for number, turn in enumerate(turns):
+        opening = processor.opening_ids() if turn.text_only else []
+        question = opening + processor.question_ids(turn.question)
+        answer = processor.answer_ids(turn.answer)
+        room = settings.max_length - (used if settings.packed else prefix) - len(question)
+        too_long = len(answer) > room
+        if too_long:
+            if number:
+                return  # a packed sequence is full
+            answer = shortened(turn.answer, room, processor, settings.cut)
+            if room < 1:
+                raise RecipeError(
+                    f"conversation.max_length: {settings.max_length} tokens leave no room for an "
+                    f"answer: image and question have {settings.max_length - room}; raise it"
+                )
+        yield FittedTurn(question, answer, too_long)
+        used += len(question) + len(answer)
+
+
+def shortened(answer: str, room: int, processor: VolumeLanguageProcessor, cut: str) -> list[int]:
+    """Return the token ids of an answer that is longer than `room` tokens.
+
+    Parameters
+    ----------
+    answer
+        The text.
+    room
+        The number of tokens that there is room for.
+    processor
+    cut
+        "findings" leaves out the last sentences before the impression, or the last ones of a text
+        without an impression, and keeps the token that ends an answer. Where even that is not
+        enough, and for any other value, the end is cut off.
+    """
+    if cut == "findings":
+        headings = [m for m in HEADING.finditer(answer) if _heads_conclusion(m)]
+        start = headings[-1].start() if headings else len(answer)
+        body, conclusion = answer[:start], answer[start:]
+        for first, _ in reversed(sentence_spans(body)):
+            kept = f"{body[:first].rstrip()} {conclusion}".strip()
+            ids = processor.answer_ids(kept)
+            if len(ids) <= room and kept:
+                return ids
+    return processor.answer_ids(answer)[: max(room, 0)]
+
+
+def _heads_conclusion(heading: re.Match[str]) -> bool:
+    return (heading[1] or heading[2]).capitalize() in CONCLUSIONS
 
 
 def block_mask(segment_ids: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
@@ -25,11 +25,13 @@ class Turn:
     """One question with its answer.
 
     A `text_only` turn needs no image: the question holds all that the answer is based on.
+    `kind` is that of the question ("yes_no", "free" ...), or "report", "findings", "impression".
     """
 
     question: str
     answer: str
     text_only: bool = False
+    kind: str = field(default="report", compare=False)
 
 
 def report_turns(
@@ -60,13 +62,13 @@ def report_turns(
     own = split_sections(report)
     if not settings.impressions or not {"Findings", "Impression"} <= own.keys():
         return [Turn(report_question, report)]
-    turns = [Turn(findings_question, own["Findings"])]
+    turns = [Turn(findings_question, own["Findings"], kind="findings")]
     for sections in map(split_sections, others):
         findings = sections["Findings"]
         if rng is not None and settings.shuffled and rng.random() < settings.shuffled:
             findings = _shuffle_sentences(findings, rng)
         question = IMPRESSION_QUESTION.replace("{findings}", findings)
-        turns.append(Turn(question, sections["Impression"], text_only=True))
+        turns.append(Turn(question, sections["Impression"], text_only=True, kind="impression"))
     return turns
 
 
@@ -90,7 +92,7 @@ def choose_turns(
         picked = _draw(list(questions), wanted, rng)
     else:
         picked = _draw_balanced(questions, wanted, settings.yes_no, settings.positives, rng)
-    turns += [Turn(q.question, q.answer) for q in picked]
+    turns += [Turn(q.question, q.answer, kind=q.kind) for q in picked]
     return turns if settings.packed else [turns[int(rng.integers(len(turns)))]]
 
 

@@ -11,7 +11,7 @@ from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.stages.assemble import assemble
 from napari_ct_assistant.training.stages.conversations import conversation_job
-from napari_ct_assistant.training.stages.trainer import Job
+from napari_ct_assistant.training.stages.job import Job
 
 
 def job(recipe: Recipe, store: VolumeStore) -> Job:

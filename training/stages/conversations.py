@@ -12,19 +12,19 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
-from napari_ct_assistant.training.data.token_cache import TokenCache
+from napari_ct_assistant.training.data.token_cache import StandInTokens, TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import process_state
-from napari_ct_assistant.training.release.stage_card import notice, stage_card, trained_on
+from napari_ct_assistant.training.release.stage_card import notice, trained_on
 from napari_ct_assistant.training.sequences.collator import Collator
 from napari_ct_assistant.training.sequences.conversation_dataset import (
     ConversationDataset,
-    ConversationSource,
 )
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
 from napari_ct_assistant.training.sequences.taught import taught_questions
+from napari_ct_assistant.training.stages.job import Job, validation_samples
 from napari_ct_assistant.training.stages.lora import add_lora
-from napari_ct_assistant.training.stages.trainer import Job, StageTrainer, whole_weights
+from napari_ct_assistant.training.stages.trainer import StageTrainer, whole_weights
 
 
 def _with_lora(recipe: Recipe, model: VolumeLanguageModel) -> nn.Module:
@@ -41,11 +41,14 @@ def conversation_job(
     store: VolumeStore,
 ) -> Job:
     """Return the training of a model's trainable parts on a store's conversations."""
-    cache = None
+    cache: TokenCache | StandInTokens | None = None
     if recipe.conversation.cache_tokens and not recipe.train_encoder:
-        with process_state().main_process_first():
-            cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
-            cache.fill()
+        if store.stand_in is not None:
+            cache = StandInTokens(model.vision_tower)
+        else:
+            with process_state().main_process_first():
+                cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
+                cache.fill()
     source = StoreConversations(store, recipe.conversation, cache)
     taught_questions(source, store.report_questions(recipe.conversation)).keep_in(processor)
     return model_job(recipe, model, processor, source)
@@ -55,7 +58,7 @@ def model_job(
     recipe: Recipe,
     model: VolumeLanguageModel,
     processor: VolumeLanguageProcessor,
-    source: ConversationSource,
+    source: StoreConversations,
 ) -> Job:
     """Return the training of a model's trainable parts, which writes the whole model."""
     trained = _with_lora(recipe, model)
@@ -72,15 +75,25 @@ def text_job(
     recipe: Recipe,
     model: nn.Module,
     processor: VolumeLanguageProcessor,
-    source: ConversationSource,
+    source: StoreConversations,
     save: Callable[[StageTrainer], None],
 ) -> Job:
     """Return the training of a module on the conversations of a source."""
-    dataset = ConversationDataset(
-        source, processor, recipe.conversation, recipe.training, recipe.seed
-    )
     collate = Collator(processor.tokenizer.pad_token_id, packed=recipe.conversation.packed)
-    return Job(model, dataset, save, collate)
+    asked, t = recipe.conversation, recipe.training
+    held_out = None
+    if source.store.validation:
+        whole = t.model_copy(update={"samples": None, "epochs": 1})
+        held_out = ConversationDataset(source.held_out(), processor, asked, whole, recipe.seed)
+        held_out.samples = validation_samples(recipe, held_out.samples)
+    return Job(
+        model,
+        ConversationDataset(source, processor, asked, t, recipe.seed),
+        save,
+        collate,
+        validation=held_out,
+        store=source.store,
+    )
 
 
 def save_model(
@@ -114,7 +127,5 @@ def save_model(
     said = model.config.notice if not recipe.notice and trained == before else ""
     said = said or notice(recipe, trained)
     model.config.trained_on, model.config.notice = trained, said
-    card = stage_card(recipe, trained, said)
-    (recipe.folder / "README.md").write_text(card, encoding="utf-8")
     model.save_pretrained(recipe.folder)
     processor.save_pretrained(recipe.folder)

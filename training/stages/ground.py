@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from napari_ct_assistant.model.encoders import with_concepts
 from napari_ct_assistant.model.grounded.concept_maps import DetailReadout
@@ -29,7 +30,8 @@ from napari_ct_assistant.training.data.volume_dataset import CropDataset, Volume
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import mean_over_processes, process_state
 from napari_ct_assistant.training.stages.calibration import calibrate
-from napari_ct_assistant.training.stages.trainer import Job, StageTrainer, save_encoder
+from napari_ct_assistant.training.stages.job import Job, validation_samples
+from napari_ct_assistant.training.stages.trainer import StageTrainer, save_encoder
 
 
 class GroundingModel(nn.Module):
@@ -169,7 +171,7 @@ def patch_loss(logits: Tensor, labels: Tensor, weights: Tensor, negative_weight:
 def job(recipe: Recipe, store: VolumeStore) -> Job:
     """Return the training of the encoder on patch-level concepts, which writes it."""
     torch.manual_seed(recipe.seed)
-    settings, samples = recipe.ground, recipe.training.length(len(store))
+    settings, samples = recipe.ground, recipe.training.length(len(store.training))
     encoder = with_concepts(build_encoder(recipe))
     concepts = store.concepts if settings.details else store.concepts[: len(FINDINGS)]
     annotated = store.annotated[: len(concepts)]
@@ -181,24 +183,32 @@ def job(recipe: Recipe, store: VolumeStore) -> Job:
     model = GroundingModel(encoder, settings, concepts, annotated)
     if settings.details:
         encoder.config.concept_pairs = list(store.concept_pairs)
-    kept = len(store) - settings.operating_points
-    if kept < 1:
+    kept, spare = store.training, settings.operating_points
+    if len(kept) - spare < 1:
         raise RecipeError(
-            f"ground.operating_points: {settings.operating_points} of {len(store)} volumes leave "
-            "none for training"
+            f"ground.operating_points: {spare} of {len(kept)} volumes leave none for training"
         )
-    if settings.crop is None:
-        dataset: Any = VolumeDataset(store, samples, recipe.seed, labels=True, count=kept)
-    else:
-        patch = tuple(encoder.config.patch_size)
-        dataset = CropDataset(
-            store, samples, recipe.seed, patch, settings.crop, settings.focus, count=kept
-        )
+    chosen = kept[len(kept) - spare :]
+    learned = kept[: len(kept) - spare]
+
+    def dataset(volumes: range, samples: int) -> Dataset[Any]:
+        if settings.crop is None:
+            return VolumeDataset(store, samples, recipe.seed, labels=True, volumes=volumes)
+        patch, crop = tuple(encoder.config.patch_size), settings.crop
+        focus = settings.focus
+        return CropDataset(store, samples, recipe.seed, patch, crop, focus, volumes=volumes)
 
     def save(trainer: StageTrainer) -> None:
         if settings.operating_points:
-            calibrate(encoder, store, range(kept, len(store)))
+            calibrate(encoder, store, chosen)
         encoder.requires_grad_(True)
         save_encoder(recipe, encoder, trainer)
 
-    return Job(model, dataset, save)
+    held_out = validation_samples(recipe, len(store.validation))
+    return Job(
+        model,
+        dataset(learned, samples),
+        save,
+        validation=dataset(store.validation, held_out) if held_out else None,
+        store=store,
+    )

@@ -26,8 +26,9 @@ from napari_ct_assistant.training.data.phantom_store import PhantomStore
 from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
 from napari_ct_assistant.training.stages.conversations import model_job, text_job
+from napari_ct_assistant.training.stages.job import Job
 from napari_ct_assistant.training.stages.tokenizer import IMAGE, train_tokenizer
-from napari_ct_assistant.training.stages.trainer import Job, StageTrainer
+from napari_ct_assistant.training.stages.trainer import StageTrainer
 
 
 def job(recipe: Recipe) -> Job:

@@ -15,7 +15,7 @@ from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.store_conversations import StoreConversations
 from napari_ct_assistant.training.stages.assemble import assemble
 from napari_ct_assistant.training.stages.conversations import model_job
-from napari_ct_assistant.training.stages.trainer import Job
+from napari_ct_assistant.training.stages.job import Job
 
 
 def job(recipe: Recipe, store: VolumeStore) -> Job:

@@ -6,66 +6,20 @@ recipe. N processes with a batch of b have the losses of one process with a batc
 
 from __future__ import annotations
 
-import json
-import math
-import shutil
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import Trainer
 
-from napari_ct_assistant.model.vit import VisionTransformer3D, set_grad_checkpointing
-from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
-from napari_ct_assistant.training.distributed import agree, process_state
+from napari_ct_assistant.training.distributed import process_state
+from napari_ct_assistant.training.monitoring.callbacks import not_finite
+from napari_ct_assistant.training.monitoring.validation import validation_loss
 from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW, NoLinearLayerError
-
-# Several processes agree only every so many steps on whether a checkpoint is due.
-STEPS_TO_AGREE = 10
-
-
-class NonFiniteLossError(CTAssistantError, RuntimeError):
-    """The loss became NaN or infinite; the last checkpoint is still valid."""
-
-
-class _Watch(TrainerCallback):
-    """Saves a checkpoint every few minutes, and stops at a loss or gradient that is not finite."""
-
-    def __init__(self, minutes: float):
-        self.seconds = minutes * 60
-        self.saved = time.monotonic()
-
-    def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
-        """Ask for a checkpoint when it is due; every process must ask for the same one."""
-        if state.global_step >= state.max_steps:
-            return
-        if process_state().num_processes > 1 and state.global_step % STEPS_TO_AGREE:
-            return
-        if agree(time.monotonic() - self.saved > self.seconds):
-            self.saved = time.monotonic()
-            control.should_save = True
-
-    def on_log(self, _: Any, state: Any, __: Any, logs: Any = None, **___: Any) -> None:
-        """Stop when the loss or the gradient is not finite."""
-        for name in ("loss", "grad_norm"):
-            value = (logs or {}).get(name)
-            if value is not None and not math.isfinite(float(value)):
-                raise _not_finite(name, float(value), state.global_step, "")
-
-
-def _not_finite(name: str, value: float, step: int, where: str) -> NonFiniteLossError:
-    return NonFiniteLossError(
-        f"{name} is {value} at step {step}{where}: check that data or lower "
-        "training.learning_rate; the same command continues from the last checkpoint"
-    )
 
 
 class StageTrainer(Trainer):
@@ -77,8 +31,10 @@ class StageTrainer(Trainer):
 
     exponential_to: float | None = None
     muon = False
+    steps: int
     optimizer: Any
     lr_scheduler: Any
+    control: Any
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Make the optimizer."""
@@ -147,8 +103,23 @@ class StageTrainer(Trainer):
             name = getattr(self.train_dataset, "name", None)
             known = [] if volumes is None or name is None else [name(int(v)) for v in volumes]
             where = f" on {', '.join(known)}" if known else ""
-            raise _not_finite("loss", float(loss), self.state.global_step + 1, where)
+            raise not_finite("loss", float(loss), self.state.global_step + 1, where)
         return loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Return the validation loss as `eval_loss`, and log it."""
+        metrics = {"eval_loss": validation_loss(self, self.eval_dataset, self.data_collator)}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    @property
+    def kept_step(self) -> int | None:
+        """The step whose weights the best validation loss has kept; None without a choice."""
+        chosen = self.args.load_best_model_at_end and self.state.best_model_checkpoint
+        return self.state.best_global_step if chosen else None
 
     def compute_loss(
         self,
@@ -220,117 +191,6 @@ def weighted_cross_entropy(
     return (loss * weights).sum() / total.clamp_min(1e-8)
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a stage trains, on what, and how its result is written.
-
-    Parameters
-    ----------
-    model : nn.Module
-        It returns its loss.
-    dataset : Dataset
-        Its samples are those of the whole run, in order.
-    save : callable
-        Writes the result of the trained model; every process calls it.
-    collate : callable, optional
-        Makes a batch of samples.
-    """
-
-    model: nn.Module
-    dataset: Dataset[Any]
-    save: Callable[[StageTrainer], None]
-    collate: Callable[[list[Any]], dict[str, Tensor]] | None = None
-
-
-def run_job(recipe: Recipe, job: Job) -> None:
-    """Train from the last checkpoint if there is one, and write the result.
-
-    Checkpoints are in `<output>/checkpoints`.
-    """
-    trainer = train(recipe, job)
-    job.save(trainer)
-    finish(recipe, trainer)
-
-
-def train(recipe: Recipe, job: Job) -> StageTrainer:
-    """Run the training of a stage; returns the trainer with the trained model."""
-    t = recipe.training
-    gpu = torch.cuda.is_available()
-    samples = len(job.dataset)
-    steps = math.ceil(samples / (t.batch_size * t.accumulate * process_state().num_processes))
-    exponential = t.schedule == "exponential"
-    folder = recipe.folder / "checkpoints"
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=1,
-        per_device_train_batch_size=t.batch_size,
-        gradient_accumulation_steps=t.accumulate,
-        learning_rate=t.learning_rate,
-        lr_scheduler_type="constant" if exponential else t.schedule,
-        warmup_steps=int(t.warmup * steps),
-        weight_decay=t.weight_decay,
-        adam_beta1=t.betas[0],
-        adam_beta2=t.betas[1],
-        max_grad_norm=t.max_grad_norm,
-        bf16=t.precision == "bf16",
-        fp16=t.precision == "fp16",
-        use_cpu=not gpu,
-        dataloader_num_workers=t.workers,
-        dataloader_pin_memory=gpu,
-        remove_unused_columns=False,
-        logging_steps=t.log_steps,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        save_total_limit=t.keep_checkpoints,
-        report_to=[],
-        disable_tqdm=True,
-        # A pass is complete before the next begins; the dataset's own order is shuffled.
-        train_sampling_strategy="random" if t.epochs is None else "sequential",
-        seed=recipe.seed,
-        label_names=["labels"],
-    )
-    set_grad_checkpointing(job.model, t.gradient_checkpointing)
-    callbacks: list[TrainerCallback] = [_Watch(t.save_minutes)]
-    if t.tensorboard and process_state().is_main_process:
-        callbacks.append(_tensorboard(recipe.folder / "tensorboard", last))
-    trainer = StageTrainer(
-        model=job.model,
-        args=arguments,
-        train_dataset=job.dataset,
-        data_collator=job.collate or torch.utils.data.default_collate,
-        callbacks=callbacks,
-    )
-    # E3D-GPT states "exponential decay" without a rate; our choice is down to 1 % over the run.
-    trainer.exponential_to = 0.01 if exponential else None
-    trainer.muon = t.optimizer == "muon"
-    if process_state().is_main_process:
-        print(_announcement(recipe, job.dataset, samples, steps), flush=True)
-    trainer.train(resume_from_checkpoint=last)
-    return trainer
-
-
-def _announcement(recipe: Recipe, dataset: Dataset[Any], samples: int, steps: int) -> str:
-    """Return a line about the length of a run."""
-    t = recipe.training
-    what = "pairs" if getattr(dataset, "places", None) is not None else "scans"
-    items = getattr(dataset, "items", None)
-    known = "" if items is None else f"{items:,} {what}, "
-    passes = f"{t.epochs} pass(es), " if t.epochs is not None else ""
-    each = t.batch_size * t.accumulate * process_state().num_processes
-    return f"{recipe.output}: {known}{passes}{samples:,} samples, {steps:,} steps of {each}"
-
-
-def _tensorboard(folder: Path, last_checkpoint: str | None) -> TrainerCallback:
-    """Return the callback for TensorBoard; steps after the last checkpoint are written again."""
-    from torch.utils.tensorboard import SummaryWriter
-    from transformers.integrations import TensorBoardCallback
-
-    step = int(last_checkpoint.rsplit("-", 1)[1]) + 1 if last_checkpoint else None
-    writer: Any = SummaryWriter(str(folder), purge_step=step)
-    return TensorBoardCallback(writer)
-
-
 def whole_weights(trainer: StageTrainer) -> dict[str, Tensor] | None:
     """Return all weights of a model that FSDP or DeepSpeed has split; None if it is not split.
 
@@ -352,12 +212,3 @@ def save_encoder(recipe: Recipe, encoder: VisionTransformer3D, trainer: StageTra
     if process_state().is_main_process:
         encoder.requires_grad_(True)
         encoder.save_pretrained(recipe.folder, state_dict=weights)
-
-
-def finish(recipe: Recipe, trainer: StageTrainer) -> None:
-    """Write the loss curve beside the result and remove the checkpoints."""
-    if process_state().is_main_process:
-        history = [row for row in trainer.state.log_history if "loss" in row]
-        (recipe.folder / "losses.json").write_text(json.dumps(history, indent=1) + "\n")
-        shutil.rmtree(Path(trainer.args.output_dir), ignore_errors=True)
-    process_state().wait_for_everyone()

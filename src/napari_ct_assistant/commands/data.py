@@ -19,6 +19,7 @@ from napari_ct_assistant.commands.terminal.output import (
     print_json,
     say,
 )
+from napari_ct_assistant.commands.terminal.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from napari_ct_assistant.training.data.datasets.record import ScanRecord
@@ -51,16 +52,18 @@ def prepare(
 
     Scans are resampled once and stored. Run the command again to resume an interrupted run.
     """
-    with one_line_errors(), training_extra():
+    with one_line_errors(), training_extra(), quiet_libraries():
         from napari_ct_assistant.training.config.load import load_recipe
         from napari_ct_assistant.training.data.stores import open_store
 
         store = open_store(load_recipe(recipe, list(overrides or ())))
+        found = _fill(store, workers)
         for line in store.notes:
             note(line)
-        found = _fill(store, workers)
         if verify:
             found["verified"] = _verify(store, workers)
+        for text, scans in found["warnings"].items():
+            note(f"warning: {text} ({scans})")
         if as_json:
             print_json(found)
         else:
@@ -91,6 +94,7 @@ def _fill(store: VolumeStore, workers: int | None) -> dict[str, Any]:
     skips = getattr(store, "skips", None)
     if skips is not None:
         found["skipped"] = dict(skips.found)
+    found["warnings"] = dict(store.warnings)
     return found
 
 
@@ -178,7 +182,7 @@ def instructions(
     Without --endpoint, rules make them offline. With --endpoint, a language model on that server
     writes them: --yes sends the reports to it. Run the command again to resume an interrupted run.
     """
-    with one_line_errors(), training_extra():
+    with one_line_errors(), training_extra(), quiet_libraries():
         from napari_ct_assistant.training.config.load import load_recipe
         from napari_ct_assistant.training.config.recipe import PhantomData
         from napari_ct_assistant.training.data.datasets.read_records import read_records
@@ -188,7 +192,11 @@ def instructions(
         data = load_recipe(recipe, list(overrides or ())).data
         if isinstance(data, PhantomData):
             raise fail("data.kind phantoms: phantoms already come with questions")
-        records, _ = read_records(data)
+        records, skips = read_records(data)
+        for line in skips.notes:
+            note(line)
+        for name, reason in skips.found.items():
+            note(f"left out: {name}: {reason}")
         asked: list[Any] = [kind.value for kind in kinds or QuestionKind]
         output.parent.mkdir(parents=True, exist_ok=True)
         if endpoint is None or model is None:

@@ -19,7 +19,14 @@ from napari_ct_assistant.commands.terminal.options import (
     SeedRange,
     seed_range,
 )
-from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json, say
+from napari_ct_assistant.commands.terminal.output import (
+    fail,
+    note,
+    one_line_errors,
+    print_json,
+    say,
+)
+from napari_ct_assistant.commands.terminal.quiet import quiet_libraries
 
 
 def train(
@@ -28,7 +35,7 @@ def train(
         typer.Argument(
             metavar="STAGE",
             help="mae, ground, language, oracle_maps, align or instruct; demo for all stages "
-            "of the demonstration model.",
+            "of the demonstration model. A recipe alone is run as the stage that it is for.",
         ),
     ],
     recipe: Annotated[
@@ -45,21 +52,33 @@ def train(
             "--restart", help="Remove an earlier run in the output folder and start anew."
         ),
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Print what the run would train on, need and take, from a few timed steps; "
+            "train and write nothing.",
+        ),
+    ] = False,
 ) -> None:
     """Train one stage of a model, or the demonstration model.
 
     Run the command again to resume an interrupted run. A folder with a run of another recipe is
     refused.
     """
-    with one_line_errors(), training_extra():
+    with one_line_errors(), training_extra(), quiet_libraries():
         if stage == "demo":
             from napari_ct_assistant.training.chain import run_chain
 
+            if check:
+                raise fail("--check: train demo has many stages; check one, e.g. train demo/mae")
             run_chain([*([] if recipe is None else [recipe]), *(overrides or ())], restart=restart)
         else:
+            from napari_ct_assistant.training.config.names import stage_and_recipe
             from napari_ct_assistant.training.run import run_stage
 
-            run_stage(stage, recipe or stage, overrides or (), restart=restart)
+            named, file, more = stage_and_recipe(stage, recipe)
+            run_stage(named, file, [*more, *(overrides or ())], restart=restart, check=check)
 
 
 def audit(
@@ -95,6 +114,13 @@ def audit(
 
             text = write_card(found, card_facts(assistant.info.files[0].parent))
             card.write_text(text, encoding="utf-8")
+        if assistant.info.files:
+            from napari_ct_assistant.training.release.measured import add_figures
+            from napari_ct_assistant.training.release.model_card import audit_tables
+
+            unreliable = list(assistant.info.unreliable_findings)
+            title = f"phantoms, seeds {first} to {end - 1}"
+            add_figures(assistant.info.files[0].parent, title, audit_tables(found, unreliable))
         result = {**found, "model": assistant.info.to_json()}
         if as_json:
             print_json(result)

@@ -198,7 +198,7 @@ def _explain(error: Any, model: type[BaseModel]) -> Problem:
             tag = str(error["ctx"]["discriminator"]).strip("'")
             message = f"{name}.{tag} is missing"
         case "extra_forbidden":
-            message = f"{name}: unknown key{_hint(str(keys[-1]), known)}"
+            message = f"{name}: unknown key{_hint(str(keys[-1]), known, keys, model)}"
         case "value_error":
             message = f"{prefix}{error['ctx']['error']}"
         case "list_type" | "tuple_type":
@@ -220,11 +220,28 @@ def _shortened(value: object) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
 
-def _hint(key: str, known: Sequence[str]) -> str:
+def _hint(key: str, known: Sequence[str], keys: Keys, model: type[BaseModel]) -> str:
     near = difflib.get_close_matches(key, known, 1, cutoff=0.75)
     if near:
         return f"; is {near[0]} meant?"
+    elsewhere = [path for path in _all_keys(model) if path != dotted(keys)]
+    places = {path: path.rpartition(".")[2] for path in elsewhere}
+    close = difflib.get_close_matches(key, set(places.values()), 1, cutoff=0.85)
+    if close:
+        found = [path for path, last in places.items() if last == close[0]]
+        return f"; is {' or '.join(found[:3])} meant?"
     return f"; known are {', '.join(known)}" if 0 < len(known) <= _MANY else ""
+
+
+def _all_keys(model: type[BaseModel], above: str = "", depth: int = 4) -> list[str]:
+    """Return the dotted path of every key of a model and of the models in it."""
+    found: list[str] = []
+    for name, field in model.model_fields.items():
+        found.append(f"{above}{name}")
+        for inner in _members(field.annotation):
+            if depth and isinstance(inner, type) and issubclass(inner, BaseModel):
+                found += _all_keys(inner, f"{above}{name}.", depth - 1)
+    return list(dict.fromkeys(found))
 
 
 def _needed(kind: Any) -> list[str]:

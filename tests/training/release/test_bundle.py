@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.training.release import bundle
 from napari_ct_assistant.training.release.bundle import (
-    code_commit,
     find_thresholds,
     find_unreliable_findings,
     stage_seconds,
@@ -74,27 +69,3 @@ def test_stages_are_told_in_their_order(tmp_path: Path) -> None:
         ("2-ground", 200),
         ("10-instruct", 1000),
     ]
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_the_code_s_commit_is_told_with_its_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = tmp_path / "code.py"
-    monkeypatch.setattr(bundle, "__file__", str(code))
-    assert code_commit() is None, "no repository"
-
-    def git(*words: str) -> str:
-        who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-        done = subprocess.run(
-            ["git", "-C", str(tmp_path), *who, *words], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    git("init", "-q")
-    code.write_text("1\n")
-    git("add", ".")
-    git("commit", "-qm", "first")
-    assert code_commit() == git("rev-parse", "HEAD")
-    code.write_text("2\n")
-    assert code_commit() == git("rev-parse", "HEAD") + " with changes"

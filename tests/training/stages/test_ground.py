@@ -103,12 +103,12 @@ def test_the_loss_has_one_value_per_concept() -> None:
 
 
 def test_crops_leave_out_the_volumes_that_were_kept_back(tmp_path: Path) -> None:
-    def drawn(count: int | None) -> set[int]:
-        crops = CropDataset(Kept(tmp_path), 40, 0, (8, 16, 16), 3, count=count)
+    def drawn(volumes: range | None) -> set[int]:
+        crops = CropDataset(Kept(tmp_path), 40, 0, (8, 16, 16), 3, volumes=volumes)
         return {int(crops[k]["volume"]) for k in range(40)}
 
     assert drawn(None) == {0, 1, 2}
-    assert drawn(2) == {0, 1}
+    assert drawn(range(2)) == {0, 1}
 
 
 class Kept(Balls):

@@ -12,17 +12,14 @@ from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.model.vit import Mlp
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import ConversationSettings
+from napari_ct_assistant.training.monitoring.callbacks import NonFiniteLossError
 from napari_ct_assistant.training.run import run_stage
 from napari_ct_assistant.training.sequences.collator import Collator
 from napari_ct_assistant.training.sequences.packing import pack_sequence
 from napari_ct_assistant.training.sequences.turns import Turn
 from napari_ct_assistant.training.stages import conversations, ground
-from napari_ct_assistant.training.stages.trainer import (
-    NonFiniteLossError,
-    StageTrainer,
-    by_length,
-    run_job,
-)
+from napari_ct_assistant.training.stages.job import run_job
+from napari_ct_assistant.training.stages.trainer import StageTrainer, by_length
 from tests.tiny_model import tiny_model
 from tests.training.balls import Balls
 from tests.training.toy import Toy, losses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,3 +58,14 @@ class Manifest:
         row = {"key": key, **row}
         self.rows[key] = row
         self._log.append(row)
+
+    def warnings(self, keys: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+        """Return {warning: the first of the named scans with it, and how many there are}."""
+        found: dict[str, list[str]] = {}
+        for key, name in zip(keys, names, strict=True):
+            for warning in self.rows.get(key, {}).get("warnings", ()):
+                found.setdefault(str(warning), []).append(name)
+        return {
+            warning: scans[0] + (f" and {len(scans) - 1} more" if len(scans) > 1 else "")
+            for warning, scans in found.items()
+        }

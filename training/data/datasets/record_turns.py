@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def record_report_turns(reports: Mapping[str, str], settings: ConversationSettin
                 findings_question=SCAN_FINDINGS_THEN_IMPRESSION["Findings"],
             )
         else:
-            turns.append(Turn(REGION_QUESTION.format(region=name), text))
+            turns.append(Turn(REGION_QUESTION.format(region=name), text, kind="region"))
     return turns
 
 
@@ -107,16 +108,19 @@ def record_pairs(
     turns = record_report_turns(record.reports, settings) if settings.report else []
     if not settings.questions:
         return turns
+    questions = _questions(record)
+    if settings.questions == "all":
+        return turns + [Turn(q.as_asked, q.as_answered, kind=q.kind) for q in questions]
     flat = [
         Question(q.as_asked, q.as_answered, "free", finding=q.finding)
         if q.kind == "multiple_choice"
         else q
-        for q in _questions(record)
+        for q in questions
     ]
-    if settings.questions == "all":
-        return turns + [Turn(q.question, q.answer) for q in flat]
     whole = settings.model_copy(update={"report": False, "packed": True})
-    return turns + choose_turns("", flat, whole, rng)
+    kinds = {q.as_asked: q.kind for q in questions}
+    drawn = choose_turns("", flat, whole, rng)
+    return turns + [replace(turn, kind=kinds[turn.question]) for turn in drawn]
 
 
 def _questions(record: ScanRecord) -> list[Question]:

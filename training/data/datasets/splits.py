@@ -10,14 +10,23 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.record import ScanRecord
 
 
+class EmptySplitError(RecipeError):
+    """A split without any scan."""
+
+
 def is_held_out(patient: str, share: float) -> bool:
     """Return whether a patient belongs to the held-out share.
 
     It depends on the patient's hash alone. It is therefore the same on every machine and in every
     order, and no patient changes sides when others are added or removed.
     """
-    digest = hashlib.sha256(f"held out {patient}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return place_of(patient, "held out") < share
+
+
+def place_of(patient: str, what: str) -> float:
+    """Return a patient's place from 0 to 1 in a random order, which is always the same."""
+    digest = hashlib.sha256(f"{what} {patient}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def keep_split(records: Iterable[ScanRecord], split: str, held_out: float) -> list[ScanRecord]:
@@ -25,7 +34,7 @@ def keep_split(records: Iterable[ScanRecord], split: str, held_out: float) -> li
 
     Raises
     ------
-    RecipeError
+    EmptySplitError
         If no record is in the split.
     """
     parted = [
@@ -37,7 +46,7 @@ def keep_split(records: Iterable[ScanRecord], split: str, held_out: float) -> li
     known = sorted({r.split for r in parted})
     kept = [r for r in parted if r.split == split]
     if not kept:
-        raise RecipeError(
+        raise EmptySplitError(
             f"data.split {split}: contains no scan; the splits are {', '.join(known)}"
         )
     return kept

@@ -29,6 +29,7 @@ from napari_ct_assistant.training.data.datasets.record_turns import (
     record_turns,
     taught_report_questions,
 )
+from napari_ct_assistant.training.data.datasets.validation import choose_patients
 from napari_ct_assistant.training.data.masks.files import mask_stamp
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
 from napari_ct_assistant.training.data.volume_files import read_labels, read_volume, voxel_digest
@@ -68,6 +69,7 @@ class DatasetStore(VolumeStore):
             shown = " and ".join(", ".join(names) or "none" for names in sorted(found))
             raise RecipeError(f"data.masks: scans with masks of different concepts: {shown}")
         self._mask_concepts = found.pop() if found else ()
+        self._validation: frozenset[str] = frozenset()
         names = {}
         for record, key in zip(self.records, self._keys, strict=True):
             if key in names:
@@ -76,6 +78,37 @@ class DatasetStore(VolumeStore):
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def hold_out(self, share: float | None) -> None:
+        """Hold out patients for the validation loss (see `choose_patients`); they come last."""
+        self._validation = choose_patients(self.records, share)
+        order = sorted(range(len(self)), key=lambda i: self.records[i].patient in self._validation)
+        self.records = [self.records[i] for i in order]
+        self._keys = [self._keys[i] for i in order]
+
+    @property
+    def validation(self) -> range:
+        """The scans of the patients who are held out for the validation loss, the last ones."""
+        held = sum(record.patient in self._validation for record in self.records)
+        return range(len(self) - held, len(self))
+
+    def patients(self, volumes: range) -> int:
+        """Return how many patients some scans are of."""
+        return len({self.records[index].patient for index in volumes})
+
+    def dataset(self, index: int) -> str:
+        """Return the name of the data set that a scan is from."""
+        return self.records[index].dataset.partition(" ")[0]
+
+    @property
+    def warnings(self) -> dict[str, str]:
+        """What reading the scans warned about: {warning: a scan, and how many}."""
+        return self.manifest.warnings(self._keys, [record.name for record in self.records])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels (D, H, W) of a volume."""
+        return self.box.size
 
     @property
     def key(self) -> str:
@@ -140,6 +173,10 @@ class DatasetStore(VolumeStore):
         self.label_manifest.reload()
         wanted = {i: w for i in range(len(self)) if (w := self._wanted(i)) != Wanted()}
         self._refuse_absent(wanted)
+        if replaced := sum(map(self._replaced, wanted)):
+            self.skips.notes.append(
+                f"{replaced} scan(s) have changed since they were prepared, and are prepared again"
+            )
         done, lost = len(self) - len(wanted), []
         if done:
             yield done
@@ -228,7 +265,8 @@ class DatasetStore(VolumeStore):
 
     def _wanted(self, index: int) -> Wanted:
         """Return which of a scan's files are missing, or were made from masks that have changed."""
-        volume = None if self.manifest.has(self._keys[index]) else self.volume_file(index)
+        known = self.manifest.has(self._keys[index]) and not self._replaced(index)
+        volume = None if known else self.volume_file(index)
         masks = self.records[index].masks
         if masks is None:
             return Wanted(volume)
@@ -252,6 +290,15 @@ class DatasetStore(VolumeStore):
             f"does not exist, nor do {len(absent) - 1} more of {len(self)} scans ({shown}); check "
             "the paths, or set data.unreadable=skip to leave them out",
         )
+
+    def _replaced(self, index: int) -> bool:
+        """Return whether a scan's file is another one than the one that was prepared.
+
+        The source of a prepared volume may be deleted.
+        """
+        image = self.records[index].image
+        stamp = self.manifest.rows.get(self._keys[index], {}).get("source")
+        return image.exists() and stamp is not None and list(source_stamp(image)) != stamp
 
     def _refuse_unseen(self) -> None:
         """Refuse a concept that no scan shows: with a wrong label it would be learned as absent."""

@@ -49,6 +49,7 @@ WANTED: Final = (
     "merges.txt",
     "SHA256SUMS",
     "README.md",
+    "losses.png",
     "LICENSE*",
 )
 CHUNK: Final = 1 << 20

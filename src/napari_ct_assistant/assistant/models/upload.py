@@ -16,10 +16,20 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from napari_ct_assistant.assistant.models.download import WANTED
 from napari_ct_assistant.assistant.models.hub_cache import is_repo
+from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.model.folder import HASHES, check_folder, sha256
+from napari_ct_assistant.model.folder import (
+    HASHES,
+    check_folder,
+    refuse_code,
+    sha256,
+    weights_of,
+)
+from napari_ct_assistant.model.settings import check_files, read_json
 
 CARD: Final = "README.md"
+# Beside what a training stage has written, which may be an encoder or a language model alone.
+STAGE_RECORD: Final = "run.yaml"
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,12 @@ def plan_upload(folder: Path, repo: str) -> UploadPlan:
     name = folder.name
     if not is_repo(repo) or "/" not in repo:
         raise ModelLoadError(f"{repo}: not a hub id; give OWNER/NAME")
-    check_folder(folder, name)
+    if (folder / STAGE_RECORD).is_file() and _model_type(folder) != VolumeLanguageConfig.model_type:
+        check_files(folder, name)
+        refuse_code(folder, name)
+        weights_of(folder, name)
+    else:
+        check_folder(folder, name)
     if not (folder / CARD).is_file():
         raise ModelLoadError(
             f"{name}: has no {CARD}; write the model card first: training data, measured "
@@ -72,6 +87,10 @@ def plan_upload(folder: Path, repo: str) -> UploadPlan:
     }
     left = [file.name for file in present if file.name not in wanted and file.name != HASHES]
     return UploadPlan(folder, repo, wanted, tuple(left))
+
+
+def _model_type(folder: Path) -> object:
+    return read_json(folder / "config.json", folder.name).get("model_type")
 
 
 def upload(plan: UploadPlan, *, private: bool = True) -> str:

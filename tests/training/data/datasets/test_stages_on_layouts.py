@@ -134,7 +134,7 @@ def test_held_out_data_in_the_training_data_is_refused(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["volumes"], told["verified"], told["skipped"]) == (1, 1, {})
-    assert "its source has changed since; preparing it again" in done.stderr
+    assert "1 scan(s) have changed since they were prepared, and are prepared again" in done.stderr
     assert len(store) == 4
     run_stage("mae", good)
     assert len(Seen.read(tmp_path / "mae").scans) == 3

@@ -1,0 +1,1 @@
+"""What is known of a run before its first step, and what is measured while it lasts."""
