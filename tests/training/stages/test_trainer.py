@@ -22,6 +22,7 @@ from napari_ct_assistant.training.stages.job import run_job
 from napari_ct_assistant.training.stages.trainer import StageTrainer, by_length
 from tests.tiny_model import tiny_model
 from tests.training.balls import Balls
+from tests.training.data.datasets import layouts
 from tests.training.toy import Toy, losses
 
 # Each stage, with its source of random numbers: masks, LoRA's dropout, order of scans.
@@ -117,6 +118,42 @@ def test_a_killed_run_continues_with_the_same_losses(
         one, other = (VolumeLanguageModel.from_pretrained(f).state_dict() for f in (whole, killed))
         for name, tensor in one.items():
             torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_pass_that_is_killed_twice_has_every_pair_once(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """12 pairs in two passes, in steps of 5: one step holds the end of a pass and the next."""
+    root = layouts.write_ct_rate(tmp_path / "CT-RATE")
+    data = f"data={{kind: ct_rate, root: {root}, store: {tmp_path / 'store'}, spacing: [10, 6, 6]}}"
+    options = [*toy.options(tmp_path / "align", 1, batch_size=5, workers=workers), *toy.align, data]
+    options += ["training.epochs=2", "training.save_minutes=1e-9"]
+    seen: dict[int, list[tuple[int, ...]]] = {}
+    whole = StageTrainer.training_step
+    last_step = {"is": 1}
+
+    def training_step(self: StageTrainer, model: Any, inputs: Any, *args: Any) -> Any:
+        step = self.state.global_step
+        if step == last_step["is"]:
+            raise Killed
+        rows = zip(inputs["volume"].tolist(), inputs["input_ids"], strict=True)
+        seen.setdefault(step, []).extend((scan, *ids[ids != 0].tolist()) for scan, ids in rows)
+        return whole(self, model, inputs, *args)
+
+    monkeypatch.setattr(StageTrainer, "training_step", training_step)
+    for last_step["is"] in (1, 3):
+        with pytest.raises(Killed):
+            run_stage("align", "e3d_gpt/align", options)
+    last_step["is"] = -1
+    run_stage("align", "e3d_gpt/align", options)
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+    order = [pair for step in sorted(seen) for pair in seen[step]]
+    assert len(order) == 24
+    first, second = order[:12], order[12:]
+    assert len(set(first)) == 12
+    assert sorted(first) == sorted(second)
+    assert first != second
 
 
 def test_accumulated_batches_are_one_large_batch(toy: Toy, tmp_path: Path) -> None:
