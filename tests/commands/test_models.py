@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from napari_ct_assistant.assistant.models.installed import MODEL_TYPE, describe_model
+from napari_ct_assistant.assistant.models.installed import describe_model
+from napari_ct_assistant.backends.volume_language.family import MODEL_TYPE
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 

@@ -66,6 +66,19 @@ def test_deleted_text_is_not_left_in_the_file(journal: Journal) -> None:
     assert journal.pages() == []
 
 
+def test_deletion_leaves_no_other_copy(journal: Journal) -> None:
+    """Neither in damaged files that were moved aside, nor in temporary files of SQLite."""
+    journal.save(SCAN, {"question": "a secret sentence"})
+    for ending in ("", "-wal", "-shm"):
+        aside = journal.path.with_name(f"journal.broken-17{ending}")
+        aside.write_bytes(b"a secret sentence")
+    assert journal.delete(SCAN) == 1
+    for file in journal.path.parent.iterdir():
+        assert b"a secret sentence" not in file.read_bytes(), file.name
+    memory = 2  # SQLite's number for temporary data that never goes to a file
+    assert journal._run(lambda base: base.execute("PRAGMA temp_store").fetchone()) == (memory,)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
 def test_only_the_user_can_read_it(journal: Journal) -> None:
     journal.save(SCAN, {})

@@ -1,6 +1,6 @@
 """Killed at any moment, typing and streaming, the journal has all but the last second.
 
-The default run kills 6 readers; `CT_ASSISTANT_KILLS=50` asks for more.
+The default run kills 6 readers, the slow one 50.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import pytest
 from napari_ct_assistant.assistant.journal.store import FILE, Journal
 from tests.viewer.session.kill_victim import Said, scan
 
-KILLS = int(os.environ.get("CT_ASSISTANT_KILLS", "6"))
 AT_ONCE = 5
 LOST_SECONDS = 1.0
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the readers are forked")
@@ -67,16 +66,17 @@ def witnessed(folder: Path) -> list[Said]:
     return [Said(kind, float(at), int(n)) for kind, at, n in (line.split() for line in lines)]
 
 
+@pytest.mark.parametrize("kills", [6, pytest.param(50, marks=pytest.mark.slow)])
 def test_kill_loses_at_most_the_last_second(
-    zygote: subprocess.Popen[str], victims: dict[Path, int], tmp_path: Path
+    zygote: subprocess.Popen[str], victims: dict[Path, int], tmp_path: Path, kills: int
 ) -> None:
     assert zygote.stdin is not None
     assert zygote.stdout is not None
     chance = random.Random(7)
     losses: dict[str, list[float]] = {"typed": [], "streamed": []}
     key = scan().fingerprint
-    for first in range(0, KILLS, AT_ONCE):
-        folders = [tmp_path / str(n) for n in range(first, min(first + AT_ONCE, KILLS))]
+    for first in range(0, kills, AT_ONCE):
+        folders = [tmp_path / str(n) for n in range(first, min(first + AT_ONCE, kills))]
         for folder in folders:
             folder.mkdir()
             zygote.stdin.write(f"{folder}\n")
@@ -100,9 +100,9 @@ def test_kill_loses_at_most_the_last_second(
                         losses[kind].append(lost)
             time.sleep(0.01)
     for kind, lost in losses.items():
-        assert len(lost) == KILLS
+        assert len(lost) == kills
         print(
-            f"{kind}: {KILLS} kills, lost at most {max(lost):.2f} s, mean {sum(lost) / KILLS:.2f}"
+            f"{kind}: {kills} kills, lost at most {max(lost):.2f} s, mean {sum(lost) / kills:.2f}"
         )
         assert max(lost) <= LOST_SECONDS, kind
 

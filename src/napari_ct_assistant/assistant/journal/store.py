@@ -309,6 +309,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         # A power failure may lose the last commits; the death of the process does not.
         base.execute("PRAGMA synchronous = NORMAL")
         base.execute("PRAGMA secure_delete = ON")
+        # VACUUM would otherwise write a copy of the text into a temporary file.
+        base.execute("PRAGMA temp_store = MEMORY")
         # Moving the log into the file waits for the disk, so do it less often than every 4 MB.
         base.execute("PRAGMA wal_autocheckpoint = 4000")
         (format_,) = base.execute("PRAGMA user_version").fetchone()
