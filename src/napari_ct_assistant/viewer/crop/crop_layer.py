@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CROP_KEY: Final = "ct_crop"
 NAME: Final = "Part that is read"
 OPACITY: Final = 0.7
-CELLS: Final = 96  # along each edge of the box; a cell is the width of the frame
+LINE_MM: Final = 2.0  # width of the frame, where the scan's own voxels are not larger
 COLOURS: Final = Colormap([(0.2, 0.9, 1.0, 0.0), (0.2, 0.9, 1.0, 1.0)], name="ct_crop")
 
 
@@ -35,23 +35,26 @@ def frame_kwargs(scan_layer: Any, grid: ModelGrid) -> dict[str, Any]:
     corners = (grid.affine @ np.array([[*ends[:, 0], 1.0], [*ends[:, 1], 1.0]]).T).T[:, :3]
     world = np.array([index_to_world(scan_layer, volume.ras_to_index(c)) for c in corners])
     low, high = world.min(axis=0), world.max(axis=0)
-    cell = (high - low) / CELLS
+    # Not finer than the scan: the sliders' steps would become finer, too.
+    least = np.maximum(np.abs(np.asarray(scan_layer.scale, dtype=float)[-3:]), LINE_MM)
+    cells = np.floor((high - low) / least + 1e-6).clip(3, None).astype(int)
+    cell = (high - low) / cells
     first = np.asarray(index_to_world(scan_layer, (-0.5, -0.5, -0.5)))
     last = np.asarray(index_to_world(scan_layer, [n - 0.5 for n in volume.shape]))
-    start = np.ceil((np.minimum(first, last) - low) / cell - 1e-6).clip(0, CELLS - 1).astype(int)
-    stop = np.floor((np.maximum(first, last) - low) / cell + 1e-6).clip(1, CELLS).astype(int)
+    start = np.ceil((np.minimum(first, last) - low) / cell - 1e-6).clip(0, cells - 1).astype(int)
+    stop = np.floor((np.maximum(first, last) - low) / cell + 1e-6).clip(1, cells).astype(int)
     stop = np.maximum(stop, start + 1)
     part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     return {
-        "data": _frame()[part],
+        "data": _frame(cells)[part],
         "scale": cell,
         "translate": low + (start + 0.5) * cell,
     }
 
 
-def _frame() -> NDArray[np.float32]:
-    """Return a cube of cells in which the faces are 1."""
-    frame = np.zeros((CELLS,) * 3, dtype=np.float32)
+def _frame(cells: NDArray[np.int_]) -> NDArray[np.float32]:
+    """Return a box of cells in which the faces are 1."""
+    frame = np.zeros(cells, dtype=np.float32)
     for axis in range(3):
         faces = np.moveaxis(frame, axis, 0)
         faces[0] = faces[-1] = 1.0
@@ -76,11 +79,17 @@ class CropLayer:
 
     def show(self, scan_layer: Any, grid: ModelGrid) -> Image:
         """Frame a box over a scan's layer."""
+        placed = frame_kwargs(scan_layer, grid)
+        shown = self.layer
+        if shown is not None and _is_at(shown, placed):
+            return shown
+        # Another range of the sliders must not move the reader to another slice.
+        point = self._viewer.dims.point
         self.remove()
         selection = self._viewer.layers.selection
         selected, active = set(selection), selection.active
         layer = Image(
-            **frame_kwargs(scan_layer, grid),
+            **placed,
             name=NAME,
             colormap=COLOURS,
             contrast_limits=(0.0, 1.0),
@@ -97,6 +106,7 @@ class CropLayer:
         selection.clear()
         selection.update(selected)
         selection.active = active
+        self._viewer.dims.point = point
         return layer
 
     def remove(self) -> None:
@@ -104,3 +114,9 @@ class CropLayer:
         layer = self.layer
         if layer is not None:
             self._viewer.layers.remove(layer)
+
+
+def _is_at(layer: Any, placed: dict[str, Any]) -> bool:
+    """Return whether a layer is placed so already."""
+    same = layer.data.shape == placed["data"].shape
+    return same and all(np.allclose(getattr(layer, k), placed[k]) for k in ("scale", "translate"))

@@ -195,8 +195,9 @@ class Conversation(QObject):
                 labels, text = job.scan.labels
                 if labels is not None:
                     names = [row.name for row in rows]
-                    for line in label_differences(labels, text, names, rows):
-                        self.add_note(line, DIFFERENCE, job.scan)
+                    lines = label_differences(labels, text, names, rows)
+                    if lines:
+                        self.add_note("\n\n".join(lines), DIFFERENCE, job.scan)
 
     def _tell(self, result: JobResult) -> None:
         match result:
