@@ -100,7 +100,7 @@ def crop_start_at(scan: GridScan, size: Triple, centre: PointRAS) -> Triple:
     """Return where the model's input begins if its centre is to be near a RAS point, in mm."""
     index = (np.linalg.inv(scan.affine) @ np.array([*centre, 1.0]))[:3]
     x, y, z = (
-        _clamped(float(at), n, s) for at, n, s in zip(index, scan.hu.shape, size, strict=True)
+        _clamped(float(at) + 0.5, n, s) for at, n, s in zip(index, scan.hu.shape, size, strict=True)
     )
     return x, y, z
 
