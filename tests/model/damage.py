@@ -88,7 +88,7 @@ def change_tokenizer(folder: Path, rng: random.Random) -> None:
             content["model"]["vocab"] = {str(k): k for k in range(rng.choice((10, 10**5)))}
         case 4:
             nested: Any = split
-            for _ in range(rng.choice((5, 100, 900))):
+            for _ in range(rng.choice((5, 100, 300))):
                 nested = {"type": "Sequence", "pretokenizers": [nested]}
             content["pre_tokenizer"] = nested
         case 5:

@@ -46,7 +46,7 @@ def refused(folder: Path, message: str) -> None:
     with pytest.raises(ModelLoadError, match=message) as error:
         load_assistant(folder, device="cpu")
     assert "\n" not in str(error.value)
-    assert str(error.value).startswith(str(folder))
+    assert str(error.value).startswith(f"{folder.name}: ")
 
 
 def configure(folder: Path, **changes: Any) -> None:
@@ -290,6 +290,42 @@ def edit(folder: Path, file: str, edit: Callable[[dict[str, Any]], Any]) -> None
                 normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10**6}
             ),
             "normalizer replaces by 1000000 characters",
+        ),
+        (
+            "tokenizer.json",
+            lambda c: c.update(
+                normalizer={
+                    "type": "Sequence",
+                    "normalizers": [
+                        {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 99}
+                    ]
+                    * 3,
+                }
+            ),
+            r"normalizer may make a text 9\.7e\+05 times as long",
+        ),
+        ("config.json", lambda c: c.update(skills=3.5), "skills is 3.5, expected a list of texts"),
+        ("config.json", lambda c: c.update(notice=["x"]), r"notice is \['x'\], expected a text"),
+        ("config.json", lambda c: c.update(text_config="x"), "text_config is x, expected a group"),
+        (
+            "config.json",
+            lambda c: c["text_config"].update(hidden_size="x"),
+            "hidden_size is 'x', expected a number",
+        ),
+        (
+            "processor_config.json",
+            lambda c: c.update(finding_question="{finding:>100000000}"),
+            r"finding_question has the field '\{finding:>100000000\}', which nothing fills",
+        ),
+        (
+            "processor_config.json",
+            lambda c: c.update(report_questions={"report": "{0.__class__}"}),
+            r"report_questions has the field '\{0\.__class__\}'",
+        ),
+        (
+            "config.json",
+            lambda c: c.update(notes=json.loads("[" * 60 + "]" * 60)),
+            "nested more than 40 deep",
         ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import struct
 import threading
 import tracemalloc
@@ -256,3 +257,14 @@ def test_a_file_that_is_cut_off_is_one_line(
     with pytest.raises(CTReadError, match=rf"^{name}: cut off: \[6, 5, 4\] voxels need 240 bytes"):
         open_ct(path)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("dimensions", ["255", "8193", "1e+300", "-1", "0", "11", "x"])
+def test_a_metaimage_of_many_dimensions(tmp_path: Path, dimensions: str) -> None:
+    """ITK itself would write beyond its memory."""
+    sitk = pytest.importorskip("SimpleITK")
+    path = tmp_path / "ct.mha"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6), np.int16)), str(path))
+    path.write_bytes(path.read_bytes().replace(b"NDims = 3", f"NDims = {dimensions}".encode()))
+    with pytest.raises(CTReadError, match=rf"^ct\.mha: NDims is '{re.escape(dimensions)}'"):
+        open_ct(path)

@@ -11,10 +11,12 @@ import math
 import re
 import stat
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.patterns import may_explode
 
 MAX_FILES: Final = 2000
 # Bytes of a file; of other JSON files, MAX_JSON.
@@ -25,6 +27,8 @@ MAX_TEXT: Final = 20_000
 MAX_ITEMS: Final = 20_000
 MAX_PATTERN: Final = 2_000
 MAX_REPLACEMENT: Final = 100
+MAX_GROWTH: Final = 1000
+MAX_DEPTH: Final = 40
 
 # Least and greatest value of a number, wherever its name stands in the settings.
 LIMITS: Final[dict[str, tuple[float, float]]] = {
@@ -57,6 +61,19 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "finding_thresholds": (0, 1),
     "vocab_size": (1, 2_000_000),
 }
+# Settings that are texts, lists of texts, or texts by name.
+TEXTS: Final = frozenset(
+    {"answer_prefix", "choice_answer", "choices_form", "finding_question", "follow_up",
+     "image_splice", "image_token", "notice", "preparation", "prompt", "region_form",
+     "report_prompt", "trained_on"}
+)  # fmt: skip
+TEXT_LISTS: Final = frozenset({"skills", "unreliable_findings", "untaught_findings"})
+GROUPS: Final = frozenset({"finding_thresholds", "text_config", "vision_config"})
+TEXT_MAPS: Final = frozenset({"report_questions"})
+# Forms are filled by plain replacement: {finding:>1000} is no field, but an attack or a mistake.
+FORMS: Final = (TEXTS | TEXT_MAPS) - {"notice", "trained_on", "image_token"}
+_FIELD: Final = re.compile(r"\{[^{}]*\}")
+_PLAIN_FIELD: Final = re.compile(r"\{\w[\w ]*\}")
 # Of any other number.
 GREATEST: Final = 1e31  # some tokenizers say so for "no limit"
 OLDER: Final = {
@@ -64,8 +81,6 @@ OLDER: Final = {
     "size": "image_size",
     "num_visual_tokens": "num_image_tokens",
 }
-# A repetition within a repetition, as in (a+)+: the time to match grows exponentially.
-_NESTED: Final = re.compile(r"\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)(?:[+*]|\{\d*,)")
 
 
 def read_json(file: Path, name: str) -> dict[str, Any]:
@@ -94,7 +109,23 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
         raise ModelLoadError(f"{name}: {file.name} is larger than {most >> 20} MB; refused")
     if not isinstance(content, dict):
         raise ModelLoadError(f"{name}: {file.name} is not a JSON object; copy the model again")
+    if _is_deep(content):
+        raise ModelLoadError(f"{name}: {file.name} is nested more than {MAX_DEPTH} deep; refused")
     return content
+
+
+def _is_deep(content: Any) -> bool:
+    """Return whether lists and mappings are nested beyond MAX_DEPTH."""
+    level = [content]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for holder in level:
+            items = holder.values() if isinstance(holder, dict) else holder
+            inner += [item for item in items if isinstance(item, dict | list)]
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 class _NoNumberError(Exception):
@@ -151,7 +182,8 @@ def _problems(value: Any, key: str) -> Iterator[str]:
         if len(value) > MAX_ITEMS:
             yield f"{key or 'the file'} has {len(value)} entries, at most {MAX_ITEMS} are read"
         for name, item in value.items():
-            yield from _problems(item, key if key in LIMITS else str(name)[:80])
+            yield from _kind_problems(item, str(name)[:80])
+            yield from _problems(item, key if key in LIMITS or key in FORMS else str(name)[:80])
     elif isinstance(value, list):
         if len(value) > MAX_ITEMS:
             yield f"{key} has {len(value)} entries, at most {MAX_ITEMS} are read"
@@ -160,11 +192,40 @@ def _problems(value: Any, key: str) -> Iterator[str]:
     elif isinstance(value, str):
         if len(value) > MAX_TEXT:
             yield f"{key} has {len(value)} characters, at most {MAX_TEXT} are read"
+        if key in LIMITS:
+            yield f"{key} is {value[:40]!r}, expected a number"
+        if key in FORMS:
+            for field in _FIELD.findall(value):
+                if not _PLAIN_FIELD.fullmatch(field):
+                    yield f"{key} has the field {field[:40]!r}, which nothing fills"
     elif isinstance(value, int | float) and not isinstance(value, bool):
         least, most = LIMITS.get(OLDER.get(key, key), (-GREATEST, GREATEST))
         # The comparison is false for NaN, too.
         if not least <= value <= most or math.isinf(value):
             yield f"{key} is {str(value)[:40]}, expected {least:,g} to {most:,g}"
+
+
+def _kind_problems(value: Any, key: str) -> Iterator[str]:
+    """Yield what is of another kind than the setting of this name."""
+    wrong = ""
+    if value is None:
+        return
+    if key in TEXTS and not isinstance(value, str):
+        wrong = "a text"
+    elif key in TEXT_LISTS and not _all_texts(value):
+        wrong = "a list of texts"
+    elif key in TEXT_MAPS and not (isinstance(value, dict) and _all_texts(list(value.values()))):
+        wrong = "texts by name"
+    elif key in ("vision_config", "text_config", "finding_thresholds") and not isinstance(
+        value, dict
+    ):
+        wrong = "a group of settings"
+    if wrong:
+        yield f"{key} is {str(value)[:40]}, expected {wrong}"
+
+
+def _all_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _tokenizer_problems(content: dict[str, Any]) -> Iterator[str]:
@@ -175,6 +236,23 @@ def _tokenizer_problems(content: dict[str, Any]) -> Iterator[str]:
             yield f"a vocabulary of {len(what)} words, at most {MAX_WORDS} are read"
     for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
         yield from _pattern_problems(content.get(part), part)
+        # Each replacement works on the text that the one before has written.
+        growth = prod(max(1, len(text)) for text in _replacements(content.get(part)))
+        if growth > MAX_GROWTH:
+            yield f"{part} may make a text {growth:.3g} times as long, at most {MAX_GROWTH} times"
+
+
+def _replacements(value: Any) -> Iterator[str]:
+    """Yield what the steps of a tokenizer's part put in place of something."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _replacements(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key == "content" and isinstance(item, str):
+                yield item
+            else:
+                yield from _replacements(item)
 
 
 def _pattern_problems(value: Any, part: str) -> Iterator[str]:
@@ -187,7 +265,7 @@ def _pattern_problems(value: Any, part: str) -> Iterator[str]:
     elif isinstance(value, dict):
         for key, item in value.items():
             if isinstance(item, str):
-                if key == "Regex" and (len(item) > MAX_PATTERN or _NESTED.search(item)):
+                if key == "Regex" and (len(item) > MAX_PATTERN or may_explode(item)):
                     yield f"{part} has a pattern that may take endless time: {item[:60]!r}"
                 if key == "content" and len(item) > MAX_REPLACEMENT:
                     yield f"{part} replaces by {len(item)} characters, at most {MAX_REPLACEMENT}"

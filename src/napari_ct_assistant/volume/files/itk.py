@@ -22,6 +22,7 @@ from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 _HEADER = 1 << 14
+_DIMENSIONS = re.compile(rb"^\s*NDims\s*[=:]([^\n]*)", re.MULTILINE)
 # The voxels are in a file of their own.
 _DETACHED = re.compile(
     rb"^(?:ElementDataFile\s*=\s*(?!\s|LOCAL\b)|data ?file:)", re.MULTILINE | re.IGNORECASE
@@ -77,6 +78,11 @@ def open_itk(path: Path, progress: Progress | None = None) -> CTVolume:
     start = _start(path)
     if start is not None and re.search(rb"^Segment\d+_ID:?=", start, re.MULTILINE):
         raise CTReadError(path, "a NRRD segmentation, not a scan; give the scan it was drawn on")
+    for dimensions in _DIMENSIONS.findall(start or b""):
+        # ITK 5.4 writes beyond its memory for more than ten.
+        if dimensions.strip() not in (b"2", b"3", b"4", b"5"):
+            shown = dimensions.strip().decode("ascii", "replace")[:20]
+            raise CTReadError(path, f"NDims is {shown!r}, expected 3; copy or convert it again")
     try:
         import SimpleITK as sitk  # noqa: N813 - its usual name
     except ImportError as error:
