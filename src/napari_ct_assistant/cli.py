@@ -6,6 +6,8 @@ readers when it needs them, so `--help` is fast.
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Annotated
 
 import typer
@@ -22,7 +24,7 @@ from napari_ct_assistant.commands import (
     scan,
     training,
 )
-from napari_ct_assistant.commands.terminal.output import say
+from napari_ct_assistant.commands.terminal.output import INTERRUPTED, say
 from napari_ct_assistant.commands.terminal.recipe_help import (
     InstructionsHelp,
     PrepareHelp,
@@ -80,7 +82,16 @@ app.command("parameters")(evaluation.parameters)
 
 def main() -> None:
     """Run the command line (the entry point of `ct-assistant`)."""
-    app()
+    try:
+        app()
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            # Threads may still be at work; another Ctrl-C ends the process at once.
+            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        raise
+    except KeyboardInterrupt:
+        # Ctrl-C while the first was dealt with.
+        os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,8 +79,30 @@ def open_viewer(
 def run_viewer(
     scan: str | Path | CTVolume | None = None, *, draft: bool = False, model: str | None = None
 ) -> None:
-    """Open napari as `open_viewer` does, and return when its window is closed."""
+    """Open napari as `open_viewer` does, and return when its window is closed.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C closed the window. A second Ctrl-C ends the process at once.
+    """
     import napari
 
-    open_viewer(scan, draft=draft, model=model)
-    napari.run()
+    viewer, _ = open_viewer(scan, draft=draft, model=model)
+    interrupted = False
+
+    def close(*_: object) -> None:
+        # An exception must not be raised here: it would end in whatever slot Qt just called.
+        nonlocal interrupted
+        if interrupted:
+            os._exit(130)
+        interrupted = True
+        viewer.close()
+
+    before = signal.signal(signal.SIGINT, close)
+    try:
+        napari.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted:
+        raise KeyboardInterrupt

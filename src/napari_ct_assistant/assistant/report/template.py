@@ -125,24 +125,28 @@ def user_folder() -> Path:
     return Path(own) if own else user_config_path("napari-ct-assistant", False) / "templates"
 
 
-def template_files() -> Iterator[Path]:
-    """Yield the template files: a department's own first, then the bundled ones."""
-    bundled = Path(str(files("napari_ct_assistant.assistant.report").joinpath("templates")))
-    for folder in (user_folder(), bundled):
+def template_files(*, bundled: bool = False) -> Iterator[Path]:
+    """Yield the template files: a department's own first, unless `bundled`, then the bundled."""
+    own = [] if bundled else [user_folder()]
+    for folder in (
+        *own,
+        Path(str(files("napari_ct_assistant.assistant.report").joinpath("templates"))),
+    ):
         if folder.is_dir():
             yield from sorted(
                 path for path in folder.iterdir() if path.suffix.lower() in {".yaml", ".yml"}
             )
 
 
-def list_templates() -> tuple[dict[str, ReportTemplate], list[str]]:
+def list_templates(*, bundled: bool = False) -> tuple[dict[str, ReportTemplate], list[str]]:
     """Return the templates by name, and one line for each file that cannot be used.
 
-    A department's template hides a bundled one of the same name.
+    A department's template hides a bundled one of the same name. With `bundled`, only those that
+    come with the package are read.
     """
     found: dict[str, ReportTemplate] = {}
     wrong: list[str] = []
-    for path in template_files():
+    for path in template_files(bundled=bundled):
         try:
             template = read_template(path)
         except TemplateError as error:

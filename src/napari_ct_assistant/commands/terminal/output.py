@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CUT: Final = 3  # the text has no end
 INTERRUPTED: Final = 130  # the shell's exit status after Ctrl-C
+NO_MEMORY: Final = "the memory is not enough; close other programs, or use a smaller scan or model"
 
 
 def say(text: str = "", *, line_break: bool = True) -> None:
@@ -68,6 +69,8 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         note("stopped")
         raise typer.Exit(INTERRUPTED) from None
+    except MemoryError as error:
+        raise fail(NO_MEMORY) from error
     except CTAssistantError as error:
         raise fail(str(error)) from error
     except OSError as error:
@@ -75,6 +78,8 @@ def one_line_errors() -> Iterator[None]:
         where = f"{Path(str(error.filename)).name}: " if error.filename else ""
         raise fail(f"{where}{error.strerror or error}") from error
     except Exception as error:
+        if "DefaultCPUAllocator" in str(error):  # torch's MemoryError
+            raise fail(NO_MEMORY) from error
         if _out_of_device_memory(error):
             raise fail(
                 "the device is out of memory; close other programs or use --device cpu"

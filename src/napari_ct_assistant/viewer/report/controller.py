@@ -74,8 +74,7 @@ class ReportController(QObject):
         self.tab.tools.sign_button.clicked.connect(self.sign)
         self.tab.tools.forget_button.clicked.connect(self.ask_to_forget)
         self.tab.setObjectName("report_window")
-        for problem in self.tab.template_problems:
-            conversation.add_note(problem, "Template")
+        self.tab.template_problem.connect(lambda text: conversation.add_note(text, "Template"))
 
     def _on_scan(self, _layer: Any) -> None:
         scan = self._scans.scan

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import (
+    DEFAULT,
     ReportTemplate,
     find_template,
     list_templates,
@@ -21,7 +22,7 @@ from napari_ct_assistant.viewer.report.editor import ReportEditor
 from napari_ct_assistant.viewer.report.passage import Passage
 from napari_ct_assistant.viewer.report.report_document import ReportText
 from napari_ct_assistant.viewer.report.tools import NewDraftRow, ReportTools, SentenceRow
-from napari_ct_assistant.viewer.session.background import Background
+from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS
 from napari_ct_assistant.viewer.widgets import add_shortcuts, eliding_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
@@ -53,11 +54,14 @@ class ReportTab(QWidget):
         The report of a scan changed.
     status_message : str
         One line for the reader.
+    template_problem : str
+        One line that says why a template cannot be used.
     """
 
     followed = Signal(object, str)
     edited = Signal(object)
     status_message = Signal(str)
+    template_problem = Signal(str)
 
     def __init__(
         self,
@@ -98,7 +102,12 @@ class ReportTab(QWidget):
         for widget in (self.passage, self.sentence, self.notice):
             layout.addWidget(widget)
         self._connect()
-        self.template = self._first_template(template)
+        # The bundled ones, until those of the department have been read.
+        self._templates, _ = list_templates(bundled=True)
+        self.template = self._templates[DEFAULT]
+        self.tools.show_templates(list(self._templates), DEFAULT)
+        self._reading = Background(self)
+        self._read_templates(template)
         self.show_scan(None)
 
     def _connect(self) -> None:
@@ -184,11 +193,15 @@ class ReportTab(QWidget):
 
     def choose_template(self, name: str) -> None:
         """Use another template for the next draft; an empty report takes it at once."""
-        try:
-            self.template = find_template(name)
-        except ValueError as error:
-            self.status_message.emit(str(error))
+        if name not in self._templates:
+            self.status_message.emit(
+                f"no template {name!r}; give one of {', '.join(self._templates)}"
+            )
             return
+        self._use_template(self._templates[name])
+
+    def _use_template(self, template: ReportTemplate) -> None:
+        self.template = template
         if self.scan is not None:
             text = self.text_of(self.scan)
             report = text.report()
@@ -196,15 +209,35 @@ class ReportTab(QWidget):
                 text.fill(ReportDocument.blank(self.template, self.scan.volume))
         self._refresh()
 
-    def _first_template(self, name: str) -> ReportTemplate:
-        found, self.template_problems = list_templates()
-        try:
-            template = find_template(name)
-        except ValueError as error:
-            self.template_problems.append(str(error))
-            template = find_template()
-        self.tools.show_templates(list(found), template.name)
-        return template
+    def _read_templates(self, name: str) -> None:
+        """Read a department's own templates; their folder may be on a drive that is slow."""
+
+        def read() -> tuple[dict[str, ReportTemplate], list[str], ReportTemplate | None]:
+            found, wrong = list_templates()
+            if name in found or not name:
+                return found, wrong, found.get(name or DEFAULT)
+            try:
+                chosen = find_template(name)
+            except ValueError as error:
+                return found, [*wrong, str(error)], None
+            return {**found, chosen.name: chosen}, wrong, chosen
+
+        self._reading.run(
+            read,
+            returned=self._take_templates,
+            errored=lambda error: self.template_problem.emit(one_line(error)),
+            finished=lambda: None,
+        )
+
+    def _take_templates(
+        self, read: tuple[dict[str, ReportTemplate], list[str], ReportTemplate | None]
+    ) -> None:
+        self._templates, wrong, chosen = read
+        for problem in wrong:
+            self.template_problem.emit(problem)
+        if chosen is not None and chosen != self.template:
+            self._use_template(chosen)
+        self.tools.show_templates(list(self._templates), self.template.name)
 
     # -- drafts
 
