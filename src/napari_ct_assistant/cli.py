@@ -15,6 +15,7 @@ import typer
 from napari_ct_assistant import __version__
 from napari_ct_assistant.commands import (
     data,
+    dialogue,
     evaluation,
     evidence,
     journal,
@@ -76,6 +77,7 @@ app.command("train", cls=TrainHelp)(training.train)
 app.command("audit")(training.audit)
 app.command("evidence")(evidence.evidence)
 app.command("evaluate")(evaluation.evaluate)
+app.command("dialogue")(dialogue.dialogue)
 app.command("compare")(evaluation.compare)
 app.command("parameters")(evaluation.parameters)
 
