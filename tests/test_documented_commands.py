@@ -184,7 +184,8 @@ def folders_written(page: Path) -> frozenset[Path]:
         if one.arguments[:1] == ("train",) and len(one.arguments) > 2:
             recipe, *overrides = one.arguments[2:]
             if recipe in bundled_names():
-                found.add(load_recipe(recipe, overrides).folder)
+                settings = [text for text in overrides if not text.startswith("-")]
+                found.add(load_recipe(recipe, settings).folder)
     return frozenset(found)
 
 

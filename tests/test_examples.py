@@ -18,6 +18,14 @@ SAID = {
     "export_report.py": (["{tmp}"], r"report\.txt\n.*report\.json\n.*report\.dcm"),
     "phantom_screen.py": (["1"], r"\d+ of 18 findings judged right"),
     "build_a_model.py": ([], r"8 image tokens .*\nloss \d\.\d+\ngenerated ids: \["),
+    "your_hospital.py": (
+        [
+            *("--out", "{tmp}/own", "--phantoms", "5", "--max-new-tokens", "4"),
+            *("--set", "training.epochs=1", "--set", "data.limit=2", "--set", "data.held_out=0.1"),
+        ],
+        r"train: 2 scans of 2 patients\ntest: 1 scans of 1 patients\n(?s:.*)"
+        r"see it with: ct-assistant view SCAN --model .*own/adapt",
+    ),
     "train_one_stage.py": (
         ["{tmp}/runs", "data.count=2", "training.samples=2"],
         r"model\.safetensors: \d+\.\d MB",
@@ -46,9 +54,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def run(*command: str) -> str:
+def run(*command: str, timeout: int = 240) -> str:
     done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, check=False, timeout=240
+        [sys.executable, *command], capture_output=True, text=True, check=False, timeout=timeout
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
