@@ -23,6 +23,7 @@ from napari_ct_assistant.commands.system_libraries import (
     missing_libraries,
 )
 from napari_ct_assistant.report_text.findings import FINDINGS
+from tests.support.full_disk import full_disk
 from tests.volume.samples import save_series
 
 run = CliRunner().invoke
@@ -90,6 +91,16 @@ def test_phantom_writes_the_truth_beside_it(phantom: Path) -> None:
     assert "effusion" in truth["report"].lower()
     assert {"question", "answer", "kind"} <= set(truth["questions"][0])
     assert nib.load(phantom).shape
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the size of files cannot be limited there")
+def test_a_full_disk_leaves_no_part_of_a_phantom(tmp_path: Path) -> None:
+    arguments = ["phantom", str(tmp_path / "p.nii.gz"), "--resolution", "model"]
+    with full_disk(10_000):
+        done = run(app, arguments)
+    assert done.exit_code == 1
+    assert re.fullmatch(r"error: p\.nii\.gz: [\w ]+\n", done.stderr)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_phantom_prints_its_truth_as_json(tmp_path: Path) -> None:

@@ -304,6 +304,11 @@ def edit(folder: Path, file: str, edit: Callable[[dict[str, Any]], Any]) -> None
             ),
             r"normalizer may make a text 9\.7e\+05 times as long",
         ),
+        (
+            "tokenizer_config.json",
+            lambda c: c.update(model_max_length="x"),
+            "model_max_length is 'x', expected a number",
+        ),
         ("config.json", lambda c: c.update(skills=3.5), "skills is 3.5, expected a list of texts"),
         ("config.json", lambda c: c.update(notice=["x"]), r"notice is \['x'\], expected a text"),
         ("config.json", lambda c: c.update(text_config="x"), "text_config is x, expected a group"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from napari_ct_assistant.support import atomic
+from tests.support.full_disk import full_disk
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -75,3 +76,19 @@ def test_a_file_that_is_being_written_is_no_leftover(
     assert len(seen) == 1
     assert seen[0].endswith(".part.txt")
     assert (tmp_path / "a.txt").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the size of files cannot be limited there")
+@pytest.mark.parametrize("private", [False, True])
+def test_a_full_disk_names_the_file_and_leaves_what_was_there(
+    tmp_path: Path, private: bool
+) -> None:
+    path = tmp_path / "report.txt"
+    path.write_text("before")
+    with pytest.raises(OSError, match=r"report\.txt") as error, full_disk():
+        atomic.write_bytes(path, bytes(100_000), private=private)
+    assert error.value.filename == str(path)
+    with pytest.raises(OSError, match=r"report\.txt"), full_disk(), atomic.replacing(path) as part:
+        part.write_bytes(bytes(100_000))
+    assert path.read_text() == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.txt"]

@@ -21,6 +21,7 @@ from napari_ct_assistant.commands.terminal.output import (
     say,
 )
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support import atomic
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume, SeriesInfo
@@ -223,7 +224,7 @@ def phantom(
         )
         write_nifti(made.volume, out)
         truth = made.to_json()
-        truth_path.write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
+        atomic.write_text(truth_path, json.dumps(truth, indent=2) + "\n")
         if as_json:
             print_json(truth)
         else:

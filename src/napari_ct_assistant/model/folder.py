@@ -88,7 +88,7 @@ def requested_code(settings: Any) -> str | None:
         for key, value in settings.items():
             if key in {"auto_map", "custom_pipelines", "use_kernels", "kernel_config"} and value:
                 names = value.values() if isinstance(value, Mapping) else [value]
-                return f"{key} {listing(sorted({str(n) for n in names}), 3)}"
+                return f"{key} {listing(sorted({str(n)[:80] for n in names}), 3)}"
             if str(key).strip("_").startswith(("attn_implementation", "experts_implementation")):
                 names = list(value.values()) if isinstance(value, Mapping) else [value]
                 names = [n for n in names if n is not None and not isinstance(n, bool)]

@@ -18,6 +18,9 @@ from typing import Any, Final
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support.patterns import may_explode
 
+CHECKED: Final = (
+    "config.json", "generation_config.json", "processor_config.json", "tokenizer_config.json",
+)  # fmt: skip
 MAX_FILES: Final = 2000
 # Bytes of a file; of other JSON files, MAX_JSON.
 MAX_BYTES: Final = {"tokenizer.json": 48 << 20, "tokenizer.model": 48 << 20}
@@ -44,6 +47,7 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "max_new_tokens": (1, 32_768),
     "max_position_embeddings": (1, 16_777_216),
     "mlp_ratio": (0.01, 64),
+    "model_max_length": (1, 1e31),  # some tokenizers say so for "no limit"
     "num_attention_heads": (1, 1024),
     "num_concepts": (0, 4096),
     "num_experts": (1, 4096),
@@ -75,7 +79,7 @@ FORMS: Final = (TEXTS | TEXT_MAPS) - {"notice", "trained_on", "image_token"}
 _FIELD: Final = re.compile(r"\{[^{}]*\}")
 _PLAIN_FIELD: Final = re.compile(r"\{\w[\w ]*\}")
 # Of any other number.
-GREATEST: Final = 1e31  # some tokenizers say so for "no limit"
+GREATEST: Final = 1e31
 OLDER: Final = {
     "patch": "patch_size",
     "size": "image_size",
@@ -166,14 +170,12 @@ def check_settings(folder: Path, name: str) -> None:
         With the file, the key and the value.
     """
     for file in sorted(folder.glob("*.json")):
-        if file.name in ("config.json", "generation_config.json", "processor_config.json"):
+        if file.name in CHECKED:
             for problem in _problems(read_json(file, name), ""):
                 raise ModelLoadError(f"{name}: {file.name}: {problem}")
         elif file.name == "tokenizer.json":
             for problem in _tokenizer_problems(read_json(file, name)):
                 raise ModelLoadError(f"{name}: {file.name}: {problem}")
-        elif file.name == "tokenizer_config.json":
-            read_json(file, name)
 
 
 def _problems(value: Any, key: str) -> Iterator[str]:
@@ -190,7 +192,8 @@ def _problems(value: Any, key: str) -> Iterator[str]:
         for item in value:
             yield from _problems(item, key)
     elif isinstance(value, str):
-        if len(value) > MAX_TEXT:
+        # Nothing fills a chat template here; some are long.
+        if len(value) > MAX_TEXT and key != "chat_template":
             yield f"{key} has {len(value)} characters, at most {MAX_TEXT} are read"
         if key in LIMITS:
             yield f"{key} is {value[:40]!r}, expected a number"

@@ -25,8 +25,9 @@ def _part_of(path: Path) -> Iterator[Path]:
         yield part
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename == str(part):
-            error.filename = str(path)  # the name that the caller knows
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(part)):
+            # The name that the caller knows. A full disk names no file at all.
+            error.filename = str(path)
         raise
 
 

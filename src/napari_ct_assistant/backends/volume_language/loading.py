@@ -35,6 +35,8 @@ from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.findings import FINDINGS
 
+PROBE = "Is there a pleural effusion?"
+
 
 def load(
     folder: Path,
@@ -81,6 +83,9 @@ def load(
         config = VolumeLanguageConfig.from_pretrained(folder, local_files_only=True)
         check_tensors({key: header.shape for key, header in headers.items()}, config, name)
         processor = VolumeLanguageProcessor.from_pretrained(folder, local_files_only=True)
+        # A tokenizer that cannot do its work is told now, not in the middle of a draft.
+        processor.prefix_ids()
+        processor.question_ids(PROBE)
         shapes = {key: header.shape for key, header in headers.items()}
         check_memory(
             name,

@@ -17,6 +17,7 @@ from nibabel import Nifti1Header, Nifti2Header
 from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
 
+from napari_ct_assistant.support.atomic import replacing
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import (
@@ -378,8 +379,10 @@ def write_nifti(volume: CTVolume, path: str | Path) -> None:
     header.set_slope_inter(1.0, 0.0)
     header["magic"] = b"n+1" if fits else header["magic"]
     header["vox_offset"] = 352 if fits else 544
+    # Whole or not at all: a full disk must not leave a part of a scan.
     with ExitStack() as stack:
-        file: IO[bytes] = stack.enter_context(path.open("wb"))
+        part = stack.enter_context(replacing(path))
+        file: IO[bytes] = stack.enter_context(part.open("wb"))
         if path.name.endswith(".gz"):
             # Level 1 is an order faster than 9 and hardly larger; no time stamp, so
             # that the same volume is the same file.
