@@ -176,7 +176,7 @@ def compare(
     perceiver: Annotated[
         list[str] | None,
         typer.Option(
-            "--perceiver", metavar="NAME", help="Perceiver; repeat for several. Default: all seven."
+            "--perceiver", metavar="NAME", help="Perceiver; repeat for several. Default: all."
         ),
     ] = None,
     task: Annotated[
@@ -196,9 +196,9 @@ def compare(
 ) -> None:
     """Train and compare the perceivers, as in E3D-GPT's Table 5.
 
-    The seven perceivers are convolution, global and local Q-Former, MLP-Mixer, average pooling,
-    max pooling and spatial pooling. All use the same data, seeds and test questions. Run the
-    command again to resume an interrupted run.
+    The perceivers are convolution, global and local Q-Former, MLP-Mixer, average pooling, max
+    pooling, spatial pooling (M3D) and resampler (RadFM). All use the same data, seeds and test
+    questions. Run the command again to resume an interrupted run.
     """
     with one_line_errors(), evaluation_extra():
         from napari_ct_assistant.model.perceivers import PERCEIVERS

@@ -62,6 +62,36 @@ def test_ct_rate(tmp_path: Path) -> None:
         ct_rate(root, split="test")
 
 
+def test_sentences_are_sorted_by_the_organs_that_they_name(tmp_path: Path) -> None:
+    """ViT3D-LLaMA3 does so with CT-RATE; the question asks for findings."""
+    root = layouts.write_ct_rate(tmp_path)
+    layouts.write_rows(
+        root / "dataset/radiology_text_reports/train_reports.csv",
+        ("VolumeName", "Findings_EN", "Impressions_EN"),
+        [
+            (
+                "train_1_a_1.nii.gz",
+                "The heart is enlarged. Both lungs are clear. There is a cyst in the liver. "
+                "It measures 12 mm. The urinary bladder is empty.",
+                "Hepatic cyst.",
+            ),
+            ("train_1_a_2.nii.gz", "Not given.", "Pleural effusion."),
+            ("train_2_a_1.nii.gz", "Nothing of note.", "Not given."),
+        ],
+    )
+    found = {r.name: dict(r.reports) for r in ct_rate(root, by_region=True, vqa=False)}
+    assert found == {
+        "train_1_a_1": {
+            "chest": "The heart is enlarged. Both lungs are clear.",
+            "abdomen": "There is a cyst in the liver. It measures 12 mm.",
+            "pelvis": "The urinary bladder is empty.",
+        },
+        # Without findings, the whole text counts; without an organ, nothing is asked.
+        "train_1_a_2": {"chest": "Pleural effusion."},
+        "train_2_a_1": {},
+    }
+
+
 def test_ct_rate_v2_is_hu_already_and_v1_takes_the_metadata(tmp_path: Path) -> None:
     fixed = ct_rate(layouts.write_ct_rate(tmp_path / "v2"))[0]
     original = ct_rate(
