@@ -46,8 +46,8 @@ def test_copy_change_check(tmp_path: Path) -> None:
     lines = own.read_text().splitlines()
     samples, colour = lines.index("  samples: many") + 1, lines.index("colour: red") + 1
     errors = done.stderr.splitlines()
-    assert errors[0] == f"error: {own} line {colour}: colour: unknown key [colour: red]"
-    assert errors[1].startswith(f"error: {own} line {samples}: training.samples: ")
+    assert errors[0] == f"error: {own.name} line {colour}: colour: unknown key [colour: red]"
+    assert errors[1].startswith(f"error: {own.name} line {samples}: training.samples: ")
     assert len(errors) == 2
     told = json.loads(run("recipes", "check", own, "--json").stdout)
     assert told["valid"] is False
