@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from napari.utils.notifications import ErrorNotification, Notification, NotificationManager
 
+from napari_ct_assistant.viewer.scan.readers import read_ct
 from napari_ct_assistant.viewer.session.background import one_line
 from napari_ct_assistant.viewer.uncaught import PrivateErrorNotification, hide_values_in_tracebacks
+from napari_ct_assistant.volume import CTReadError
+from tests.volume.samples import SECRETS, save_series
 
 # Not spelled out in the function that fails, whose source lines a traceback may quote.
 SECRET = " ".join(("large", "pericardial", "effusion"))
@@ -64,6 +68,23 @@ def test_exceptions_of_others_are_left_alone(
     except ZeroDivisionError as error:
         manager.receive_error(type(error), error, error.__traceback__)
     assert type(shown[-1]) is ErrorNotification
+
+
+def test_an_error_of_the_reader_shows_no_header(
+    manager: NotificationManager,
+    shown: list[Notification],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A dropped file is read without the panel; napari shows the error of the reader."""
+    monkeypatch.setattr(hide_values_in_tracebacks, "__defaults__", (manager,))
+    slices = save_series(tmp_path / "series", [(0, 0, 0), (0, 0, 2), (0, 0, 2)])
+    try:
+        read_ct(str(slices))
+    except CTReadError as error:
+        manager.receive_error(type(error), error, error.__traceback__)
+    assert isinstance(shown[-1], PrivateErrorNotification)
+    assert not any(secret in str(shown[-1]) for secret in SECRETS)
 
 
 def test_hooks_that_are_installed_later_or_before_hide_values(

@@ -49,9 +49,12 @@ def read_ct(path: PathOrPaths) -> list[tuple[Any, dict[str, Any], str]]:
         One line that names the file and says what to do.
     """
     from napari_ct_assistant.viewer.scan.layers import layer_data
+    from napari_ct_assistant.viewer.uncaught import hide_values_in_tracebacks
     from napari_ct_assistant.volume import open_ct
     from napari_ct_assistant.volume.discovery import FILE_ENDINGS
 
+    # napari shows an error of a reader with the values of its variables: headers, for one.
+    hide_values_in_tracebacks()
     paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
     folders = {one.parent for one in paths}
     volumes = (*FILE_ENDINGS, ".zip")
