@@ -45,7 +45,7 @@ def watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 def forbidden(*arguments: Any, **_: Any) -> NoReturn:
     """Stand in for what connects."""
-    connections.append(f"call {arguments[1:]}")
+    connections.append(f"call {arguments}")
     raise ConnectionForbidden("call")
 
 
@@ -127,9 +127,13 @@ def use_panel(scan: Path, model: Path, out: Path) -> None:
     wait(lambda: panel.scans.scan is not None and panel.scans.scan.journal == "read")
     steps.append("open")
 
+    failed: list[str] = []
+    jobs.failed.connect(lambda _job, error: failed.append(error))
+
     def do(name: str, start: Callable[[], object]) -> None:
         start()
         wait(lambda: not jobs.busy)
+        assert not failed, (name, failed)
         steps.append(name)
 
     for _ in range(2):
