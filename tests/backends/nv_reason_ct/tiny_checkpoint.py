@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def save_tiny_checkpoint(
     tokenizer = byte_tokenizer()
     ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
     config = Qwen3_5TextConfig(**{key: said[key] for key in TEXT_KEYS if key in said})
-    network = NVReasonCT(SIZES, config, ids["<|image_pad|>"])
+    sizes = replace(SIZES, out_hidden_size=said["hidden_size"])
+    network = NVReasonCT(sizes, config, ids["<|image_pad|>"])
     tensors = {}
     for key, value in network.state_dict().items():
         drawn = torch.randn_like(value) * 0.08
