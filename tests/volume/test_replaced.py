@@ -52,3 +52,17 @@ def test_padding_of_a_real_series_comes_back(shared_data: Path) -> None:
     volume = open_ct(folder)
     assert expected.min() == -3024
     np.testing.assert_array_equal(volume.stored_hu(), expected)
+
+
+def test_fractions_and_what_is_no_number_come_back(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.uniform(-1500, 400, (30, 20, 10)).astype(np.float32)
+    values[3, 4, 5] = np.nan
+    nib.save(nib.Nifti1Image(values, AFFINE), tmp_path / "scan.nii.gz")
+    volume = open_ct(tmp_path / "scan.nii.gz")
+    stored = volume.stored_hu()
+    expected = values.transpose(2, 1, 0)[::-1]
+    np.testing.assert_array_equal(np.isnan(stored), np.isnan(expected))
+    tissue = expected > AIR
+    assert np.abs(stored - expected)[tissue].max() <= 1 / 254
+    assert np.abs(stored - expected)[expected < AIR].max() <= 0.5

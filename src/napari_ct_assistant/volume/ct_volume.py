@@ -132,18 +132,17 @@ class CTVolume:
         digest.update((self.affine + 0.0).astype("<f8").tobytes())
         return digest.hexdigest()
 
-    def stored_hu(self) -> NDArray[np.int16]:
-        """Return the voxels with the HU that the file stores below -1024 and in its padding.
+    def stored_hu(self) -> NDArray[np.int16] | NDArray[np.float32]:
+        """Return the HU that the file stores, below -1024 and in its padding, too.
 
-        `hu` has -1024 there. Models whose published preparation interpolates before it clips
-        need what is stored. Slices that were shifted or blended to straighten a tilted or uneven
-        stack keep -1024.
+        `hu` has -1024 there, and whole numbers. The result is float32 if the file stores
+        fractions, with NaN where it has no number. Models whose published preparation
+        interpolates before it clips need what is stored. Slices that were shifted or blended to
+        straighten a tilted or uneven stack keep -1024.
         """
         if self.replaced is None:
             return self.hu
-        stored = self.hu.copy()
-        self.replaced.restore(stored)
-        return stored
+        return self.replaced.stored(self.hu)
 
     def to_simpleitk(self) -> SimpleITK.Image:
         """Return the scan as a SimpleITK image, which has a copy of the voxels.

@@ -6,6 +6,8 @@ right, y to the front, z to the head). DICOM uses LPS; `LPS_TO_RAS` converts it.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from nibabel.orientations import (
     aff2axcodes,
@@ -20,6 +22,7 @@ Affine = NDArray[np.float64]
 
 LPS_TO_RAS: Affine = np.diag([-1.0, -1.0, 1.0, 1.0])
 AXES = "IPL"
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def apply_affine(affine: NDArray[np.floating], points: ArrayLike) -> NDArray[np.float64]:
@@ -87,7 +90,7 @@ class IPLReorder:
             out[target] = shape[axis]
         self.shape = (out[0], out[1], out[2])
 
-    def stored_view(self, ipl: NDArray[np.int16]) -> NDArray[np.int16]:
+    def stored_view(self, ipl: NDArray[Scalar]) -> NDArray[Scalar]:
         """Return a view of an (I, P, L) array with the axes of the file.
 
         Slices are written through this view, so the volume is never copied to reorder it.

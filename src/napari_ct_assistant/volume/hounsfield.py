@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.volume.ct_volume import AIR, HU_MAX
+from napari_ct_assistant.volume.replaced import OnFraction, OnLow
 
 _BLOCK = 1 << 16
 LOWEST: Final = -32768  # of int16
-OnLow = Callable[[NDArray[np.bool_], NDArray[np.int16]], None]
 
 
 def to_hu(
@@ -21,6 +20,7 @@ def to_hu(
     intercept: float,
     out: NDArray[np.int16],
     on_low: OnLow | None = None,
+    on_fraction: OnFraction | None = None,
 ) -> tuple[int, int]:
     """Write round(raw * slope + intercept), kept within AIR to HU_MAX, into `out`.
 
@@ -36,6 +36,9 @@ def to_hu(
     on_low
         Called, if values lie below AIR, with the mask [rows, columns] of these and the values
         [rows, columns] before they are set to AIR.
+    on_fraction
+        Called, if values are not whole or not numbers, with the values less their whole part
+        [rows, columns] in float32, NaN where they are not numbers.
 
     Returns
     -------
@@ -59,6 +62,7 @@ def to_hu(
             return max(int(low), AIR), max(int(high), AIR)
     rows = max(1, _BLOCK // max(1, raw.shape[1]))
     low_values = np.zeros(raw.shape, dtype=np.int16)
+    fractions = None
     for start in range(0, len(raw), rows):
         block = raw[start : start + rows]
         # A signalling NaN, as damaged floats hold, would warn.
@@ -70,7 +74,14 @@ def to_hu(
             np.clip(values, -1e30, 1e30, out=values)
         values *= slope
         values += intercept
+        exact = values.copy() if on_fraction is not None else values
         np.rint(values, out=values)
+        if on_fraction is not None:
+            exact -= values
+            if exact.any():  # NaN counts
+                if fractions is None:
+                    fractions = np.zeros(raw.shape, dtype=np.float32)
+                fractions[start : start + rows] = exact
         if on_low is not None:
             low_values[start : start + rows] = np.where(values < AIR, np.maximum(values, LOWEST), 0)
         np.clip(values, AIR, HU_MAX, out=values)
@@ -78,4 +89,6 @@ def to_hu(
         out[start : start + rows] = values
     if on_low is not None and low_values.any():
         on_low(low_values < 0, low_values)
+    if on_fraction is not None and fractions is not None:
+        on_fraction(fractions)
     return int(out.min()), int(out.max())

@@ -19,7 +19,6 @@ from napari_ct_assistant.phantoms.truth import draw_attributes
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.evaluation.audit.evidence_figures import (
     OWN_REPORT,
-    USED,
     HottestPlace,
     Statement,
     figures,
@@ -60,7 +59,9 @@ def audit_evidence(
         audit.draft_report(reading, phantom)
         if progress is not None:
             progress(number + 1, count)
-    return figures(audit.statements, audit.places, audit.seconds, first_seed, count)
+    return figures(
+        audit.statements, audit.places, audit.seconds, first_seed, count, used=audit.used
+    )
 
 
 class _Audit:
@@ -68,6 +69,7 @@ class _Audit:
 
     def __init__(self, assistant: Assistant, methods: Sequence[str]):
         self.unreliable = assistant.info.unreliable_findings
+        self.used = assistant.backend.capabilities.evidence
         self.methods = methods
         self.statements: list[Statement] = []
         self.places: list[HottestPlace] = []
@@ -94,8 +96,8 @@ class _Audit:
                 continue
             began = perf_counter()
             place = reading.evidence(question, text).ras
-            self.seconds[f"heat of a statement, {USED}"].append(perf_counter() - began)
-            self.places.append(HottestPlace(phantom.seed, USED, name, assessable, place, box))
+            self.seconds[f"heat of a statement, {self.used}"].append(perf_counter() - began)
+            self.places.append(HottestPlace(phantom.seed, self.used, name, assessable, place, box))
             for method in self.methods:
                 began = perf_counter()
                 heat = METHODS[method](reading, question, text)

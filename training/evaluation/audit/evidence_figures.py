@@ -74,8 +74,10 @@ def figures(
     seconds: Mapping[str, Sequence[float]],
     first_seed: int,
     count: int,
+    *,
+    used: str = USED,
 ) -> dict[str, Any]:
-    """Return the audit's tables.
+    """Return the audit's tables; `used` is the name of the backend's own method.
 
     Rows named "assessable" leave out the findings that the model was measured not to recognise.
     Shares are from 0 to 1; a figure that is undefined is NaN.
@@ -86,7 +88,7 @@ def figures(
         method: [p for p in places if p.method == method]
         for method in dict.fromkeys(p.method for p in places)
     }
-    by_method[USUAL_PLACE] = usual_places(by_method.get(USED, []))
+    by_method[USUAL_PLACE] = usual_places(by_method.get(used, []))
     rows = []
     for method, found in by_method.items():
         rows.append(_place_row(method, found))

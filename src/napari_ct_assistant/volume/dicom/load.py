@@ -18,10 +18,9 @@ from napari_ct_assistant.volume.dicom.pixels import SliceReader, erases_padding
 from napari_ct_assistant.volume.dicom.stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import IPLReorder, axis_codes, is_usable
-from napari_ct_assistant.volume.hounsfield import OnLow
 from napari_ct_assistant.volume.hu_check import HuCheck
 from napari_ct_assistant.volume.limits import check_memory, check_ratio
-from napari_ct_assistant.volume.replaced import ReplacedVoxels
+from napari_ct_assistant.volume.replaced import OnLow, ReplacedVoxels
 
 Progress = Callable[[int, int], None]
 

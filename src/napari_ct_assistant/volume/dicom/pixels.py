@@ -24,7 +24,8 @@ from napari_ct_assistant.volume.dicom.encoding import (
 from napari_ct_assistant.volume.dicom.frames import DicomFile, DicomFrame, check_pixel_length
 from napari_ct_assistant.volume.dicom.header import file_state, inflate
 from napari_ct_assistant.volume.errors import CTReadError
-from napari_ct_assistant.volume.hounsfield import OnLow, to_hu
+from napari_ct_assistant.volume.hounsfield import to_hu
+from napari_ct_assistant.volume.replaced import OnLow
 
 # Padding that maps above this is not believed.
 _PADDING_HU = -900.0

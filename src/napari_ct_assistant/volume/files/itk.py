@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -155,7 +154,7 @@ def _volume(
         if plane.dtype.kind == "f":
             check.not_numbers += plane.size - int(np.isfinite(plane).sum())
         flat = np.ascontiguousarray(plane)
-        check.add(k, target[k], to_hu(flat, 1.0, 0.0, target[k], partial(replaced.add, k)))
+        check.add(k, target[k], to_hu(flat, 1.0, 0.0, target[k], *replaced.notes(k)))
         if progress is not None:
             progress(k + 1, len(stored))
     warnings += check.warnings(f"stored {stored.dtype.name}, no rescale")

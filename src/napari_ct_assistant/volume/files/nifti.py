@@ -7,7 +7,6 @@ import os
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from math import prod
 from pathlib import Path
 from typing import IO, Any, cast
@@ -163,7 +162,7 @@ def _read(
         plane = np.frombuffer(buffer, dtype=dtype).reshape(shape[1], shape[0]).T
         if dtype.kind == "f":
             doubts.not_numbers += plane.size - int(np.isfinite(plane).sum())
-        limits = to_hu(plane, slope, intercept, stored[:, :, k], partial(replaced.add, k))
+        limits = to_hu(plane, slope, intercept, stored[:, :, k], *replaced.notes(k))
         doubts.add(k, stored[:, :, k], limits)
         if progress is not None:
             progress(k + 1, shape[2])
