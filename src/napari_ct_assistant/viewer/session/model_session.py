@@ -93,7 +93,7 @@ class ModelSession:
         record = RunRecord(
             assistant.info,
             str(getattr(assistant, "device", "")),
-            tuple(reading.warnings),
+            (*reading.warnings, *assistant.info.notes),
             on_reasoning=on_reasoning,
         )
         backend = getattr(assistant, "backend", None)

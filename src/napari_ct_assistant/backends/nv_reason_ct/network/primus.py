@@ -224,5 +224,7 @@ def rotary_table(grid: Triple, head_dim: int) -> Tensor:
 def rotated(x: Tensor, rope: Tensor) -> Tensor:
     """Rotate neighbouring pairs of channels, in float32. x: [B, heads, N, head_dim]."""
     sin, cos = rope[0], rope[1]
-    turned = torch.stack([-x[..., 1::2], x[..., ::2]], dim=-1).reshape(x.shape)
-    return x * cos + turned * sin
+    turned = x * cos
+    turned[..., ::2] -= x[..., 1::2] * sin[..., ::2]
+    turned[..., 1::2] += x[..., ::2] * sin[..., 1::2]
+    return turned
