@@ -48,5 +48,6 @@ def test_from_a_table_to_a_model_in_the_panel(tmp_path: Path) -> None:
     scan, picture = out / "scans" / "scan-20.nii.gz", tmp_path / "panel.png"
     shown = run("-c", DRAFT, str(scan), str(out / "adapt"), str(picture))
     assert "both lungs and the pleura are seen." in shown
-    assert "the scans of a table; not evaluated clinically" in shown
+    notice = json.loads((out / "adapt" / "config.json").read_text())["notice"]
+    assert "the scans of a table; not evaluated clinically" in notice
     assert picture.stat().st_size > 10_000

@@ -20,7 +20,7 @@ from napari_ct_assistant.training.data.datasets.record import (
 from napari_ct_assistant.training.data.datasets.specs import HELD_OUT
 from napari_ct_assistant.training.data.datasets.splits import keep_split
 from napari_ct_assistant.training.data.datasets.table import table_records
-from napari_ct_assistant.volume import CTVolume
+from napari_ct_assistant.volume import CTReadError, CTVolume
 
 CHOICE = "multiple_choice"
 YES_NO = "yes_no"
@@ -68,6 +68,8 @@ class Case:
     patient_hash
         As in `training_data.json`, to recognise patients that a model was trained on. It is
         never written.
+    image
+        The file or folder, if it is one; never written.
     """
 
     key: str
@@ -77,6 +79,7 @@ class Case:
     labels: Mapping[str, int] = field(default_factory=dict)
     questions: Sequence[CaseQuestion] = ()
     patient_hash: str = ""
+    image: Path | None = None
 
     @property
     def report(self) -> str:
@@ -169,6 +172,7 @@ def record_cases(name: str, records: Sequence[ScanRecord]) -> CaseList:
                 labels=r.labels,
                 questions=[_case_question(question) for question in r.questions],
                 patient_hash=r.patient,
+                image=r.image,
             )
             for r in records
         ),
@@ -247,4 +251,21 @@ def refuse_empty_tasks(
         raise RecipeError(
             f"{cases.name}: no {shown} for {' or '.join(missing)}; name a recipe whose "
             "data.questions has questions of these scans, or another --task"
+        )
+
+
+def refuse_absent_scans(cases: CaseList) -> None:
+    """Name all scans that do not exist in one error, before hours are spent on the others.
+
+    Raises
+    ------
+    CTReadError
+    """
+    images = [case.image for case in cases.cases if case.image is not None]
+    absent = [image for image in images if not image.exists()]
+    if len(absent) > 1:
+        raise CTReadError(
+            absent[0],
+            f"does not exist, nor do {len(absent) - 1} more of {len(images)} scans; check the "
+            "paths, or skip them with --skip-unreadable",
         )

@@ -16,7 +16,11 @@ from napari_ct_assistant.training.evaluation.answer_sets import (
     question_answers,
     report_answers,
 )
-from napari_ct_assistant.training.evaluation.cases import CaseList, refuse_empty_tasks
+from napari_ct_assistant.training.evaluation.cases import (
+    CaseList,
+    refuse_absent_scans,
+    refuse_empty_tasks,
+)
 from napari_ct_assistant.training.evaluation.diagnosis import diagnosis_values
 from napari_ct_assistant.training.evaluation.examiner import TASKS, Examiner
 from napari_ct_assistant.training.evaluation.metric_values import (
@@ -75,6 +79,8 @@ def evaluate(
         If a scan cannot be read.
     """
     refuse_empty_tasks(cases, (), among=tasks)
+    if not skip_unreadable:
+        refuse_absent_scans(cases)
     if assistant.info.files:
         cases = guard_cases(assistant.info.files[0].parent, cases)
     log = AnswerLog(folder, identity(assistant, cases))

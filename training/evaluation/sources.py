@@ -57,7 +57,7 @@ def _open(text: str, split: str | None) -> CaseList:
         if first >= end:
             raise RecipeError(f"{text}: write phantoms:A:B with A smaller than B")
         return phantom_cases(first, end)
-    if text.endswith(".csv"):
+    if text.lower().endswith((".csv", ".tsv", ".txt")):
         return table_cases(Path(text), split)
     if text.endswith((".yaml", ".yml")) or text in {one.name for one in bundled_recipes()}:
         return _of_recipe(text, split)

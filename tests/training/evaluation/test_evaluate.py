@@ -160,6 +160,20 @@ def test_an_unreadable_scan_is_named_or_listed(model: Path, tmp_path: Path, tabl
     assert "Left out as unreadable: scan 2" in (out / "figures.md").read_text()
 
 
+def test_all_absent_scans_are_told_before_one_is_read(
+    tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "scans.TSV"
+    rows = [f"gone{n}.nii.gz\tNo nodule." for n in range(4)]
+    table.write_text("\n".join(["Image\tReport", *rows]) + "\n")
+    out = tmp_path / "out"
+    done = run(app, ["evaluate", str(tiny_model_folder), str(table), "-o", str(out)])
+    assert done.exit_code == 1, done.exception
+    last = done.stderr.splitlines()[-1]
+    assert "gone0.nii.gz: does not exist, nor do 3 more of 4 scans" in last
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [
