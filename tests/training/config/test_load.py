@@ -47,7 +47,7 @@ def test_errors_name_line_and_key(tmp_path: Path, text: str, line: int, message:
     file.write_text(text)
     with pytest.raises(RecipeError, match=message) as error:
         load_recipe(file)
-    assert str(error.value).startswith(f"{file} line {line}: ")
+    assert str(error.value).startswith(f"{file.name} line {line}: ")
     assert "\n" not in str(error.value)
 
 
@@ -166,8 +166,8 @@ def test_all_errors_are_found_at_once(tmp_path: Path) -> None:
     recipe, problems = check_recipe(file)
     assert recipe is None
     assert problems == [
-        f"{file} line 7: colour: unknown key [colour: red]",
-        f"{file} line 5: training.samples: Input should be a valid integer, unable to parse "
+        f"{file.name} line 7: colour: unknown key [colour: red]",
+        f"{file.name} line 5: training.samples: Input should be a valid integer, unable to parse "
         "string as an integer (got 'none') [samples: none]",
     ]
 

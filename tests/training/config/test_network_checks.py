@@ -93,7 +93,7 @@ def test_the_line_is_quoted(
     with pytest.raises(RecipeError, match=message) as error:
         load_recipe(file)
     said = str(error.value)
-    assert said.startswith(f"{file} line {line}: ")
+    assert said.startswith(f"{file.name} line {line}: ")
     assert "\n" not in said
     assert said.endswith(f"[{file.read_text().splitlines()[line - 1].strip()}]")
 
@@ -126,7 +126,7 @@ def test_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("training.precision=fp16", "training.precision: fp16 needs a GPU; use bf16 or fp32"),
+        ("training.precision=fp16", "training.precision: fp16 needs a GPU; use auto, bf16 or fp32"),
         ("training.tensorboard=true", r"training.tensorboard: run pip install .*\[tensorboard\]"),
     ],
 )
