@@ -52,8 +52,13 @@ class YamlFile:
         self.name = name
         self.text = text
         self._lines = text.splitlines()
-        # Neither loader makes anything but texts, numbers, lists and mappings.
-        loader = (yaml.BaseLoader if spelled else yaml.SafeLoader)(text)
+        try:
+            # Neither loader makes anything but texts, numbers, lists and mappings.
+            loader = (yaml.BaseLoader if spelled else yaml.SafeLoader)(text)
+        except yaml.reader.ReaderError as error:
+            raise YamlFileError(
+                f"{name}: not valid YAML: character #{error.character:x} is not allowed"
+            ) from error
         try:
             _refuse_aliases(text)
             self._root = loader.get_single_node()

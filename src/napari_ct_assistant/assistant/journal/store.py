@@ -176,7 +176,7 @@ class Journal:
                 (scan,),
             ).fetchone()
         )
-        return None if row is None else Page(scan, row[0], _body(row[1]), row[2])
+        return None if row is None else Page(scan, _time(row[0]), _body(row[1]), row[2])
 
     def pages(self) -> list[Page]:
         """Return the newest page of every scan, the newest scan first."""
@@ -190,7 +190,7 @@ class Journal:
         newest: dict[str, Page] = {}
         for scan, updated, body, session in rows:
             if scan not in newest:
-                newest[scan] = Page(scan, updated, _body(body), session)
+                newest[scan] = Page(scan, _time(updated), _body(body), session)
         return list(newest.values())
 
     def delete(self, scan: str | None = None) -> int:
@@ -340,9 +340,29 @@ def _upgrade(base: sqlite3.Connection) -> None:
     base.execute("COMMIT")
 
 
-def _body(text: str) -> dict[str, Any]:
+def _body(text: object) -> dict[str, Any]:
+    """Return what a page holds; what has not the form that `save` was given is left out."""
     try:
-        body = json.loads(text)
-    except ValueError:
+        body = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
         return {}
-    return body if isinstance(body, dict) else {}
+    messages = body.get("transcript")
+    wanted = {
+        "report": isinstance(body.get("report"), dict),
+        "question": isinstance(body.get("question"), str),
+        "transcript": isinstance(messages, list) and all(map(_is_message, messages)),
+    }
+    return {key: value for key, value in body.items() if wanted.get(key, True)}
+
+
+def _is_message(message: object) -> bool:
+    return isinstance(message, dict) and all(
+        isinstance(message.get(key, ""), str) for key in ("speaker", "title", "text")
+    )
+
+
+def _time(updated: object) -> float:
+    """Return when a page was written, 0 if that is no time."""
+    return float(updated) if isinstance(updated, int | float) and 0 <= updated < 1e11 else 0.0

@@ -24,6 +24,7 @@ from napari_ct_assistant.assistant.report.parts import (
     State,
 )
 from napari_ct_assistant.assistant.report.provenance import local_time, provenance_rows
+from napari_ct_assistant.support.typed import check_types
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.report.template import ReportTemplate
@@ -332,7 +333,7 @@ class ReportDocument:
             )
         try:
             signature = data["signature"]
-            return cls(
+            report = cls(
                 sections=tuple(
                     Section(
                         s["key"], s["heading"], s["level"], tuple(Line(**x) for x in s["lines"])
@@ -346,8 +347,22 @@ class ReportDocument:
                 signature=Signature(**signature) if signature else None,
                 template=data["template"],
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a report: {error!r}") from error
+            check_types(report)
+            report._check_references()
+        except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+            raise ValueError(f"not a report: {str(error)[:200]}") from error
+        return report
+
+    def _check_references(self) -> None:
+        """Raise IndexError if a line or a source refers to what is not there."""
+        lines = [line for section in self.sections for line in section.lines]
+        for what, places, there in (
+            ("source", [line.source for line in lines if line.source is not None], self.sources),
+            ("draft", [s.draft for s in self.sources if s.draft != FROM_TEMPLATE], self.drafts),
+        ):
+            wrong = [place for place in places if not 0 <= place < len(there)]
+            if wrong:
+                raise IndexError(f"{what} {wrong[0]} of {len(there)}")
 
 
 def _insertion_index(sections: Sequence[Section], key: str) -> int:
