@@ -71,6 +71,10 @@ def _check_choices(recipe: Recipe) -> None:
         raise WrongValueError(
             ("train_encoder",), f"is for stages align and instruct, not {recipe.stage}"
         )
+    if recipe.stage == "language" and recipe.validation.share:
+        raise WrongValueError(
+            ("validation", "share"), "stage language has no patients to hold out; leave it out"
+        )
     masked = isinstance(recipe.data, PhantomData) or recipe.data.masks is not None
     if recipe.stage in ("ground", "oracle_maps") and not masked:
         raise WrongValueError(

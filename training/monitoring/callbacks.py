@@ -87,7 +87,7 @@ class Curves(TrainerCallback):
     def on_log(self, _: Any, state: Any, __: Any, logs: Any = None, **___: Any) -> None:
         """Draw them."""
         if "eval_loss" in (logs or {}) and process_state().is_main_process:
-            draw(state.log_history, str(self.recipe.output), self.recipe.folder, None)
+            draw(state.log_history, self.recipe.folder.name, self.recipe.folder, None)
 
 
 class LossLines(TrainerCallback):

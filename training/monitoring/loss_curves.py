@@ -48,7 +48,9 @@ def draw(history: Sequence[Mapping[str, Any]], title: str, folder: Path, kept: i
             steps, losses = zip(*rows[name], strict=True)
             axis.plot(steps, losses, color=colour, label=label, marker=dots, markersize=4)
     if kept is not None:
-        axis.axvline(kept, color="#666666", linewidth=0.8, linestyle=":", label=f"kept: {kept:,}")
+        axis.axvline(
+            kept, color="#666666", linewidth=0.8, linestyle=":", label=f"kept, step {kept:,}"
+        )
     axis.set_title(title, fontsize=11)
     axis.set_xlabel("step")
     axis.set_ylabel("loss")

@@ -32,4 +32,4 @@ def write_losses(recipe: Recipe, history: Sequence[Mapping[str, Any]], kept: int
     if losses:
         content = {"kept_step": kept or losses[-1]["step"], "losses": losses}
         atomic.write_text(folder / VALIDATION, json.dumps(content, indent=1) + "\n")
-    draw(history, str(recipe.output), folder, kept)
+    draw(history, folder.name, folder, kept)

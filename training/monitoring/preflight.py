@@ -148,7 +148,7 @@ class RunSize:
         text = f"about {_size(need)} of {_size(there)}: {listed}"
         if need > there:
             text += (
-                "; NOT ENOUGH: lower training.batch_size, or set "
+                "; more than there is: lower training.batch_size, or set "
                 "training.gradient_checkpointing=true"
             )
         return text

@@ -11,6 +11,7 @@ from torch import nn
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import FINDINGS_THEN_IMPRESSION
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.token_cache import StandInTokens, TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
@@ -84,7 +85,13 @@ def text_job(
     held_out = None
     if source.store.validation:
         whole = t.model_copy(update={"samples": None, "epochs": 1})
-        held_out = ConversationDataset(source.held_out(), processor, asked, whole, recipe.seed)
+        try:
+            held_out = ConversationDataset(source.held_out(), processor, asked, whole, recipe.seed)
+        except RecipeError:
+            raise RecipeError(
+                "validation.share: the held-out patients have neither a report nor a question that "
+                "the recipe asks for; set another share, or 0"
+            ) from None
         held_out.samples = validation_samples(recipe, held_out.samples)
     return Job(
         model,

@@ -17,6 +17,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from napari_ct_assistant.model.vit import set_grad_checkpointing
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import process_state
@@ -139,6 +140,11 @@ def make_trainer(recipe: Recipe, job: Job, last: str | None, folder: Path) -> St
         For checkpoints; it is made.
     """
     t, validation = recipe.training, recipe.validation
+    if job.validation is None and validation.patience is not None:
+        raise RecipeError(
+            f"validation.patience: {validation.patience}, but nobody is held out for a validation "
+            "loss; set validation.share"
+        )
     gpu = torch.cuda.is_available()
     samples = len(job.dataset)
     steps = math.ceil(samples / (t.batch_size * t.accumulate * process_state().num_processes))

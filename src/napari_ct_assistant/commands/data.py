@@ -19,7 +19,6 @@ from napari_ct_assistant.commands.terminal.output import (
     print_json,
     say,
 )
-from napari_ct_assistant.commands.terminal.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from napari_ct_assistant.training.data.datasets.record import ScanRecord
@@ -52,7 +51,7 @@ def prepare(
 
     Scans are resampled once and stored. Run the command again to resume an interrupted run.
     """
-    with one_line_errors(), training_extra(), quiet_libraries():
+    with one_line_errors(), training_extra():
         from napari_ct_assistant.training.config.load import load_recipe
         from napari_ct_assistant.training.data.stores import open_store
 
@@ -182,7 +181,7 @@ def instructions(
     Without --endpoint, rules make them offline. With --endpoint, a language model on that server
     writes them: --yes sends the reports to it. Run the command again to resume an interrupted run.
     """
-    with one_line_errors(), training_extra(), quiet_libraries():
+    with one_line_errors(), training_extra():
         from napari_ct_assistant.training.config.load import load_recipe
         from napari_ct_assistant.training.config.recipe import PhantomData
         from napari_ct_assistant.training.data.datasets.read_records import read_records

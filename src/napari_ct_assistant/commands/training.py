@@ -26,7 +26,6 @@ from napari_ct_assistant.commands.terminal.output import (
     print_json,
     say,
 )
-from napari_ct_assistant.commands.terminal.quiet import quiet_libraries
 
 
 def train(
@@ -66,7 +65,7 @@ def train(
     Run the command again to resume an interrupted run. A folder with a run of another recipe is
     refused.
     """
-    with one_line_errors(), training_extra(), quiet_libraries():
+    with one_line_errors(), training_extra():
         if stage == "demo":
             from napari_ct_assistant.training.chain import run_chain
 

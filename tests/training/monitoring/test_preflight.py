@@ -217,6 +217,28 @@ def test_a_check_writes_nothing(toy: Toy, tmp_path: Path) -> None:
     assert not store.exists()
 
 
+def test_a_run_prints_nothing_of_other_libraries(toy: Toy, tmp_path: Path) -> None:
+    """No progress bar, no warning, and no dictionary of the Trainer between the lines."""
+    options = [*toy.options(tmp_path / "out", 2, timed_steps=1), *toy.instruct]
+    done = CliRunner().invoke(app, ["train", "e3d_gpt/instruct", *options, "lora={r: 2}"])
+    assert done.exit_code == 0, (done.stderr, done.exception)
+    assert done.stderr == ""
+    known = (str(tmp_path / "out"), "  ", "volumes: ", "warning: values are cut off at ")
+    assert [line for line in done.stdout.splitlines() if not line.startswith(known)] == []
+
+
+def test_prepare_tells_what_reading_the_scans_warned_about(toy: Toy, tmp_path: Path) -> None:
+    options = [f"root={tmp_path}", toy.data(store=str(tmp_path / "store")), toy.encoder]
+    done = CliRunner().invoke(app, ["prepare", "e3d_gpt/mae", *options, "--json"])
+    assert done.exit_code == 0, (done.stderr, done.exception)
+    warnings = json.loads(done.stdout)["warnings"]
+    assert len(warnings) == 2
+    for text, scans in warnings.items():
+        assert text.startswith("values are cut off at ")
+        assert scans in ("0.nii.gz", "1.nii.gz")
+        assert f"warning: {text} ({scans})" in done.stderr
+
+
 def test_small_runs_have_a_curve_and_losses(toy: Toy, tmp_path: Path) -> None:
     """With fewer steps than `log_steps`, the losses are logged all the same."""
     options = [o for o in mae(toy, tmp_path / "out") if "log_steps" not in o]

@@ -133,6 +133,13 @@ def test_a_run_that_no_longer_improves_ends(toy: Toy, tmp_path: Path) -> None:
     assert validation(output)["kept_step"] == end - 2
 
 
+def test_what_cannot_be_measured_is_refused(toy: Toy, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"validation\.patience: 2, but nobody is held out"):
+        run(toy, tmp_path / "a", "mae", "validation.share=0", "validation.patience=2")
+    with pytest.raises(RecipeError, match="stage language has no patients to hold out"):
+        load_recipe("demo/language", [HALF])
+
+
 class Killed(BaseException):
     """Simulates a power cut."""
 

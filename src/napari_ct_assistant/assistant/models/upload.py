@@ -28,6 +28,8 @@ from napari_ct_assistant.model.folder import (
 from napari_ct_assistant.model.settings import check_files, read_json
 
 CARD: Final = "README.md"
+# Hashes of patients, from which short patient numbers can be guessed.
+PATIENTS: Final = "training_data.json"
 # Beside what a training stage has written, which may be an encoder or a language model alone.
 STAGE_RECORD: Final = "run.yaml"
 
@@ -83,7 +85,8 @@ def plan_upload(folder: Path, repo: str) -> UploadPlan:
     wanted = {
         file.name: file.stat().st_size
         for file in present
-        if file.name != HASHES and any(fnmatch(file.name, pattern) for pattern in WANTED)
+        if file.name not in (HASHES, PATIENTS)
+        and any(fnmatch(file.name, pattern) for pattern in WANTED)
     }
     left = [file.name for file in present if file.name not in wanted and file.name != HASHES]
     return UploadPlan(folder, repo, wanted, tuple(left))

@@ -1,4 +1,7 @@
-"""Name the extra to install if a command's optional packages are missing."""
+"""What the commands that train and evaluate share: their extras, and quiet libraries.
+
+If an optional package is missing, the extra to install is named.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from napari_ct_assistant.commands.terminal.output import fail
+from napari_ct_assistant.commands.terminal.quiet import quiet_libraries
 
 _TRAIN: Final = {"accelerate", "blosc2", "peft", "pydantic", "sklearn", "tokenizers", "yaml"}
 _EVALUATE: Final = {
@@ -36,7 +40,8 @@ def evaluation_extra() -> AbstractContextManager[None]:
 @contextmanager
 def _extra(extra: str, modules: Collection[str]) -> Iterator[None]:
     try:
-        yield
+        with quiet_libraries():
+            yield
     except ModuleNotFoundError as error:
         if error.name not in modules:
             raise
