@@ -365,6 +365,7 @@ class CTAssistantPanel(QWidget):
 
     def _on_finished(self, result: JobResult) -> None:
         self.models.show_notice(result.record.info.notice)
+        self.ask_row.show_findings(result.record.labels)
         scan = result.job.scan
         text = evidence_summary(result) if isinstance(result, EvidenceResult) else summary(result)
         scan.outside = outside_note(result.record.warnings)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from napari.viewer import Viewer
 
+from napari_ct_assistant.backends.nv_reason_ct.conversation.labels import ABDOMEN_LABELS
 from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.viewer.crop.crop_layer import CropLayer, frame_kwargs
 from napari_ct_assistant.viewer.crop.region_bar import AUTOMATIC
@@ -121,6 +122,9 @@ def test_a_reader_moves_the_box_and_reads_again(
     assert scan.view == View("abdomen")
     ask()
     assert scan.region_read == "abdomen"
+    # What is offered follows the findings of the region.
+    examples = [action.text() for action in panel.ask_row.examples_button.menu().actions()]
+    assert tuple(examples) == scan.finding_names == ABDOMEN_LABELS
 
 
 def test_reasoning_is_folded_and_no_part_of_the_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
@@ -68,11 +69,8 @@ class AskRow(QWidget):
         self.ask_button = button("Ask", TIPS["ask"])
         self.examples_button = button("Examples", TIPS["examples"], small=True)
         self.examples_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(self.examples_button)
-        for finding in FINDINGS:
-            question = finding_question(finding)
-            menu.addAction(finding).triggered.connect(partial(self._put, question))
-        self.examples_button.setMenu(menu)
+        self.examples_button.setMenu(QMenu(self.examples_button))
+        self.show_findings(FINDINGS)
         self.choices_button = button("Choices…", TIPS["choices"], small=True)
         line = row(self.box, self.ask_button, self.examples_button, self.choices_button)
         line.setStretchFactor(self.box, 1)
@@ -81,6 +79,14 @@ class AskRow(QWidget):
         self.setLayout(line)
         self.box.submitted.connect(self.asked)
         self.ask_button.clicked.connect(self.box.submit)
+
+    def show_findings(self, findings: Sequence[str]) -> None:
+        """Offer a question for each of a model's findings, CT-RATE's 18 without any."""
+        menu = self.examples_button.menu()
+        menu.clear()
+        for finding in findings or FINDINGS:
+            question = finding_question(finding)
+            menu.addAction(finding).triggered.connect(partial(self._put, question))
 
     def _put(self, question: str, _checked: bool = False) -> None:
         """Put a question into the box, for the reader to send."""

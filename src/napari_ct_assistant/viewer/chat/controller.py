@@ -168,5 +168,11 @@ class ChatController(QObject):
         region = drawn and selected_region(self._viewer, layer) is not None
         asked = scan.history.questions()
         self.chips.offer(
-            suggest(said, asked=asked, unreliable_findings=unreliable_findings, region=region)
+            suggest(
+                said,
+                asked=asked,
+                unreliable_findings=unreliable_findings,
+                findings=scan.finding_names,
+                region=region,
+            )
         )

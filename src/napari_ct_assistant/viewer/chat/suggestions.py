@@ -37,6 +37,7 @@ def suggest(
     *,
     asked: Sequence[str] = (),
     unreliable_findings: Sequence[str] = (),
+    findings: Sequence[str] = (),
     region: bool = False,
 ) -> list[str]:
     """Return up to four questions.
@@ -49,6 +50,8 @@ def suggest(
         Questions asked before, which are not suggested again.
     unreliable_findings
         Findings that the model cannot reliably detect, which are not suggested.
+    findings
+        Those of the model's screen; CT-RATE's 18 when absent.
     region
         Whether the reader has drawn a region.
     """
@@ -63,7 +66,7 @@ def suggest(
     ideas += FIRST
     ideas += [
         f"Is there {name.lower()} in this scan?"
-        for name in FINDINGS
+        for name in findings or FINDINGS
         if name not in unreliable_findings
     ]
     done = {" ".join(question.lower().split()) for question in asked}

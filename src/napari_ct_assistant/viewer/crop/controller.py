@@ -63,6 +63,7 @@ class CropController(QObject):
         record, scan = result.record, result.job.scan
         scan.regions, scan.region_read = record.regions, record.region
         scan.box = record.grid if record.regions else None
+        scan.finding_names = record.labels
         if scan is self._scans.scan:
             self.refresh()
 

@@ -54,6 +54,8 @@ class RunRecord:
         The region that was read.
     grid : ModelGrid or None
         Where the model's input lies in the scan.
+    labels : tuple of str
+        The findings of the model's screen; empty where the model does not say.
     on_reasoning : callable or None
         Gets what the model writes before its answer, piece by piece.
     """
@@ -66,6 +68,7 @@ class RunRecord:
     regions: tuple[str, ...] = ()
     region: str = ""
     grid: ModelGrid | None = None
+    labels: tuple[str, ...] = ()
     on_reasoning: TextCallback | None = None
 
     def timed(self, on_text: TextCallback) -> TextCallback:

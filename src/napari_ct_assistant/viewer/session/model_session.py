@@ -100,6 +100,7 @@ class ModelSession:
         if backend is not None and backend.capabilities.body_regions:
             record.regions = backend.capabilities.body_regions
             record.region, record.grid = reading.context.scan.region, reading.grid
+            record.labels = backend.capabilities.labels.get(record.region, ())
         stage(job.stage)
         return job.run(reading, record, on_text)
 

@@ -69,6 +69,8 @@ class ScanSession:
         The region that it read.
     box : ModelGrid or None
         Where its input lies in the scan.
+    finding_names : tuple of str
+        The findings of the model that read the scan last; empty where it does not say.
     labels : (tuple of str or None, str)
         The findings that the last draft lists as its result, and its text.
     journal : {"unread", "reading", "read"}
@@ -99,6 +101,7 @@ class ScanSession:
     regions: tuple[str, ...] = ()
     region_read: str = ""
     box: ModelGrid | None = None
+    finding_names: tuple[str, ...] = ()
     labels: tuple[tuple[str, ...] | None, str] = (None, "")
     journal: Literal["unread", "reading", "read"] = "unread"
     journal_key: str = ""
