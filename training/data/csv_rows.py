@@ -63,11 +63,11 @@ def find_encoding(file: Path, needed: Sequence[str] = ()) -> str:
             head = stream.read(4096)
     except FileNotFoundError:
         expected = f"; expected a CSV with the columns {', '.join(needed)}" if needed else ""
-        raise RecipeError(f"{file}: no such table{expected}") from None
+        raise RecipeError(f"{file.name}: no such table{expected}") from None
     except IsADirectoryError:
-        raise RecipeError(f"{file}: is a folder; name a CSV file") from None
+        raise RecipeError(f"{file.name}: is a folder; name a CSV file") from None
     if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise RecipeError(f"{file}: is a spreadsheet; save it as CSV UTF-8 and name that file")
+        raise RecipeError(f"{file.name}: is a spreadsheet; save it as CSV UTF-8 and name that file")
     for mark, name in _BOMS:
         if head.startswith(mark):
             return _decodes(file, name)
@@ -91,8 +91,8 @@ def _decodes(file: Path, encoding: str) -> str:
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise RecipeError(
-            f"{file}: neither UTF-8, UTF-16 nor Windows-1252 (byte {done + error.start}); save it "
-            "as CSV UTF-8"
+            f"{file.name}: neither UTF-8, UTF-16 nor Windows-1252 (byte {done + error.start}); "
+            "save it as CSV UTF-8"
         ) from None
     return encoding
 
@@ -129,13 +129,13 @@ def _rows(
                 yield number, dict(zip(names, filled, strict=False))
     except csv.Error as error:
         raise RecipeError(
-            f"{file} row {number + 1}: a quotation mark is not closed or not doubled ({error})"
+            f"{file.name} row {number + 1}: a quotation mark is not closed or not doubled ({error})"
         ) from None
     if names is None:
         _columns(file, [], needed, optional)
     if long:
         raise RecipeError(
-            f"{file} {shown_rows(long)}: more cells than the header has columns; put reports "
+            f"{file.name} {shown_rows(long)}: more cells than the header has columns; put reports "
             "that contain the separator in quotation marks"
         )
 
@@ -150,11 +150,11 @@ def _columns(
         words, verb = ("column", "is") if len(missing) == 1 else ("columns", "are")
         there = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
         raise RecipeError(
-            f"{file}: {words} {', '.join(missing)} {verb} missing; the header has "
+            f"{file.name}: {words} {', '.join(missing)} {verb} missing; the header has "
             f"{there or 'no columns'}"
         )
     if twice := [name for name in known.values() if names.count(name) > 1]:
-        raise RecipeError(f"{file}: column {twice[0]} is there twice; rename one of them")
+        raise RecipeError(f"{file.name}: column {twice[0]} is there twice; rename one of them")
     return names
 
 

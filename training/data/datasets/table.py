@@ -105,23 +105,24 @@ def _records(table: Path, needed: list[str], skips: Skips, wants: _Wants) -> lis
         for fault in _add(scans.setdefault(path, _Scan(image, path, number)), row):
             wrong.setdefault(fault, []).append(number)
     if not scans and not missing:
-        raise RecipeError(f"{table}: no rows")
+        raise RecipeError(f"{table.name}: no rows")
     if find_encoding(table) == "cp1252":
         skips.notes.append(
-            f"{table}: not UTF-8, read as Windows-1252; save it as CSV UTF-8 if letters are wrong"
+            f"{table.name}: not UTF-8, read as Windows-1252; save it as CSV UTF-8 if letters are "
+            "wrong"
         )
-    skips.notes += [f"{table} {_listed({what: rows})}" for what, rows in unusual.items()]
+    skips.notes += [f"{table.name} {_listed({what: rows})}" for what, rows in unusual.items()]
     for scan in _of_two_splits(scans.values()):
         wrong.setdefault("its patient is also in another split", []).append(scan.row)
     if wrong:
-        raise RecipeError(f"{table} {_listed(wrong)}")
+        raise RecipeError(f"{table.name} {_listed(wrong)}")
     kept = [s for s in scans.values() if wants.empty or not wants.reports or _has_text(s)]
     for scan in scans.values():
         if wants.reports and not wants.empty and not _has_text(scan):
             missing.setdefault("report is empty", []).append(scan.row)
     if missing and skips.unreadable == "error":
         raise RecipeError(
-            f"{table} {_listed(missing)}; complete them, or set data.unreadable=skip to leave "
+            f"{table.name} {_listed(missing)}; complete them, or set data.unreadable=skip to leave "
             "them out"
         )
     for reason, rows in missing.items():

@@ -177,8 +177,8 @@ def test_a_repeated_scan_is_used_once_and_told(tmp_path: Path) -> None:
     records, skips = rows_of(file)
     assert [r.name for r in records] == ["a", "b"]
     assert skips.notes == [
-        f"{file} rows 3, 5: names the scan of an earlier row again",
-        f"{file} row 4: patient is empty, the scan counts as a patient of its own",
+        f"{file.name} rows 3, 5: names the scan of an earlier row again",
+        f"{file.name} row 4: patient is empty, the scan counts as a patient of its own",
     ]
 
 
