@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,16 @@ from qtpy.QtGui import QImage, QTextDocument
 from qtpy.QtWidgets import QTextEdit
 
 import napari_ct_assistant.viewer
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.template import find_template
 from napari_ct_assistant.support.plain_text import without_markup
 from napari_ct_assistant.viewer.chat.message import GrowingText
 from napari_ct_assistant.viewer.report.comparison import Comparison
 from napari_ct_assistant.viewer.report.editor import ReportEditor
+from napari_ct_assistant.viewer.report.passage import Passage
 from napari_ct_assistant.viewer.scan.layers import layer_kwargs
 from napari_ct_assistant.viewer.widgets import eliding_label, label, tip
+from tests.assistant.report.report_samples import sample_draft
 from tests.viewer.conftest import box_volume
 
 if TYPE_CHECKING:
@@ -31,8 +36,9 @@ SOURCES = sorted(Path(str(napari_ct_assistant.viewer.__file__)).parent.rglob("*.
 def test_labels_are_plain(qtbot: QtBot, make: type) -> None:
     made = make()
     qtbot.addWidget(made)
-    made.setText(IMAGE)
+    made.setText(f"\x1b[31m{IMAGE}\u202e")
     assert made.textFormat() == Qt.TextFormat.PlainText
+    assert made.text() == IMAGE
 
 
 def test_every_label_and_every_foreign_tooltip_is_made_plain() -> None:
@@ -44,6 +50,17 @@ def test_every_label_and_every_foreign_tooltip_is_made_plain() -> None:
             tooltip = tooltip or text.split("setToolTip(\n", 1)[1].lstrip()
             own = ("TIPS[", "plain_tip(", "tooltip", "IDENTIFIERS", '"How the model is loaded')
             assert tooltip.startswith(own), (file.name, tooltip)
+
+
+def test_what_a_model_writes_is_filtered_in_the_report(qtbot: QtBot) -> None:
+    draft = sample_draft()
+    said = replace(draft.sentences[0], text=f"\x1b[31mClear{IMAGE}\u202e")
+    report = ReportDocument.from_draft(replace(draft, sentences=(said,)), find_template())
+    assert f"Clear{IMAGE}" in [line.text for section in report.sections for line in section.lines]
+    passage = Passage()
+    qtbot.addWidget(passage)
+    passage.append("\x1b[31mred\u202e")
+    assert passage.body.toPlainText() == "red"
 
 
 def test_a_tooltip_shows_markup_as_it_is() -> None:

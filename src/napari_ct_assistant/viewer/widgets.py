@@ -16,20 +16,30 @@ from napari_ct_assistant.support.plain_text import plain
 SPACING = 4
 
 
+class _PlainLabel(QLabel):
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        super().setText(plain(text))
+
+
+class _PlainElidingLabel(QElidingLabel):
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        super().setText(plain(text))
+
+
 def label(text: str = "") -> QLabel:
-    """Return a label that shows its text as it is, markup included.
+    """Return a label that shows its text as it is, markup included, without control characters.
 
     Qt renders a text that looks like HTML, and opens the images that it names.
     """
-    made = QLabel()
+    made = _PlainLabel()
     made.setTextFormat(Qt.TextFormat.PlainText)
     made.setText(text)
     return made
 
 
 def eliding_label() -> QElidingLabel:
-    """Return a label that shortens its text to its width; the text is plain."""
-    made = QElidingLabel()
+    """Return such a label that shortens its text to its width."""
+    made = _PlainElidingLabel()
     made.setTextFormat(Qt.TextFormat.PlainText)
     return made
 

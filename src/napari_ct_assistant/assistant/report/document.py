@@ -24,6 +24,7 @@ from napari_ct_assistant.assistant.report.parts import (
     State,
 )
 from napari_ct_assistant.assistant.report.provenance import local_time, provenance_rows
+from napari_ct_assistant.support.plain_text import plain
 from napari_ct_assistant.support.typed import check_types
 
 if TYPE_CHECKING:
@@ -251,11 +252,12 @@ class ReportDocument:
             if at is None:
                 at = _insertion_index(sections, key)
                 sections.insert(at, Section(key, heading, 2 if "/" in key else 1))
-            plain = Sentence(
-                sentence.text, sentence.section, sentence.support, sentence.slice, sentence.ras
+            text = plain(sentence.text)
+            written = Sentence(
+                text, sentence.section, sentence.support, sentence.slice, sentence.ras
             )
-            line = Line(sentence.text, len(sources))
-            sources.append(Source(plain, len(self.drafts)))
+            line = Line(text, len(sources))
+            sources.append(Source(written, len(self.drafts)))
             sections[at] = replace(sections[at], lines=(*sections[at].lines, line))
         info = DraftInfo.of(draft, weights_sha256)
         return replace(

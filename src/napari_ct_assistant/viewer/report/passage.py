@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFrame, QTextEdit, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.reading.rewriting import Rewriting, prompt, rewriting_notes
 from napari_ct_assistant.assistant.report.summary import add_summary, check_summary
+from napari_ct_assistant.support.plain_text import plain
 from napari_ct_assistant.viewer.chat.growing_text import GrowingText
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button, row
@@ -145,11 +146,11 @@ class Passage(QFrame):
         """Append a piece of the model's text."""
         cursor = QTextCursor(self.body.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
-        cursor.insertText(text)
+        cursor.insertText(plain(text))
 
     def finish(self, result: RewriteResult) -> None:
         """Show the whole text, with what the reader should check."""
-        text = result.answer.text.strip()
+        text = plain(result.answer.text).strip()
         self.body.setPlainText(text)
         incomplete = [result.answer.incomplete] if result.answer.incomplete else []
         found = incomplete + rewriting_notes(self.kind, self._source, text, result.record.info)
