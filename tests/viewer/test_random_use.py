@@ -188,7 +188,9 @@ class Everything(Desk):
         self.tab.editor.next_unreviewed()
 
     def type_key(self, _who: str) -> None:
-        QTest.keyClicks(self.tab.editor, "word\n"[: self.chance.randrange(6)])
+        QTest.keyClicks(self.tab.editor, "word"[: self.chance.randrange(5)])
+        if self.chance.random() < 0.3:
+            QTest.keyClick(self.tab.editor, Qt.Key.Key_Return)
 
     def delete_key(self, _who: str) -> None:
         QTest.keyClick(self.tab.editor, Qt.Key.Key_Backspace)
