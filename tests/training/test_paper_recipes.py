@@ -7,7 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from napari_ct_assistant.cli import app
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION, SCAN_REPORT_QUESTION
 from napari_ct_assistant.training.config.bundled import RECIPES, bundled_recipes, copy_recipe
@@ -267,3 +269,14 @@ def test_every_line_says_where_it_comes_from(name: str, tmp_path: Path) -> None:
     assert copied.startswith(file.read_text())
     # The values that it takes from another recipe are there to be read.
     assert "learning_rate:" in copied
+
+
+def test_questions_are_made_with_the_recipe_that_will_read_them(
+    data_sets: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "questions.jsonl"
+    command = ["instructions", "e3d_gpt/bimcv_r/align", str(out), f"data.questions=[{out}]"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.stderr
+    recipe = load_recipe("e3d_gpt/bimcv_r/align", [f"data.questions=[{out}]"])
+    assert all(record.questions for record in read_records(recipe.data)[0])

@@ -185,12 +185,16 @@ def instructions(
         from napari_ct_assistant.training.config.load import load_recipe
         from napari_ct_assistant.training.config.recipe import PhantomData
         from napari_ct_assistant.training.data.datasets.read_records import read_records
+        from napari_ct_assistant.training.data.datasets.specs import SeveralData
 
         if (endpoint is None) != (model is None):
             raise fail("--endpoint and --model need each other; give both or neither")
         data = load_recipe(recipe, list(overrides or ())).data
         if isinstance(data, PhantomData):
             raise fail("data.kind phantoms: phantoms already come with questions")
+        if not isinstance(data, SeveralData):
+            # They may be what this command has yet to write.
+            data = data.model_copy(update={"questions": ()})
         records, skips = read_records(data)
         for line in skips.notes:
             note(line)
