@@ -29,6 +29,7 @@ viewer.close()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_from_a_table_to_a_model_in_the_panel(tmp_path: Path) -> None:
     out = tmp_path / "own"
     printed = run(str(EXAMPLES / "your_hospital.py"), "--out", str(out), timeout=1800)
