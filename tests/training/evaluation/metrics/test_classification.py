@@ -117,3 +117,26 @@ def test_all_yes_is_the_papers_baseline() -> None:
     assert found["F1"] == pytest.approx(0.323, abs=0.0005)
     assert found["precision"] == pytest.approx(0.1926)
     assert found["BACC"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("precision", "recall", "f1", "bacc", "accuracy"),
+    [
+        (0.1985, 0.8883, 0.3244, 0.5164, 0.2876),  # RadFM: the paper's "BACC" is 28.75
+        (0.2061, 0.8299, 0.3302, 0.5337, 0.3515),
+        (0.2094, 0.8710, 0.3376, 0.5432, 0.3418),
+        (0.1926, 1.0, 0.3230, 0.5, 0.1926),  # yes to every question
+    ],
+)
+def test_what_e3d_gpts_table_4_implies(
+    precision: float, recall: float, f1: float, bacc: float, accuracy: float
+) -> None:
+    """docs/reproduce.md: with 19.26 % positives, RadFM's BACC in the paper is its accuracy."""
+    present = 0.1926
+    hits = present * recall
+    false = hits * (1 / precision - 1)
+    counts = np.array([[hits, false, 1 - present - false, present - hits]])
+    found = {name: float(rate(counts)[0]) for name, rate in RATES.items()}
+    assert found["F1"] == pytest.approx(f1, abs=2e-4)
+    assert found["BACC"] == pytest.approx(bacc, abs=4e-4)
+    assert found["accuracy"] == pytest.approx(accuracy, abs=4e-4)
