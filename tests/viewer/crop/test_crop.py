@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.viewer import Viewer
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_ct_assistant.backends.nv_reason_ct.conversation.labels import ABDOMEN_LABELS
 from napari_ct_assistant.backends.protocol import View
@@ -111,6 +112,7 @@ def test_a_reader_moves_the_box_and_reads_again(
     panel.viewer.dims.point = index_to_world(panel.scans.layer, (11, 21, 26))
     panel.crop.bar.move_button.click()
     assert not scan.history.turns(str(checkpoint))
+    assert panel.crop.bar.said.sizePolicy().horizontalPolicy() == QSizePolicy.Policy.Ignored
     ask()
     middle = scan.box.affine @ np.append((np.array(scan.box.shape) - 1) / 2, 1.0)
     wanted = ct.index_to_ras((11, 21, 26))

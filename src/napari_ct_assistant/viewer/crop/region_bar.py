@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import label as plain_label
@@ -45,6 +45,8 @@ class RegionBar(QWidget):
         self.reset_button.setToolTip(TIPS["reset_box"])
         self.said = plain_label()
         self.said.setObjectName("quiet")
+        # The status line has the whole text; a long one must not widen the panel.
+        self.said.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(plain_label("Read"))
