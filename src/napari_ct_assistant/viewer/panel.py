@@ -153,10 +153,6 @@ class CTAssistantPanel(QWidget):
         self.actions_row.stopped.connect(self.stop)
         self.ask_row.asked.connect(self.ask)
         self.findings.asked.connect(lambda finding: self.ask(finding_question(finding)))
-        self.columns.report_closed.connect(
-            lambda: self.report_controller.tab.tools.window_button.setChecked(False)
-        )
-        self.report_controller.tab.tools.window_button.toggled.connect(self.columns.set_own_window)
         self.reading_layout.changed.connect(remember_layout)
         self.transcript_row.copied.connect(self.copy)
         self.transcript_row.cleared.connect(self.transcript.clear)
@@ -166,6 +162,7 @@ class CTAssistantPanel(QWidget):
         conversation.refused.connect(self._on_refused)
         conversation.screened.connect(self._on_screened)
         self.report_controller.asked.connect(self.rewrite)
+        self.report_controller.join(self.columns, self.reading_bar.measure.measurements)
         self.report_controller.status_message.connect(self.status.show_text)
         self._connect_evidence()
         self._connect_chat()
@@ -216,6 +213,7 @@ class CTAssistantPanel(QWidget):
         self.view_bar.add_shortcuts(window)
         self.reading_bar.add_shortcuts(window)
         self.reading_layout.attach(window)
+        self.report_controller.add_shortcuts(window)
         if self._preferences.layout == "reading":
             self.reading_layout.set_reading(True)
         if not self._window_connected:
@@ -235,6 +233,7 @@ class CTAssistantPanel(QWidget):
     def _detach(self) -> None:
         self._attached = False
         self.report_controller.flush()
+        self.report_controller.remove_shortcuts()
         self.reading_layout.detach()
         self.view_bar.detach()
         self.reading_bar.detach()

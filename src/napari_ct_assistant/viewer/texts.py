@@ -52,12 +52,17 @@ REPORT_STATES: Final[dict[str, str]] = {
     "template": "from the template",
     "own": "written by you",
 }
+REVIEW_KEYS: Final = "A accept  ·  X reject  ·  E edit  ·  N next"
+LEFT_TO_REVIEW: Final = "{left} sentence(s) left to review"
+ALL_REVIEWED: Final = "Every drafted sentence is reviewed"
+TAKE_ALONG: Final = "The impression says the same: {text}"
 NEW_DRAFT: Final = "A new draft is ready. Your text has not been changed."
 TITLE_SEPARATOR: Final = "  ·  "
 SAMPLED_AGAIN: Final = "sampled again"
 RESTORED: Final = "Restored from the journal of {when}."
 FAILED: Final = "INCOMPLETE: the model failed before the end of this text; findings may be missing."
 INTERRUPTED: Final = "Interrupted: the program ended while this was being written."
+CHECKS_BEFORE_SIGNING: Final = "Look at these before you sign; click one to go to its line."
 SIGN_TEXT: Final = (
     "When you sign off, you take responsibility for the report. Your name then replaces the notice "
     "that the text is machine-written; exports still say which model wrote the draft. If you "
@@ -138,7 +143,12 @@ TIPS: Final[dict[str, str]] = {
     "report_margin": "○ not reviewed, ✓ accepted, ✎ edited, ✗ rejected; the number is the image",
     "accept": "Accept the sentence and go to the next one (Ctrl+Enter)",
     "reject": "Take the sentence out of the report, or put it back (Ctrl+Shift+Enter)",
-    "next": "Go to the next sentence that is not reviewed (F8)",
+    "next": "Go to the next sentence that is not reviewed (F8). Then A accepts, X rejects,\n"
+    "E edits and N goes on, and the picture follows.",
+    "checks": "Contradictions, and what is missing: findings against the impression, the findings\n"
+    "table and the measurements (Ctrl+Shift+K)",
+    "checks_list": "Click a line, or press Enter on it, to go there. Nothing has to be changed.",
+    "take_along": "Take this line out of the report, too (Y while reviewing)",
     "slice": "Show where in the scan the sentence comes from (Ctrl+G)",
     "explain": "Let the model explain the selected text (Ctrl+Shift+E)",
     "shorten": "Let the model shorten the selected text. You see the result before it replaces\n"

@@ -215,7 +215,7 @@ def test_templates_change_what_comes_next_not_what_was_written(
 
 def test_signing_off_and_voiding_it(drafted_tab: ReportTab, qtbot: QtBot) -> None:
     text = drafted_tab.editor.text
-    dialog = SignDialog(text.report(), drafted_tab)
+    dialog = SignDialog(drafted_tab.checking.find(), drafted_tab)
     qtbot.addWidget(dialog)
     assert not dialog.sign_button.isEnabled()
     qtbot.keyClicks(dialog.name, "Dr. Ada Example")
@@ -256,7 +256,7 @@ def test_export_from_the_panel(drafted_tab: ReportTab, qtbot: QtBot, tmp_path: P
     assert json.loads((tmp_path / "mine.json").read_text())["status"] == "preliminary"
     exporter.export(report, ct, tmp_path / "none" / "mine.json")
     qtbot.waitUntil(lambda: not exporter.busy, timeout=60_000)
-    assert told[-1].startswith("Not exported: mine.json: the folder none does not exist")
+    assert told[-1].startswith("Not exported: mine.json: its folder does not exist")
 
 
 def test_everything_has_a_name_and_a_tip(drafted_tab: ReportTab) -> None:

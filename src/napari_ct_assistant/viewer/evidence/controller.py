@@ -76,10 +76,18 @@ class EvidenceController(QObject):
     def follow_in_report(self, scan: ScanSession, href: str) -> None:
         """Follow a link in the report, and show the heat map of its sentence."""
         position = parse_href(href)
+        if position is None:
+            self._hide()
+            return
         for sentence, heat in scan.heat.items():
-            if position is not None and position_of(sentence) == position:
+            if position_of(sentence) == position:
                 self.show(scan, heat, sentence.text)
         self.go(scan, href)
+
+    def _hide(self) -> None:
+        """Hide the heat map: the sentence on screen comes from no place in the scan."""
+        self.layer.set_visible(False)
+        self.bar.hide()
 
     def go(self, scan: ScanSession, href: str) -> None:
         """Move the viewer to where a link points."""
@@ -131,8 +139,7 @@ class EvidenceController(QObject):
         if self._scans.scan is self._shown:
             self.bar.show_heat(self.bar.label.text(), visible=self.layer.visible)
         else:
-            self.layer.set_visible(False)
-            self.bar.hide()
+            self._hide()
 
 
 def evidence_summary(result: EvidenceResult) -> str:

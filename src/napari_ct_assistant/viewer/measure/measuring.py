@@ -81,6 +81,16 @@ class Measurements(QObject):
         """The layer that holds the chosen scan's measurements."""
         return self._layer
 
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        """The lengths of the rulers on the chosen scan, such as "14.2 mm"."""
+        layer = self._layer
+        if layer is None:
+            return ()
+        texts = list(layer.features["label"])
+        kinds = list(layer.shape_type)
+        return tuple(t for t, kind in zip(texts, kinds, strict=False) if kind in LENGTHS and t)
+
     def set_scan(self, scan_layer: Any) -> None:
         """Measure this scan from now on."""
         self._scan = scan_layer if volume_of(scan_layer) is not None else None

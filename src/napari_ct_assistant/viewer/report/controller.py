@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QObject, Signal
@@ -11,11 +12,16 @@ from napari_ct_assistant.viewer.report.export import Exporter
 from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
 from napari_ct_assistant.viewer.report.tab import ReportTab
 from napari_ct_assistant.viewer.session.jobs import RewriteJob
+from napari_ct_assistant.viewer.widgets import add_shortcuts, remove_shortcuts
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QMainWindow, QShortcut
+
     from napari_ct_assistant.viewer.chat.actions import TranscriptRow
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
     from napari_ct_assistant.viewer.chat.transcript import Transcript
+    from napari_ct_assistant.viewer.layout.text_columns import TextColumns
+    from napari_ct_assistant.viewer.measure.measuring import Measurements
     from napari_ct_assistant.viewer.preferences import Preferences
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
     from napari_ct_assistant.viewer.session.conversation import Conversation
@@ -51,6 +57,8 @@ class ReportController(QObject):
         self._scans, self._conversation = scans, conversation
         self.tab = ReportTab(preferences.template, scans.open_scans)
         self.exporter = Exporter(self.tab, self)
+        self._shortcuts: list[QShortcut] = []
+        self._show_report: Callable[[], None] = self.tab.show
         self.keeper: JournalKeeper | None = None
         if preferences.journal:
             self.keeper = JournalKeeper(
@@ -87,6 +95,37 @@ class ReportController(QObject):
             self.keeper.close_scan(scan)
         self.tab.close_scan(scan)
 
+    def join(self, columns: TextColumns, measurements: Measurements) -> None:
+        """Move the report between the panel and its window; compare it with what is measured."""
+        own_window = self.tab.tools.window_button
+        own_window.toggled.connect(columns.set_own_window)
+        columns.report_closed.connect(lambda: own_window.setChecked(False))
+        self._show_report = columns.show_report
+        measurements.changed.connect(lambda: self._on_measured(measurements.lengths))
+
+    def add_shortcuts(self, window: QMainWindow) -> None:
+        """Let F7 and F8 work wherever the focus is in the main window."""
+        if not self._shortcuts:
+            own = self.tab.tools.window_button.toggle
+            keys = (("F7", own), ("F8", self.review))
+            self._shortcuts = add_shortcuts(window, keys, whole_window=True)
+
+    def review(self) -> None:
+        """Bring the report to the front and go to the next sentence that is not reviewed."""
+        self._show_report()
+        self.tab.window().activateWindow()
+        self.tab.next_sentence()
+
+    def remove_shortcuts(self) -> None:
+        """Give the keys back; called when the panel is closed."""
+        remove_shortcuts(self._shortcuts)
+
+    def _on_measured(self, lengths: tuple[str, ...]) -> None:
+        scan = self._scans.scan
+        if scan is not None and scan.measured != lengths:
+            scan.measured = lengths
+            self.tab.editor.moved.emit()
+
     def flush(self) -> None:
         """Write everything to disk now."""
         if self.keeper is not None:
@@ -114,7 +153,8 @@ class ReportController(QObject):
         if scan is None:
             return
         text = self.tab.text_of(scan)
-        dialog = SignDialog(text.report(), self.tab)
+        dialog = SignDialog(self.tab.checking.find(), self.tab)
+        dialog.checks.jumped.connect(self.tab.editor.go_to_line)
         if dialog.exec():
             try:
                 text.set_frame(text.report().sign(dialog.name.text(), dialog.organization.text()))

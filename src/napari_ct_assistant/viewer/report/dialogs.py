@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDialog,
@@ -12,25 +14,30 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.viewer.texts import FORGET_TEXT, SIGN_TEXT
+from napari_ct_assistant.assistant.report.checks import Check
+from napari_ct_assistant.viewer.report.checks_list import ChecksList
+from napari_ct_assistant.viewer.texts import CHECKS_BEFORE_SIGNING, FORGET_TEXT, SIGN_TEXT
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 
 class SignDialog(QDialog):
-    """Asks for the name with which a report is signed off."""
+    """Asks for the name with which a report is signed off, and lists what to check before.
 
-    def __init__(self, report: ReportDocument, parent: QWidget | None = None) -> None:
+    A click on a check shows its line in the report behind the dialog. Nothing has to be changed.
+    """
+
+    def __init__(self, checks: Sequence[Check] = (), parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Sign off the report")
         layout = QVBoxLayout(self)
-        left = report.unreviewed
-        if left:
-            sentences = "1 drafted sentence has" if left == 1 else f"{left} drafted sentences have"
-            warning = plain_label(f"{sentences} not been accepted, edited or rejected.")
+        self.checks = ChecksList()
+        self.checks.show_checks(checks)
+        if checks:
+            warning = plain_label(CHECKS_BEFORE_SIGNING)
             warning.setObjectName("notice")
             warning.setWordWrap(True)
             layout.addWidget(warning)
+            layout.addWidget(self.checks)
         about = plain_label(SIGN_TEXT)
         about.setWordWrap(True)
         layout.addWidget(about)

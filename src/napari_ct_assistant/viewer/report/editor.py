@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, QUrl, Signal
@@ -12,9 +13,11 @@ from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, position_of
 from napari_ct_assistant.viewer.report.report_document import DocumentLine, ReportText
 from napari_ct_assistant.viewer.texts import REPORT_STATES, TIPS
 from napari_ct_assistant.viewer.widgets import no_resource
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 SIGNS = {"draft": "○", "accepted": "✓", "edited": "✎", "rejected": "✗", "template": "", "own": ""}
-MARGIN = 78
+CHECK_SIGN = "\u26a0"
+MARGIN = 84
 
 
 class ReportEditor(QTextEdit):
@@ -26,13 +29,18 @@ class ReportEditor(QTextEdit):
         The link of a sentence's slice was clicked, such as ``slice:84``.
     moved
         The cursor moved to another line, or the line changed.
+    rejected : int
+        A line was taken out of the report: its number, counted from 0.
     """
 
     followed = Signal(str)
     moved = Signal()
+    rejected = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        # What contradicts itself, by the number of its line.
+        self.checks: dict[int, list[str]] = {}
         self.setObjectName("report_editor")
         self.setAccessibleName("Report")
         self.setAcceptRichText(False)
@@ -93,7 +101,9 @@ class ReportEditor(QTextEdit):
             back = line.state == "rejected"
             self._text.set_mark(line.block, "" if back else "rejected", line.source)
             if not back:
+                number = self._text.line_number(line.block)
                 self.next_unreviewed()
+                self.rejected.emit(number)
 
     def next_unreviewed(self) -> None:
         """Go to the next sentence that is not reviewed; after the last one, to the first."""
@@ -103,12 +113,29 @@ class ReportEditor(QTextEdit):
         if left:
             self.select_line((after or left)[0])
 
-    def follow(self) -> None:
-        """Show where in the scan the sentence comes from."""
+    def go_to_line(self, number: int) -> None:
+        """Put the cursor into a line and show where in the scan it comes from."""
+        lines = self._text.document_lines()
+        if number < len(lines):
+            self.select_line(lines[number])
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.follow()
+
+    def checks_of(self, line: DocumentLine) -> list[str]:
+        """Return what there is to check in a line."""
+        return self.checks.get(self._text.line_number(line.block), [])
+
+    def follow(self, *, always: bool = False) -> None:
+        """Show where in the scan the sentence comes from.
+
+        With `always`, a sentence that comes from nowhere hides the heat map of another one.
+        """
         line = self.current_line()
         where = position_of(line.sentence) if line is not None and line.sentence else None
         if where is not None:
             self.followed.emit(where.href)
+        elif always:
+            self.followed.emit("")
 
     # -- typing
 
@@ -178,7 +205,7 @@ class Margin(QWidget):
         """Draw the signs of the visible lines."""
         painter = QPainter(self)
         font = self._editor.font()
-        for line in self._editor.text.document_lines():
+        for number, line in enumerate(self._editor.text.document_lines()):
             row = self._editor.top_of(line)
             if row.bottom() < 0 or row.top() > self.height():
                 continue
@@ -186,6 +213,9 @@ class Margin(QWidget):
             painter.setPen(self._editor.palette().text().color())
             left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(row.adjusted(6, 0, 0, 0), left, SIGNS[line.state])
+            if self._editor.checks.get(number):
+                painter.setPen(self._editor.warning_colour)
+                painter.drawText(row.adjusted(22, 0, 0, 0), left, CHECK_SIGN)
             where = position_of(line.sentence) if line.sentence is not None else None
             if where is None or line.state == "rejected":
                 continue
@@ -225,7 +255,8 @@ class Margin(QWidget):
         """Explain a line's signs in a tooltip."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             line = self._at(event.pos())
-            QToolTip.showText(event.globalPos(), "" if line is None else describe(line), self)
+            text = "" if line is None else describe(line, self._editor.checks_of(line))
+            QToolTip.showText(event.globalPos(), plain_tip(text), self)
             return True
         return bool(super().event(event))
 
@@ -235,11 +266,11 @@ def unsupported(line: DocumentLine) -> bool:
     return line.sentence is not None and line.sentence.unsupported
 
 
-def describe(line: DocumentLine) -> str:
-    """Return a line's state, slice and support in words."""
+def describe(line: DocumentLine, checks: Sequence[str] = ()) -> str:
+    """Return a line's state, slice and support in words, and what there is to check."""
     parts = [REPORT_STATES[line.state]]
     if line.sentence is not None and line.sentence.slice is not None:
         parts.append(f"image {line.sentence.slice + 1}")
     if unsupported(line):
         parts.append(UNSUPPORTED)
-    return "  ·  ".join(parts)
+    return "  ·  ".join([*parts, *checks])

@@ -148,6 +148,12 @@ class ReportText(QTextDocument):
             (line for line in self.document_lines() if line.block.blockNumber() == number), None
         )
 
+    def line_number(self, block: QTextBlock) -> int:
+        """Return the number of a line among those that are not blank, -1 for other blocks."""
+        wanted = block.blockNumber()
+        numbers = [line.block.blockNumber() for line in self.document_lines()]
+        return numbers.index(wanted) if wanted in numbers else -1
+
     def section_at(self, position: int) -> str:
         """Return the key of the section at a position."""
         block = self.findBlock(position)

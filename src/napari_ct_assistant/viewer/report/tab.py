@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QShowEvent, QTextCursor
+from qtpy.QtWidgets import QShortcut, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import (
@@ -17,11 +17,17 @@ from napari_ct_assistant.assistant.report.template import (
     find_template,
     list_templates,
 )
+from napari_ct_assistant.viewer.report.checking import Checking
 from napari_ct_assistant.viewer.report.comparison import Comparison
 from napari_ct_assistant.viewer.report.editor import ReportEditor
 from napari_ct_assistant.viewer.report.passage import Passage
 from napari_ct_assistant.viewer.report.report_document import ReportText
-from napari_ct_assistant.viewer.report.tools import NewDraftRow, ReportTools, SentenceRow
+from napari_ct_assistant.viewer.report.review import Review
+from napari_ct_assistant.viewer.report.tools import (
+    NewDraftRow,
+    ReportTools,
+    SentenceRow,
+)
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS
 from napari_ct_assistant.viewer.widgets import add_shortcuts, eliding_label
@@ -63,6 +69,8 @@ class ReportTab(QWidget):
     status_message = Signal(str)
     template_problem = Signal(str)
 
+    _own_keys: Sequence[QShortcut] = ()
+
     def __init__(
         self,
         template: str = "",
@@ -88,6 +96,8 @@ class ReportTab(QWidget):
         self.pages.addWidget(self.editor)
         self.pages.addWidget(self.comparison)
         self.pages.setMinimumHeight(48)
+        self.review = Review(self.editor)
+        self.checking = Checking(self.editor, self.tools)
         self.passage = Passage()
         self.sentence = SentenceRow()
         self.notice = eliding_label()
@@ -99,7 +109,10 @@ class ReportTab(QWidget):
         for widget in (self.tools, self.new_draft):
             layout.addWidget(widget)
         layout.addWidget(self.pages, 1)
-        for widget in (self.passage, self.sentence, self.notice):
+        checking = self.checking
+        for widget in (checking.list, self.passage, checking.take_along):
+            layout.addWidget(widget)
+        for widget in (self.sentence, self.notice):
             layout.addWidget(widget)
         self._connect()
         # The bundled ones, until those of the department have been read.
@@ -125,7 +138,10 @@ class ReportTab(QWidget):
         tools.template.connect(self.choose_template)
         line.accept_button.clicked.connect(editor.accept)
         line.reject_button.clicked.connect(editor.reject)
-        line.next_button.clicked.connect(editor.next_unreviewed)
+        line.next_button.clicked.connect(self.review.start)
+        self.review.taken_along.connect(self.checking.take)
+        self.review.changed.connect(self._refresh)
+        self.review.status_message.connect(self.status_message)
         line.slice_button.clicked.connect(editor.follow)
         line.explain_button.clicked.connect(lambda: self.passage.ask("explain", editor))
         line.shorten_button.clicked.connect(lambda: self.passage.ask("shorten", editor))
@@ -137,9 +153,8 @@ class ReportTab(QWidget):
             ("Ctrl+Return", editor.accept),
             ("Ctrl+Enter", editor.accept),
             ("Ctrl+Shift+Return", editor.reject),
-            ("F8", editor.next_unreviewed),
+            ("Ctrl+Shift+K", tools.checks_button.toggle),
             ("F9", tools.compare_button.toggle),
-            ("F7", tools.window_button.toggle),
             ("Ctrl+G", editor.follow),
             ("Ctrl+Shift+E", line.explain_button.click),
             ("Ctrl+Shift+H", line.shorten_button.click),
@@ -147,6 +162,28 @@ class ReportTab(QWidget):
             ("Ctrl+Shift+X", tools.export_button.click),
         )
         add_shortcuts(self, shortcuts)
+        # In the panel, the main window has these two; in its own window, the report itself.
+        own = (("F7", tools.window_button.toggle), ("F8", self.next_sentence))
+        self._own_keys = add_shortcuts(self, own)
+
+    def event(self, event: QEvent) -> bool:
+        """Use the keys of a window while the report has a window of its own."""
+        if event.type() == QEvent.Type.ParentChange:
+            for shortcut in self._own_keys:
+                shortcut.setEnabled(self.isWindow())
+        return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Open at the first sentence to review."""
+        super().showEvent(event)
+        if self.editor.current_line() is None:
+            self.editor.next_unreviewed()
+
+    def next_sentence(self) -> None:
+        """Review the sentence at the cursor, or go to the next one while reviewing."""
+        if self.review.active:
+            self.editor.next_unreviewed()
+        self.review.start()
 
     # -- scans and templates
 
@@ -156,6 +193,8 @@ class ReportTab(QWidget):
         self.setEnabled(scan is not None)
         self.tools.compare_button.setChecked(False)
         self.passage.hide()
+        self.checking.show_scan(scan)
+        self.review.stop()
         self.editor.set_text(ReportText(parent=self) if scan is None else self.text_of(scan))
         self.new_draft.setVisible(scan is not None and scan.waiting_draft is not None)
         self._refresh()
@@ -276,6 +315,9 @@ class ReportTab(QWidget):
             text.fill(report.replaced_by(draft, self.template, scan.volume, weights_sha256=known))
         else:
             text.add_draft(report.with_draft(draft, self.template, weights_sha256=known))
+        if scan is self.scan:
+            # The review begins at the top.
+            self.editor.moveCursor(QTextCursor.MoveOperation.Start)
         self._refresh()
 
     def _hash(self, info: ModelInfo) -> None:
@@ -336,7 +378,14 @@ class ReportTab(QWidget):
             self.comparison.show_report(report)
         key = text.section_at(self.editor.textCursor().position())
         self.tools.show_phrases(self.template.phrases(key))
-        self.sentence.show_line(self.editor.current_line(), report.unreviewed)
+        self.checking.refresh()
+        line = self.editor.current_line()
+        self.sentence.show_line(
+            line,
+            report.unreviewed,
+            self.editor.checks_of(line) if line is not None else (),
+            reviewing=self.review.active,
+        )
 
     def set_colours(self, link: str, *, dark: bool) -> None:
         """Use the colours of a light or a dark theme."""

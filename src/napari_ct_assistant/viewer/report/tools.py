@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -15,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_ct_assistant.viewer.report.editor import describe
 from napari_ct_assistant.viewer.report.report_document import DocumentLine
-from napari_ct_assistant.viewer.texts import NEW_DRAFT, TIPS
+from napari_ct_assistant.viewer.texts import NEW_DRAFT, REVIEW_KEYS, TAKE_ALONG, TIPS
 from napari_ct_assistant.viewer.widgets import button, eliding_label, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
@@ -48,6 +50,7 @@ class ReportTools(QWidget):
         self.undo_button = button("Undo", TIPS["undo"], small=True)
         self.redo_button = button("Redo", TIPS["redo"], small=True)
         self.compare_button = button("Compare", TIPS["compare"], small=True, checkable=True)
+        self.checks_button = button("Check", TIPS["checks"], small=True, checkable=True)
         self.phrases_button = button("Phrases", TIPS["phrases"], small=True)
         self.phrases_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.phrases_menu = QMenu(self.phrases_button)
@@ -65,6 +68,7 @@ class ReportTools(QWidget):
         layout.addLayout(
             row(
                 self.compare_button,
+                self.checks_button,
                 self.export_button,
                 self.sign_button,
                 self.window_button,
@@ -122,8 +126,18 @@ class SentenceRow(QWidget):
         )
         layout.addWidget(self.label)
 
-    def show_line(self, line: DocumentLine | None, left: int) -> None:
-        """Show the line at the cursor, and how many sentences are not reviewed yet (`left`)."""
+    def show_line(
+        self,
+        line: DocumentLine | None,
+        left: int,
+        checks: Sequence[str] = (),
+        *,
+        reviewing: bool = False,
+    ) -> None:
+        """Show the line at the cursor, and how many sentences are not reviewed yet (`left`).
+
+        `checks` is what there is to check in the line.
+        """
         sentence = None if line is None else line.sentence
         where = None if sentence is None else sentence.slice
         rejected = line is not None and line.state == "rejected"
@@ -134,8 +148,44 @@ class SentenceRow(QWidget):
         self.slice_button.setText("Image" if where is None else f"Image {where + 1}")
         self.next_button.setEnabled(left > 0)
         self.next_button.setText(f"Next ({left})" if left else "Next")
-        self.label.setText("" if line is None else describe(line))
+        about = "" if line is None else describe(line, checks)
+        keys = REVIEW_KEYS if reviewing else ""
+        self.label.setText("  ·  ".join(filter(None, (about, keys))))
         self.label.setToolTip(plain_tip(self.label.text()))
+
+
+class TakeAlongRow(QWidget):
+    """Offers to reject the line of the impression that sums up a rejected finding.
+
+    Signals
+    -------
+    taken
+    """
+
+    taken = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.lines: tuple[str, ...] = ()
+        self.label = eliding_label()
+        self.label.setObjectName("notice")
+        self.label.setAccessibleName("Line of the impression")
+        self.take_button = button("Reject it too", TIPS["take_along"], small=True)
+        self.keep_button = button("Keep it", small=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.label)
+        layout.addLayout(row(self.take_button, self.keep_button, None))
+        self.take_button.clicked.connect(lambda: self.taken.emit())
+        self.keep_button.clicked.connect(lambda: self.offer(()))
+        self.hide()
+
+    def offer(self, lines: tuple[str, ...]) -> None:
+        """Offer to reject these lines; none hides the row."""
+        self.lines = lines
+        self.label.setText(TAKE_ALONG.format(text=" ".join(lines)))
+        self.setVisible(bool(lines))
 
 
 class NewDraftRow(QWidget):

@@ -50,6 +50,8 @@ class ScanSession:
         A new draft that waits for the reader's decision, because the report was edited.
     findings : tuple of FindingProbability
         The result of the last findings screen, empty until there is one.
+    measured : tuple of str
+        The lengths that are drawn on the scan, such as "14.2 mm".
     last_text : (str, tuple of str)
         The model's last text, and the findings that this model cannot reliably detect.
     status : str
@@ -92,6 +94,7 @@ class ScanSession:
     text: ReportText | None = None
     waiting_draft: ReportDraft | None = None
     findings: tuple[FindingProbability, ...] = ()
+    measured: tuple[str, ...] = ()
     last_text: tuple[str, tuple[str, ...]] = ("", ())
     status: str = ""
     heat: dict[Sentence, HeatMap | None] = field(default_factory=dict)
