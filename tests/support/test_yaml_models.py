@@ -124,3 +124,18 @@ def test_a_pipe_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.yaml")
     with pytest.raises(YamlFileError, match="not a file"):
         read_yaml(tmp_path / "t.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: " + "[" * 3000, "line 1: not valid YAML: nested more than 40 deep"),
+        ("a: 1\nb: \0", "not valid YAML: character #0 is not allowed"),
+    ],
+)
+def test_nesting_and_control_characters_are_refused(text: str, problem: str) -> None:
+    with pytest.raises(YamlFileError) as error:
+        YamlFile("x.yaml", text)
+    assert str(error.value).startswith("x.yaml")
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)

@@ -268,3 +268,19 @@ def test_a_metaimage_of_many_dimensions(tmp_path: Path, dimensions: str) -> None
     path.write_bytes(path.read_bytes().replace(b"NDims = 3", f"NDims = {dimensions}".encode()))
     with pytest.raises(CTReadError, match=rf"^ct\.mha: NDims is '{re.escape(dimensions)}'"):
         open_ct(path)
+
+
+def test_an_archive_member_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    from napari_ct_assistant.volume.glance import looks_like_ct
+
+    path = tmp_path / "study.zip"
+    slice_ = save(tmp_path / "slice.dcm", dataset(ramp()), ramp())
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", b"x")
+        archive.write(slice_, "slice.dcm")
+    data = bytearray(path.read_bytes())
+    # In the list of contents the first name becomes part of what follows it.
+    struct.pack_into("<HH", data, data.index(b"PK\x01\x02") + 28, 0, 1)
+    path.write_bytes(data)
+    assert looks_like_ct(path)
+    assert open_ct(path).shape == (1, 12, 10)

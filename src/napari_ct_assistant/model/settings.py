@@ -98,11 +98,13 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
     most = MAX_BYTES.get(file.name, 64 << 20 if "index" in file.name else MAX_JSON)
     try:
         size = file.stat().st_size
-        content = (
-            None
-            if size > most
-            else json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
-        )
+        content: Any = None
+        many = False
+        if size <= most:
+            text = file.read_text(encoding="utf-8")
+            # Each word of a vocabulary has a colon; millions of them take gigabytes once read.
+            many = text.count(":") > MAX_WORDS + MAX_ITEMS
+            content = {} if many else json.loads(text, parse_constant=_no_number)
     except _NoNumberError as error:
         raise ModelLoadError(f"{name}: {file.name} says {error}, which is not a number") from None
     except (OSError, ValueError, RecursionError):
@@ -111,6 +113,10 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
         ) from None
     if size > most:
         raise ModelLoadError(f"{name}: {file.name} is larger than {most >> 20} MB; refused")
+    if many:
+        raise ModelLoadError(
+            f"{name}: {file.name} has more than {MAX_WORDS} entries, such as words; refused"
+        )
     if not isinstance(content, dict):
         raise ModelLoadError(f"{name}: {file.name} is not a JSON object; copy the model again")
     if _is_deep(content):

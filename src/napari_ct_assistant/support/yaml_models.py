@@ -15,6 +15,7 @@ from napari_ct_assistant.support.errors import CTAssistantError
 
 Keys = tuple[str | int, ...]
 MAX_BYTES: Final = 200_000
+MAX_DEPTH: Final = 40
 _LONG: Final = 60  # characters of a value that a message quotes
 _MANY: Final = 12  # known keys that a message lists; of more it suggests the nearest
 
@@ -60,7 +61,7 @@ class YamlFile:
                 f"{name}: not valid YAML: character #{error.character:x} is not allowed"
             ) from error
         try:
-            _refuse_aliases(text)
+            _refuse_bombs(text)
             self._root = loader.get_single_node()
             self._refuse_repeated_keys()
             self.values: Any = None if self._root is None else loader.construct_document(self._root)
@@ -130,13 +131,23 @@ class YamlFile:
                         names.add(key.value)
 
 
-def _refuse_aliases(text: str) -> None:
-    """Refuse `*name`: a few hundred of them can stand for gigabytes."""
+def _refuse_bombs(text: str) -> None:
+    """Refuse `*name`, a few hundred of which can stand for gigabytes, and endless nesting.
+
+    PyYAML takes half a minute for three thousand brackets.
+    """
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise yaml.MarkedYAMLError(
                 problem=f"an alias, *{event.anchor}; write the value out",
                 problem_mark=event.start_mark,
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"nested more than {MAX_DEPTH} deep", problem_mark=event.start_mark
             )
 
 

@@ -43,7 +43,7 @@ def _zip(path: Path) -> bool:
     """Return whether an archive has a member that looks like a scan."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [m for m in archive.infolist() if m.filename and not m.is_dir()]
             if any(member.filename.lower().endswith(ENDINGS) for member in members):
                 return True
             for member in members[:_FILES]:

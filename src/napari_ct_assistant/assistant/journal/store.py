@@ -225,13 +225,14 @@ class Journal:
             try:
                 try:
                     return self._attempt(work)
-                except sqlite3.DatabaseError as error:
-                    if not _is_damage(error):
+                except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                    # The second where SQLite's message quotes what is damaged.
+                    if isinstance(error, sqlite3.DatabaseError) and not _is_damage(error):
                         raise
                     self._close()
                     self._set_aside()
                     return self._attempt(work)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
                 self._close()
                 if isinstance(error, JournalError):
                     raise
@@ -304,6 +305,7 @@ def _make_private(path: Path) -> None:
 
 def _connect(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    base.text_factory = lambda text: text.decode("utf-8", "replace")
     try:
         base.execute("PRAGMA journal_mode = WAL")
         # A power failure may lose the last commits; the death of the process does not.

@@ -66,7 +66,8 @@ def _unpack(path: Path, folder: Path, cancel: threading.Event | None) -> dict[Pa
     places: dict[str, Path] = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
+            # A damaged list of contents may have a member without a name.
+            members = [m for m in archive.infolist() if m.filename and not m.is_dir()]
             total = sum(member.file_size for member in members)
             check_ratio(path, total, path.stat().st_size)
             room = shutil.disk_usage(folder).free - _SPARE_BYTES
