@@ -12,6 +12,7 @@ from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
 from napari_ct_assistant.assistant.reading.safety_notes import finding_notes
 from napari_ct_assistant.backends.ood import OutOfDistributionDetector
+from napari_ct_assistant.backends.scan_notes import OUTSIDE, outside_note
 from napari_ct_assistant.report_text.findings import FINDINGS, in_a_sentence
 from tests.assistant.report.report_samples import INFO
 from tests.report_text.phrases import PHRASES, QUESTIONS
@@ -56,3 +57,16 @@ def test_a_scan_outside_the_training_distribution_is_said(
         "This scan is outside the model's training distribution, nothing "
         f"({distance:.1f}x the threshold); treat the output as unreliable.",
     )
+
+
+def test_a_chest_model_says_that_it_reads_an_abdomen(
+    small_volume: CTVolume, tiny_model_folder: Path
+) -> None:
+    assistant = load_assistant(str(tiny_model_folder))
+    abdomen = replace(small_volume, body_part="ABDOMEN")
+    assert outside_note(assistant.read(abdomen).warnings) == (
+        f"{OUTSIDE}: it shows the abdomen (body part ABDOMEN), and the model was trained on chest "
+        "scans; treat the output as unreliable."
+    )
+    chest = replace(small_volume, body_part="CHEST")
+    assert outside_note(assistant.read(chest).warnings) == ""

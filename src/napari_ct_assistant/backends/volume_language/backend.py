@@ -22,6 +22,7 @@ from napari_ct_assistant.backends.volume_language.image_context import VolumeLan
 from napari_ct_assistant.backends.volume_language.loaded_model import LoadedModel
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.volume import CTVolume
+from napari_ct_assistant.volume.body_region import body_region
 
 
 class VolumeLanguageBackend(LoadedModel):
@@ -60,8 +61,20 @@ class VolumeLanguageBackend(LoadedModel):
                 f"{self.info.name}: reads the middle of every scan; leave out region and crop"
             )
         pixel_values, grid = self.processor.prepare_volume(volume)
-        note = cut_note(volume, grid)
-        return PreparedScan(volume, pixel_values, grid, notes=(note,) if note else ())
+        notes = (cut_note(volume, grid), self._region_note(volume))
+        return PreparedScan(volume, pixel_values, grid, notes=tuple(filter(None, notes)))
+
+    def _region_note(self, volume: CTVolume) -> str:
+        """Say that a model of chest reports reads another part of the body, "" if it does not."""
+        asked = " ".join(self.processor.report_questions.values()).lower()
+        region, why = body_region(volume) if "chest" in asked else ("", "")
+        if region in ("", "chest"):
+            return ""
+        shown = "no chest" if region == "other" else f"the {region}"
+        return (
+            f"{OUTSIDE}: it shows {shown} ({why}), and the model was trained on chest scans; "
+            "treat the output as unreliable."
+        )
 
     def encode(
         self,
