@@ -117,7 +117,7 @@ def test_phantom_prints_its_truth_as_json(tmp_path: Path) -> None:
     [
         (["p.nii.gz", "--finding", "hangnail"], "unknown finding 'hangnail'"),
         (["p.png"], "p.png: phantoms are written as NIfTI"),
-        (["absent/p.nii.gz"], "the folder absent does not exist"),
+        (["absent/p.nii.gz"], "its folder does not exist"),
         (["p.nii.gz", "--healthy", "--finding", "Emphysema"], "contradict"),
     ],
 )

@@ -47,7 +47,7 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
     ("options", "said"),
     [
         (["--out", "a.odt"], "a.odt: unknown format; the file name must end in .docx"),
-        (["--out", "none/a.txt"], "the folder none does not exist"),
+        (["--out", "none/a.txt"], "its folder does not exist"),
         (
             ["--out", "a.pdf", "--with-identifiers"],
             "a.pdf: this format cannot hold patient",

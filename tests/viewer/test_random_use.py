@@ -178,6 +178,10 @@ class Everything(Desk):
 
     # -- the report
 
+    def export(self, who: str) -> None:
+        if self.docked:  # a closed panel has no scan on screen
+            super().export(who)
+
     def accept(self, _who: str) -> None:
         self.tab.editor.accept()
 
@@ -301,9 +305,8 @@ def close_dialogs() -> None:
             waiting.close()
 
 
-OWN = tuple(
-    name for name in vars(Everything) if name[0] != "_" and name not in ("do", "tab", "docked")
-)
+NO_ACTIONS = {"do", "tab", "docked", *SCANS, *MODEL, *READER}
+OWN = tuple(name for name in vars(Everything) if name[0] != "_" and name not in NO_ACTIONS)
 KINDS = (*SCANS, *MODEL, *READER, *OWN)
 
 

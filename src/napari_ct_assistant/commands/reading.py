@@ -21,7 +21,6 @@ from napari_ct_assistant.commands.terminal.output import (
     print_notice,
     say,
 )
-from napari_ct_assistant.support.plain_text import plain
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Reading, ReportDraft
@@ -203,7 +202,7 @@ def screen(path: Scan, options: ReadingOptions) -> None:
 
 def write_aside(piece: str) -> None:
     """Print a piece of a model's reasoning on stderr, apart from the result."""
-    typer.echo(plain(piece), nl=False, err=True)
+    note(piece, line_break=False)
 
 
 def write(piece: str) -> None:

@@ -30,9 +30,9 @@ def say(text: str = "", *, line_break: bool = True) -> None:
     typer.echo(plain(text), nl=line_break)
 
 
-def note(text: str) -> None:
+def note(text: str, *, line_break: bool = True) -> None:
     """Print `text` on stderr: progress and warnings, as opposed to results."""
-    typer.echo(plain(text), err=True)
+    typer.echo(plain(text), nl=line_break, err=True)
 
 
 def fail(text: str) -> typer.Exit:
