@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -125,19 +126,21 @@ def source_of(name: str) -> tuple[Recipe, StoreConversations]:
     return recipe, StoreConversations(open_store(recipe), recipe.conversation)
 
 
-def draw(recipe: Recipe, source: StoreConversations) -> list[str]:
-    """Return the questions of a recipe's first turns."""
+@cache
+def draw(name: str) -> tuple[str, ...]:
+    """Return the questions of a recipe's first turns; the data sets must be there."""
+    recipe, source = source_of(name)
     dataset = ConversationDataset(
         source, tiny_model()[1], recipe.conversation, recipe.training, recipe.seed
     )
     turns = [dataset.drawn(k)[1] for k in range(TURNS)]
     assert all(len(one) == 1 for one in turns)
-    return [one[0].question for one in turns]
+    return tuple(one[0].question for one in turns)
 
 
 @pytest.mark.parametrize("name", TALKING)
 def test_a_recipe_draws_its_papers_mixture(name: str, data_sets: Path) -> None:
-    drawn = draw(*source_of(name))
+    drawn = draw(name)
     found = Counter(map(kind, drawn))
     assert sum(found.values()) == TURNS
     assert not found["diagnosis"], "Table 4 is of unseen questions"
@@ -162,7 +165,7 @@ def test_the_saved_processor_asks_what_was_drawn(
     name: str, data_sets: Path, tmp_path: Path
 ) -> None:
     recipe, source = source_of(name)
-    drawn = draw(recipe, source)
+    drawn = draw(name)
     kinds = Counter(map(kind, drawn))
     trained = tiny_model()[1]
     trained.follow_up, trained.region_form = " {question}", "{region} {question}"
