@@ -68,11 +68,11 @@ class VolumeLanguageBackend(LoadedModel):
         """Say that a model of chest reports reads another part of the body, "" if it does not."""
         asked = " ".join(self.processor.report_questions.values()).lower()
         region, why = body_region(volume) if "chest" in asked else ("", "")
-        if region in ("", "chest"):
+        # A scan without a name and without lungs may be anything: the detector tells.
+        if region in ("", "chest", "other"):
             return ""
-        shown = "no chest" if region == "other" else f"the {region}"
         return (
-            f"{OUTSIDE}: it shows {shown} ({why}), and the model was trained on chest scans; "
+            f"{OUTSIDE}: it shows the {region} ({why}), and the model was trained on chest scans; "
             "treat the output as unreliable."
         )
 
