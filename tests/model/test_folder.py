@@ -269,7 +269,7 @@ def edit(folder: Path, file: str, edit: Callable[[dict[str, Any]], Any]) -> None
         ("tokenizer_config.json", lambda c: c.update(x="y" * 5_000_000), "larger than 4 MB"),
         (
             "tokenizer.json",
-            lambda c: c["model"].update(vocab={str(i): i for i in range(1_020_001)}),
+            lambda c: c["model"].update(vocab={str(i): i for i in range(1_030_001)}),
             "has more than 1000000 entries",
         ),
         (
@@ -310,6 +310,7 @@ def edit(folder: Path, file: str, edit: Callable[[dict[str, Any]], Any]) -> None
             "model_max_length is 'x', expected a number",
         ),
         ("config.json", lambda c: c.update(skills=3.5), "skills is 3.5, expected a list of texts"),
+        ("config.json", lambda c: c.update(skills=None), "skills is None, expected a list"),
         ("config.json", lambda c: c.update(notice=["x"]), r"notice is \['x'\], expected a text"),
         ("config.json", lambda c: c.update(text_config="x"), "text_config is x, expected a group"),
         (

@@ -217,7 +217,7 @@ def _problems(value: Any, key: str) -> Iterator[str]:
 def _kind_problems(value: Any, key: str) -> Iterator[str]:
     """Yield what is of another kind than the setting of this name."""
     wrong = ""
-    if value is None:
+    if value is None and key not in TEXT_LISTS | {"finding_thresholds"}:
         return
     if key in TEXTS and not isinstance(value, str):
         wrong = "a text"
