@@ -24,6 +24,8 @@ def quiet_libraries() -> Iterator[None]:
     # Read by transformers and huggingface_hub when they are imported, here and in other processes.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # Read by torch when it is imported: its C++ parts warn about how DDP is called.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
     if "transformers" in sys.modules:
