@@ -94,6 +94,7 @@ TIPS: Final[dict[str, str]] = {
     "Drag with the right button: left and right change the width, up and down the level.",
     "model_fold": "Load or unload the model, its options, its size and memory",
     "layout": "Reading layout, or napari's with its layer docks (F6)",
+    "warning_fold": "Show the whole warning, or one line of it",
     "more_chips": "Further suggestions",
     "load": "Load the model now rather than with the first question. A model that is loaded\n"
     "already is unloaded first.",

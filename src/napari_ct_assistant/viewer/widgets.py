@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QKeySequence
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QShortcut, QToolButton, QWidget
-from superqt import QElidingLabel
+from superqt import QElidingLabel, QFlowLayout
 
 from napari_ct_assistant.support.plain_text import plain
 
@@ -120,6 +120,16 @@ def row(*widgets: QWidget | None) -> QHBoxLayout:
             layout.addStretch(1)
         else:
             layout.addWidget(widget)
+    return layout
+
+
+def flow(*widgets: QWidget) -> QFlowLayout:
+    """Return a layout with widgets side by side, in as many rows as the width asks for."""
+    layout = QFlowLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(SPACING)
+    for widget in widgets:
+        layout.addWidget(widget)
     return layout
 
 

@@ -19,7 +19,7 @@ from napari_ct_assistant.viewer.views.crosshair import canvas_point
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.volume import CTVolume
 from tests.viewer.conftest import box_volume
-from tests.viewer.mouse import send_move
+from tests.viewer.mouse import send_move, wait_for_layout
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -89,9 +89,21 @@ def test_ruler_and_region_drawn_with_the_mouse(
     with qtbot.waitActive(viewer.window._qt_window, timeout=20_000):
         viewer.window._qt_window.activateWindow()
     canvas.setFocus()
+    wait_for_layout(viewer, qtbot)
     qtbot.keyClick(canvas, Qt.Key.Key_M)
     assert bar.buttons["line"].isChecked()
+    # Keys and buttons of the scan go on working while the tool is selected.
+    assert viewer.layers.selection.active is scan
+    qtbot.keyClick(canvas, Qt.Key.Key_2)
+    assert panel.view_bar.window_buttons["Lung"].isChecked()
+    # A click is no ruler, and the tool stays for the next try.
+    camera = viewer.scene.camera.center
+    qtbot.mouseClick(canvas, LEFT, pos=spot(10, 10))
+    assert bar.measurements.layer is not None
+    assert len(bar.measurements.layer.data) == 0
+    assert bar.measurements.tool == "line"
     drag(spot(10, 10), spot(10, 30))
+    assert viewer.scene.camera.center == camera
     layer = bar.measurements.layer
     # Back at the scan, with the ruler chosen: window drags and keys work at once.
     assert viewer.layers.selection.active is scan
@@ -111,6 +123,37 @@ def test_ruler_and_region_drawn_with_the_mouse(
     qtbot.mouseClick(bar.remove_button, LEFT)
     assert layer.shape_type == ["line"]
     qtbot.waitUntil(lambda: not bar.text.text(), timeout=20_000)
+
+
+def test_a_polygon_is_clicked_and_ends_with_a_double_click(
+    make_panel: Maker, ct: CTVolume, qtbot: QtBot
+) -> None:
+    panel = make_panel(show=True)
+    viewer, bar = panel.viewer, panel.reading_bar.measure
+    scan = add_volume(viewer, ct)
+    viewer.dims.set_point((0, 1, 2), scan.data_to_world((3, 20, 24)))
+    viewer.screenshot(flash=False)
+    canvas = viewer.window._qt_viewer.canvas.native
+    wait_for_layout(viewer, qtbot)
+    bar.toggle("polygon")
+    corners = ((6, 6), (6, 14), (12, 14), (12, 6))
+    for corner in corners:
+        world = scan.data_to_world((3, *corner))
+        at = canvas_point(viewer, world, canvas.width(), canvas.height()).toPoint()
+        send_move(canvas, at)
+        qtbot.mouseClick(canvas, LEFT, pos=at)
+    qtbot.mouseDClick(canvas, LEFT, pos=at)
+    layer = bar.measurements.layer
+    assert layer is not None
+    assert layer.shape_type == ["polygon"]
+    np.testing.assert_allclose(layer.data[0][:, 1:], corners, atol=1)
+    assert bar.measurements.tool == ""
+    # A tool that is deselected in the middle leaves nothing behind, and panning is on again.
+    bar.toggle("polygon")
+    qtbot.mouseClick(canvas, LEFT, pos=at)
+    bar.toggle("polygon")
+    assert len(layer.data) == 1
+    assert viewer.scene.camera.mouse_pan
 
 
 @pytest.mark.parametrize(("axis", "expected"), [(0, 10.0), (1, 15.0), (2, 12.5)])

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its usual name
 
-from napari_ct_assistant.viewer.scan.layers import volume_of
-from napari_ct_assistant.viewer.scan.readers import get_reader, scan_name
+from napari_ct_assistant.viewer.scan.layers import scan_name, volume_of
+from napari_ct_assistant.viewer.scan.readers import get_reader
 from napari_ct_assistant.volume import CTReadError, CTVolume, write_nifti
+from tests.viewer.conftest import box_volume
 from tests.volume.samples import dataset, ramp, save
 
 if TYPE_CHECKING:
@@ -101,10 +102,15 @@ def test_what_cannot_be_read_ends_in_one_line(tmp_path: Path) -> None:
         reader(str(path))
 
 
-def test_layer_names() -> None:
-    assert scan_name(Path("a/scan.nii.gz"), "") == "scan"
-    assert scan_name(Path("a/folder.1"), "") == "folder.1"
-    assert scan_name(Path("a/scan.nii"), "Chest 1 mm") == "Chest 1 mm"
+def test_a_layer_is_named_by_its_series_and_never_by_its_file(tmp_path: Path) -> None:
+    volume = box_volume()
+    path = tmp_path / "Doe_Jane" / "doe_jane.nii.gz"
+    path.parent.mkdir()
+    write_nifti(volume, path)
+    reader = get_reader(str(path))
+    assert reader is not None
+    assert reader(str(path))[0][1]["name"] == "CT, 20 images, 5 mm"
+    assert scan_name(volume) == volume.series == "Chest"
 
 
 def write_slices(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.viewer.views.windows import PRESETS, window_of
-from tests.viewer.mouse import send_move
+from tests.viewer.mouse import send_move, wait_for_layout
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -86,6 +86,7 @@ def test_right_drag_changes_window_and_not_the_camera(
     layer = add_volume(viewer, ct)
     canvas = viewer.window._qt_viewer.canvas.native
     viewer.screenshot(flash=False)
+    wait_for_layout(viewer, qtbot)
     zoom, centre = viewer.scene.camera.zoom, viewer.scene.camera.center
     before = window_of(layer)
     right = Qt.MouseButton.RightButton

@@ -1,12 +1,13 @@
-"""Icons of the reading tools, drawn in the colour of the theme's text."""
+"""Icons, drawn in the colour of the theme's text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF
+from qtpy.QtWidgets import QAbstractButton
 
 # Icons are drawn on a square of this side, and scaled to the size of the text.
 SIDE: Final = 20.0
@@ -64,6 +65,30 @@ def _layout(painter: QPainter) -> None:
     painter.fillRect(QRectF(11.5, 3, 6, 14), painter.pen().color())
 
 
+def _undo(painter: QPainter) -> None:
+    painter.drawArc(QRectF(4, 6, 12, 11), -60 * 16, 240 * 16)
+    painter.drawPolyline(QPolygonF([QPointF(1.5, 8), QPointF(4.4, 12), QPointF(8, 8.6)]))
+
+
+def _redo(painter: QPainter) -> None:
+    painter.translate(SIDE, 0)
+    painter.scale(-1, 1)
+    _undo(painter)
+
+
+def _window(painter: QPainter) -> None:
+    painter.drawRect(QRectF(2.5, 7, 10, 10))
+    corners = ((7.5, 7), (7.5, 3), (17.5, 3), (17.5, 13), (12.5, 13))
+    painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in corners]))
+
+
+def _bin(painter: QPainter) -> None:
+    painter.drawLine(QPointF(3, 5), QPointF(17, 5))
+    painter.drawLine(QPointF(8, 3), QPointF(12, 3))
+    corners = ((4.5, 5), (5.5, 17.5), (14.5, 17.5), (15.5, 5))
+    painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in corners]))
+
+
 DRAWINGS: Final[dict[str, Callable[[QPainter], None]]] = {
     "line": _ruler,
     "rectangle": _rectangle,
@@ -74,6 +99,10 @@ DRAWINGS: Final[dict[str, Callable[[QPainter], None]]] = {
     "slab": _slab,
     "details": _details,
     "layout": _layout,
+    "undo": _undo,
+    "redo": _redo,
+    "window": _window,
+    "bin": _bin,
 }
 
 
@@ -108,3 +137,14 @@ def icon(name: str, colour: QColor, size: QSize, ratio: float = 1.0) -> QIcon:
         painter.end()
         made.addPixmap(pixmap, mode)
     return made
+
+
+def set_icons(buttons: Mapping[str, QAbstractButton]) -> None:
+    """Give buttons their icons, in the colour of their text and as high as it."""
+    for name, button in buttons.items():
+        button.ensurePolished()
+        side = button.fontMetrics().height() + 2
+        colour = button.palette().buttonText().color()
+        size = QSize(side, side)
+        button.setIcon(icon(name, colour, size, button.devicePixelRatioF()))
+        button.setIconSize(size)

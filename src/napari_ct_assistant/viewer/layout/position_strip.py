@@ -14,7 +14,8 @@ class PositionStrip(QWidget):
     Parameters
     ----------
     parts : sequence of (QWidget, int)
-        The widgets, and the share of the width that each of them gets.
+        The widgets, and the share of the width that each of them gets; 0 for the width that it
+        asks for.
     """
 
     def __init__(self, parts: Sequence[tuple[QWidget, int]], parent: QWidget | None = None) -> None:
@@ -26,7 +27,8 @@ class PositionStrip(QWidget):
         for part, share in parts:
             policy = part.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
-            policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
+            if share:
+                policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
             part.setSizePolicy(policy)
             layout.addWidget(part, share)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

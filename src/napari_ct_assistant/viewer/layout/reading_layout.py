@@ -24,7 +24,7 @@ from napari_ct_assistant.viewer.widgets import add_shortcuts, remove_shortcuts
 
 LAYOUT_KEY: Final = "F6"
 # The least share of the window that is left to the canvas.
-CANVAS_SHARE: Final = 0.52
+CANVAS_SHARE: Final = 0.54
 # A main window sets the sizes of its docks some time after it was resized.
 SETTLE_MS: Final = 150
 
@@ -168,14 +168,16 @@ class ReadingLayout(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Set the panel's width when the window has another size, until the reader drags it."""
-        kind, dock = event.type(), _dock_of(self._panel)
+        kind = event.type()
         if kind == QEvent.Type.Resize and self.reading and not self._dragged:
             self._settle.start()
         # The window itself gets the mouse only between its docks.
-        elif kind == QEvent.Type.MouseButtonPress and dock is not None:
-            self._width = dock.width()
-        elif kind == QEvent.Type.MouseButtonRelease and dock is not None:
-            self._dragged = self._dragged or dock.width() != self._width
+        elif kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease):
+            dock = _dock_of(self._panel) if isalive(self._panel) else None
+            if dock is not None and kind == QEvent.Type.MouseButtonPress:
+                self._width = dock.width()
+            elif dock is not None:
+                self._dragged = self._dragged or dock.width() != self._width
         return bool(super().eventFilter(watched, event))
 
     def _set_width(self) -> None:

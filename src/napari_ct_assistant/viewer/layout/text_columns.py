@@ -6,12 +6,12 @@ from typing import Final
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 # The least width of a column beside another one, in characters.
-COLUMN: Final = 62
+COLUMN: Final = 58
 # The width of a single column, in characters.
-ONE_COLUMN: Final = 78
+ONE_COLUMN: Final = 82
 REPORT: Final = "Report"
 
 
@@ -41,6 +41,8 @@ class TextColumns(QSplitter):
     ) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
         self.setChildrenCollapsible(False)
+        # Otherwise napari adds a gap below the panel, which takes half of its height.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._report = report
         self._place = ""
         self.own_window = False

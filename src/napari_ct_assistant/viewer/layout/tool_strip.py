@@ -10,7 +10,7 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_ct_assistant.viewer.layout.button_column import GAP, GROUP_GAP, ButtonColumn
-from napari_ct_assistant.viewer.layout.icons import icon
+from napari_ct_assistant.viewer.layout.icons import set_icons
 
 MOST_COLUMNS: Final = 4
 EDGE: Final = 3
@@ -87,14 +87,12 @@ class ToolStrip(QWidget):
         drawn = (colour.name(), side, ratio)
         if drawn != self._drawn:
             self._drawn = drawn
-            for name, button in self._icons.items():
-                button.setIcon(icon(name, colour, QSize(side, side), ratio))
+            set_icons(self._icons)
             texts = [one.text() for one in self.buttons if one.icon().isNull()]
             width = max(metrics.horizontalAdvance(text) for text in texts) + 10
             self._each = QSize(max(width, side + 8), metrics.height() + 9)
             for button in self.buttons:
                 button.setFixedSize(self._each)
-                button.setIconSize(QSize(side, side))
         count = next(
             (
                 number

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_ct_assistant.viewer.measure.drawing import ShapeDrawing
 from napari_ct_assistant.viewer.measure.regions import AREAS, LENGTHS, shape_indices, shape_region
 from napari_ct_assistant.viewer.scan.belonging import mark_layer
 from napari_ct_assistant.viewer.scan.layers import volume_of
@@ -71,10 +72,9 @@ class Measurements(QObject):
         self._update_timer.setSingleShot(True)
         self._update_timer.setInterval(UPDATE_MS)
         self._update_timer.timeout.connect(self.measure)
-        self._drawn = QTimer(self)
-        self._drawn.setSingleShot(True)
-        self._drawn.setInterval(0)
-        self._drawn.timeout.connect(self._after_drawing)
+        # napari gives plugins a proxy, which has no place for mouse callbacks of its own.
+        self._drawing = ShapeDrawing(getattr(viewer, "__wrapped__", viewer), self)
+        self._drawing.finished.connect(self._after_drawing)
 
     @property
     def layer(self) -> Shapes | None:
@@ -109,24 +109,31 @@ class Measurements(QObject):
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         self._watch(None)
         self._update_timer.stop()
-        self._drawn.stop()
+        self._drawing.end()
 
     def select_tool(self, tool: str) -> None:
         """Select a tool that draws or selects on the measurements' layer; "" selects none."""
         if tool and self._scan is None:
             tool = ""
         self.tool = ""
+        self._drawing.end()
+        selection = self._viewer.layers.selection
         if tool:
             if self._layer is None:
                 self._watch(self._make())
             self._layer.visible = True
-            self._viewer.layers.selection.active = self._layer
-            self._layer.mode = tool if tool == "select" else f"add_{tool}"
+            if tool == "select":
+                selection.active = self._layer
+                self._layer.mode = "select"
+            else:
+                self._layer.mode = "pan_zoom"
+                selection.active = self._scan
+                self._drawing.begin(self._layer, tool)
             self.tool = tool
         elif self._layer is not None:
             self._layer.mode = "pan_zoom"
-            if self._scan is not None and self._viewer.layers.selection.active is self._layer:
-                self._viewer.layers.selection.active = self._scan
+            if self._scan is not None and selection.active is self._layer:
+                selection.active = self._scan
         self.tool_changed.emit(tool)
 
     def remove_selected(self) -> None:
@@ -195,13 +202,16 @@ class Measurements(QObject):
     def _on_removed(self, event: Any) -> None:
         if event.value is self._layer:
             self.tool = ""
+            self._drawing.forget()
             self._watch(None)
             self.tool_changed.emit("")
 
     def _on_active(self, event: Any) -> None:
-        if self.tool and event.value is not self._layer:
+        used = self._layer if self.tool == "select" else self._scan
+        if self.tool and event.value is not used:
             # Another layer was selected: deselect the tool, keep that layer selected.
             self.tool = ""
+            self._drawing.end()
             self._layer.mode = "pan_zoom"
             self.tool_changed.emit("")
 
@@ -212,20 +222,14 @@ class Measurements(QObject):
         if not self._update_timer.isActive():
             self._update_timer.start()
 
-    def _on_data(self, event: Any) -> None:
-        self._update_timer.start()
-        if str(getattr(event, "action", "")) == "added" and self.tool not in ("", "select"):
-            # napari has not finished the drawing yet.
-            self._drawn.start()
+    def _on_data(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        self._on_moved()
 
-    def _after_drawing(self) -> None:
-        """Activate the scan again and select the new shape, so that keys and drags work at once."""
-        layer = self._layer
-        if layer is None or not self.tool:
-            return
-        chosen = set(layer.selected_data) or {len(layer.data) - 1}
+    def _after_drawing(self, number: int) -> None:
+        """Deselect the tool and select the new shape."""
         self.select_tool("")
-        layer.selected_data = {number for number in chosen if 0 <= number < len(layer.data)}
+        if self._layer is not None:
+            self._layer.selected_data = {number}
         self.measure()
 
     # -- the texts

@@ -109,10 +109,9 @@ class ReportTab(QWidget):
         for widget in (self.tools, self.new_draft):
             layout.addWidget(widget)
         layout.addWidget(self.pages, 1)
+        self.sentence.line.addWidget(self.notice, 3)
         checking = self.checking
-        for widget in (checking.list, self.passage, checking.take_along):
-            layout.addWidget(widget)
-        for widget in (self.sentence, self.notice):
+        for widget in (checking.list, self.passage, checking.take_along, self.sentence):
             layout.addWidget(widget)
         self._connect()
         # The bundled ones, until those of the department have been read.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import (
     QAbstractButton,
     QComboBox,
@@ -15,10 +15,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.viewer.layout.icons import set_icons
 from napari_ct_assistant.viewer.report.editor import describe
 from napari_ct_assistant.viewer.report.report_document import DocumentLine
 from napari_ct_assistant.viewer.texts import NEW_DRAFT, REVIEW_KEYS, TAKE_ALONG, TIPS
-from napari_ct_assistant.viewer.widgets import button, eliding_label, row
+from napari_ct_assistant.viewer.widgets import button, eliding_label, flow, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -46,9 +47,9 @@ class ReportTools(QWidget):
         self.templates.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.templates.setMinimumContentsLength(8)
-        self.undo_button = button("Undo", TIPS["undo"], small=True)
-        self.redo_button = button("Redo", TIPS["redo"], small=True)
+        self.templates.setMinimumContentsLength(6)
+        self.undo_button = button("", TIPS["undo"], accessible_name="Undo", small=True)
+        self.redo_button = button("", TIPS["redo"], accessible_name="Redo", small=True)
         self.compare_button = button("Compare", TIPS["compare"], small=True, checkable=True)
         self.checks_button = button("Check", TIPS["checks"], small=True, checkable=True)
         self.phrases_button = button("Phrases", TIPS["phrases"], small=True)
@@ -57,26 +58,40 @@ class ReportTools(QWidget):
         self.phrases_button.setMenu(self.phrases_menu)
         self.export_button = button("Export…", TIPS["export"], small=True)
         self.sign_button = button("Sign off…", TIPS["sign"], small=True)
-        self.forget_button = button("Delete journal…", TIPS["forget"], small=True)
-        self.window_button = button("Window", TIPS["report_window"], small=True, checkable=True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(
-            row(self.templates, self.phrases_button, self.undo_button, self.redo_button)
+        self.forget_button = button(
+            "", TIPS["forget"], accessible_name="Delete journal…", small=True
         )
-        layout.addLayout(
-            row(
+        self.window_button = button(
+            "", TIPS["report_window"], accessible_name="Window", small=True, checkable=True
+        )
+        self.setLayout(
+            flow(
+                self.templates,
+                self.phrases_button,
+                self.undo_button,
+                self.redo_button,
                 self.compare_button,
                 self.checks_button,
                 self.export_button,
                 self.sign_button,
                 self.window_button,
-                None,
                 self.forget_button,
             )
         )
         self.templates.textActivated.connect(self.template)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw the icons in the colour and size of the texts."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            set_icons(
+                {
+                    "undo": self.undo_button,
+                    "redo": self.redo_button,
+                    "window": self.window_button,
+                    "bin": self.forget_button,
+                }
+            )
 
     def show_templates(self, names: list[str], chosen: str) -> None:
         """List the templates, and select one."""
@@ -112,19 +127,22 @@ class SentenceRow(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addLayout(
-            row(
+        buttons = QWidget()
+        buttons.setLayout(
+            flow(
                 self.accept_button,
                 self.reject_button,
                 self.slice_button,
                 self.next_button,
-                None,
                 self.explain_button,
                 self.shorten_button,
                 self.impression_button,
             )
         )
-        layout.addWidget(self.label)
+        layout.addWidget(buttons)
+        self.line = row(self.label)
+        self.line.setStretchFactor(self.label, 2)
+        layout.addLayout(self.line)
 
     def show_line(
         self,

@@ -36,6 +36,15 @@ def is_oblique(volume: CTVolume, tolerance_degrees: float = 0.1) -> bool:
     return bool(np.any(cosines < np.cos(np.radians(tolerance_degrees))))
 
 
+def scan_name(volume: CTVolume) -> str:
+    """Return the name of a scan's layer: its series description, else its size.
+
+    File and folder names are no names for a scan: they often contain the patient's.
+    """
+    images, spacing = volume.shape[0], float(np.linalg.norm(volume.affine[:3, 0]))
+    return volume.series or f"CT, {images} images, {spacing:.3g} mm"
+
+
 def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:
     """Return the keyword arguments of the napari image layer that shows `volume`.
 
@@ -47,7 +56,7 @@ def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:
     volume : CTVolume
         Axes (I, P, L).
     name : str, optional
-        Layer name; the series description by default.
+        Layer name; by default that of `scan_name`.
 
     Returns
     -------
@@ -60,7 +69,7 @@ def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:
     centre_ras = affine[:3, :3] @ centre + affine[:3, 3]
     return {
         # napari's labels and tooltips render a name that looks like HTML.
-        "name": without_markup(name or volume.series or "CT"),
+        "name": without_markup(name or scan_name(volume)),
         "scale": spacing,
         "translate": -centre_ras[::-1] - centre * spacing,
         "units": ("mm",) * 3,

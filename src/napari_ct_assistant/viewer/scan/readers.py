@@ -26,18 +26,6 @@ def get_reader(path: PathOrPaths) -> ReaderFunction | None:
     return read_ct
 
 
-def scan_name(path: Path, series: str) -> str:
-    """Return a layer name: the series description or, without one, the file or folder name."""
-    from napari_ct_assistant.volume.glance import ENDINGS
-
-    name = path.name
-    for ending in sorted((*ENDINGS, ".zip"), key=len, reverse=True):
-        if name.lower().endswith(ending):
-            name = name[: -len(ending)]
-            break
-    return series or name or "CT"
-
-
 def read_ct(path: PathOrPaths) -> list[tuple[Any, dict[str, Any], str]]:
     """Open each path as a CT, and return one napari image layer for each scan.
 
@@ -61,8 +49,4 @@ def read_ct(path: PathOrPaths) -> list[tuple[Any, dict[str, Any], str]]:
     slices = not any(one.is_dir() or one.name.lower().endswith(volumes) for one in paths)
     if len(paths) > 1 and len(folders) == 1 and slices:
         paths = list(folders)
-    layers = []
-    for one in paths:
-        volume = open_ct(one)
-        layers.append(layer_data(volume, scan_name(one, volume.series)))
-    return layers
+    return [layer_data(open_ct(one)) for one in paths]

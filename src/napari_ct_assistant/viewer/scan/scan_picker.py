@@ -14,7 +14,6 @@ from qtpy.QtWidgets import QComboBox, QWidget
 from napari_ct_assistant.support.plain_text import plain, without_markup
 from napari_ct_assistant.viewer.file_dialogs import choose_file, choose_folder
 from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of
-from napari_ct_assistant.viewer.scan.readers import scan_name
 from napari_ct_assistant.viewer.scan.series_dialog import choose_series
 from napari_ct_assistant.viewer.scan.units import Units
 from napari_ct_assistant.viewer.session.background import UPDATE_MS, Background, one_line
@@ -225,10 +224,10 @@ class ScanPicker(QWidget):
 
             return open_ct(path, series=key, progress=report, cancel=cancel)
 
-        self._run(path, read, lambda volume: self._show(path, volume), cancel)
+        self._run(path, read, self._show, cancel)
 
-    def _show(self, path: Path, volume: CTVolume) -> None:
-        layer = add_volume(self._viewer, volume, scan_name(path, volume.series))
+    def _show(self, volume: CTVolume) -> None:
+        layer = add_volume(self._viewer, volume)
         self.opened.emit(layer)
 
     def _run(

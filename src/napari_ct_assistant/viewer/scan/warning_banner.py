@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStyle, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QSizePolicy, QStyle, QToolButton, QWidget
 
 from napari_ct_assistant.viewer.scan.layers import is_oblique
+from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import eliding_label, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -18,7 +21,7 @@ OBLIQUE = "Oblique scan: shown along its own axes, so the letters and planes are
 
 
 class WarningBanner(QWidget):
-    """The scan's warnings, hidden while there are none."""
+    """Warnings in one line, which unfolds; hidden while there are none."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -27,14 +30,23 @@ class WarningBanner(QWidget):
         sign = style.standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
         icon.setPixmap(sign.pixmap(16, 16))
         icon.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.label = plain_label()
-        self.label.setWordWrap(True)
+        self.label = eliding_label()
         self.label.setAccessibleName("Warnings about the scan")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 2, 0, 2)
-        layout.addWidget(icon)
-        layout.addWidget(self.label, 1)
+        self.fold_button = QToolButton()
+        self.fold_button.setCheckable(True)
+        self.fold_button.setArrowType(Qt.ArrowType.LeftArrow)
+        self.fold_button.setToolTip(TIPS["warning_fold"])
+        self.fold_button.setAccessibleName(TIPS["warning_fold"])
+        self.fold_button.toggled.connect(self._unfold)
+        line = row(icon, self.label, self.fold_button)
+        line.setStretchFactor(self.label, 1)
+        self.setLayout(line)
         self.hide()
+
+    def _unfold(self, on: bool) -> None:
+        self.fold_button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.LeftArrow)
+        self.label.setWordWrap(on)
+        self.updateGeometry()
 
     def show_scan(self, volume: CTVolume | None) -> None:
         """Show the warnings about a scan, if there are any."""
@@ -45,9 +57,7 @@ class WarningBanner(QWidget):
 
     def show_texts(self, texts: Sequence[str]) -> None:
         """Show these warnings; without any, the banner is hidden."""
-        shown = list(texts[:3])
-        if len(texts) > len(shown):
-            shown.append(f"and {len(texts) - len(shown)} more (hover here to see them)")
-        self.label.setText("\n".join(shown))
+        shown = f"{len(texts)} warnings: " if len(texts) > 1 else ""
+        self.label.setText(shown + "  ·  ".join(texts))
         self.label.setToolTip(plain_tip("\n".join(texts)))
         self.setVisible(bool(texts))

@@ -44,8 +44,10 @@ class RunRecord:
         Empty where the model does not name one.
     warnings : tuple of str
         What the reader must know about this model on this scan.
+    waited_s : float
+        Seconds for loading the model and encoding the scan, before the job itself.
     first_text_s : float or None
-        Seconds from the start of the job to the first text; None while there is none.
+        Seconds from the start of the job itself to the first text; None while there is none.
     text_s : float
         Seconds from the first to the last piece of text.
     regions : tuple of str
@@ -63,6 +65,7 @@ class RunRecord:
     info: ModelInfo
     device: str = ""
     warnings: tuple[str, ...] = ()
+    waited_s: float = 0.0
     first_text_s: float | None = None
     text_s: float = 0.0
     regions: tuple[str, ...] = ()
@@ -275,8 +278,14 @@ class JobResult:
 
     @property
     def first_text_s(self) -> float | None:
-        """Seconds from the start of the job to the first text; None without text."""
+        """Seconds from the start of the job itself to the first text; None without text."""
         return self.record.first_text_s
+
+    @property
+    def reader_waited_s(self) -> float | None:
+        """Seconds from the reader's request to the first text; None without text."""
+        first = self.first_text_s
+        return None if first is None else self.record.waited_s + first
 
     @property
     def text_s(self) -> float:

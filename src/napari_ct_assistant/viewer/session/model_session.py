@@ -7,6 +7,7 @@ kept, so that a second question about a scan needs no second encoding.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,7 @@ class ModelSession:
                 raise StoppedError
             on_stage(text)
 
+        began = time.perf_counter()
         with self._lock:
             assistant = self._assistant_for(job.model, job.options, stage)
             reading = self._reading_of(job.scan.volume, job.scan.view, assistant, stage)
@@ -102,6 +104,7 @@ class ModelSession:
             record.region, record.grid = reading.context.scan.region, reading.grid
             record.labels = backend.capabilities.labels.get(record.region, ())
         stage(job.stage)
+        record.waited_s = time.perf_counter() - began
         return job.run(reading, record, on_text)
 
     @property

@@ -81,8 +81,8 @@ def summary(result: JobResult) -> str:
 
 def _speed(result: JobResult) -> list[str]:
     parts = []
-    if result.first_text_s is not None:
-        parts.append(f"first text after {result.first_text_s:.2f} s")
+    if result.reader_waited_s is not None:
+        parts.append(f"first text after {result.reader_waited_s:.2f} s")
     if result.tokens_per_second is not None:
         parts.append(f"{result.tokens_per_second:.0f} tokens/s")
     return parts

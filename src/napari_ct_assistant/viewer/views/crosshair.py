@@ -117,6 +117,8 @@ def drag_crosshair(viewer: Any, event: Any) -> Iterator[None]:
     if str(getattr(active, "mode", "pan_zoom")) != "pan_zoom" or event.type != "mouse_press":
         return
     camera = viewer.scene.camera
+    if not camera.mouse_pan:  # a measuring tool draws
+        return
     world = np.asarray(event.position)
     shown = list(viewer.dims.displayed)
     away = np.abs(world - np.asarray(viewer.dims.point))[shown] * camera.zoom

@@ -49,20 +49,46 @@ def shown_scan(viewer: Viewer) -> Any:
 def fit_scan(viewer: Viewer, layer: Any = None) -> None:
     """Fit the camera to a scan's body, by default that of the scan on screen."""
     layer = shown_scan(viewer) if layer is None else layer
-    volume = volume_of(layer)
-    if volume is None:
+    if volume_of(layer) is None:
         viewer.reset_view()
         return
     viewer.reset_view(layers=[layer], margin=MARGIN)
-    if viewer.dims.ndisplay != 2:
-        return
-    first, last = body_box(volume) * np.asarray(layer.scale) + np.asarray(layer.translate)
-    camera, shown = viewer.scene.camera, [axis - viewer.dims.ndim for axis in viewer.dims.displayed]
-    whole = np.asarray(layer.scale) * np.asarray(volume.shape)
-    body = (last - first) + np.asarray(layer.scale)
-    # The camera's zoom is the smaller of the two ratios of canvas to scene.
-    canvas = np.asarray(viewer.canvas.size, float)
-    ratios = canvas / body[shown], canvas / whole[shown]
-    camera.zoom *= float(ratios[0].min() / ratios[1].min())
-    middle = (first + last) / 2
-    camera.center = (camera.center[0], middle[shown[0]], middle[shown[1]])
+    if viewer.dims.ndisplay == 2:
+        camera = viewer.scene.camera
+        camera.zoom, middle = fitted_view(viewer, layer, viewer.canvas.viewbox_size(viewer.layers))
+        camera.center = (camera.center[0], *middle)
+
+
+def fitted_view(
+    viewer: Viewer, layer: Any, size: tuple[float, float]
+) -> tuple[float, tuple[float, float]]:
+    """Return zoom and centre (world mm, vertical and horizontal) at which the body fits a canvas.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+        It shows a plane.
+    layer : napari.layers.Image
+        A CT layer.
+    size : (float, float)
+        Height and width of the canvas in pixels.
+    """
+    volume = volume_of(layer)
+    if volume is None:
+        raise ValueError(f"layer {layer.name!r} shows no CT scan: there is no body to fit to")
+    shown = [axis - viewer.dims.ndim for axis in viewer.dims.displayed]
+    scale = np.asarray(layer.scale)
+    first, last = body_box(volume) * scale + np.asarray(layer.translate)
+    zoom = (1 - MARGIN) * float((np.asarray(size, float) / (last - first + scale)[shown]).min())
+    down, across = ((first + last) / 2)[shown]
+    return zoom, (float(down), float(across))
+
+
+def is_fitted(viewer: Viewer, layer: Any, size: tuple[float, float]) -> bool:
+    """Return whether the camera fits the body to a canvas of this size (height, width)."""
+    if volume_of(layer) is None or viewer.dims.ndisplay != 2:
+        return False
+    zoom, middle = fitted_view(viewer, layer, size)
+    camera = viewer.scene.camera
+    away = np.abs(np.asarray(camera.center[-2:]) - middle)
+    return bool(abs(camera.zoom / zoom - 1) < 1e-3 and away.max() * zoom < 1)

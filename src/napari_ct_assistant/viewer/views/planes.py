@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from napari.components.overlays import TextOverlay
 
 from napari_ct_assistant.viewer.scan.layers import CT_KEY
-from napari_ct_assistant.viewer.views.fitting import fit_scan
+from napari_ct_assistant.viewer.views.fitting import fit_scan, shown_scan
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -25,30 +25,76 @@ PLANES: Final[dict[str, tuple[int, int, int]]] = {
 AXIS_LETTERS: Final = (("H", "F"), ("A", "P"), ("R", "L"))
 # Behind the letters, so that they can be read over air, over bone and in a light theme.
 SHADE: Final = (0.0, 0.0, 0.0, 0.5)
+# What the 3D view shows as black and as white, in HU, and how fast the depth fades.
+BONES: Final = (150.0, 1000.0)
+ATTENUATION: Final = 0.3
+# In the metadata of a CT layer while it is shown in 3D: its `PlaneView` before.
+VIEW_KEY: Final = "ct_view_before_3d"
 POSITIONS: Final = {
     "top": "top_center",
     "bottom": "bottom_center",
     "left": "middle_left",
     "right": "middle_right",
 }
+# Below this width in pixels, letters in the middle would lie on the caption and the scale bar.
+NARROW: Final = 520
+NARROW_POSITIONS: Final = POSITIONS | {"top": "top_right", "bottom": "bottom_left"}
+
+
+class PlaneView(NamedTuple):
+    """What was on screen before a scan was shown in 3D."""
+
+    plane: str
+    zoom: float
+    center: tuple[float, ...]
+    point: tuple[float, ...]
+    limits: tuple[float, float]
 
 
 def set_plane(viewer: Viewer, plane: str) -> None:
-    """Show `plane` ("axial", "coronal" or "sagittal") in 2D and fit it to the canvas."""
+    """Show `plane` ("axial", "coronal" or "sagittal") in 2D and fit it to the canvas.
+
+    Back from 3D, the plane that was on screen before has its zoom and place again.
+    """
     dims = viewer.dims
     first = dims.ndim - 3
     if first < 0:
         return
+    layer = shown_scan(viewer)
+    before = None if layer is None else layer.metadata.pop(VIEW_KEY, None)
     dims.ndisplay = 2
     dims.order = (*range(first), *(first + axis for axis in PLANES[plane]))
-    fit_scan(viewer)
+    if layer is None or before is None:
+        fit_scan(viewer)
+        return
+    if tuple(layer.contrast_limits) == BONES:
+        layer.contrast_limits = before.limits
+    dims.point = before.point
+    if before.plane == plane:
+        viewer.scene.camera.zoom, viewer.scene.camera.center = before.zoom, before.center
+    else:
+        fit_scan(viewer)
 
 
 def show_3d(viewer: Viewer) -> None:
-    """Show the volume rendering, in the axis order (I, P, L): other orders may mirror it."""
-    viewer.dims.order = tuple(range(viewer.dims.ndim))
-    viewer.dims.ndisplay = 3
+    """Show the bones of the scan from the front, in the axis order (I, P, L).
+
+    Other orders may mirror the volume.
+    """
+    camera, dims, layer = viewer.scene.camera, viewer.dims, shown_scan(viewer)
+    plane = current_plane(viewer)
+    if layer is not None:
+        if plane in PLANES:
+            layer.metadata[VIEW_KEY] = PlaneView(
+                plane, camera.zoom, camera.center, dims.point, tuple(layer.contrast_limits)
+            )
+        # A plain maximum projection shows the bones of front and back on top of each other.
+        layer.rendering, layer.attenuation = "attenuated_mip", ATTENUATION
+        layer.contrast_limits = BONES
+    dims.order = tuple(range(dims.ndim))
+    dims.ndisplay = 3
     fit_scan(viewer)
+    camera.set_view_direction(view_direction=(0, 1, 0), up_direction=(-1, 0, 0))
 
 
 def current_plane(viewer: Viewer) -> str | None:
@@ -118,6 +164,7 @@ class AnatomicalLetters:
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
             viewer.scene.camera.events.orientation,
+            viewer.canvas.events.size,
         )
 
     def refresh(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
@@ -133,7 +180,9 @@ class AnatomicalLetters:
             if visible
             else dict.fromkeys(POSITIONS, "")
         )
+        narrow = viewer.canvas.size[1] < NARROW
         for edge, overlay in self._overlays.items():
+            overlay.position = (NARROW_POSITIONS if narrow else POSITIONS)[edge]
             overlay.text = letters[edge]
             overlay.visible = visible
 

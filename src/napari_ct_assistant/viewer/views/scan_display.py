@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject
 from napari_ct_assistant.viewer.scan.belonging import is_foreign, is_marked, is_of, mark_layer
 from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import index_to_world, volume_of, world_to_index
-from napari_ct_assistant.viewer.views.fitting import fit_scan
+from napari_ct_assistant.viewer.views.fitting import fit_scan, is_fitted
 from napari_ct_assistant.viewer.views.planes import PLANES, SHADE, current_plane
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
 CAPTION: Final = "ct_caption"
+# The width of a character of the caption, in pixels.
+CHARACTER: Final = 12
 
 
 class ScanDisplay(QObject):
@@ -44,6 +46,7 @@ class ScanDisplay(QObject):
         self._hidden: weakref.WeakSet[Any] = weakref.WeakSet()
         self._caption: Any = None
         self._attached = False
+        self._size: tuple[int, int] = (0, 0)
 
     def attach(self) -> None:
         """Follow the viewer; called when the panel is docked."""
@@ -53,6 +56,10 @@ class ScanDisplay(QObject):
             position="top_left", font_size=12, visible=False, color="white", box_color=SHADE
         )
         viewer.canvas.overlays[CAPTION] = self._caption
+        # A light theme must not dazzle beside a dark picture, nor change its contrast.
+        viewer.canvas.background_color_override = "black"
+        self._size = viewer.canvas.size
+        viewer.canvas.events.size.connect(self._on_size)
         viewer.layers.events.inserted.connect(self._on_inserted)
         for event in self._dims_events():
             event.connect(self._on_dims)
@@ -65,6 +72,8 @@ class ScanDisplay(QObject):
         self._attached = False
         viewer = self._viewer
         viewer.layers.events.inserted.disconnect(self._on_inserted)
+        viewer.canvas.events.size.disconnect(self._on_size)
+        viewer.canvas.background_color_override = None
         for event in self._dims_events():
             event.disconnect(self._on_dims)
         self._watch(None)
@@ -151,6 +160,18 @@ class ScanDisplay(QObject):
                 return
         self._show_caption()
 
+    def _on_size(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
+        """Fit the body to the canvas again, unless the reader has moved or zoomed it."""
+        viewer = self._viewer
+        before, self._size = self._size, viewer.canvas.size
+        self._show_caption()
+        if volume_of(self._layer) is None or min(before) <= 0:
+            return
+        if viewer.dims.ndisplay == 3:
+            viewer.scene.camera.zoom *= min(self._size) / min(before)
+        elif is_fitted(viewer, self._layer, before):
+            fit_scan(viewer, self._layer)
+
     def _show_caption(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         """Write the scan's name and the number of the image onto the picture."""
         if self._caption is None:
@@ -160,7 +181,10 @@ class ScanDisplay(QObject):
         if volume is None:
             self._caption.text = ""
             return
-        text, plane = str(self._layer.name), current_plane(self._viewer)
+        # Left of the letter in the middle of the upper edge.
+        most = max(12, int(self._viewer.canvas.size[1] / 2 - 40) // CHARACTER)
+        name, plane = str(self._layer.name), current_plane(self._viewer)
+        text = name if len(name) <= most else f"{name[: most - 1]}…"
         if plane in PLANES:
             axis = PLANES[plane][0]
             index = float(world_to_index(self._layer, self._viewer.dims.point)[axis])

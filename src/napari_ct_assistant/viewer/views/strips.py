@@ -33,7 +33,10 @@ def make_strips(
     }
     tools = ToolStrip((first, view, reading), (first, view.column, *reading.columns), icons, parent)
     measurement = reading.measure.result
+    # Wide enough for every window and image, so that its neighbours never move.
+    width = view.slice_line.fontMetrics().averageCharWidth() * 36
+    view.slice_line.setMinimumWidth(width)
     position = PositionStrip(
-        ((view.slice_line, 4), (view.readout, 5), (heat, 8), (measurement, 9)), parent
+        ((view.slice_line, 0), (view.readout, 5), (heat, 8), (measurement, 9)), parent
     )
     return tools, position, layout_button
