@@ -24,7 +24,9 @@ from napari_ct_assistant.viewer.widgets import add_shortcuts, remove_shortcuts
 
 LAYOUT_KEY: Final = "F6"
 # The least share of the window that is left to the canvas.
-CANVAS_SHARE: Final = 0.54
+CANVAS_SHARE: Final = 0.515
+# The height of napari's slider below the canvas, in lines of text.
+SLIDER_LINES: Final = 2
 # A main window sets the sizes of its docks some time after it was resized.
 SETTLE_MS: Final = 150
 
@@ -195,8 +197,9 @@ class ReadingLayout(QObject):
 
     def panel_width(self, window: QMainWindow) -> int:
         """Return the width of the panel in a window of this size."""
-        centre = window.centralWidget().height()
-        canvas = CANVAS_SHARE * window.width() * window.height() / max(centre, 1)
+        slider = SLIDER_LINES * self._panel.fontMetrics().height()
+        height = max(window.centralWidget().height() - slider, 1)
+        canvas = CANVAS_SHARE * window.width() * window.height() / height
         most = int(window.width() - self._tools.width() - canvas)
         margins = self._panel.contentsMargins()
         two = self._columns.beside_width + margins.left() + margins.right() + 24

@@ -9,7 +9,7 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 # The least width of a column beside another one, in characters.
-COLUMN: Final = 58
+COLUMN: Final = 53
 # The width of a single column, in characters.
 ONE_COLUMN: Final = 82
 REPORT: Final = "Report"
