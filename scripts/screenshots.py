@@ -1,6 +1,10 @@
 """Take the README's pictures: start the real viewer, click what a person clicks, save PNGs.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/screenshots.py [--chest FOLDER]
+    python scripts/screenshots.py --screens OUT
+
+The second command shows the maximised window on the screens of `desk_pictures.SCREENS`, each
+under Xvfb, with the window manager openbox where it is installed.
 
 The chest scan is a folder of DICOM slices; by default the one in the folder of test
 data beside the project. Without it only the phantom's pictures are taken.
@@ -16,11 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import desk_pictures
 import evidence_pictures
 import numpy as np
 import report_pictures
 from PIL import Image
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
@@ -42,10 +47,22 @@ LONGEST_WAIT = 600.0
 class Visit:
     """One session at the viewer: what a person does, and the pictures taken on the way."""
 
-    def __init__(self, scan: str | Path | CTVolume, out: Path, name: str, model: str) -> None:
+    def __init__(
+        self,
+        scan: str | Path | CTVolume,
+        out: Path,
+        name: str,
+        model: str,
+        *,
+        whole_screen: bool = False,
+    ) -> None:
         self.out, self.name = out, name
         self.viewer, self.panel = open_viewer(scan, model=model)
-        self.viewer.window.resize(*WINDOW)
+        if whole_screen:
+            self.panel.window().showMaximized()
+        else:
+            self.panel.window().showNormal()
+            self.viewer.window.resize(*WINDOW)
         self.wait(lambda: self.panel.scans.volume is not None)
         self.pause()
 
@@ -109,6 +126,25 @@ class Visit:
         # 256 colours do for a grey scan and a plain window, at half the size.
         Image.fromarray(picture).convert("RGB").quantize(256).save(path, optimize=True)
         print(path, flush=True)
+
+    def screen_shot(self, what: str) -> None:
+        """Save a picture of the whole screen, dialogs included."""
+        self.pause()
+        path = self.out / f"{self.name}-{what}.png"
+        QApplication.primaryScreen().grabWindow(0).save(str(path))
+        print(path, flush=True)
+
+    def dialog(self, open_it: Callable[[], object], what: str) -> None:
+        """Open a modal dialog, take a picture, and close it."""
+
+        def take() -> None:
+            self.screen_shot(what)
+            shown = QApplication.activeModalWidget()
+            if shown is not None:
+                shown.close()
+
+        QTimer.singleShot(800, take)
+        open_it()
 
     def idle(self) -> None:
         """Wait until the model is done."""
@@ -240,7 +276,19 @@ def main() -> None:
     parser.add_argument("--chest", type=Path, default=CHEST, help="folder of DICOM slices")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--model", default="demo")
+    parser.add_argument("--screens", type=Path, help="folder for pictures at several screen sizes")
+    parser.add_argument("--screen", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.screens is not None and options.screen is None:
+        desk_pictures.on_every_screen(options.screens, options.chest, options.model)
+        return
+    if options.screen is not None:
+        os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()
+        visit = Visit(
+            options.chest, options.screens, options.screen, options.model, whole_screen=True
+        )
+        desk_pictures.take(visit)
+        return
     options.out.mkdir(parents=True, exist_ok=True)
     # A journal of its own: a report that was kept would be shown instead of a fresh draft.
     os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()

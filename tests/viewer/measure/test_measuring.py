@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QRectF, Qt
 
+from napari_ct_assistant.viewer.measure.labels import free_place
 from napari_ct_assistant.viewer.measure.measure_bar import MeasureBar
 from napari_ct_assistant.viewer.measure.measuring import length_mm, shape_text
 from napari_ct_assistant.viewer.measure.regions import selected_region
@@ -154,6 +155,42 @@ def test_a_polygon_is_clicked_and_ends_with_a_double_click(
     bar.toggle("polygon")
     assert len(layer.data) == 1
     assert viewer.scene.camera.mouse_pan
+
+
+def test_texts_of_measurements_stay_apart_and_on_their_slice(
+    make_panel: Maker, ct: CTVolume, qtbot: QtBot
+) -> None:
+    panel = make_panel(show=True)
+    viewer, bar = panel.viewer, panel.reading_bar.measure
+    scan = add_volume(viewer, ct)
+    wait_for_layout(viewer, qtbot)
+    viewer.dims.set_point((0, 1, 2), scan.data_to_world((3, 20, 24)))
+    bar.toggle("select")
+    layer, labels = bar.measurements.layer, panel.reading_bar._labels
+    assert layer is not None
+    assert labels is not None
+    # Two rulers with the same end, and one on another slice.
+    for image, row in ((3, 8), (3, 8.5), (9, 8)):
+        layer.add_lines(np.array([(image, row, 10), (image, 8, 20)], float))
+    bar.measurements.measure()
+    (first, one), (second, other) = labels.texts()
+    assert (first, second) == ("25.0 mm", "25.0 mm")
+    assert not one.intersects(other)
+    assert labels.isVisible()
+    assert not layer.text.visible
+    viewer.dims.set_point(0, scan.data_to_world((9, 0, 0))[0])
+    assert len(labels.texts()) == 1
+    # napari writes them again once the panel is closed.
+    viewer.window.remove_dock_widget(panel)
+    assert layer.text.visible
+
+
+def test_a_text_stays_inside_the_canvas() -> None:
+    frame = QRectF(0, 0, 200, 100)
+    taken = [QRectF(150, 40, 50, 20)]
+    place = free_place(QRectF(180, 45, 50, 20), taken, frame)
+    assert frame.contains(place)
+    assert not place.intersects(taken[0])
 
 
 @pytest.mark.parametrize(("axis", "expected"), [(0, 10.0), (1, 15.0), (2, 12.5)])

@@ -135,7 +135,7 @@ def test_shorten_asks_the_model_off_the_qt_thread(drafted: CTAssistantPanel, qtb
     before = len(panel.transcript.messages)
     panel.tabs.setCurrentWidget(tab)
     tab.editor.next_unreviewed()
-    qtbot.mouseClick(tab.sentence.shorten_button, LEFT)
+    tab.sentence.shorten_button.click()
     assert panel.conversation.jobs.busy
     assert panel.tabs.currentWidget() is tab
     qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=MODEL_SECONDS)

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ct_assistant.viewer.layout.button_column import GROUP_GAP, ButtonColumn
+from napari_ct_assistant.viewer.measure.labels import MeasurementLabels
 from napari_ct_assistant.viewer.measure.measure_bar import MEASURE_KEYS, MeasureBar
 from napari_ct_assistant.viewer.preferences import Preferences
 from napari_ct_assistant.viewer.scan.details import DetailsDialog
@@ -72,6 +73,7 @@ class ReadingBar(QWidget):
         self._scan: Any = None
         self._shortcuts: list[QShortcut] = []
         self._crosshair: Crosshair | None = None
+        self._labels: MeasurementLabels | None = None
         self._was_fitted = False
         self._layout_timer = QTimer(self)
         self._layout_timer.setSingleShot(True)
@@ -135,6 +137,9 @@ class ReadingBar(QWidget):
         """Stop following the viewer; called when the panel is closed."""
         self.show_linked(False)
         self.slab.box.setCurrentIndex(0)
+        if self._labels is not None:
+            self._labels.remove()
+            self._labels = None
         self.measure.detach()
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         remove_shortcuts(self._shortcuts)
@@ -233,7 +238,13 @@ class ReadingBar(QWidget):
     # -- keys
 
     def add_shortcuts(self, window: QMainWindow) -> None:
-        """Add the single-key shortcuts to `window` once, if the preferences allow them."""
+        """Add the single-key shortcuts to `window` once, if the preferences allow them.
+
+        The texts of the measurements are painted over the window's canvas from then on.
+        """
+        canvas = _canvas_beside(_dock_of(self._neighbour))
+        if self._labels is None and canvas is not None:
+            self._labels = MeasurementLabels(self._viewer, canvas, self.measure.measurements)
         if self._shortcuts or not self._preferences.keys:
             return
         actions: list[tuple[str, Callable[[], Any]]] = [
