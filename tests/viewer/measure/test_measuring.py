@@ -181,8 +181,9 @@ def test_texts_of_measurements_stay_apart_and_on_their_slice(
     viewer.dims.set_point(0, scan.data_to_world((9, 0, 0))[0])
     assert len(labels.texts()) == 1
     # napari writes them again once the panel is closed.
-    viewer.window.remove_dock_widget(panel)
+    panel.reading_bar.detach()
     assert layer.text.visible
+    panel.reading_bar.attach()
 
 
 def test_a_text_stays_inside_the_canvas() -> None:

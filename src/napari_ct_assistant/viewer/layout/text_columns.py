@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
-from qtpy.QtGui import QResizeEvent
+from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 # The least width of a column beside another one, in characters.
@@ -96,8 +96,15 @@ class TextColumns(QSplitter):
         super().resizeEvent(event)
         self._settle()
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Put the report where there is room for it."""
+        super().showEvent(event)
+        self._settle()
+
     def _settle(self) -> None:
-        wide = self.width() >= self.beside_width
+        # A widget that was never shown has Qt's default width.
+        beside = self._place == "side"
+        wide = self.width() >= self.beside_width if self.isVisible() else beside
         place = "window" if self.own_window else "side" if wide else "tabs"
         if place != self._place:
             self._move(place)
