@@ -122,7 +122,7 @@ class MeasurementLabels(QWidget):
         layer = self._measurements.layer
         if layer is not None:
             layer.text.visible = True
-        self.setParent(None)
+        self.hide()
         self.deleteLater()
 
 
