@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
 NAME = "CT Assistant"
+# napari's own, for some of the colours of a new Labels layer.
+pytestmark = pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB:UserWarning")
 KEYS = "ACSDXTMREPKIZ"
 
 
