@@ -169,3 +169,14 @@ def test_a_report_without_a_draft_has_nothing_to_review(
     assert not tab.review.active
     qtbot.waitUntil(lambda: tab.tools.checks_button.text() == "Check")
     assert lines == [text for text in said(tab) if text in lines]
+
+
+def test_of_several_sentences_at_one_place_the_one_at_the_cursor_is_meant(
+    drafted_tab: ReportTab, scan: ScanSession, qtbot: QtBot
+) -> None:
+    tab = drafted_tab
+    key(tab, qtbot, Qt.Key.Key_F8, Qt.Key.Key_A)
+    assert scan.followed is not None
+    assert scan.followed.text == "Heart size is increased, mild cardiomegaly."
+    key(tab, qtbot, Qt.Key.Key_N, Qt.Key.Key_N)
+    assert scan.followed.text == "Severe cardiomegaly."

@@ -79,9 +79,11 @@ class EvidenceController(QObject):
         if position is None:
             self._hide()
             return
-        for sentence, heat in scan.heat.items():
-            if position_of(sentence) == position:
-                self.show(scan, heat, sentence.text)
+        # Several sentences may come from one place: the one at the cursor is meant.
+        same = [one for one in scan.heat if position_of(one) == position]
+        meant = scan.followed if scan.followed in same else next(iter(same), None)
+        if meant is not None:
+            self.show(scan, scan.heat[meant], meant.text)
         self.go(scan, href)
 
     def _hide(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QKeyEvent, QTextCursor, QTextFormat
+from qtpy.QtGui import QColor, QKeyEvent, QTextCursor, QTextFormat
 from qtpy.QtWidgets import QTextEdit
 
 from napari_ct_assistant.viewer.texts import ALL_REVIEWED, LEFT_TO_REVIEW
@@ -135,7 +135,10 @@ class Review(QObject):
         marks: list[Any] = []
         if self.active:
             mark = QTextEdit.ExtraSelection()
-            mark.format.setBackground(self._editor.palette().alternateBase())
+            # A shade of the text's colour: napari's themes do not set the palette's other ones.
+            shade = QColor(self._editor.palette().text().color())
+            shade.setAlpha(40)
+            mark.format.setBackground(shade)
             mark.format.setProperty(QTextFormat.Property.FullWidthSelection, True)
             cursor = QTextCursor(self._editor.textCursor())
             cursor.clearSelection()

@@ -341,6 +341,9 @@ class ReportTab(QWidget):
     # -- the text at the cursor
 
     def _follow(self, href: str) -> None:
+        line = self.editor.current_line()
+        if self.scan is not None:
+            self.scan.followed = None if line is None else line.sentence
         self.followed.emit(self.scan, href)
 
     def _put_phrase(self, text: str) -> None:

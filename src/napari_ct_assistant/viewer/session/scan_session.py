@@ -58,6 +58,8 @@ class ScanSession:
         The status line of the last job about the scan.
     heat : dict
         The heat map of each drafted sentence, None for a sentence without one.
+    followed : Sentence or None
+        The drafted sentence of the report whose link was followed last.
     warned_models : set of str
         The models whose warnings about this scan are in the transcript already.
     outside : str
@@ -98,6 +100,7 @@ class ScanSession:
     last_text: tuple[str, tuple[str, ...]] = ("", ())
     status: str = ""
     heat: dict[Sentence, HeatMap | None] = field(default_factory=dict)
+    followed: Sentence | None = None
     warned_models: set[str] = field(default_factory=set)
     outside: str = ""
     view: View = field(default_factory=View)
