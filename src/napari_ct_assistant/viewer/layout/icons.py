@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF
+from qtpy.QtGui import QColor, QIcon, QPainter, QPalette, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QAbstractButton
 
 # Icons are drawn on a square of this side, and scaled to the size of the text.
@@ -144,7 +144,8 @@ def set_icons(buttons: Mapping[str, QAbstractButton]) -> None:
     for name, button in buttons.items():
         button.ensurePolished()
         side = button.fontMetrics().height() + 2
-        colour = button.palette().buttonText().color()
+        # The button may be disabled just now; its icon for that is fainter by itself.
+        colour = button.palette().color(QPalette.ColorGroup.Active, QPalette.ColorRole.ButtonText)
         size = QSize(side, side)
         button.setIcon(icon(name, colour, size, button.devicePixelRatioF()))
         button.setIconSize(size)
