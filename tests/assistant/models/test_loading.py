@@ -56,3 +56,17 @@ def test_pickled_weights_are_not_read(tiny_model_folder: Path, tmp_path: Path) -
 
 def test_the_name_is_the_folders(tiny_model_folder: Path) -> None:
     assert load_assistant(tiny_model_folder, device="cpu").info.name == "tiny-model"
+
+
+@pytest.mark.parametrize("file", ["processor_config.json", "tokenizer.json"])
+def test_a_folder_without_the_settings_of_its_input_is_refused(
+    file: str, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    # With the defaults that transformers fills in, a model would answer about another picture.
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model_folder, folder)
+    (folder / file).unlink()
+    with pytest.raises(
+        ModelLoadError, match=f"^model: no {file.replace('.', '[.]')}.*copy the model again"
+    ):
+        load_assistant(folder)

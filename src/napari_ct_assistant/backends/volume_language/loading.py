@@ -65,6 +65,7 @@ def load(
     target = find_device(device, name)
     precision = find_dtype(dtype, target, name)
     headers = check_folder(folder, name)
+    _check_complete(folder, name)
     settings_hash = settings_sha256(folder)
     how: dict[str, Any] = {}
     if quantize is not None:
@@ -137,6 +138,19 @@ def load(
         OutOfDistributionDetector.load(folder),
         settings or GenerationSettings(),
     )
+
+
+def _check_complete(folder: Path, name: str) -> None:
+    """Refuse a folder without the files that say how a scan is prepared and text is read.
+
+    transformers fills in defaults for a missing one, and the model then answers another question
+    about another picture.
+    """
+    for choice in (("processor_config.json",), ("tokenizer.json", "tokenizer.model")):
+        if not any((folder / file).is_file() for file in choice):
+            raise ModelLoadError(
+                f"{name}: no {' or '.join(choice)} in the folder; copy the model again"
+            )
 
 
 def _network(
