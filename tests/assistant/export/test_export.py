@@ -319,7 +319,7 @@ def test_another_patients_folder_is_refused(series: Path, shared_data: Path) -> 
     [
         ("a.odt", "end in .docx, .pdf, .txt, .json, .dcm"),
         ("report", "must end in"),
-        ("none/a.txt", "the folder none does not exist"),
+        ("none/a.txt", "a.txt: its folder does not exist; create it first"),
     ],
 )
 def test_a_file_that_cannot_be_is_one_line(
