@@ -69,7 +69,13 @@ def test_every_example_is_tested_and_listed() -> None:
     assert sorted(listed) == sorted(scripts)
 
 
-@pytest.mark.parametrize("name", SAID)
+# The stage that this one runs has tests of its own.
+LONG = "train_one_stage.py"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == LONG else n for n in SAID]
+)
 def test_example_runs(name: str, tmp_path: Path) -> None:
     arguments, said = SAID[name]
     filled = [argument.format(tmp=tmp_path) for argument in arguments]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
 
-SCANS = 20
 SECONDS = 60_000
 
 
@@ -29,15 +28,16 @@ def panel(make_panel: Callable[..., CTAssistantPanel], tiny_model_folder: Path) 
     return panel
 
 
-def test_twenty_scans_leave_memory_when_they_are_closed(
-    panel: CTAssistantPanel, tmp_path: Path, qtbot: QtBot
+@pytest.mark.parametrize("scans", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_scans_leave_memory_when_they_are_closed(
+    scans: int, panel: CTAssistantPanel, tmp_path: Path, qtbot: QtBot
 ) -> None:
     def idle() -> bool:
         return not (panel.conversation.jobs.busy or panel.scans.busy)
 
     volumes: list[weakref.ref[CTVolume]] = []
     voxels: list[weakref.ref[Any]] = []
-    for n in range(SCANS):
+    for n in range(scans):
         scan = box_volume()
         scan.hu[0, 0, 0] = n
         path = tmp_path / f"{n}.nii.gz"

@@ -7,7 +7,7 @@ The model in ten minutes, in this order:
 | `vision_configuration.py` | 130 | sizes of the encoder, defaults for what the papers leave open |
 | `vit.py` | 285 | patch embedding, attention, block, `VisionTransformer3D` |
 | `mae.py` | 160 | the encoder's pre-training, with the methods of the MAE code |
-| `perceivers.py` | 370 | the perceivers of E3D-GPT, M3D and RadFM: 2744 tokens to 343 image tokens |
+| `perceivers.py` | 370 | those of E3D-GPT, M3D and RadFM: 2744 tokens to 343 image tokens |
 | `modeling.py` | 210 | `VolumeLanguageModel`: encoder + perceiver + any causal language model |
 | `splice.py` | 70 | where the image tokens go among the text |
 | `processor.py` | 370 | from a scan and a question to tensors: preparation, prompt, ids |

@@ -12,12 +12,14 @@ The tree, with what each error stands for (standard bases in brackets)::
     │   └── NotEnoughMemoryError            a model that does not fit into memory
     ├── DownloadCancelled                   a download that the user stopped
     ├── StoppedError                        a job stopped before the model wrote anything
+    ├── EncodingStopped                     a scan whose encoding was stopped
     ├── ExportError [ValueError]            a report that cannot be written to a file
     ├── TemplateError [ValueError]          a report template that cannot be used
     ├── JournalError [OSError]              a journal that cannot be read or written
     ├── BrokenLogError [ValueError]         a broken line within a log of JSON lines
     ├── YamlFileError [ValueError]          a file that cannot be read as YAML
     ├── RecipeError [ValueError]            a training recipe that cannot be run
+    │   ├── EmptySplitError                 a split without any scan
     │   ├── EndpointError                   a chat endpoint that cannot be used
     │   └── LeakError                       held-out data that was trained on
     ├── WrongValueError [ValueError]        a recipe value that the network cannot have
