@@ -16,6 +16,8 @@ def released(toy: Toy, folder: Path) -> Path:
     """Return the toy model as it would be published: in float16."""
     shutil.copytree(toy.folder / "vlm", folder)
     model = VolumeLanguageModel.from_pretrained(folder)
+    model.config.finding_thresholds = {"Emphysema": 0.02}
+    model.config.unreliable_findings = ["Lung nodule"]
     model.half().save_pretrained(folder)
     assert VolumeLanguageModel.from_pretrained(folder).dtype == torch.float16
     return folder
@@ -31,10 +33,14 @@ def test_a_half_precision_model_is_adapted_in_float32(toy: Toy, tmp_path: Path) 
     own = [f"model={start}", "training.epochs=1", "training.learning_rate=1e-2"]
     run_stage("instruct", "your_hospital/adapt", [*settings(toy, tmp_path / "adapt"), *own])
     before = VolumeLanguageModel.from_pretrained(start).state_dict()
-    after = VolumeLanguageModel.from_pretrained(tmp_path / "adapt").state_dict()
+    adapted = VolumeLanguageModel.from_pretrained(tmp_path / "adapt")
+    after = adapted.state_dict()
     changed = {k.split(".")[0] for k, v in after.items() if not torch.equal(v, before[k].float())}
     assert changed == {"projector", "language_model"}
     assert {v.dtype for v in after.values()} == {torch.float32}
+    # Thresholds belong to the weights that they were measured with.
+    assert adapted.config.finding_thresholds == {}
+    assert adapted.config.unreliable_findings == ["Lung nodule"]
 
 
 def test_only_the_encoder_of_a_released_model_is_kept(toy: Toy, tmp_path: Path) -> None:

@@ -134,5 +134,8 @@ def save_model(
     said = model.config.notice if not recipe.notice and trained == before else ""
     said = said or notice(recipe, trained)
     model.config.trained_on, model.config.notice = trained, said
+    # The thresholds were measured with the weights that training began from. What those could not
+    # tell is kept: nothing shows yet that these can.
+    model.config.finding_thresholds = {}
     model.save_pretrained(recipe.folder)
     processor.save_pretrained(recipe.folder)
