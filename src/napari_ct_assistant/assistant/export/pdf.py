@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from napari_ct_assistant.assistant.export.errors import ExportError
+from napari_ct_assistant.assistant.export.image_note import image_note
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
@@ -67,6 +68,13 @@ def to_pdf(report: ReportDocument) -> bytes:
         paper.set_x(_MARGIN_MM + indent)
         paper.multi_cell(0, size * 0.48, text, align="L", new_x="LMARGIN", new_y="NEXT")
 
+    def flow(*parts: tuple[str, float, int]) -> None:
+        for text, size, grey in parts:
+            paper.set_font(_FAMILY, "", size)
+            paper.set_text_color(grey)
+            paper.write(parts[0][1] * 0.48, text)
+        paper.ln(parts[0][1] * 0.48)
+
     write(title_of(report), 17, "B")
     paper.ln(2)
     paper.set_fill_color(252, 243, 232)
@@ -78,7 +86,11 @@ def to_pdf(report: ReportDocument) -> bytes:
         if section.heading:
             write(section.heading, 12.5 if section.level == 1 else 10.5, "B")
         for line in section.lines:
-            write(line.text, 10.5)
+            note = image_note(report, line)
+            if note:
+                flow((line.text, 10.5, 0), (f" ({note})", 8, 120))
+            else:
+                write(line.text, 10.5)
             paper.ln(0.8)
     paper.ln(5)
     write("Provenance", 9, "B", grey=90)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from napari_ct_assistant.assistant.export.image_note import image_note
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
 WIDTH = 96
@@ -18,7 +19,8 @@ def to_text(report: ReportDocument) -> bytes:
     """Return the report as UTF-8 text: notice, report, notice again, provenance."""
     notice = textwrap.fill(report.notice, WIDTH)
     body = "\n".join(
-        textwrap.fill(line, WIDTH) if line else "" for line in report.text.splitlines()
+        textwrap.fill(line, WIDTH) if line else ""
+        for line in report.text_with(lambda line: image_note(report, line)).splitlines()
     )
     rows = [
         textwrap.fill(f"{name}: {value}", WIDTH, subsequent_indent="  ")

@@ -6,6 +6,7 @@ import io
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from napari_ct_assistant.assistant.export.image_note import image_note
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
@@ -33,7 +34,11 @@ def to_docx(report: ReportDocument) -> bytes:
         if section.heading:
             document.add_heading(_clean(section.heading), section.level)
         for line in section.lines:
-            document.add_paragraph(_clean(line.text))
+            paragraph = document.add_paragraph(_clean(line.text))
+            note = image_note(report, line)
+            if note:
+                run = paragraph.add_run(f" ({note})")
+                run.font.color.rgb, run.font.size = RGBColor(0x80, 0x80, 0x80), Pt(8)
     document.add_heading("Provenance", 1)
     table = document.add_table(rows=0, cols=2, style="Light Grid Accent 1")
     for name, value in report.provenance():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -122,10 +122,18 @@ class ReportDocument:
     @property
     def text(self) -> str:
         """The report as plain text, with a blank line between sections."""
+        return self.text_with(lambda _: "")
+
+    def text_with(self, note: Callable[[Line], str]) -> str:
+        """Return the text with a note in parentheses after each line that has one."""
         blocks = []
         for section in self.body():
             head = section.heading.upper() if section.level == 1 else section.heading
-            body = "\n".join(line.text for line in section.lines)
+            notes = [note(line) for line in section.lines]
+            body = "\n".join(
+                f"{line.text} ({n})" if n else line.text
+                for line, n in zip(section.lines, notes, strict=True)
+            )
             blocks.append(f"{head}\n{body}" if head and body else head or body)
         return "\n\n".join(blocks)
 

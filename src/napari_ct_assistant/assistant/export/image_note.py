@@ -1,0 +1,22 @@
+"""Where the scan shows a drafted sentence, as exports say it after the sentence."""
+
+from __future__ import annotations
+
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.parts import Line
+
+UNSUPPORTED = "not supported by the image"
+
+
+def image_note(report: ReportDocument, line: Line) -> str:
+    """Return a line's image number, counted from 1, and its mark; "" for the reader's own lines.
+
+    An edited sentence keeps its image but not the mark: the support was measured for other words.
+    """
+    if line.source is None:
+        return ""
+    sentence = report.sources[line.source].sentence
+    parts = [] if sentence.slice is None else [f"image {sentence.slice + 1}"]
+    if sentence.unsupported and report.state(line) != "edited":
+        parts.append(UNSUPPORTED)
+    return ", ".join(parts)
