@@ -236,7 +236,16 @@ def test_export_from_the_panel(drafted_tab: ReportTab, qtbot: QtBot, tmp_path: P
     report = drafted_tab.editor.text.report()
     dialog = ExportDialog(report, drafted_tab)
     qtbot.addWidget(dialog)
+    assert dialog.path.name.startswith("report")
+    assert not dialog.path.exists()
+    dialog.file.clear()
     assert not dialog.save_button.isEnabled()
+    # The ending that is typed decides the format, and another format changes the ending.
+    qtbot.keyClicks(dialog.file, str(tmp_path / "u.pdf"))
+    assert dialog.path == tmp_path / "u.pdf"
+    dialog.format.setCurrentIndex(2)
+    assert dialog.path == tmp_path / "u.txt"
+    dialog.file.clear()
     dialog.format.setCurrentIndex(3)
     qtbot.keyClicks(dialog.file, str(tmp_path / "mine"))
     assert dialog.save_button.isEnabled()

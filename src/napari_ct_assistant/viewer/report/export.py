@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QStandardPaths, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
 
+def proposed_file(ending: str = FORMATS[0].ending) -> Path:
+    """Return a file that does not exist yet, in the reader's folder for documents."""
+    where = QStandardPaths.StandardLocation.DocumentsLocation
+    folder = Path(QStandardPaths.writableLocation(where) or Path.home())
+    folder = folder if folder.is_dir() else Path.home()
+    names = chain(["report"], (f"report {n}" for n in count(2)))
+    return next(p for name in names if not (p := folder / (name + ending)).exists())
+
+
 class ExportDialog(QDialog):
     """Asks for the format, the file, and whether to take identifiers from the DICOM files."""
 
@@ -39,7 +49,7 @@ class ExportDialog(QDialog):
         self.format = QComboBox()
         self.format.addItems([f"{known.name} ({known.ending})" for known in FORMATS])
         self.format.setAccessibleName("Format")
-        self.file = QLineEdit()
+        self.file = QLineEdit(str(proposed_file()))
         self.file.setAccessibleName("File")
         self.file_button = button("Choose…")
         self.identifiers = QCheckBox("Patient and study")
@@ -66,9 +76,9 @@ class ExportDialog(QDialog):
         layout.addWidget(notice)
         layout.addWidget(self.buttons)
         self.resize(520, self.sizeHint().height())
-        self.format.currentIndexChanged.connect(self._refresh)
+        self.format.currentIndexChanged.connect(self._show_ending)
         self.identifiers.toggled.connect(self._refresh)
-        self.file.textChanged.connect(self._refresh)
+        self.file.textChanged.connect(self._follow_ending)
         self.folder.textChanged.connect(self._refresh)
         self.file_button.clicked.connect(self._choose_file)
         self.folder_button.clicked.connect(self._choose_folder)
@@ -89,6 +99,22 @@ class ExportDialog(QDialog):
         wanted = self.identifiers.isEnabled() and self.identifiers.isChecked()
         return Path(self.folder.text().strip()).expanduser() if wanted else None
 
+    def _show_ending(self) -> None:
+        """Give the file the ending of the chosen format."""
+        text, ending = self.file.text(), FORMATS[self.format.currentIndex()].ending
+        for known in FORMATS:
+            if text.lower().endswith(known.ending) and known.ending != ending:
+                self.file.setText(text[: -len(known.ending)] + ending)
+                break
+        self._refresh()
+
+    def _follow_ending(self, text: str) -> None:
+        """Choose the format that the file's ending names."""
+        for number, known in enumerate(FORMATS):
+            if text.strip().lower().endswith(known.ending):
+                self.format.setCurrentIndex(number)
+        self._refresh()
+
     def _refresh(self) -> None:
         possible = FORMATS[self.format.currentIndex()].identified
         self.identifiers.setEnabled(possible)
@@ -100,9 +126,11 @@ class ExportDialog(QDialog):
 
     def _choose_file(self) -> None:
         known = FORMATS[self.format.currentIndex()]
-        path = choose_new_file(
-            self, "Export the report", "report" + known.ending, f"{known.name} (*{known.ending})"
+        proposed = self.file.text().strip() or str(proposed_file(known.ending))
+        every = ";;".join(
+            f"{one.name} (*{one.ending})" for one in sorted(FORMATS, key=lambda f: f != known)
         )
+        path = choose_new_file(self, "Export the report", proposed, every)
         if path:
             self.file.setText(path)
 
