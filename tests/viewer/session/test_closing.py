@@ -13,7 +13,15 @@ import pytest
 from tests.viewer.session.close_victim import STUCK_SECONDS
 
 
-@pytest.mark.parametrize(("what", "status"), [("draft", 0), ("load", 0), ("open", 0), ("fail", 1)])
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [
+        ("draft", 0),
+        pytest.param("load", 0, marks=pytest.mark.slow),
+        pytest.param("open", 0, marks=pytest.mark.slow),
+        ("fail", 1),
+    ],
+)
 def test_closing_ends_the_process(tmp_path: Path, what: str, status: int) -> None:
     (tmp_path / "slice.dcm").write_bytes(bytes(128) + b"DICM")
     done = subprocess.run(
