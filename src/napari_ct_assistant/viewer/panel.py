@@ -370,7 +370,8 @@ class CTAssistantPanel(QWidget):
         scan.outside = outside_note(result.record.warnings)
         self._show_outside()
         scan.status = f"{scan.name}: {text}"
-        self.status.show_text(scan.status, busy=False)
+        shown = self.scans.scan  # may be another by now: the status is that of the scan on screen
+        self.status.show_text((shown and shown.status) or "Ready", busy=False)
 
     def _show_outside(self) -> None:
         scan = self.scans.scan
