@@ -90,20 +90,29 @@ def count(shapes: Mapping[str, tuple[int, ...]], text: Mapping[str, Any]) -> Cou
     )
 
 
+def header_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return {name: shape} of a folder's tensors; only the headers are read, unchecked.
+
+    A broken file ends in any of OSError, ValueError, KeyError, TypeError and AttributeError.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in folder.glob("model*.safetensors"):
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, LONGEST_HEADER)))
+        header.pop("__metadata__", None)
+        shapes |= {key: tuple(entry["shape"]) for key, entry in header.items()}
+    return shapes
+
+
 def count_folder(folder: Path) -> tuple[Counts, int] | None:
     """Return the values of a model folder and the tokens of its longest prompt.
 
     For a list of models: a broken folder gives None here, and an error when it is loaded.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        for file in folder.glob("model*.safetensors"):
-            with file.open("rb") as stream:
-                length = int.from_bytes(stream.read(8), "little")
-                header = json.loads(stream.read(min(length, LONGEST_HEADER)))
-            header.pop("__metadata__", None)
-            shapes |= {key: tuple(entry["shape"]) for key, entry in header.items()}
+        shapes = header_shapes(folder)
         counts = count(shapes, config["text_config"])
         settings = upgraded(
             json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from napari_ct_assistant.backends.loading.sizes import LONGEST_HEADER, QUESTION_TOKENS, Counts
+from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS, Counts, header_shapes
 from napari_ct_assistant.backends.nv_reason_ct.network.configuration import (
     LANGUAGE,
     UNUSED,
@@ -66,19 +66,10 @@ def model_counts(
 
 def count_folder(folder: Path) -> tuple[Counts, int] | None:
     """Return `model_counts` of a folder; None for a broken one."""
-    shapes: dict[str, tuple[int, ...]] = {}
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        for file in folder.glob("model*.safetensors"):
-            with file.open("rb") as stream:
-                length = int.from_bytes(stream.read(8), "little")
-                header = json.loads(stream.read(min(length, LONGEST_HEADER)))
-            header.pop("__metadata__", None)
-            shapes |= {
-                key: tuple(entry["shape"])
-                for key, entry in header.items()
-                if not key.startswith(UNUSED)
-            }
+        found = header_shapes(folder)
+        shapes = {key: shape for key, shape in found.items() if not key.startswith(UNUSED)}
         return model_counts(shapes, config, encoder_sizes(config, shapes, folder.name))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ModelLoadError):
         return None

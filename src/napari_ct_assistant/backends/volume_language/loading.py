@@ -82,12 +82,12 @@ def load(
     transformers_logging.disable_progress_bar()
     try:
         config = VolumeLanguageConfig.from_pretrained(folder, local_files_only=True)
-        check_tensors({key: header.shape for key, header in headers.items()}, config, name)
+        shapes = {key: header.shape for key, header in headers.items()}
+        check_tensors(shapes, config, name)
         processor = VolumeLanguageProcessor.from_pretrained(folder, local_files_only=True)
         # A tokenizer that cannot do its work is told now, not in the middle of a draft.
         processor.prefix_ids()
         processor.question_ids(PROBE)
-        shapes = {key: header.shape for key, header in headers.items()}
         check_memory(
             name,
             count(shapes, config.text_config.to_dict()),
