@@ -40,6 +40,14 @@ def models_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
+@pytest.fixture(autouse=True, scope="session")
+def english() -> Iterator[None]:
+    """Show English texts, which the tests compare, whatever the machine's locale is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CT_ASSISTANT_LANGUAGE", "en")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test a journal of its own, apart from the user's and from other tests'."""

@@ -1,0 +1,138 @@
+"""The language of the panel: gettext's functions, and numbers and dates as a language writes them.
+
+English is the source: its texts stand in the code, and no catalogue is loaded for it. A program
+that chooses no language, such as the command line, therefore writes English. The catalogues are
+in `locale/<language>/LC_MESSAGES`; `scripts/translations.py` keeps them.
+
+A text that is made when a module is imported is marked with `N_`, and translated with `_` where
+it is shown: the language is chosen later. Values go in after the translation::
+
+    _("{n} of {total}").format(n=n, total=total)
+"""
+
+from __future__ import annotations
+
+import gettext
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+DOMAIN: Final = "napari_ct_assistant"
+FOLDER: Final = Path(__file__).parents[1] / "locale"
+ENGLISH: Final = "en"
+# The environment variable that chooses the language where the preferences leave it open.
+VARIABLE: Final = "CT_ASSISTANT_LANGUAGE"
+
+
+class _Chosen:
+    """The language in use."""
+
+    code: str = ENGLISH
+    catalogue: gettext.NullTranslations = gettext.NullTranslations()
+
+
+def languages() -> list[str]:
+    """Return the codes of the languages that the texts exist in, English first."""
+    found = FOLDER.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")
+    return [ENGLISH, *sorted(path.parents[1].name for path in found)]
+
+
+def choose_language(preference: str = "", system: Iterable[str] = ()) -> str:
+    """Return the language to use: the first of those asked for that the texts exist in.
+
+    Parameters
+    ----------
+    preference : str, optional
+        What the user chose. After it comes the environment variable CT_ASSISTANT_LANGUAGE.
+    system : iterable of str, optional
+        The system's languages, best first, such as "de-AT".
+
+    Returns
+    -------
+    str
+        One of `languages`; English if none of those asked for is there.
+    """
+    by_name = {code.lower(): code for code in languages()}
+    for asked in (preference, os.environ.get(VARIABLE, ""), *system):
+        # "de-AT", "de_AT.UTF-8": German as in Austria if there is such a catalogue, else German.
+        parts = re.split(r"[-_.@]", asked.lower())
+        for name in ("_".join(parts[:2]), parts[0]):
+            if name in by_name:
+                return by_name[name]
+    return ENGLISH
+
+
+def use_language(code: str) -> None:
+    """Show the texts in a language from now on; English if they do not exist in it."""
+    _Chosen.catalogue = gettext.translation(DOMAIN, FOLDER, [code], fallback=True)
+    known = isinstance(_Chosen.catalogue, gettext.GNUTranslations)
+    _Chosen.code = code if known else ENGLISH
+
+
+def language() -> str:
+    """Return the code of the language in use."""
+    return _Chosen.code
+
+
+def _(message: str) -> str:
+    """Return a text in the language in use."""
+    # For an empty text, gettext returns the head of the catalogue.
+    return _Chosen.catalogue.gettext(message) if message else ""
+
+
+def ngettext(one: str, many: str, n: int) -> str:
+    """Return the form of a text that goes with the number `n`."""
+    return _Chosen.catalogue.ngettext(one, many, n)
+
+
+def pgettext(context: str, message: str) -> str:
+    """Return a text whose English is ambiguous; the context tells the translator what is meant."""
+    return _Chosen.catalogue.pgettext(context, message)
+
+
+def N_(message: str) -> str:  # noqa: N802 - gettext's name
+    """Mark a text that is translated later, where it is shown."""
+    return message
+
+
+class Texts(Mapping[str, str]):
+    """Texts by name, each translated when it is looked up.
+
+    Parameters
+    ----------
+    english : mapping of str to str
+        Texts marked with `N_`.
+    """
+
+    def __init__(self, english: Mapping[str, str]) -> None:
+        self._english = english
+
+    def __getitem__(self, name: str) -> str:
+        return _(self._english[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._english)
+
+    def __len__(self) -> int:
+        return len(self._english)
+
+
+def decimal(value: float, digits: int, sign: str = "") -> str:
+    """Return a number with `digits` decimals and the language's decimal sign.
+
+    `sign` is "+" for a number that always has its sign.
+    """
+    return f"{value:{sign}.{digits}f}".replace(".", pgettext("decimal sign", "."))
+
+
+def percent(fraction: float, digits: int = 0) -> str:
+    """Return a fraction as a percentage, with the space that some languages put in it."""
+    return pgettext("percentage", "{number}%").format(number=decimal(100 * fraction, digits))
+
+
+def date_text(day: date) -> str:
+    """Return a date in numbers as the language writes it."""
+    return day.strftime(pgettext("date, see strftime", "%Y-%m-%d"))
