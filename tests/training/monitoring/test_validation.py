@@ -22,6 +22,11 @@ from tests.training.toy import Toy, losses
 
 SMALL_MAE = "mae={decoder_embed_dim: 24, decoder_depth: 1, decoder_num_heads: 2}"
 HALF = "validation.share=0.5"
+# Runs whose validation loss grows, on any processor: only their first steps can be the best. (A high learning
+# rate alone is chaotic: rounding decides which step has the lowest loss.) A weight decay of 3 per step makes
+# the weights -2 times what they were; a language model that learns one text unlearns another without a letter in common.
+CONSTANT = ["training.learning_rate=0.01", "training.schedule=constant", "validation.times=8"]
+RUIN = [*CONSTANT, "training.weight_decay=300"]
 
 
 def records(count: int, dataset: str = "table x", **more: Any) -> list[ScanRecord]:
@@ -88,9 +93,12 @@ def test_no_patient_is_on_both_sides(toy: Toy, tmp_path: Path) -> None:
 @pytest.mark.parametrize("stage", ["mae", "instruct"])
 def test_the_weights_with_the_lowest_loss_are_kept(toy: Toy, tmp_path: Path, stage: str) -> None:
     """A learning rate that ruins the weights: the first steps are the best."""
-    ruin = ["training.learning_rate=0.3", "training.schedule=constant", "validation.times=8"]
+    ruin = RUIN
     if stage == "instruct":
-        ruin.append("lora={r: 2, alpha: 4, dropout: 0.1}")
+        table = toy.folder / "no_letter_in_common.csv"
+        table.write_text(f"image,report\n0.nii.gz,{'aeaeae ' * 8}\n1.nii.gz,{'oioioi ' * 8}\n")
+        data = toy.data(table=str(table), store=str(tmp_path / "store"))
+        ruin = [*CONSTANT, data, "lora={r: 2, alpha: 4, dropout: 0.1}"]
     whole = "training.epochs=8"  # whose order is that of fewer epochs
     best = run(toy, tmp_path / "best", stage, *ruin, whole)
     last = run(toy, tmp_path / "last", stage, *ruin, whole, "validation.keep=last")
@@ -121,13 +129,12 @@ def weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_that_no_longer_improves_ends(toy: Toy, tmp_path: Path) -> None:
-    ruin = ["training.learning_rate=0.3", "training.schedule=constant", "validation.times=8"]
-    whole = run(toy, tmp_path / "whole", "mae", *ruin)
+    whole = run(toy, tmp_path / "whole", "mae", *RUIN)
     rows = [row["loss"] for row in validation(whole)["losses"]]
     # The first step after which two in a row are not lower than the lowest so far.
     end = next(n for n in range(3, 9) if rows.index(min(rows[:n])) + 1 == n - 2)
     assert end < 8
-    output = run(toy, tmp_path / "ended", "mae", *ruin, "validation.patience=2")
+    output = run(toy, tmp_path / "ended", "mae", *RUIN, "validation.patience=2")
     assert [row["loss"] for row in validation(output)["losses"]] == rows[:end]
     assert len(losses(output)) == end
     assert validation(output)["kept_step"] == end - 2
