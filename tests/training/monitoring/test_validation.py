@@ -22,9 +22,10 @@ from tests.training.toy import Toy, losses
 
 SMALL_MAE = "mae={decoder_embed_dim: 24, decoder_depth: 1, decoder_num_heads: 2}"
 HALF = "validation.share=0.5"
-# Runs whose validation loss grows, on any processor: only their first steps can be the best. (A high learning
-# rate alone is chaotic: rounding decides which step has the lowest loss.) A weight decay of 3 per step makes
-# the weights -2 times what they were; a language model that learns one text unlearns another without a letter in common.
+# Runs whose validation loss grows, on any processor: only their first steps can be the best. A high
+# learning rate alone is chaotic: rounding decides which step has the lowest loss. A weight decay of
+# 3 per step makes the weights -2 times what they were; and a language model that learns one text
+# unlearns another that shares no letter with it.
 CONSTANT = ["training.learning_rate=0.01", "training.schedule=constant", "validation.times=8"]
 RUIN = [*CONSTANT, "training.weight_decay=300"]
 
