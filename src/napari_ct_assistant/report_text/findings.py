@@ -43,3 +43,25 @@ _IN_A_SENTENCE: Final = {
 def in_a_sentence(name: str) -> str:
     """Return a finding's name as it reads after "detect" or "shows": "lung nodules"."""
     return _IN_A_SENTENCE.get(name, name.lower())
+
+
+# Findings that are said without "a": "is cardiomegaly present".
+_WITHOUT_ARTICLE: Final = frozenset(
+    {
+        "Medical material", "Arterial wall calcification", "Cardiomegaly",
+        "Coronary artery wall calcification", "Lymphadenopathy", "Emphysema", "Atelectasis",
+        "Pulmonary fibrotic sequela", "Peribronchial thickening", "Consolidation",
+        "Bronchiectasis", "Interlobular septal thickening", "Lymphoma", "Hepatic steatosis",
+        "Biliary dilation", "Pancreatitis", "Diverticular disease", "Ascites",
+        "Peritoneal/omental disease", "Pneumoperitoneum", "Abdominal vascular calcification",
+        "Abdominal lymphadenopathy", "Abdominal medical material", "Urinary obstruction",
+        "Splenomegaly", "Hydronephrosis", "Bowel obstruction", "Diverticulosis",
+    }
+)  # fmt: skip
+
+
+def with_article(name: str) -> str:
+    """Return one finding as it reads after "is there": "a lung nodule", "emphysema"."""
+    if name in _WITHOUT_ARTICLE:
+        return name.lower()
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name.lower()}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from napari_ct_assistant.backends.nv_reason_ct.input.preparation import ABDOMEN, CHEST, NONE
-from napari_ct_assistant.report_text.findings import FINDINGS, in_a_sentence
+from napari_ct_assistant.report_text.findings import FINDINGS, with_article
 
 CHEST_LABELS: Final[tuple[str, ...]] = (
     *FINDINGS,
@@ -72,27 +72,11 @@ REPORT_QUESTIONS: Final = {
 }
 # Only the wording for pleural effusion is published.
 FINDING_QUESTION: Final = "Is {finding} present in this CT? Answer only Yes or No."
-_UNCOUNTED: Final = frozenset(
-    {
-        "Medical material", "Arterial wall calcification", "Cardiomegaly",
-        "Coronary artery wall calcification", "Lymphadenopathy", "Emphysema", "Atelectasis",
-        "Pulmonary fibrotic sequela", "Peribronchial thickening", "Consolidation",
-        "Bronchiectasis", "Interlobular septal thickening", "Lymphoma", "Hepatic steatosis",
-        "Biliary dilation", "Pancreatitis", "Diverticular disease", "Ascites",
-        "Peritoneal/omental disease", "Pneumoperitoneum", "Abdominal vascular calcification",
-        "Abdominal lymphadenopathy", "Abdominal medical material", "Urinary obstruction",
-    }
-)  # fmt: skip
 
 
 def finding_question(name: str) -> str:
     """Return the question whether a finding is there: "Is a pleural effusion present ..."."""
-    words = in_a_sentence(name) if name in ("Pleural effusion", "Pericardial effusion") else ""
-    if not words:
-        lower = name.lower()
-        article = "an" if lower[0] in "aeiou" else "a"
-        words = lower if name in _UNCOUNTED else f"{article} {lower}"
-    return FINDING_QUESTION.replace("{finding}", words)
+    return FINDING_QUESTION.replace("{finding}", with_article(name))
 
 
 def known_labels(listed: str, region: str) -> tuple[str, ...]:
