@@ -31,8 +31,10 @@ def to_lps(volume: CTVolume) -> tuple[Voxels, Affine]:
     return hu, volume.affine @ turn
 
 
-def resample(hu: Voxels, affine: Affine, spacing: tuple[float, ...]) -> tuple[Voxels, Affine]:
-    """Resample to a spacing; an axis within a tenth of it keeps its own.
+def resample(
+    hu: Voxels, affine: Affine, spacing: tuple[float, ...], *, kept: float = KEPT
+) -> tuple[Voxels, Affine]:
+    """Resample to a spacing; an axis whose own is close enough to it keeps its own.
 
     The first voxel stays where it is, and the last one is at or next to the old last one: the
     grid spans voxel centres, not voxel edges. Values between voxels are linear, beyond the last
@@ -44,6 +46,8 @@ def resample(hu: Voxels, affine: Affine, spacing: tuple[float, ...]) -> tuple[Vo
     affine : float64 [4, 4]
         Index -> RAS mm.
     spacing : three floats, mm
+    kept : float
+        How close, as a share of the spacing.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def resample(hu: Voxels, affine: Affine, spacing: tuple[float, ...]) -> tuple[Vo
     """
     own = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     wanted = np.array(spacing, dtype=np.float64)
-    low, high = wanted * (1 - KEPT) - TOLERANCE, wanted * (1 + KEPT) + TOLERANCE
+    low, high = wanted * (1 - kept) - TOLERANCE, wanted * (1 + kept) + TOLERANCE
     wanted = np.where((own >= low) & (own <= high), own, wanted)
     target = _straight(affine, wanted)
     shape, origin = _extent(hu.shape, affine, target)

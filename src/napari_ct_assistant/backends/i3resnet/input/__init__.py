@@ -1,0 +1,1 @@
+"""From a CT volume to the input of Merlin and of Astra."""

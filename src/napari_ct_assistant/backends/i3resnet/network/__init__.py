@@ -1,0 +1,1 @@
+"""The network: an inflated ResNet, its batch norms folded into the convolutions."""

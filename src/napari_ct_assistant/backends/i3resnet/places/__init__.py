@@ -1,0 +1,1 @@
+"""Places of findings by the frozen encoder: cells, masks, heads, ranked places."""
