@@ -38,7 +38,7 @@ _SIZE: Final = re.compile(
     rf"(?:\s*(?:mm|cm)?\s*(?:x|\u00d7|by)\s*({_NUMBER}))?\s*(mm|cm)\b",
     re.IGNORECASE,
 )
-_PLACE: Final = any_case(r"\b(?:image|slice|im\.|series|no\.)\s*#?\d+")
+_PLACE: Final = any_case(r"\b(?:images?|slices?|im\.|series|no\.)\s*#?\d+(?:\s*(?:to|-)\s*\d+)?")
 _COUNT: Final = re.compile(rf"(?<![\w.,-]){_NUMBER}(?![\w-])")
 _WORDS: Final = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _COUNT_WORD: Final = any_case(one_of(*_WORDS))

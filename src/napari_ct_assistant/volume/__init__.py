@@ -13,7 +13,12 @@ from napari_ct_assistant.volume.files.nifti import write_nifti
 from napari_ct_assistant.volume.model_grid import ModelGrid
 from napari_ct_assistant.volume.open import list_series, open_ct
 from napari_ct_assistant.volume.prepare import prepare, prepare_minmax
-from napari_ct_assistant.volume.regions import RegionStatistics, region_statistics
+from napari_ct_assistant.volume.regions import (
+    Diameters,
+    RegionStatistics,
+    region_diameters,
+    region_statistics,
+)
 from napari_ct_assistant.volume.series_choice import SeriesInfo
 
 __all__ = [
@@ -21,6 +26,7 @@ __all__ = [
     "HU_MAX",
     "CTReadError",
     "CTVolume",
+    "Diameters",
     "ModelGrid",
     "RegionStatistics",
     "SeriesInfo",
@@ -28,6 +34,7 @@ __all__ = [
     "open_ct",
     "prepare",
     "prepare_minmax",
+    "region_diameters",
     "region_statistics",
     "write_nifti",
 ]

@@ -125,6 +125,126 @@ def region_statistics(
     )
 
 
+@dataclass(frozen=True)
+class Diameters:
+    """How large a region is, between its outer surfaces.
+
+    The surface lies half-way between the centres of a voxel inside and one outside, as in
+    PyRadiomics (shape features of the marching-cubes mesh).
+
+    Parameters
+    ----------
+    long_mm
+        The largest diameter in any single axial slice.
+    short_mm
+        The longest chord perpendicular to it in the same slice, as RECIST 1.1 measures a node.
+    slice
+        Axial slice index of both.
+    max_mm
+        The largest diameter in three dimensions.
+    first_slice, last_slice
+        Axial slice indices between which the region lies.
+    """
+
+    long_mm: float
+    short_mm: float
+    slice: int
+    max_mm: float
+    first_slice: int
+    last_slice: int
+
+
+def region_diameters(
+    volume: CTVolume, mask: NDArray[np.bool_], offset: tuple[int, int, int] = (0, 0, 0)
+) -> Diameters:
+    """Return the diameters in mm of the voxels of `volume` that `mask` marks.
+
+    `mask` and `offset` are those of `region_statistics`. Lengths are exact for oblique scans
+    and for stacks with gantry tilt.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+    """
+    steps = volume.affine[:3, :3]
+    used = np.flatnonzero(mask.any(axis=(1, 2)))
+    if not used.size:
+        raise ValueError("the region contains no voxel; draw it larger")
+    # Each slice's axes leave the first one out, so two directions in mm are enough.
+    flat = _orthogonal(steps[:, 1:])
+    found = (0.0, 0.0, int(used[0]))
+    for number in used:
+        corners = _hull(_surface(mask[number]) @ flat.T)
+        long_mm, along = _widest(corners)
+        if long_mm > found[0]:
+            found = long_mm, _chord(corners, along), int(number)
+    return Diameters(
+        long_mm=found[0],
+        short_mm=found[1],
+        slice=found[2] + offset[0],
+        max_mm=_widest(_hull(_surface(mask) @ steps.T))[0],
+        first_slice=int(used[0]) + offset[0],
+        last_slice=int(used[-1]) + offset[0],
+    )
+
+
+def _orthogonal(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return two directions [3, 2] as a matrix [2, 2] with the same lengths and angle."""
+    triangular = np.linalg.qr(steps, mode="r")
+    return np.asarray(triangular, np.float64)
+
+
+def _surface(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the points half-way between neighbours in and out of a mask, as indices [N, axes]."""
+    padded = np.pad(mask, 1)
+    points = []
+    for axis in range(mask.ndim):
+        at = np.argwhere(np.diff(padded, axis=axis)).astype(np.float64) - 1
+        at[:, axis] += 0.5
+        points.append(at)
+    return np.concatenate(points)
+
+
+def _hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the corners of the convex hull; the surface of a mask is never flat."""
+    # Imported here: it would make the start of every program longer.
+    from scipy.spatial import ConvexHull
+
+    corners: NDArray[np.float64] = points[ConvexHull(points).vertices]
+    return corners
+
+
+def _widest(corners: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """Return the largest distance between two points [N, axes], and its unit direction."""
+    # Row by row: the hull of a whole lung has some thousand corners.
+    longest, direction = 0.0, np.zeros(corners.shape[1])
+    for number, corner in enumerate(corners[:-1]):
+        away = corners[number + 1 :] - corner
+        lengths = np.einsum("na,na->n", away, away)
+        best = int(lengths.argmax())
+        if lengths[best] > longest:
+            longest, direction = float(lengths[best]), away[best]
+    length = float(np.sqrt(longest))
+    return length, direction / length
+
+
+def _chord(corners: NDArray[np.float64], along: NDArray[np.float64]) -> float:
+    """Return the longest chord of a convex polygon [N, 2] perpendicular to a direction."""
+    across = np.array([-along[1], along[0]])
+    u, v = corners @ along, corners @ across
+    u_next, v_next = np.roll(u, -1), np.roll(v, -1)
+    longest = 0.0
+    # The chord's length is concave along `along`, so it is longest at a corner.
+    for at in u:
+        crossed = (np.minimum(u, u_next) <= at) & (at <= np.maximum(u, u_next))
+        step = u_next - u
+        part = np.divide(at - u, step, out=np.zeros_like(u), where=step != 0)
+        ends = np.concatenate([(v + part * (v_next - v))[crossed], v[u == at]])
+        longest = max(longest, float(np.ptp(ends)))
+    return longest
+
+
 def polygon_mask(
     vertices: ArrayLike, shape: tuple[int, int]
 ) -> tuple[NDArray[np.bool_], tuple[int, int]]:

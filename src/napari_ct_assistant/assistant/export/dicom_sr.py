@@ -1,5 +1,8 @@
 """A report as a DICOM Basic Text SR, laid out after TID 2000 (PS3.16).
 
+A report with measurements is an Enhanced SR, because Basic Text SR has no numeric items
+(PS3.3 A.35.1 and A.35.2). Each value is a NUM item below its sentence.
+
 Codes are those of pydicom's dictionary of the standard, content items those of highdicom
 (extra `export`). highdicom has no class for the Basic Text SR document itself, so its top
 level is a plain data set.
@@ -8,6 +11,7 @@ level is a plain data set.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from napari_ct_assistant import __version__
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, ImageReference
+from napari_ct_assistant.assistant.export.measured import quantities
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line
@@ -24,14 +29,17 @@ if TYPE_CHECKING:
         ContainerContentItem,
         ContentItem,
         ImageContentItem,
+        NumContentItem,
         TextContentItem,
     )
     from pydicom.dataset import Dataset
     from pydicom.sr.coding import Code
 
 BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
+ENHANCED_SR: Final = "1.2.840.10008.5.1.4.1.1.88.22"
 CONTAINS: Final = "CONTAINS"
 CONTEXT: Final = "HAS OBS CONTEXT"
+INFERRED_FROM: Final = "INFERRED FROM"
 
 
 @cache
@@ -82,7 +90,7 @@ def to_dicom_sr(report: ReportDocument, identifiers: Identifiers | None = None) 
     now = datetime.now().astimezone()
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = BASIC_TEXT_SR
+    dataset.SOPClassUID = ENHANCED_SR if any(report.measured()) else BASIC_TEXT_SR
     dataset.SOPInstanceUID = generate_uid(None)
     dataset.InstanceCreationDate = now.strftime("%Y%m%d")
     dataset.InstanceCreationTime = now.strftime("%H%M%S")
@@ -179,7 +187,11 @@ def _content(
             image = _image_of(report, line, identifiers)
             if image is not None:
                 cited[image.sop_instance] = image
-                item.ContentSequence = ContentSequence([_image(image)])
+            below: list[ContentItem] = list(_measured(report, line, image))
+            if image is not None and not below:
+                below = [_image(image)]
+            if below:
+                item.ContentSequence = ContentSequence(below)
             group.append(item)
     for kind, group in groups.items():
         if group:
@@ -221,10 +233,35 @@ def _observers(report: ReportDocument) -> list[ContentItem]:
 def _image_of(
     report: ReportDocument, line: Line, identifiers: Identifiers | None
 ) -> ImageReference | None:
-    if identifiers is None or line.source is None:
+    if identifiers is None:
         return None
-    ras = report.sources[line.source].sentence.ras
+    ras = None
+    if line.measurement is not None:
+        ras = report.measurements[line.measurement].ras
+    elif line.source is not None:
+        ras = report.sources[line.source].sentence.ras
     return None if ras is None else identifiers.image_at(ras)
+
+
+def _measured(
+    report: ReportDocument, line: Line, image: ImageReference | None
+) -> Iterator[NumContentItem]:
+    """Yield the values of the measurement that a line states, each with its image."""
+    from highdicom.sr import ContentSequence, NumContentItem
+    from pydicom.sr.coding import Code
+
+    if line.measurement is None:
+        return
+    for one in quantities(report.measurements[line.measurement]):
+        item = NumContentItem(
+            Code(one.code, "SCT", one.meaning),
+            one.value,
+            Code(one.unit, "UCUM", one.unit_meaning),
+            relationship_type=INFERRED_FROM,
+        )
+        if image is not None:
+            item.ContentSequence = ContentSequence([_image(image)])
+        yield item
 
 
 def _section(concept: Code, items: list[ContentItem]) -> ContainerContentItem:
@@ -250,7 +287,7 @@ def _image(image: ImageReference) -> ImageContentItem:
         codes.DCM.SourceOfMeasurement,
         image.sop_class,
         image.sop_instance,
-        relationship_type="INFERRED FROM",
+        relationship_type=INFERRED_FROM,
     )
 
 

@@ -9,6 +9,11 @@ from html import escape
 from typing import Any
 
 from napari_ct_assistant.assistant.export.identifiers import Identifiers
+from napari_ct_assistant.assistant.export.measured import (
+    HEADING,
+    measurement_rows,
+    quantities,
+)
 from napari_ct_assistant.assistant.export.plain import title_of, to_text
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
@@ -25,10 +30,11 @@ def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> b
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     signed = report.signed
+    observations = _observations(report)
     resource: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
         "text": {"status": "additional", "div": _narrative(report)},
-        "contained": _contained(report, now),
+        "contained": [*_contained(report, now), *observations],
         # R4 "partial": data in the report may be incomplete.
         "status": "partial" if report.incomplete and not signed else report.status,
         "category": [
@@ -70,6 +76,8 @@ def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> b
     if impression:
         first = f"[{report.incomplete}] " if report.incomplete else ""
         resource["conclusion"] = f"{first}{' '.join(impression)} [{report.notice}]"
+    if observations:
+        resource["result"] = [{"reference": f"#{one['id']}"} for one in observations]
     resource["presentedForm"] = [
         {
             "contentType": "text/plain; charset=utf-8",
@@ -89,6 +97,10 @@ def _narrative(report: ReportDocument) -> str:
             tag = "h2" if section.level == 1 else "h3"
             parts.append(f"<{tag}>{_text(section.heading)}</{tag}>")
         parts += [f"<p>{_text(line.text)}</p>" for line in section.lines]
+    measured = measurement_rows(report)
+    if measured:
+        parts.append(f"<h2>{HEADING}</h2>")
+        parts += [f"<p>{_text(name)}: {_text(figures)}</p>" for name, figures in measured]
     return f'<div xmlns="{_XHTML}">{"".join(parts)}</div>'
 
 
@@ -148,6 +160,43 @@ def _contained(report: ReportDocument, now: str) -> list[dict[str, Any]]:
         "agent": agents,
     }
     return [*devices, provenance]
+
+
+def _observations(report: ReportDocument) -> list[dict[str, Any]]:
+    """Return each measurement as an Observation with its values as components."""
+    made = []
+    for number, (line, measurement) in enumerate(report.measured(), 1):
+        values = [
+            {
+                "code": {
+                    "coding": [
+                        {
+                            "system": "http://snomed.info/sct",
+                            "code": one.code,
+                            "display": one.meaning,
+                        }
+                    ]
+                },
+                "valueQuantity": {
+                    "value": one.value,
+                    "unit": one.unit_meaning,
+                    "system": "http://unitsofmeasure.org",
+                    "code": one.unit,
+                },
+            }
+            for one in quantities(measurement)
+        ]
+        made.append(
+            {
+                "resourceType": "Observation",
+                "id": f"measurement{number}",
+                "status": report.status,
+                "code": {"text": line.text},
+                "component": values,
+                "note": [{"text": measurement.image}],
+            }
+        )
+    return made
 
 
 def _study(identifiers: Identifiers) -> dict[str, Any]:

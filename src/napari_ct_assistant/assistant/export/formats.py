@@ -45,7 +45,7 @@ FORMATS: Final = (
     Format(".json", "FHIR R4 DiagnosticReport", to_fhir, identified=True),
     Format(
         ".dcm",
-        "DICOM SR (Basic Text)",
+        "DICOM SR",
         to_dicom_sr,
         identified=True,
         library=("highdicom", "highdicom"),

@@ -13,6 +13,10 @@ def image_note(report: ReportDocument, line: Line) -> str:
 
     An edited sentence keeps its image but not the mark: the support was measured for other words.
     """
+    if line.measurement is not None:
+        # Its sentence names the image, unless the reader took it out.
+        image = report.measurements[line.measurement].image
+        return "" if image in line.text else image
     if line.source is None:
         return ""
     sentence = report.sources[line.source].sentence

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.image_note import image_note
+from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
@@ -92,6 +93,12 @@ def to_pdf(report: ReportDocument) -> bytes:
             else:
                 write(line.text, 10.5)
             paper.ln(0.8)
+    measured = measurement_rows(report)
+    if measured:
+        paper.ln(3)
+        write(HEADING, 12.5, "B")
+        for name, figures in measured:
+            write(f"{name}: {figures}", 9)
     paper.ln(5)
     write("Provenance", 9, "B", grey=90)
     for name, value in report.provenance():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from napari_ct_assistant.assistant.export.image_note import image_note
+from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
 WIDTH = 96
@@ -16,7 +17,7 @@ def title_of(report: ReportDocument) -> str:
 
 
 def to_text(report: ReportDocument) -> bytes:
-    """Return the report as UTF-8 text: notice, report, notice again, provenance."""
+    """Return the report as UTF-8 text: notice, report, measurements, notice again, provenance."""
     notice = textwrap.fill(report.notice, WIDTH)
     body = "\n".join(
         textwrap.fill(line, WIDTH) if line else ""
@@ -26,5 +27,12 @@ def to_text(report: ReportDocument) -> bytes:
         textwrap.fill(f"{name}: {value}", WIDTH, subsequent_indent="  ")
         for name, value in report.provenance()
     ]
-    parts = [title_of(report), notice, body, notice, "PROVENANCE\n" + "\n".join(rows)]
+    measured = [
+        textwrap.fill(f"{name}: {figures}", WIDTH, subsequent_indent="  ")
+        for name, figures in measurement_rows(report)
+    ]
+    parts = [title_of(report), notice, body]
+    if measured:
+        parts.append(f"{HEADING.upper()}\n" + "\n".join(measured))
+    parts += [notice, "PROVENANCE\n" + "\n".join(rows)]
     return ("\n\n".join(parts) + "\n").encode()

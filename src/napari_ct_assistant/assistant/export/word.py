@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from napari_ct_assistant.assistant.export.image_note import image_note
+from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
@@ -39,19 +41,28 @@ def to_docx(report: ReportDocument) -> bytes:
             if note:
                 run = paragraph.add_run(f" ({note})")
                 run.font.color.rgb, run.font.size = RGBColor(0x80, 0x80, 0x80), Pt(8)
-    document.add_heading("Provenance", 1)
-    table = document.add_table(rows=0, cols=2, style="Light Grid Accent 1")
-    for name, value in report.provenance():
-        cells = table.add_row().cells
-        cells[0].text, cells[1].text = name, _clean(value)
-        for cell in cells:
-            for run in cell.paragraphs[0].runs:
-                run.font.size = Pt(8)
+    measured = measurement_rows(report)
+    if measured:
+        _table(document, HEADING, measured)
+    _table(document, "Provenance", report.provenance())
     for section in document.sections:
         _notice(section.footer.paragraphs[0], report.notice, RGBColor, Pt(8))
     stream = io.BytesIO()
     document.save(stream)
     return stream.getvalue()
+
+
+def _table(document: Any, heading: str, rows: Iterable[tuple[str, str]]) -> None:
+    from docx.shared import Pt
+
+    document.add_heading(heading, 1)
+    table = document.add_table(rows=0, cols=2, style="Light Grid Accent 1")
+    for name, value in rows:
+        cells = table.add_row().cells
+        cells[0].text, cells[1].text = _clean(name), _clean(value)
+        for cell in cells:
+            for run in cell.paragraphs[0].runs:
+                run.font.size = Pt(8)
 
 
 def _notice(paragraph: Any, text: str, colour: Any, size: Any) -> None:

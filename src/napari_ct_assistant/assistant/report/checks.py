@@ -8,7 +8,7 @@ and the sections of `report_text`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -27,7 +27,7 @@ from napari_ct_assistant.assistant.report.statements import (
     lines_of,
     statements_in,
 )
-from napari_ct_assistant.report_text.attributes import lengths_in
+from napari_ct_assistant.report_text.attributes import attributes_of, lengths_in
 from napari_ct_assistant.report_text.patterns import any_case, one_of
 
 Kind = Literal[
@@ -88,7 +88,9 @@ def check_report(
     measurements
         What was measured in the scan, one text each, such as "14 x 11 mm".
     """
-    return check_lines(lines_of(report), table, measurements)
+    lines = lines_of(report)
+    found = [*check_lines(lines, table, measurements), *_stated_checks(report)]
+    return sorted(found, key=lambda check: len(lines) if check.line is None else check.line)
 
 
 def check_draft(draft: ReportDraft, table: Sequence[FindingProbability] = ()) -> list[Check]:
@@ -267,3 +269,30 @@ def _measurement_checks(
             known = volume is None or volume[1] in text
         if not known:
             yield Check("measurement", f"Measured, but not in the text: {measurement}.")
+
+
+def _stated_checks(report: ReportDocument) -> Iterator[Check]:
+    """Compare each sentence that states a measurement with the measurement itself."""
+    for number, (_, line) in enumerate(report.lines()):
+        if line.measurement is None or line.mark == "rejected":
+            continue
+        measured, said = report.measurements[line.measurement], attributes_of(line.text)
+        if measured.side != "midline" and said.sides and measured.side not in said.sides:
+            text = f"{_list(said.sides)} in the text, but measured on the {measured.side}."
+            yield Check("side", text, number)
+        axes = [mm for mm in (measured.long_mm, measured.short_mm, measured.max_mm) if mm]
+        if not said.sizes or not axes:
+            continue
+        # A tenth of a millimetre: the text may be rounded either way.
+        wrong = [
+            size
+            for size in said.sizes
+            if not any(abs(size.mm - mm) <= size.half_digit_mm + 0.05 for mm in axes)
+        ]
+        if wrong:
+            text = f"{_list(map(str, wrong))} in the text, but measured: {measured.figures}."
+            yield Check("measurement", text, number)
+
+
+def _list(values: Iterable[str]) -> str:
+    return " and ".join(sorted(values))

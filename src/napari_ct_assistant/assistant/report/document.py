@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from napari_ct_assistant.assistant.reading.results import ReportDraft, Sentence
+from napari_ct_assistant.assistant.report.measurement import Measurement
 from napari_ct_assistant.assistant.report.parts import (
     FROM_TEMPLATE,
     DraftInfo,
@@ -24,6 +25,7 @@ from napari_ct_assistant.assistant.report.parts import (
     State,
 )
 from napari_ct_assistant.assistant.report.provenance import local_time, provenance_rows
+from napari_ct_assistant.assistant.report.saved_parts import check_references, read_parts
 from napari_ct_assistant.support.plain_text import plain
 from napari_ct_assistant.support.typed import check_types
 
@@ -48,6 +50,8 @@ class ReportDocument:
     signature : Signature or None
     template : str
         Name of the template.
+    measurements : tuple of Measurement
+        What the reader measured and put into words, also where the sentence was deleted.
     """
 
     sections: tuple[Section, ...] = ()
@@ -55,6 +59,7 @@ class ReportDocument:
     drafts: tuple[DraftInfo, ...] = ()
     signature: Signature | None = None
     template: str = ""
+    measurements: tuple[Measurement, ...] = ()
 
     # -- content
 
@@ -101,6 +106,13 @@ class ReportDocument:
 
     def _is_summary(self, source: Source) -> bool:
         return source.draft >= 0 and self.drafts[source.draft].kind == "impression"
+
+    def measured(self) -> Iterator[tuple[Line, Measurement]]:
+        """Yield the lines of `body` that state a measurement, each with it."""
+        for section in self.body():
+            for line in section.lines:
+                if line.measurement is not None:
+                    yield line, self.measurements[line.measurement]
 
     def body(self) -> list[Section]:
         """Return the sections with text, without rejected and blank lines.
@@ -342,37 +354,12 @@ class ReportDocument:
                 f"a report of format {data.get('format')!r}; this version reads format {FORMAT}"
             )
         try:
-            signature = data["signature"]
-            report = cls(
-                sections=tuple(
-                    Section(
-                        s["key"], s["heading"], s["level"], tuple(Line(**x) for x in s["lines"])
-                    )
-                    for s in data["sections"]
-                ),
-                sources=tuple(_source(s) for s in data["sources"]),
-                drafts=tuple(
-                    DraftInfo(**d | {"warnings": tuple(d["warnings"])}) for d in data["drafts"]
-                ),
-                signature=Signature(**signature) if signature else None,
-                template=data["template"],
-            )
+            report = cls(**read_parts(data))
             check_types(report)
-            report._check_references()
-        except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+            check_references(report.sections, report.sources, report.drafts, report.measurements)
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ValueError(f"not a report: {str(error)[:200]}") from error
         return report
-
-    def _check_references(self) -> None:
-        """Raise IndexError if a line or a source refers to what is not there."""
-        lines = [line for section in self.sections for line in section.lines]
-        for what, places, there in (
-            ("source", [line.source for line in lines if line.source is not None], self.sources),
-            ("draft", [s.draft for s in self.sources if s.draft != FROM_TEMPLATE], self.drafts),
-        ):
-            wrong = [place for place in places if not 0 <= place < len(there)]
-            if wrong:
-                raise IndexError(f"{what} {wrong[0]} of {len(there)}")
 
 
 def _insertion_index(sections: Sequence[Section], key: str) -> int:
@@ -383,18 +370,3 @@ def _insertion_index(sections: Sequence[Section], key: str) -> int:
         return mine[-1] + 1
     before = [i for i, section in enumerate(sections) if section.key == "impression"]
     return before[0] if before and parent != "impression" else len(sections)
-
-
-def _source(data: dict[str, Any]) -> Source:
-    sentence = data["sentence"]
-    ras = sentence["ras"]
-    return Source(
-        Sentence(
-            sentence["text"],
-            sentence["section"],
-            sentence["support"],
-            sentence["slice"],
-            None if ras is None else (float(ras[0]), float(ras[1]), float(ras[2])),
-        ),
-        data["draft"],
-    )

@@ -33,11 +33,14 @@ class Line:
         The drafted sentence it comes from, an index into `ReportDocument.sources`.
     mark : {"", "accepted", "rejected"}
         The reader's decision.
+    measurement : int or None
+        The measurement that it states, an index into `ReportDocument.measurements`.
     """
 
     text: str
     source: int | None = None
     mark: Mark = ""
+    measurement: int | None = None
 
 
 @dataclass(frozen=True)
@@ -149,23 +152,31 @@ class Signature:
     content: str
 
 
-def relink(sections: Sequence[Section], sources: Sequence[Source]) -> tuple[Section, ...]:
+def relink(
+    sections: Sequence[Section], sources: Sequence[Source], measurements: int = 0
+) -> tuple[Section, ...]:
     """Link lines to their drafted sentences again after text was cut and pasted.
 
     A sentence belongs to one line, the first that refers to it. A line without one is linked to
-    the sentence that it repeats word for word, if no other line has it.
+    the sentence that it repeats word for word, if no other line has it. A measurement, too,
+    belongs to one line; `measurements` says how many are known.
     """
     claimed: set[int] = set()
+    stated: set[int] = set()
     first: list[list[Line]] = []
     for section in sections:
         lines = []
         for line in section.lines:
-            known = line.source is not None and line.source < len(sources)
-            if line.source is None or not known or line.source in claimed or not line.text.strip():
-                lines.append(replace(line, source=None))
-            else:
-                claimed.add(line.source)
-                lines.append(line)
+            blank, source, number = not line.text.strip(), line.source, line.measurement
+            if source is not None and (blank or source >= len(sources) or source in claimed):
+                source = None
+            if number is not None and (blank or number >= measurements or number in stated):
+                number = None
+            if source is not None:
+                claimed.add(source)
+            if number is not None:
+                stated.add(number)
+            lines.append(replace(line, source=source, measurement=number))
         first.append(lines)
     free = {
         " ".join(source.sentence.text.split()): index

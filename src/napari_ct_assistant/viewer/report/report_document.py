@@ -19,6 +19,7 @@ from qtpy.QtGui import (
 )
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.measurement import Measurement
 from napari_ct_assistant.assistant.report.parts import Line, Mark, Section, State, relink
 
 if TYPE_CHECKING:
@@ -26,17 +27,18 @@ if TYPE_CHECKING:
 
 _USER = int(QTextFormat.Property.UserProperty.value)
 # What a block is. It is kept in the block's format, so that undo and redo restore it.
-KEY, LEVEL, SOURCE, MARK = _USER + 1, _USER + 2, _USER + 3, _USER + 4
+KEY, LEVEL, SOURCE, MARK, MEASUREMENT = (_USER + n for n in range(1, 6))
 
 
 @dataclass(frozen=True)
 class DocumentLine:
-    """A line of the document: its text block, its content, its state and its evidence."""
+    """A line of the document: its text block, content and state, its evidence or measurement."""
 
     block: QTextBlock
     content: Line
     state: State
     sentence: Sentence | None
+    measurement: Measurement | None = None
 
     @property
     def text(self) -> str:
@@ -102,11 +104,13 @@ class ReportText(QTextDocument):
     def _blocks(self, section: Section) -> Iterator[tuple[str, QTextBlockFormat]]:
         yield section.heading, _heading_format(section.key, section.level)
         for line in section.lines or (Line(""),):
-            yield line.text, _line_format(line.source, line.mark)
+            yield line.text, _line_format(line)
 
     def report(self) -> ReportDocument:
         """Return the report as it is now."""
-        sections = relink([section for section, _ in self._read()], self._frame.sources)
+        frame = self._frame
+        read = [section for section, _ in self._read()]
+        sections = relink(read, frame.sources, len(frame.measurements))
         return replace(self._frame, sections=sections)
 
     def _read(self) -> Iterator[tuple[Section, list[QTextBlock]]]:
@@ -124,7 +128,7 @@ class ReportText(QTextDocument):
                 section, blocks, lines = Section(key, block.text(), level), [], []
             else:
                 blocks.append(block)
-                lines.append(Line(block.text(), _source_of(block_format), _mark_of(block_format)))
+                lines.append(_line_of(block))
             block = block.next()
         yield replace(section, lines=tuple(lines)), blocks
 
@@ -138,7 +142,9 @@ class ReportText(QTextDocument):
             if line.text.strip():
                 source = None if line.source is None else report.sources[line.source]
                 sentence = source.sentence if source is not None and source.draft >= 0 else None
-                found.append(DocumentLine(block, line, report.state(line), sentence))
+                number = line.measurement
+                measured = None if number is None else report.measurements[number]
+                found.append(DocumentLine(block, line, report.state(line), sentence, measured))
         return found
 
     def line_at(self, position: int) -> DocumentLine | None:
@@ -186,13 +192,30 @@ class ReportText(QTextDocument):
 
     # -- changes to lines
 
+    def add_measurement(self, measurement: Measurement) -> int:
+        """Keep a measurement beside the text, and return its number for `insert_line`."""
+        known = self._frame.measurements
+        self._frame = replace(self._frame, measurements=(*known, measurement))
+        return len(known)
+
+    def restate(self, block: QTextBlock, text: str, measurement: int) -> None:
+        """Replace the text of a line by that of another measurement; this can be undone."""
+        with self._editing() as cursor:
+            cursor.setPosition(block.position())
+            cursor.movePosition(
+                QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor
+            )
+            block_format = _line_format(replace(_line_of(block), measurement=measurement))
+            cursor.insertText(text, _char_format(block_format))
+            cursor.setBlockFormat(block_format)
+
     def set_mark(self, block: QTextBlock, mark: Mark, source: int | None = None) -> None:
         """Accept or reject a line, or clear its mark; this can be undone."""
         with self._editing() as cursor:
             cursor.setPosition(block.position())
-            block_format = _line_format(
-                _source_of(block.blockFormat()) if source is None else source, mark
-            )
+            line = _line_of(block)
+            source = line.source if source is None else source
+            block_format = _line_format(replace(line, source=source, mark=mark))
             cursor.setBlockFormat(block_format)
             cursor.setBlockCharFormat(_char_format(block_format))
             cursor.movePosition(
@@ -200,12 +223,15 @@ class ReportText(QTextDocument):
             )
             cursor.setCharFormat(_char_format(block_format))
 
-    def insert_line(self, position: int, text: str) -> int:
-        """Insert a line of the reader's own after the one at `position`; return its end."""
+    def insert_line(self, position: int, text: str, measurement: int | None = None) -> int:
+        """Insert a line of the reader's own after the one at `position`; return its end.
+
+        `measurement` is the number of the measurement that the line states.
+        """
         with self._editing() as cursor:
             cursor.setPosition(position)
             cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock)
-            block_format = _line_format(None, "")
+            block_format = _line_format(Line(text, measurement=measurement))
             if cursor.block().text().strip() or cursor.blockFormat().hasProperty(KEY):
                 nxt = cursor.block().next()
                 blank = nxt.isValid() and not nxt.text() and not nxt.blockFormat().hasProperty(KEY)
@@ -222,7 +248,7 @@ class ReportText(QTextDocument):
         cursor.beginEditBlock()
         cursor.removeSelectedText()
         for number, line in enumerate(lines):
-            block_format = _line_format(line.source, line.mark)
+            block_format = _line_format(line)
             if number:
                 cursor.insertBlock(block_format, _char_format(block_format))
             else:
@@ -232,7 +258,7 @@ class ReportText(QTextDocument):
 
     def new_block(self, cursor: QTextCursor) -> None:
         """Break the line at the cursor; the rest becomes a line of the reader's own."""
-        block_format = _line_format(None, "")
+        block_format = _line_format(Line(""))
         cursor.beginEditBlock()
         cursor.insertBlock(block_format, _char_format(block_format))
         cursor.endEditBlock()
@@ -258,7 +284,7 @@ class ReportText(QTextDocument):
                 else:
                     cursor.setPosition(end)
                 for line in new:
-                    block_format = _line_format(line.source, line.mark)
+                    block_format = _line_format(line)
                     if cursor.block().text() or cursor.blockFormat().hasProperty(KEY):
                         cursor.insertBlock(block_format, _char_format(block_format))
                     else:
@@ -298,12 +324,14 @@ def _heading_format(key: str, level: int) -> QTextBlockFormat:
     return block_format
 
 
-def _line_format(source: int | None, mark: Mark) -> QTextBlockFormat:
+def _line_format(line: Line) -> QTextBlockFormat:
     block_format = QTextBlockFormat()
-    if source is not None:
-        block_format.setProperty(SOURCE, source)
-    if mark:
-        block_format.setProperty(MARK, mark)
+    if line.source is not None:
+        block_format.setProperty(SOURCE, line.source)
+    if line.mark:
+        block_format.setProperty(MARK, line.mark)
+    if line.measurement is not None:
+        block_format.setProperty(MEASUREMENT, line.measurement)
     block_format.setTopMargin(2)
     return block_format
 
@@ -320,10 +348,12 @@ def _char_format(block_format: QTextBlockFormat) -> QTextCharFormat:
     return style
 
 
-def _source_of(block_format: QTextBlockFormat) -> int | None:
-    return int(block_format.property(SOURCE)) if block_format.hasProperty(SOURCE) else None
-
-
-def _mark_of(block_format: QTextBlockFormat) -> Mark:
+def _line_of(block: QTextBlock) -> Line:
+    block_format = block.blockFormat()
     mark: Any = block_format.property(MARK)
-    return "accepted" if mark == "accepted" else "rejected" if mark == "rejected" else ""
+
+    def number(what: int) -> int | None:
+        return int(block_format.property(what)) if block_format.hasProperty(what) else None
+
+    kept: Mark = "accepted" if mark == "accepted" else "rejected" if mark == "rejected" else ""
+    return Line(block.text(), number(SOURCE), kept, number(MEASUREMENT))
