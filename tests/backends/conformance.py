@@ -104,7 +104,7 @@ class BackendConformance:
     def test_the_screen_has_the_labels_of_the_family(
         self, assistant: Assistant, reading: Reading
     ) -> None:
-        labels = assistant.backend.capabilities.labels[reading.context.scan.region]
+        labels = assistant.backend.capabilities.labels[reading.scan.region]
         rows = reading.screen()
         assert tuple(row.name for row in rows) == labels
         assert all(0 <= row.probability <= 1 for row in rows)

@@ -159,4 +159,8 @@ class Examiner:
         asked = self._finding_questions.intersection(questions)
         if "diagnosis" not in self.tasks or not asked:
             return {}
-        return {self.finding_question(row.name): row.probability for row in reading.screen()}
+        return {
+            self.finding_question(row.name): row.probability
+            for row in reading.screen()
+            if row.probability is not None
+        }

@@ -123,7 +123,7 @@ def screen_selection(folder: Path) -> tuple[NDArray[np.bool_], NDArray[np.float6
 def _screen(assistant: Assistant, seed: int) -> tuple[list[int], list[float]]:
     phantom = make_phantom(seed)
     rows = assistant.read(phantom.volume).screen()
-    return [phantom.labels[name] for name in FINDINGS], [row.probability for row in rows]
+    return [phantom.labels[name] for name in FINDINGS], [row.score for row in rows]
 
 
 def find_thresholds(truth: NDArray[np.bool_], probability: NDArray[np.float64]) -> dict[str, float]:

@@ -31,6 +31,8 @@ class Family:
         broken one.
     files : tuple of str
         The files that a download fetches, as patterns; () for the usual ones.
+    writes_text : bool
+        Whether its models write reports and answers; if not, they screen for findings.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Family:
     about: Callable[[Mapping[str, Any]], tuple[str, str]]
     count: Callable[[Path], tuple[Counts, int] | None]
     files: tuple[str, ...] = ()
+    writes_text: bool = True
 
     def load(self, folder: Path, name: str, **options: Any) -> Backend:
         """Load a model folder; `options` are those of `load_assistant`."""

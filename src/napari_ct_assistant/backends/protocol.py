@@ -3,7 +3,8 @@
 A `Backend` is a loaded model of one family. It prepares a scan and encodes it once; the result is
 an `ImageContext`, which renders questions, generates answers, scores statements and finds their
 evidence. Readings, the panel, the command line, audits and evaluation use these two protocols
-alone. docs/adding-a-model.md is the guide. Importing this module brings no torch.
+alone. A model that writes no text has a `backends.screening.ScreeningContext` in place of the
+`ImageContext`. docs/adding-a-model.md is the guide. Importing this module brings no torch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 from napari_ct_assistant.backends.heat_map import Evidence, PointRAS
 from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.screening import ScreeningContext
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.volume import CTVolume, ModelGrid
@@ -50,6 +52,11 @@ class Capabilities:
         Whether reading a scan without a GPU takes more than minutes.
     remote : bool
         Whether it runs on a server.
+    text : bool
+        Whether it writes reports and answers; a model that does not screens for findings, and its
+        contexts are `backends.screening.ScreeningContext`.
+    free_findings : bool
+        Whether it screens for findings that the reader words.
     """
 
     body_regions: tuple[str, ...] = ()
@@ -60,6 +67,8 @@ class Capabilities:
     evidence: str = ""
     needs_gpu: bool = False
     remote: bool = False
+    text: bool = True
+    free_findings: bool = False
 
 
 @dataclass(frozen=True)
@@ -354,8 +363,8 @@ class Backend(Protocol):
         *,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
-    ) -> ImageContext:
-        """Encode a scan once.
+    ) -> ImageContext | ScreeningContext:
+        """Encode a scan once; a model that writes no text gives a `ScreeningContext`.
 
         Raises
         ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,7 +23,7 @@ from napari_ct_assistant.commands.terminal.output import (
 )
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant import Reading, ReportDraft
+    from napari_ct_assistant.assistant import FindingProbability, Reading, ReportDraft
 
 
 @with_reading_options
@@ -168,36 +168,68 @@ def ask(
 
 
 @with_reading_options
-def screen(path: Scan, options: ReadingOptions) -> None:
+def screen(
+    path: Scan,
+    options: ReadingOptions,
+    finding: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--finding",
+            metavar="WORDS",
+            help="Screen for this finding, in your own words, in place of the model's. Repeat for "
+            "several. Only for models that compare a scan with words.",
+        ),
+    ] = None,
+) -> None:
     """Print the probability of each finding that the model knows.
 
     The findings and their order are the model's: CT-RATE's 18 chest findings, or those of the
-    region that is read.
+    region that is read. A model whose scores are no probabilities gives a rank and a margin.
     """
     with one_line_errors():
         load = options.load_options()
-        reading, info = read_scan(open_scan(path, options.series), options.model, load, options)
+        words = [one.strip() for one in finding or ()]
+        if "" in words:
+            raise fail('--finding is empty; give words, e.g. "pleural effusion"')
+        volume = open_scan(path, options.series)
+        reading, info = read_scan(volume, options.model, load, options, text=False)
+        if words and not reading.backend.capabilities.free_findings:
+            raise fail(f"--finding: {info.name} screens only for its own findings")
         with cancel_on_interrupt() as cancel:
-            findings = reading.screen(cancel=cancel)
+            findings = reading.screen(words, cancel=cancel)
         if options.as_json:
             print_json(
                 {
                     "findings": [finding.to_json() for finding in findings],
-                    "region": reading.context.scan.region,
+                    "checks": list(reading.checks),
+                    "region": reading.scan.region,
                     "model": info.to_json(),
                 }
             )
         else:
-            for finding in findings:
-                # The number means nothing for a finding that the model cannot reliably detect.
-                shown = (
-                    f"{finding.probability:>7.1%}"
-                    if finding.assessable
-                    else "      -  not assessable"
-                )
-                say(f"{finding.name:<36}{shown}")
+            for row in findings:
+                say(f"{row.name:<36}{_shown(row)}")
+            if any(row.rank is not None for row in findings):
+                note(RANKS)
+            for line in reading.checks:
+                note(line)
             print_notice(info.notice)
         end_if_stopped(cancel.is_set(), "the findings screened so far are above")
+
+
+RANKS: Final = (
+    "ranks and margins, not probabilities: how much closer the scan is to the finding than to its "
+    "absence"
+)
+
+
+def _shown(row: FindingProbability) -> str:
+    """Return the number of a row; it means nothing for a finding that is not assessable."""
+    if not row.assessable:
+        return "      -  not assessable"
+    if row.probability is not None:
+        return f"{row.probability:>7.1%}"
+    return f"{row.rank:>7}  margin {row.margin:+.4f}"
 
 
 def write_aside(piece: str) -> None:

@@ -142,6 +142,11 @@ def _ct_rate_rows(reading: Reading) -> tuple[FindingProbability, ...]:
             f"{reading.info.name}: its screen has no {missing[0]!r}; only models with CT-RATE's 18 "
             "findings can be audited on phantoms"
         )
+    if any(row.probability is None for row in rows.values()):
+        raise ModelLoadError(
+            f"{reading.info.name}: its screen gives ranks; only models that give probabilities can "
+            "be audited on phantoms"
+        )
     return tuple(rows[name] for name in FINDINGS)
 
 

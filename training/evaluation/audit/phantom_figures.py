@@ -52,14 +52,14 @@ def figures(observations: Sequence[PhantomObservation]) -> dict[str, Any]:
     truth = np.array(
         [[name in o.present for name in FINDINGS] for o in observations], dtype=np.float64
     )
-    probability = np.array([[row.probability for row in o.screen] for o in observations])
+    probability = np.array([[row.score for row in o.screen] for o in observations])
     # The product's own decision: the probability reaches the finding's threshold.
     predicted = np.array(
         [[row.reaches_threshold for row in o.screen] for o in observations], dtype=np.float64
     )
     patch = np.array([o.patch_scores for o in observations])
     partners = [p for p in shuffled_partners([o.seed for o in observations]) if p is not None]
-    thresholds = [row.threshold for row in observations[0].screen]
+    thresholds = [row.threshold or 0.0 for row in observations[0].screen]
     screen = screen_table(truth, probability, predicted, patch, thresholds)
     present = [o.present for o in observations]
     reported = [o.report.present for o in observations]

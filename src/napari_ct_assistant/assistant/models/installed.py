@@ -49,6 +49,8 @@ class InstalledModel:
         Of its weight files.
     trained_on, notice : str
         From its configuration.
+    writes_text : bool
+        Whether it writes reports and answers; if not, it screens for findings.
     """
 
     name: str
@@ -57,6 +59,7 @@ class InstalledModel:
     bytes: int
     trained_on: str = ""
     notice: str = ""
+    writes_text: bool = True
 
     @cached_property
     def counts(self) -> tuple[Counts, int] | None:
@@ -134,7 +137,10 @@ def describe_model(name: str, source: str, folder: Path) -> InstalledModel | Non
     family = family_of(config) if isinstance(config, dict) else None
     if family is None or not sizes:
         return None
-    return InstalledModel(name, source, folder, sum(sizes), *family.about(config))
+    trained_on, notice = family.about(config)
+    return InstalledModel(
+        name, source, folder, sum(sizes), trained_on, notice, writes_text=family.writes_text
+    )
 
 
 def bundled_models() -> Iterator[InstalledModel]:

@@ -45,6 +45,8 @@ def label_differences(
         if affirmed and name not in labels:
             found.append(f"{name}: present in the text, not listed as a result.")
     for row in screen:
+        if row.probability is None:  # a rank says neither present nor absent
+            continue
         if row.reaches_threshold != (row.name in labels):
             listed = "listed" if row.name in labels else "not listed"
             found.append(f"{row.name}: {row.probability:.0%} in the screen, {listed} as a result.")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 from napari_ct_assistant.assistant.evidence.impression import impression_evidence
+from napari_ct_assistant.assistant.reading.encoded_scan import EncodedScan
 from napari_ct_assistant.assistant.reading.label_comparison import label_differences
 from napari_ct_assistant.assistant.reading.results import (
     Answer,
@@ -19,99 +18,30 @@ from napari_ct_assistant.assistant.reading.results import (
     Sentence,
 )
 from napari_ct_assistant.assistant.reading.safety_notes import finding_notes, untaught_notes
-from napari_ct_assistant.assistant.reading.screening import screen_findings
+from napari_ct_assistant.assistant.reading.screening import scored_findings, screen_findings
 from napari_ct_assistant.backends.heat_map import Evidence, HeatMap
-from napari_ct_assistant.backends.protocol import (
-    Backend,
-    GeneratedText,
-    ImageContext,
-    OnText,
-    Prompt,
-    View,
-)
+from napari_ct_assistant.backends.protocol import GeneratedText, OnText, Prompt
+from napari_ct_assistant.backends.screening import ScreeningContext
 from napari_ct_assistant.backends.settings import GenerationSettings
-from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.report_text.refusals import is_refusal
 from napari_ct_assistant.report_text.sentences import sections_of
-from napari_ct_assistant.volume import CTVolume
 
 
-class Reading:
+class Reading(EncodedScan):
     """One scan read by one model. Made by `Assistant.read`.
 
     Calls from several threads take turns.
 
     Attributes
     ----------
-    info : ModelInfo
-    volume : CTVolume
-    grid : ModelGrid
-        Where the model's input lies in the scan.
-    warnings : tuple of str
-        What the reader should know before trusting an answer.
     screened : tuple of FindingProbability
         The last screen; empty before the first.
-    seconds : dict
-        Time to prepare, encode and fill the image context.
+    checks : tuple of str
+        What a test of the model on this scan showed with the last screen; empty without tests.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        volume: CTVolume,
-        *,
-        view: View | None = None,
-        progress: Callable[[str], None] | None = None,
-        cancel: threading.Event | None = None,
-    ):
-        tell = progress or (lambda _: None)
-        self.info = backend.info
-        self.volume = volume
-        self.screened: tuple[FindingProbability, ...] = ()
-        self._busy = threading.Lock()
-        self._backend: Backend | None = backend
-        start = time.perf_counter()
-        tell("Preparing the scan")
-        scan = backend.prepare(volume, view or View())
-        self.grid = scan.grid
-        prepared = time.perf_counter() - start
-        self._context: ImageContext | None = backend.encode(scan, progress=progress, cancel=cancel)
-        self.seconds = {"prepare": prepared, **self._context.seconds}
-        self.warnings = scan.notes + self._context.notes
-
-    @property
-    def context(self) -> ImageContext:
-        """The image context that all questions share; `ModelLoadError` once it was closed."""
-        if self._context is None:
-            raise ModelLoadError(f"{self.info.name}: this model was closed; load it again")
-        return self._context
-
-    @property
-    def backend(self) -> Backend:
-        """The model that reads the scan; `ModelLoadError` once it was closed."""
-        if self._backend is None:
-            raise ModelLoadError(f"{self.info.name}: this model was closed; load it again")
-        return self._backend
-
-    @property
-    def vision_tokens(self) -> Any:
-        """The encoder's output for the scan, a Tensor [1, N, C]; None on a server."""
-        return self.context.vision_tokens
-
-    @property
-    def image_tokens(self) -> Any:
-        """What stands for the scan in the language model, a Tensor [1, n, hidden_size]."""
-        return self.context.image_tokens
-
-    def without_image(self) -> Reading:
-        """Return the same reading without the image: what the model says of no scan."""
-        blind = copy.copy(self)
-        blind._context = self.context.without_image()
-        return blind
-
-    def close(self) -> None:
-        """Let go of the model and of the image context; the next question is an error."""
-        self._context = self._backend = None
+    screened: tuple[FindingProbability, ...] = ()
+    checks: tuple[str, ...] = ()
 
     # ---- what a reader asks for
 
@@ -292,14 +222,35 @@ class Reading:
             labels=generated.labels,
         )
 
-    def screen(self, *, cancel: threading.Event | None = None) -> list[FindingProbability]:
+    def screen(
+        self, findings: Sequence[str] = (), *, cancel: threading.Event | None = None
+    ) -> list[FindingProbability]:
         """Ask for each of the model's findings, in its order (CT-RATE's for its 18).
 
         See `screen_findings`. Cancelled, it returns the findings asked for so far.
+
+        Parameters
+        ----------
+        findings
+            Screen for these instead, in the reader's words. Only for models with
+            `capabilities.free_findings`.
+        cancel
+            Set it to stop.
+
+        Raises
+        ------
+        ValueError
+            If the model cannot screen for other findings than its own.
         """
-        context = self.context
+        encoded = self.encoded
+        if findings and not self.backend.capabilities.free_findings:
+            raise ValueError(f"{self.info.name}: screens only for its own findings")
         with self._busy:
-            rows = screen_findings(context, self.info, cancel)
+            if isinstance(encoded, ScreeningContext):
+                rows = scored_findings(encoded, self.info, findings, cancel)
+                self.checks = encoded.checks(cancel=cancel)
+            else:
+                rows = screen_findings(encoded, self.info, cancel)
         self.screened = tuple(rows)
         return rows
 
@@ -318,6 +269,10 @@ class Reading:
 
     def finding_evidence(self, name: str) -> Evidence:
         """Return the evidence for "Yes" as the answer to the screen's question for a finding."""
+        encoded = self.encoded
+        if isinstance(encoded, ScreeningContext):
+            with self._busy:
+                return encoded.locate(name)
         return self.evidence(self.backend.finding_question(name), "Yes")
 
     def support(self, statements: Sequence[tuple[str, str]]) -> list[float]:

@@ -193,22 +193,45 @@ class Answer:
 
 @dataclass(frozen=True)
 class FindingProbability:
-    """The probability that the model answers "Yes" and not "No" about one finding.
+    """A row of the screen: the probability of one finding, or its rank among the others.
 
-    `assessable` is False where the model was measured not to detect the finding reliably; its
-    probability is then to be disregarded. `baseline` is the probability without an image, the
-    same for every scan. From `threshold` on, the finding counts as present.
+    Attributes
+    ----------
+    name : str
+    probability : float or None
+        That the model answers "Yes" and not "No", or a calibrated score. None where the model's
+        scores are no probabilities; `rank` and `margin` are then given.
+    assessable : bool
+        False where the model was measured not to detect the finding reliably; its probability is
+        then to be disregarded.
+    baseline : float or None
+        The probability (or margin) without an image, the same for every scan.
+    threshold : float or None
+        From this probability on, the finding counts as present.
+    rank : int or None
+        Place among the findings of this scan by margin, from 1.
+    margin : float or None
+        How much closer the scan is to the finding than to its absence; no probability.
     """
 
     name: str
-    probability: float
+    probability: float | None
     assessable: bool = True
     baseline: float | None = None
-    threshold: float = 0.5
+    threshold: float | None = 0.5
+    rank: int | None = None
+    margin: float | None = None
+
+    @property
+    def score(self) -> float:
+        """The probability, or the margin where there is none: what scans can be compared by."""
+        return self.probability if self.probability is not None else self.margin or 0.0
 
     @property
     def reaches_threshold(self) -> bool:
         """Whether the probability reaches the threshold, assessable or not."""
+        if self.probability is None or self.threshold is None:
+            return False
         return self.probability >= self.threshold
 
     @property
@@ -217,5 +240,8 @@ class FindingProbability:
         return self.assessable and self.reaches_threshold
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row as plain values."""
-        return asdict(self)
+        """Return the row as plain values; `rank` and `margin` only where there is one."""
+        row = asdict(self)
+        if self.margin is None:
+            del row["rank"], row["margin"]
+        return row

@@ -1,13 +1,15 @@
-"""The screen: the model's yes or no to each of its findings, as a probability."""
+"""The screen: what a model says of each of its findings, as a probability or a rank."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from napari_ct_assistant.assistant.reading.results import FindingProbability
 from napari_ct_assistant.backends.loading.sizes import SCREEN_BATCH
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.protocol import ImageContext
+from napari_ct_assistant.backends.screening import ScreeningContext
 
 
 def screen_findings(
@@ -51,3 +53,35 @@ def screen_findings(
                 )
             )
     return results
+
+
+def scored_findings(
+    context: ScreeningContext,
+    info: ModelInfo,
+    findings: Sequence[str] = (),
+    cancel: threading.Event | None = None,
+) -> list[FindingProbability]:
+    """Return the rows of a model that scores findings; those without a probability are ranked.
+
+    Parameters
+    ----------
+    context, info
+    findings
+        In the reader's words; the model's own when absent.
+    cancel
+        Set it to stop; the findings scored so far are returned.
+    """
+    scores = context.scores(findings, cancel=cancel)
+    margins = sorted((one.margin for one in scores if one.margin is not None), reverse=True)
+    return [
+        FindingProbability(
+            one.name,
+            one.probability,
+            assessable=one.name not in info.unreliable_findings,
+            baseline=one.baseline,
+            threshold=one.threshold,
+            rank=None if one.margin is None else margins.index(one.margin) + 1,
+            margin=one.margin,
+        )
+        for one in scores
+    ]

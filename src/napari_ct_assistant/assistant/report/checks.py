@@ -239,7 +239,7 @@ def _table_checks(
 ) -> Iterator[Check]:
     """Compare the text with the table of findings that the model screened for."""
     for row in table:
-        if not row.assessable:
+        if not row.assessable or row.probability is None or row.threshold is None:
             continue
         about = [one for one in statements if one.finding == row.name]
         shown = f"{row.name}: {row.probability:.0%} in the findings table"

@@ -50,14 +50,24 @@ def load_model_on(model: str, device: str | None) -> Assistant:
 
 
 def read_scan(
-    volume: CTVolume, model: str, load: LoadOptions, options: ReadingOptions | None = None
+    volume: CTVolume,
+    model: str,
+    load: LoadOptions,
+    options: ReadingOptions | None = None,
+    *,
+    text: bool = True,
 ) -> tuple[Reading, ModelInfo]:
     """Load `model`, encode `volume` with it and print the warnings about the scan.
 
-    Of `options`, region, crop and reasoning are used; exit if the model has no such region.
+    Of `options`, region, crop and reasoning are used; exit if the model has no such region, or if
+    `text` is wanted of a model that writes none.
     """
     region, centre = ("", None) if options is None else options.view()
     assistant = load_model(model, load)
+    if text and not assistant.backend.capabilities.text:
+        from napari_ct_assistant.backends.screening import WritesNoTextError
+
+        raise WritesNoTextError(assistant.info.name)
     for line in assistant.info.notes:
         note(f"note: {line}")
     if options is not None and options.reasoning is not None:

@@ -143,7 +143,7 @@ class FindingsTable(QTableWidget):
             self.setItem(row, BAR, bar)
             without = finding.baseline
             self._put(row, BASELINE, "" if without is None else f"{without:.0%}", without or 0.0)
-            self._put(row, THRESHOLD, f"{finding.threshold:.0%}", finding.threshold)
+            self._put(row, THRESHOLD, f"{finding.threshold or 0.0:.0%}", finding.threshold or 0.0)
             if finding.positive:
                 font = name.font()
                 font.setBold(True)

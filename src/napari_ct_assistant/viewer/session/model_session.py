@@ -101,7 +101,7 @@ class ModelSession:
         backend = getattr(assistant, "backend", None)
         if backend is not None and backend.capabilities.body_regions:
             record.regions = backend.capabilities.body_regions
-            record.region, record.grid = reading.context.scan.region, reading.grid
+            record.region, record.grid = reading.scan.region, reading.grid
             record.labels = backend.capabilities.labels.get(record.region, ())
         stage(job.stage)
         record.waited_s = time.perf_counter() - began
