@@ -38,6 +38,8 @@ class ScriptedModel:
 class ScriptedReading:
     """One scan; `name` is what every text about it contains."""
 
+    checks = ()
+
     def __init__(self, volume: CTVolume) -> None:
         self.volume, self.name = volume, volume.series
         self.warnings = (f"Warning about {self.name}.",)

@@ -11,109 +11,38 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from napari_ct_assistant.backends.heat_map import Evidence, PointRAS
+from napari_ct_assistant.backends.heat_map import Evidence
 from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.prepared_scan import (
+    Capabilities,
+    EncodingStopped,
+    PreparedScan,
+    Progress,
+    View,
+)
 from napari_ct_assistant.backends.screening import ScreeningContext
 from napari_ct_assistant.backends.settings import GenerationSettings
-from napari_ct_assistant.support.errors import CTAssistantError
-from napari_ct_assistant.volume import CTVolume, ModelGrid
+from napari_ct_assistant.volume import CTVolume
+
+__all__ = [
+    "Backend",
+    "Capabilities",
+    "EncodingStopped",
+    "GeneratedText",
+    "ImageContext",
+    "OnText",
+    "PreparedScan",
+    "Progress",
+    "Prompt",
+    "ScreenQuestion",
+    "Statement",
+    "View",
+]
 
 OnText = Callable[[str], None]
-Progress = Callable[[str], None]
-
-
-class EncodingStopped(CTAssistantError):  # noqa: N818  not an error
-    """Reading a scan was stopped before its image context was complete."""
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a family can do; the panel and the command line offer only that.
-
-    Attributes
-    ----------
-    body_regions : tuple of str
-        Regions of the body that it can be pointed to, its names for them; empty where it reads
-        every scan in the same way.
-    labels : mapping of region to tuple of str
-        The findings that it screens for, in its order; the key is "" without regions.
-    follow_ups : bool
-        Whether earlier questions and answers can be part of a question.
-    drawn_regions : bool
-        Whether a sentence about a region that the reader drew can be part of a question.
-    reasoning : bool
-        Whether it writes its reasoning before the answer.
-    evidence : str
-        The method that finds the place of a statement, in a few words; "" without one.
-    needs_gpu : bool
-        Whether reading a scan without a GPU takes more than minutes.
-    remote : bool
-        Whether it runs on a server.
-    text : bool
-        Whether it writes reports and answers; a model that does not screens for findings, and its
-        contexts are `backends.screening.ScreeningContext`.
-    free_findings : bool
-        Whether it screens for findings that the reader words.
-    """
-
-    body_regions: tuple[str, ...] = ()
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    follow_ups: bool = False
-    drawn_regions: bool = False
-    reasoning: bool = False
-    evidence: str = ""
-    needs_gpu: bool = False
-    remote: bool = False
-    text: bool = True
-    free_findings: bool = False
-
-
-@dataclass(frozen=True)
-class View:
-    """Which part of a scan is to be read.
-
-    Attributes
-    ----------
-    region : str
-        One of `Capabilities.body_regions`; "" leaves it to the backend.
-    centre : (x, y, z) or None
-        RAS mm of the centre of the model's input box; None leaves it to the backend.
-    """
-
-    region: str = ""
-    centre: PointRAS | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedScan:
-    """A scan as a model reads it.
-
-    Attributes
-    ----------
-    volume : CTVolume
-    pixel_values : Tensor [1, 1, D, H, W]
-    grid : ModelGrid
-        Where the model's input box lies in the scan.
-    region : str
-        The region of the body that is read; "" where the family has none.
-    default_region : str
-        Why this region was chosen where nobody chose it; "" otherwise.
-    notes : tuple of str
-        What of the scan is not seen, and what could not be done as usual.
-    details : mapping
-        Figures of the preparation by which it can be checked.
-    """
-
-    volume: CTVolume
-    pixel_values: Any
-    grid: ModelGrid
-    region: str = ""
-    default_region: str = ""
-    notes: tuple[str, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

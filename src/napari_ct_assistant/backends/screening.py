@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from napari_ct_assistant.backends.heat_map import Evidence
 from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.prepared_scan import (
+    Capabilities,
+    PreparedScan,
+    Progress,
+    View,
+)
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.volume import CTVolume
-
-if TYPE_CHECKING:
-    from napari_ct_assistant.backends.protocol import Capabilities, PreparedScan, View
 
 NO_TEXT: Final = (
     "{name} screens for findings and writes no text: press Findings, or choose another model for "
@@ -145,7 +148,7 @@ class ScreeningBackend(ABC):
         self,
         scan: PreparedScan,
         *,
-        progress: Callable[[str], None] | None = None,
+        progress: Progress | None = None,
         cancel: threading.Event | None = None,
     ) -> ScreeningContext:
         """Encode a scan once.

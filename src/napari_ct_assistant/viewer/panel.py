@@ -21,7 +21,7 @@ from napari_ct_assistant.viewer.chat.controller import ChatController
 from napari_ct_assistant.viewer.chat.transcript import Transcript
 from napari_ct_assistant.viewer.crop.controller import CropController
 from napari_ct_assistant.viewer.evidence.controller import EvidenceController, evidence_summary
-from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
+from napari_ct_assistant.viewer.evidence.findings_controller import FindingsController
 from napari_ct_assistant.viewer.layout.reading_layout import ReadingLayout
 from napari_ct_assistant.viewer.layout.text_columns import TextColumns
 from napari_ct_assistant.viewer.models.picker import ModelPicker
@@ -39,7 +39,6 @@ from napari_ct_assistant.viewer.session.jobs import (
     ReportJob,
     RewriteJob,
     ScreenJob,
-    ScreenResult,
 )
 from napari_ct_assistant.viewer.session.model_session import ModelSession, load_real
 from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
@@ -89,12 +88,15 @@ class CTAssistantPanel(QWidget):
         self.models = ModelPicker(self._preferences.model, self._preferences.device)
         self.actions_row = ActionRow()
         self.transcript = Transcript()
-        self.findings = FindingsTable()
         self.transcript_row = TranscriptRow()
         self.ask_row = AskRow()
         self.status = StatusLine()
         self.conversation = Conversation(ModelSession(load), self.transcript, self)
         self.models.join(self.conversation.jobs)
+        self.findings_controller = FindingsController(
+            self.scans, self.conversation, self.models, self
+        )
+        self.findings = self.findings_controller.tab.table
         self.report_controller = ReportController(
             self.scans,
             self.conversation,
@@ -117,7 +119,7 @@ class CTAssistantPanel(QWidget):
 
     def _lay_out(self) -> None:
         report = self.report_controller.tab
-        self.columns = TextColumns(self.transcript, report, self.findings)
+        self.columns = TextColumns(self.transcript, report, self.findings_controller.tab)
         self.tabs = self.columns.tabs
         self.tabs.setCornerWidget(self.transcript_row, Qt.Corner.TopRightCorner)
         self.columns.add_below(self.chat_controller.chips)
@@ -153,6 +155,10 @@ class CTAssistantPanel(QWidget):
         self.actions_row.stopped.connect(self.stop)
         self.ask_row.asked.connect(self.ask)
         self.findings.asked.connect(lambda finding: self.ask(finding_question(finding)))
+        findings = self.findings_controller
+        findings.tab.words_asked.connect(self.screen)
+        findings.arrived.connect(lambda: self.tabs.setCurrentWidget(findings.tab))
+        self.models.changed.connect(lambda _model: self._refresh_actions())
         self.reading_layout.changed.connect(remember_layout)
         self.transcript_row.copied.connect(self.copy)
         self.transcript_row.cleared.connect(self.transcript.clear)
@@ -160,7 +166,6 @@ class CTAssistantPanel(QWidget):
         conversation.stage.connect(self._on_stage)
         conversation.finished.connect(self._on_finished)
         conversation.refused.connect(self._on_refused)
-        conversation.screened.connect(self._on_screened)
         self.report_controller.asked.connect(self.rewrite)
         self.report_controller.join(self.columns, self.reading_bar.measure.measurements)
         self.report_controller.status_message.connect(self.status.show_text)
@@ -245,7 +250,7 @@ class CTAssistantPanel(QWidget):
 
     def draft_report(self) -> None:
         """Draft the report of the chosen scan."""
-        scan = self._scan_to_read()
+        scan = self._scan_to_read(text=True)
         if scan is not None and scan.volume.too_short and scan is not self._short_scan:
             # Asked for a second time, it is drafted.
             self._short_scan = scan
@@ -254,11 +259,11 @@ class CTAssistantPanel(QWidget):
             self.tabs.setCurrentWidget(self.transcript)
             self._start(ReportJob(scan, self.models.model, options=self.models.options))
 
-    def screen(self) -> None:
-        """Screen the chosen scan for the 18 findings."""
-        scan = self._scan_to_read()
+    def screen(self, words: tuple[str, ...] = ()) -> None:
+        """Screen the chosen scan for the model's findings, or for those that the reader words."""
+        scan, models = self._scan_to_read(), self.models
         if scan is not None:
-            self._start(ScreenJob(scan, self.models.model, options=self.models.options))
+            self._start(ScreenJob(scan, models.model, words, options=models.options))
 
     def show_finding(self, finding: str) -> None:
         """Show where in the chosen scan a finding comes from."""
@@ -268,7 +273,7 @@ class CTAssistantPanel(QWidget):
 
     def rewrite(self, task: Rewriting, prompt: str) -> None:
         """Have a passage of the report explained, shortened or summed up."""
-        scan, models = self._scan_to_read(), self.models
+        scan, models = self._scan_to_read(text=True), self.models
         if scan is not None:
             self._start(RewriteJob(scan, models.model, task, prompt, options=models.options))
 
@@ -280,7 +285,7 @@ class CTAssistantPanel(QWidget):
         if not question:
             self.status.show_text(NO_QUESTION)
             return False
-        scan, models = self._scan_to_read(), self.models
+        scan, models = self._scan_to_read(text=True), self.models
         if scan is None:
             return False
         region = self.chat_controller.region_for(question)
@@ -307,9 +312,12 @@ class CTAssistantPanel(QWidget):
         """Draft the report of the next scan as soon as it is open."""
         self._draft_next = True
 
-    def _scan_to_read(self) -> ScanSession | None:
-        """Return the chosen scan; if no job can start now, show why and return None."""
+    def _scan_to_read(self, *, text: bool = False) -> ScanSession | None:
+        """Return the chosen scan; if no job (that writes text) can start, show why, return None."""
         scan = self.scans.scan
+        if text and self.models.no_text:
+            self.status.show_text(self.models.no_text)
+            return None
         if scan is None:
             self.status.show_text(NO_SCAN)
         elif self.conversation.jobs.busy:
@@ -329,9 +337,6 @@ class CTAssistantPanel(QWidget):
         self._show_outside()
         self.transcript.show_scan(scan)
         self.ask_row.box.show_scan(scan)
-        self.findings.show_findings(
-            () if scan is None else scan.findings, scan.name if scan else ""
-        )
         if not self.status.busy:
             self.status.show_text(scan.status if scan is not None and scan.status else "Ready")
         self._refresh_actions()
@@ -360,7 +365,9 @@ class CTAssistantPanel(QWidget):
 
     def _refresh_actions(self) -> None:
         busy, opening = self.conversation.jobs.busy, self.scans.busy
-        self.actions_row.set_state(busy, opening, scan=self.scans.volume is not None)
+        no_text, scan = self.models.no_text, self.scans.volume is not None
+        self.actions_row.set_state(busy, opening, scan=scan, no_text=no_text)
+        self.ask_row.set_text(no_text)
 
     def _on_finished(self, result: JobResult) -> None:
         self.models.show_notice(result.record.info.notice)
@@ -380,13 +387,6 @@ class CTAssistantPanel(QWidget):
     def _on_stage(self, text: str) -> None:
         job = self.conversation.jobs.job
         self.status.show_text(text if job is None else f"{job.scan.name}: {text}")
-
-    def _on_screened(self, result: ScreenResult) -> None:
-        scan = result.job.scan
-        scan.findings = result.findings
-        if scan is self.scans.scan:
-            self.findings.show_findings(scan.findings, scan.name)
-            self.tabs.setCurrentWidget(self.findings)
 
     def _on_refused(self, job: Job) -> None:
         if isinstance(job, AskJob):

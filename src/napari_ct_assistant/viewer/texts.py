@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from napari_ct_assistant.support.translation import N_
+
 PANEL_TITLE: Final = "CT Assistant"
 
 # Shown until a model is loaded; then the model's own notice takes their place.
@@ -42,6 +44,11 @@ REGION_USED: Final = "The model was given this measurement."
 NO_REGION: Final = "No region is selected. Draw or select one to ask about it."
 NO_HEAT: Final = "{about}: the model's output points to no place in the scan."
 HEAT_OF: Final = "{about}: strongest evidence at image {image}, support {support:+.1f} nats"
+HEAT_AT: Final = N_("{about}: highest at image {image}")
+SCREENS_ONLY: Final = N_(
+    "{model} screens for findings and writes no text. Press Findings, or choose another model for "
+    "reports and answers."
+)
 
 REPORT_EMPTY: Final = "Type here, or press Draft report."
 REPORT_STATES: Final[dict[str, str]] = {

@@ -11,8 +11,9 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 from napari_ct_assistant.viewer.chat.question_box import QuestionBox
-from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.texts import ASK_PLACEHOLDER, TIPS
 from napari_ct_assistant.viewer.widgets import button, row
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 
 class ActionRow(QWidget):
@@ -43,12 +44,14 @@ class ActionRow(QWidget):
         self.findings_button.clicked.connect(lambda: self.screened.emit())
         self.stop_button.clicked.connect(lambda: self.stopped.emit())
 
-    def set_state(self, busy: bool, opening: bool, *, scan: bool) -> None:
+    def set_state(self, busy: bool, opening: bool, *, scan: bool, no_text: str = "") -> None:
         """Enable the buttons that can be used now.
 
-        busy: a job runs. opening: a scan is being opened. scan: one is chosen.
+        busy: a job runs. opening: a scan is being opened. scan: one is chosen. no_text: why the
+        chosen model writes no report, "" if it does.
         """
-        self.draft_button.setEnabled(scan and not busy)
+        self.draft_button.setEnabled(scan and not busy and not no_text)
+        self.draft_button.setToolTip(plain_tip(no_text) if no_text else TIPS["draft"])
         self.findings_button.setEnabled(scan and not busy)
         self.stop_button.setEnabled(busy or opening)
 
@@ -79,6 +82,13 @@ class AskRow(QWidget):
         self.setLayout(line)
         self.box.submitted.connect(self.asked)
         self.ask_button.clicked.connect(self.box.submit)
+
+    def set_text(self, no_text: str) -> None:
+        """Disable the row if the chosen model answers no questions; `no_text` says why."""
+        self.box.setPlaceholderText(no_text or ASK_PLACEHOLDER)
+        self.box.setToolTip(plain_tip(no_text))
+        for one in (self.box, self.ask_button, self.examples_button, self.choices_button):
+            one.setEnabled(not no_text)
 
     def show_findings(self, findings: Sequence[str]) -> None:
         """Offer a question for each of a model's findings, CT-RATE's 18 without any."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.links import (
     ScanPosition,
     go_to,
@@ -15,7 +16,7 @@ from napari_ct_assistant.viewer.chat.links import (
 )
 from napari_ct_assistant.viewer.evidence.heat_bar import HeatBar
 from napari_ct_assistant.viewer.evidence.heat_layer import HeatLayer
-from napari_ct_assistant.viewer.texts import HEAT_OF, NO_HEAT, SCAN_CLOSED
+from napari_ct_assistant.viewer.texts import HEAT_AT, HEAT_OF, NO_HEAT, SCAN_CLOSED
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -149,4 +150,6 @@ def evidence_summary(result: EvidenceResult) -> str:
     finding, found = result.job.finding, result.evidence
     if found.slice is None:
         return NO_HEAT.format(about=finding)
-    return HEAT_OF.format(about=finding, image=found.slice + 1, support=found.support or 0.0)
+    if found.support is None:
+        return _(HEAT_AT).format(about=finding, image=found.slice + 1)
+    return HEAT_OF.format(about=finding, image=found.slice + 1, support=found.support)

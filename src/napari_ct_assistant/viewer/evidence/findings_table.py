@@ -1,9 +1,9 @@
-"""The table of a model's findings and their probabilities."""
+"""The table of a model's findings and their probabilities or ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
 from qtpy.QtGui import QKeyEvent, QPainter
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 FINDING, PROBABILITY, BAR, BASELINE, THRESHOLD = range(5)
 HEADERS = ("Finding", "Probability", "", "No scan", "Threshold")
+# Of findings that are ranked: a margin is no share of anything, so it gets no bar.
+RANKED_HEADERS: Final = (HEADERS[FINDING], N_("Rank"), "", N_("No scan"), N_("Margin"))
+RANK_TIP: Final = N_("Place among the findings of this scan, by margin")
+MARGIN_TIP: Final = N_(
+    "How much closer the scan is to the finding than to its absence; no probability"
+)
+NO_SCAN_TIP: Final = N_("The margin without any scan: the same for every patient")
 
 THRESHOLD_ROLE = Qt.ItemDataRole.UserRole + 1
 
@@ -67,6 +75,8 @@ class _Number(QTableWidgetItem):
 class FindingsTable(QTableWidget):
     """A row for each finding: probability, probability without a scan, and threshold.
 
+    Findings without a probability have their rank, and margins in place of the other two.
+
     Signals
     -------
     chosen : str
@@ -81,9 +91,7 @@ class FindingsTable(QTableWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(HEADERS), parent)
         self.setAccessibleName("Findings")
-        self.setHorizontalHeaderLabels(list(HEADERS))
-        for column, tip in ((1, "probability"), (3, "baseline"), (4, "threshold")):
-            self.horizontalHeaderItem(column).setToolTip(TIPS[f"finding_{tip}"])
+        self._name_columns(ranked=False)
         self.verticalHeader().hide()
         self.setShowGrid(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -114,6 +122,8 @@ class FindingsTable(QTableWidget):
         The first header names the scan.
         """
         self._click.stop()
+        ranked = any(one.rank is not None for one in findings)
+        self._name_columns(ranked=ranked)
         header = HEADERS[FINDING] if not findings else f"{HEADERS[FINDING]}  ·  {scan}"
         self.horizontalHeaderItem(FINDING).setText(header)
         self.horizontalHeaderItem(FINDING).setToolTip(plain_tip(scan))
@@ -125,25 +135,7 @@ class FindingsTable(QTableWidget):
             name = QTableWidgetItem(finding.name)
             name.setToolTip(plain_tip(finding.name))
             self.setItem(row, FINDING, name)
-            number = _Number(
-                f"{finding.probability:.0%}" if finding.assessable else "not assessable"
-            )
-            number.setData(
-                Qt.ItemDataRole.UserRole, finding.probability if finding.assessable else -1.0
-            )
-            if not finding.assessable:
-                number.setToolTip(TIPS["finding_not_assessable"])
-            number.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.setItem(row, PROBABILITY, number)
-            bar = _Number()
-            bar.setData(
-                Qt.ItemDataRole.UserRole, finding.probability if finding.assessable else 0.0
-            )
-            bar.setData(THRESHOLD_ROLE, finding.threshold if finding.assessable else None)
-            self.setItem(row, BAR, bar)
-            without = finding.baseline
-            self._put(row, BASELINE, "" if without is None else f"{without:.0%}", without or 0.0)
-            self._put(row, THRESHOLD, f"{finding.threshold or 0.0:.0%}", finding.threshold or 0.0)
+            number = self._fill_ranked(row, finding) if ranked else self._fill(row, finding)
             if finding.positive:
                 font = name.font()
                 font.setBold(True)
@@ -152,11 +144,48 @@ class FindingsTable(QTableWidget):
         self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
         self.setSortingEnabled(True)
 
-    def _put(self, row: int, column: int, text: str, value: float) -> None:
+    def _name_columns(self, *, ranked: bool) -> None:
+        """Name the columns for probabilities or for ranks."""
+        tips = [TIPS[f"finding_{name}"] for name in ("probability", "baseline", "threshold")]
+        names: tuple[str, ...] = HEADERS
+        if ranked:
+            names = tuple(_(name) if name else "" for name in RANKED_HEADERS)
+            tips = [_(RANK_TIP), _(NO_SCAN_TIP), _(MARGIN_TIP)]
+        self.setHorizontalHeaderLabels(list(names))
+        for column, tip in zip((PROBABILITY, BASELINE, THRESHOLD), tips, strict=True):
+            self.horizontalHeaderItem(column).setToolTip(tip)
+        self.setColumnHidden(BAR, ranked)
+
+    def _fill_ranked(self, row: int, finding: FindingProbability) -> QTableWidgetItem:
+        """Fill a row with rank and margins; return the cell of the rank."""
+        without = finding.baseline
+        margin = finding.margin or 0.0
+        self._put(row, BASELINE, "" if without is None else f"{without:+.3f}", without or 0.0)
+        self._put(row, THRESHOLD, f"{margin:+.3f}", margin)
+        return self._put(row, PROBABILITY, str(finding.rank), float(finding.rank or 0))
+
+    def _fill(self, row: int, finding: FindingProbability) -> QTableWidgetItem:
+        """Fill a row with probability, bar, baseline and threshold; return the probability's."""
+        probability = finding.score if finding.assessable else -1.0
+        shown = f"{finding.score:.0%}" if finding.assessable else "not assessable"
+        number = self._put(row, PROBABILITY, shown, probability)
+        if not finding.assessable:
+            number.setToolTip(TIPS["finding_not_assessable"])
+        bar = _Number()
+        bar.setData(Qt.ItemDataRole.UserRole, max(probability, 0.0))
+        bar.setData(THRESHOLD_ROLE, finding.threshold if finding.assessable else None)
+        self.setItem(row, BAR, bar)
+        without, limit = finding.baseline, finding.threshold
+        self._put(row, BASELINE, "" if without is None else f"{without:.0%}", without or 0.0)
+        self._put(row, THRESHOLD, "" if limit is None else f"{limit:.0%}", limit or 0.0)
+        return number
+
+    def _put(self, row: int, column: int, text: str, value: float) -> QTableWidgetItem:
         cell = _Number(text)
         cell.setData(Qt.ItemDataRole.UserRole, value)
         cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.setItem(row, column, cell)
+        return cell
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Show where the finding comes from on Enter, ask about it on Ctrl+Enter."""

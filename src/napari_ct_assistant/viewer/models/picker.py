@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, Remedy
+from napari_ct_assistant.backends.model_info import shown_name
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.file_dialogs import choose_folder
 from napari_ct_assistant.viewer.models.available_models import (
     ModelSurvey,
@@ -22,7 +24,7 @@ from napari_ct_assistant.viewer.models.hub_bar import HubBar
 from napari_ct_assistant.viewer.models.load_menu import LoadMenu
 from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
 from napari_ct_assistant.viewer.session.background import Background, one_line
-from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, TIPS
+from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, SCREENS_ONLY, TIPS
 from napari_ct_assistant.viewer.widgets import SPACING, button, eliding_label, row
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -42,7 +44,7 @@ class ModelPicker(QWidget):
     Signals
     -------
     changed : str
-        Another model was chosen.
+        Another model was chosen, or the chosen one was loaded.
     """
 
     changed = Signal(str)
@@ -112,6 +114,17 @@ class ModelPicker(QWidget):
     def model(self) -> str:
         """The chosen model: a bundled name, a folder or a hub id."""
         return str(self.box.lineEdit().text()).strip() or "demo"
+
+    @property
+    def no_text(self) -> str:
+        """Why the chosen model writes no reports and answers, in a line; "" if it does."""
+        session, known = self.session, self._survey.find(self.model)
+        if self.is_loaded and session is not None and session.assistant is not None:
+            backend = getattr(session.assistant, "backend", None)
+            writes = backend is None or backend.capabilities.text
+        else:
+            writes = known is None or known.writes_text
+        return "" if writes else _(SCREENS_ONLY).format(model=shown_name(self.model))
 
     @property
     def options(self) -> LoadOptions:
@@ -216,6 +229,7 @@ class ModelPicker(QWidget):
             info, self._device = result
             self.show_notice(" ".join(filter(None, (info.notice, info.untaught_line))))
             self._remember()
+            self.changed.emit(self.model)
 
     def _on_refused(self, error: Exception) -> None:
         self.problem.show_error(error, one_line(error))

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
@@ -60,6 +60,8 @@ class RunRecord:
         The findings of the model's screen; empty where the model does not say.
     on_reasoning : callable or None
         Gets what the model writes before its answer, piece by piece.
+    free_findings : bool
+        Whether the model screens for findings that the reader words.
     """
 
     info: ModelInfo
@@ -73,6 +75,7 @@ class RunRecord:
     grid: ModelGrid | None = None
     labels: tuple[str, ...] = ()
     on_reasoning: TextCallback | None = None
+    free_findings: bool = False
 
     def timed(self, on_text: TextCallback) -> TextCallback:
         """Start the clock; return a callback that notes when text comes and passes it on."""
@@ -213,13 +216,23 @@ class AskJob(TurnJob):
 
 @dataclass(frozen=True, eq=False)
 class ScreenJob(Job):
-    """Give a probability to each finding that the model can be screened for."""
+    """Give a probability or a rank to each finding that the model can be screened for.
+
+    Attributes
+    ----------
+    findings : tuple of str
+        Findings in the reader's words, in place of the model's.
+    """
 
     stage = "Screening"
 
+    findings: tuple[str, ...] = ()
+
     def run(self, reading: Reading, record: RunRecord, _on_text: TextCallback) -> ScreenResult:
         """Screen the scan; there is no text."""
-        return ScreenResult(record, self, tuple(reading.screen(cancel=self.cancel)))
+        words: dict[str, Any] = {"findings": self.findings} if self.findings else {}
+        rows = tuple(reading.screen(cancel=self.cancel, **words))
+        return ScreenResult(record, self, rows, reading.checks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -353,10 +366,11 @@ class AskResult(JobResult):
 
 @dataclass(frozen=True, eq=False)
 class ScreenResult(JobResult):
-    """The probabilities of the findings."""
+    """The probabilities or ranks of the findings, and what a test of the model showed."""
 
     job: ScreenJob
     findings: tuple[FindingProbability, ...]
+    checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,6 +99,8 @@ class ModelSession:
             on_reasoning=on_reasoning,
         )
         backend = getattr(assistant, "backend", None)
+        if backend is not None:
+            record.free_findings = backend.capabilities.free_findings
         if backend is not None and backend.capabilities.body_regions:
             record.regions = backend.capabilities.body_regions
             record.region, record.grid = reading.scan.region, reading.grid

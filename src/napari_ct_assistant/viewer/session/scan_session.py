@@ -50,6 +50,8 @@ class ScanSession:
         A new draft that waits for the reader's decision, because the report was edited.
     findings : tuple of FindingProbability
         The result of the last findings screen, empty until there is one.
+    checks : tuple of str
+        What a test of the model on the scan showed with that screen.
     measured : tuple of str
         The lengths that are drawn on the scan, such as "14.2 mm".
     last_text : (str, tuple of str)
@@ -96,6 +98,7 @@ class ScanSession:
     text: ReportText | None = None
     waiting_draft: ReportDraft | None = None
     findings: tuple[FindingProbability, ...] = ()
+    checks: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
     last_text: tuple[str, tuple[str, ...]] = ("", ())
     status: str = ""
@@ -132,7 +135,7 @@ class ScanSession:
         self.typed, self.choices_form = "", ()
         self.asked.clear()
         self.waiting_draft = None
-        self.findings, self.last_text, self.status = (), ("", ()), ""
+        self.findings, self.checks, self.last_text, self.status = (), (), ("", ()), ""
         self.heat.clear()
 
 
