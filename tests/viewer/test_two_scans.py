@@ -313,7 +313,7 @@ def test_a_scan_outside_the_training_distribution_keeps_its_banner(
     record = dataclasses.replace(result.record, warnings=("Other.", text))
     panel.conversation.finished.emit(dataclasses.replace(result, record=record))
     assert not panel.outside_banner.isHidden()
-    assert panel.outside_banner.label.text() == text
+    assert panel.outside_banner.banner.label.text() == text
     panel.tabs.setCurrentWidget(panel.report_controller.tab)
     assert not panel.outside_banner.isHidden()
     choose(panel, abdomen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import napari
 from qtpy.QtCore import QEvent, Qt
@@ -27,22 +27,21 @@ from napari_ct_assistant.viewer.layout.text_columns import TextColumns
 from napari_ct_assistant.viewer.models.picker import ModelPicker
 from napari_ct_assistant.viewer.preferences import load_preferences, remember_layout
 from napari_ct_assistant.viewer.report.controller import ReportController
+from napari_ct_assistant.viewer.scan.outside import OutsideBanner
 from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
 from napari_ct_assistant.viewer.session.conversation import Conversation
 from napari_ct_assistant.viewer.session.jobs import (
     AskJob,
-    EvidenceJob,
     EvidenceResult,
     Job,
     JobResult,
-    ReportJob,
-    RewriteJob,
-    ScreenJob,
+    OutsideResult,
 )
 from napari_ct_assistant.viewer.session.model_session import ModelSession, load_real
+from napari_ct_assistant.viewer.session.requests import Requests
 from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
-from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, TOO_SHORT, WELCOME
+from napari_ct_assistant.viewer.texts import ASKED_OUTSIDE, WELCOME
 from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, warning_colour
 from napari_ct_assistant.viewer.uncaught import hide_values_in_tracebacks
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
@@ -50,10 +49,6 @@ from napari_ct_assistant.viewer.views.scan_display import ScanDisplay
 from napari_ct_assistant.viewer.views.strips import make_strips
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
 from napari_ct_assistant.viewer.widgets import SPACING, add_shortcuts
-
-if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.reading.rewriting import Rewriting
-    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 class CTAssistantPanel(QWidget):
@@ -74,15 +69,12 @@ class CTAssistantPanel(QWidget):
         self.viewer = napari_viewer
         self._preferences = load_preferences()
         self._draft_next = False
-        self._short_scan: ScanSession | None = None
         self._attached = self._window_connected = False
 
         self.scans = ScanPicker(napari_viewer)
         self.display = ScanDisplay(napari_viewer, self)
         self.banner = WarningBanner()
-        # Above draft, report and findings for as long as the scan is chosen.
-        self.outside_banner = WarningBanner()
-        self.outside_banner.label.setAccessibleName("Warning about the model on this scan")
+        self.outside_banner = OutsideBanner()
         self.view_bar = ViewBar(napari_viewer, self._preferences)
         self.reading_bar = ReadingBar(napari_viewer, self._preferences, self)
         self.models = ModelPicker(self._preferences.model, self._preferences.device)
@@ -97,6 +89,7 @@ class CTAssistantPanel(QWidget):
             self.scans, self.conversation, self.models, self
         )
         self.findings = self.findings_controller.tab.table
+        self.requests = Requests(self.scans, self.models, self.conversation, self)
         self.report_controller = ReportController(
             self.scans,
             self.conversation,
@@ -151,6 +144,7 @@ class CTAssistantPanel(QWidget):
         scans.stopped.connect(conversation.add_note)
         scans.opened.connect(self._on_opened)
         self.actions_row.drafted.connect(self.draft_report)
+        self.outside_banner.drafted.connect(self.draft_report)
         self.actions_row.screened.connect(self.screen)
         self.actions_row.stopped.connect(self.stop)
         self.ask_row.asked.connect(self.ask)
@@ -166,8 +160,10 @@ class CTAssistantPanel(QWidget):
         conversation.stage.connect(self._on_stage)
         conversation.finished.connect(self._on_finished)
         conversation.refused.connect(self._on_refused)
-        self.report_controller.asked.connect(self.rewrite)
+        self.requests.status_message.connect(self.status.show_text)
+        self.report_controller.asked.connect(self.requests.rewrite)
         self.report_controller.join(self.columns, self.reading_bar.measure.measurements)
+        self.report_controller.restored.connect(lambda _scan: self._show_outside())
         self.report_controller.status_message.connect(self.status.show_text)
         self._connect_evidence()
         self._connect_chat()
@@ -250,49 +246,26 @@ class CTAssistantPanel(QWidget):
 
     def draft_report(self) -> None:
         """Draft the report of the chosen scan."""
-        scan = self._scan_to_read(text=True)
-        if scan is not None and scan.volume.too_short and scan is not self._short_scan:
-            # Asked for a second time, it is drafted.
-            self._short_scan = scan
-            self.status.show_text(TOO_SHORT.format(problem=scan.volume.too_short))
-        elif scan is not None:
+        if self.requests.draft_report():
             self.tabs.setCurrentWidget(self.transcript)
-            self._start(ReportJob(scan, self.models.model, options=self.models.options))
 
     def screen(self, words: tuple[str, ...] = ()) -> None:
         """Screen the chosen scan for the model's findings, or for those that the reader words."""
-        scan, models = self._scan_to_read(), self.models
-        if scan is not None:
-            self._start(ScreenJob(scan, models.model, words, options=models.options))
+        self.requests.screen(words)
 
     def show_finding(self, finding: str) -> None:
         """Show where in the chosen scan a finding comes from."""
-        scan, models = self._scan_to_read(), self.models
-        if scan is not None:
-            self._start(EvidenceJob(scan, models.model, finding, options=models.options))
-
-    def rewrite(self, task: Rewriting, prompt: str) -> None:
-        """Have a passage of the report explained, shortened or summed up."""
-        scan, models = self._scan_to_read(text=True), self.models
-        if scan is not None:
-            self._start(RewriteJob(scan, models.model, task, prompt, options=models.options))
+        self.requests.show_finding(finding)
 
     def ask(self, question: str, choices: tuple[str, ...] = ()) -> bool:
         """Ask a question about the chosen scan; return whether it was accepted.
 
         The question box keeps its text until then.
         """
-        if not question:
-            self.status.show_text(NO_QUESTION)
-            return False
-        scan, models = self._scan_to_read(text=True), self.models
-        if scan is None:
-            return False
         region = self.chat_controller.region_for(question)
+        if not self.requests.ask(question, choices, region):
+            return False
         self.tabs.setCurrentWidget(self.transcript)
-        self._start(
-            AskJob(scan, models.model, question, choices, options=models.options, region=region)
-        )
         if self.ask_row.box.toPlainText().strip() == question:
             self.ask_row.box.taken()
         return True
@@ -311,23 +284,6 @@ class CTAssistantPanel(QWidget):
     def draft_next_scan(self) -> None:
         """Draft the report of the next scan as soon as it is open."""
         self._draft_next = True
-
-    def _scan_to_read(self, *, text: bool = False) -> ScanSession | None:
-        """Return the chosen scan; if no job (that writes text) can start, show why, return None."""
-        scan = self.scans.scan
-        if text and self.models.no_text:
-            self.status.show_text(self.models.no_text)
-            return None
-        if scan is None:
-            self.status.show_text(NO_SCAN)
-        elif self.conversation.jobs.busy:
-            self.status.show_text(BUSY)
-            return None
-        return scan
-
-    def _start(self, job: Job) -> None:
-        layer = self.scans.layer
-        self.conversation.start(job, "" if layer is None else layer.name)
 
     # -- keeping the widgets up to date
 
@@ -376,13 +332,15 @@ class CTAssistantPanel(QWidget):
         text = evidence_summary(result) if isinstance(result, EvidenceResult) else summary(result)
         scan.outside = outside_note(result.record.warnings)
         self._show_outside()
+        if isinstance(result, OutsideResult):
+            text = ASKED_OUTSIDE
         scan.status = f"{scan.name}: {text}"
         shown = self.scans.scan  # may be another by now: the status is that of the scan on screen
         self.status.show_text((shown and shown.status) or "Ready", busy=False)
 
     def _show_outside(self) -> None:
-        scan = self.scans.scan
-        self.outside_banner.show_texts([scan.outside] if scan is not None and scan.outside else [])
+        self.outside_banner.show_scan(self.scans.scan)
+        self.report_controller.show_outside()
 
     def _on_stage(self, text: str) -> None:
         job = self.conversation.jobs.job

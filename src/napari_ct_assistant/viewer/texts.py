@@ -14,6 +14,10 @@ REAL_NOTICE: Final = "Machine-written draft. Check every sentence against the sc
 
 # Why a request cannot start.
 TOO_SHORT: Final = "No report drafted: {problem}. Draft again if you want one anyway."
+DRAFT_ANYWAY: Final = (
+    "{note} The model {model} was trained on: {trained}. Draft a report all the same? (Y / N)"
+)
+ASKED_OUTSIDE: Final = "No report drafted yet: answer the question above"
 NO_SCAN: Final = "Open a CT scan first: press Folder or File above."
 NO_QUESTION: Final = "Type a question first."
 BUSY: Final = (
@@ -107,6 +111,9 @@ TIPS: Final[dict[str, str]] = {
     "already is unloaded first.",
     "unload": "Free the model's memory; the transcript stays",
     "draft": "Read the scan and draft the report (Ctrl+Shift+R)",
+    "outside_yes": "Draft the report although the model was not trained on such scans (Y, Alt+Y).\n"
+    "You are not asked again for this scan and this model.",
+    "outside_no": "Do not draft a report with this model (N, Alt+N)",
     "findings": "Show the probabilities of the model's findings (Ctrl+Shift+F)",
     "stop": "Stop the model; the text written so far stays (Esc)",
     "ask": "Send the question (Enter; Shift+Enter starts a new line)",

@@ -36,7 +36,8 @@ def panel(make_panel: Maker, ct: CTVolume, qtbot: QtBot) -> CTAssistantPanel:
     assert scan is not None
     qtbot.waitUntil(lambda: scan.journal != "reading", timeout=20_000)
     panel.report_controller.tab.take_draft(scan, sample_draft())
-    panel.outside_banner.show_texts([OUTSIDE])
+    panel.scans.scan.outside = OUTSIDE
+    panel.outside_banner.show_scan(panel.scans.scan)
     panel.reading_layout.set_reading(True)
     return panel
 

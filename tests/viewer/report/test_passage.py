@@ -9,7 +9,8 @@ from qtpy.QtCore import Qt
 from napari_ct_assistant.assistant import Answer, ModelInfo
 from napari_ct_assistant.viewer.report.passage import selected_text
 from napari_ct_assistant.viewer.report.tab import ReportTab
-from napari_ct_assistant.viewer.session.jobs import RewriteJob, RewriteResult, RunRecord
+from napari_ct_assistant.viewer.session.jobs import RewriteJob, RewriteResult
+from napari_ct_assistant.viewer.session.run_record import RunRecord
 from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from tests.assistant.report.report_samples import INFO
 from tests.viewer.conftest import said, states

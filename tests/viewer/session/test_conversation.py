@@ -13,8 +13,9 @@ from qtpy.QtWidgets import QApplication
 from napari_ct_assistant.assistant import Answer, ModelInfo, ReportDraft
 from napari_ct_assistant.viewer.chat.transcript import Transcript
 from napari_ct_assistant.viewer.session.conversation import Conversation
-from napari_ct_assistant.viewer.session.jobs import AskJob, ReportJob, ReportResult, RunRecord
+from napari_ct_assistant.viewer.session.jobs import AskJob, ReportJob, ReportResult
 from napari_ct_assistant.viewer.session.model_session import ModelSession
+from napari_ct_assistant.viewer.session.run_record import RunRecord
 from napari_ct_assistant.viewer.session.status_line import summary
 from napari_ct_assistant.viewer.texts import FAILED
 

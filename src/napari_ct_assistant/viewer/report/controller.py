@@ -11,6 +11,7 @@ from napari_ct_assistant.viewer.report.dialogs import ForgetDialog, SignDialog
 from napari_ct_assistant.viewer.report.export import Exporter
 from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
 from napari_ct_assistant.viewer.report.tab import ReportTab
+from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
 from napari_ct_assistant.viewer.session.jobs import RewriteJob
 from napari_ct_assistant.viewer.widgets import add_shortcuts, remove_shortcuts
 
@@ -38,10 +39,13 @@ class ReportController(QObject):
         The reader wants a passage of the report rewritten: the task and the model's prompt.
     status_message : str
         One line for the reader.
+    restored : ScanSession
+        The journal's page of a scan was read.
     """
 
     asked = Signal(str, str)
     status_message = Signal(str)
+    restored = Signal(object)
 
     def __init__(
         self,
@@ -56,6 +60,9 @@ class ReportController(QObject):
         super().__init__(parent)
         self._scans, self._conversation = scans, conversation
         self.tab = ReportTab(preferences.template, scans.open_scans)
+        # In its own window the report has no part of the panel above it.
+        self.outside = WarningBanner(self.tab)
+        self.tab.layout().insertWidget(0, self.outside)
         self.exporter = Exporter(self.tab, self)
         self._shortcuts: list[QShortcut] = []
         self._show_report: Callable[[], None] = self.tab.show
@@ -65,6 +72,7 @@ class ReportController(QObject):
                 self.tab, transcript, question, conversation.jobs, scans.open_scans, parent=self
             )
             self.keeper.status_message.connect(conversation.add_note)
+            self.keeper.restored.connect(self.restored)
             transcript_row.cleared.connect(self.keeper.mark_all_changed)
             QCoreApplication.instance().aboutToQuit.connect(self.keeper.flush)
         self.tab.tools.forget_button.setVisible(self.keeper is not None)
@@ -99,9 +107,16 @@ class ReportController(QObject):
         """Move the report between the panel and its window; compare it with what is measured."""
         own_window = self.tab.tools.window_button
         own_window.toggled.connect(columns.set_own_window)
+        own_window.toggled.connect(lambda: self.show_outside())
         columns.report_closed.connect(lambda: own_window.setChecked(False))
         self._show_report = columns.show_report
         measurements.changed.connect(lambda: self._on_measured(measurements.lengths))
+
+    def show_outside(self) -> None:
+        """Show in the report's own window that the scan is outside the model's training."""
+        scan = self._scans.scan
+        warning = scan.outside if scan is not None and self.tab.isWindow() else ""
+        self.outside.show_texts([warning] if warning else [])
 
     def add_shortcuts(self, window: QMainWindow) -> None:
         """Let F7 and F8 work wherever the focus is in the main window."""

@@ -53,9 +53,12 @@ class JournalKeeper(QObject):
     -------
     status_message : str
         One line: the journal cannot be used.
+    restored : ScanSession
+        The page of a scan was read.
     """
 
     status_message = Signal(str)
+    restored = Signal(object)
 
     def __init__(
         self,
@@ -142,6 +145,8 @@ class JournalKeeper(QObject):
         except ValueError as error:
             self.status_message.emit(f"The journal's report of this scan cannot be read: {error}")
         self._report.restore(scan, report)
+        if report is not None:
+            scan.outside = scan.outside or next((d.outside for d in report.drafts if d.outside), "")
         messages = body.get("transcript") or []
         before = self._closed.pop(key, None)
         on_screen = [
@@ -163,6 +168,7 @@ class JournalKeeper(QObject):
         if scan.unsaved:
             # It changed while its page was read, when it could not be saved yet.
             self.mark_changed(scan)
+        self.restored.emit(scan)
 
     def _restore_messages(self, scan: ScanSession, messages: list[dict[str, Any]]) -> None:
         for message in messages:

@@ -19,6 +19,7 @@ from napari_ct_assistant.viewer.session.jobs import (
     EvidenceResult,
     Job,
     JobResult,
+    OutsideResult,
     ReportJob,
     ReportResult,
     RewriteResult,
@@ -102,6 +103,9 @@ class Conversation(QObject):
         if isinstance(job, AskJob) and not job.sample:
             job = replace(job, history=job.scan.history.turns(job.model))
             self._write_question(job)
+        if isinstance(job, ReportJob):
+            job.scan.asked_outside = None
+            job = replace(job, even_outside=job.model in job.scan.drafted_outside)
         self._job = job
         if isinstance(job, TurnJob):
             kind = "Report" if isinstance(job, ReportJob) else job.model
@@ -191,6 +195,10 @@ class Conversation(QObject):
                 job.scan.history.add(job, answer.text)
                 text = answer_markdown(answer, job.scan.volume.shape[0])
                 self._finish_turn(result, text, [(answer.heat, answer.text)])
+            case OutsideResult(job=job):
+                job.scan.asked_outside = result
+                if self._message is not None:
+                    self._transcript.remove(self._message)
             case ScreenResult(job=job, findings=rows):
                 labels, text = job.scan.labels
                 if labels is not None:

@@ -7,88 +7,26 @@ itself on a `Reading`. Nothing here knows Qt: `ModelSession.run` calls it in a w
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
+from napari_ct_assistant.backends.scan_notes import outside_note
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
+from napari_ct_assistant.viewer.session.run_record import RunRecord, TextCallback
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import (
         Answer,
         FindingProbability,
         GenerationSettings,
-        ModelInfo,
         Reading,
         ReportDraft,
     )
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
     from napari_ct_assistant.backends.heat_map import Evidence
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
-    from napari_ct_assistant.volume import ModelGrid
-
-TextCallback = Callable[[str], None]
-
-
-@dataclass
-class RunRecord:
-    """Which model ran a job, on which device, and how fast its text came.
-
-    Attributes
-    ----------
-    info : ModelInfo
-    device : str
-        Empty where the model does not name one.
-    warnings : tuple of str
-        What the reader must know about this model on this scan.
-    waited_s : float
-        Seconds for loading the model and encoding the scan, before the job itself.
-    first_text_s : float or None
-        Seconds from the start of the job itself to the first text; None while there is none.
-    text_s : float
-        Seconds from the first to the last piece of text.
-    regions : tuple of str
-        Regions of the body that the model can be pointed to.
-    region : str
-        The region that was read.
-    grid : ModelGrid or None
-        Where the model's input lies in the scan.
-    labels : tuple of str
-        The findings of the model's screen; empty where the model does not say.
-    on_reasoning : callable or None
-        Gets what the model writes before its answer, piece by piece.
-    free_findings : bool
-        Whether the model screens for findings that the reader words.
-    """
-
-    info: ModelInfo
-    device: str = ""
-    warnings: tuple[str, ...] = ()
-    waited_s: float = 0.0
-    first_text_s: float | None = None
-    text_s: float = 0.0
-    regions: tuple[str, ...] = ()
-    region: str = ""
-    grid: ModelGrid | None = None
-    labels: tuple[str, ...] = ()
-    on_reasoning: TextCallback | None = None
-    free_findings: bool = False
-
-    def timed(self, on_text: TextCallback) -> TextCallback:
-        """Start the clock; return a callback that notes when text comes and passes it on."""
-        began = time.perf_counter()
-
-        def timed_text(text: str) -> None:
-            now = time.perf_counter() - began
-            if self.first_text_s is None:
-                self.first_text_s = now
-            self.text_s = now - self.first_text_s
-            on_text(text)
-
-        return timed_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,17 +92,29 @@ class TurnJob(Job):
 
 @dataclass(frozen=True, eq=False)
 class ReportJob(TurnJob):
-    """Draft the report."""
+    """Draft the report.
+
+    Attributes
+    ----------
+    even_outside : bool
+        Draft from a scan outside the model's training distribution without asking first.
+    """
 
     stage = "Drafting the report"
+
+    _: KW_ONLY
+    even_outside: bool = False
 
     @property
     def request(self) -> str:
         """The request for a report."""
         return REPORT_QUESTION
 
-    def run(self, reading: Reading, record: RunRecord, on_text: TextCallback) -> ReportResult:
-        """Draft the report."""
+    def run(self, reading: Reading, record: RunRecord, on_text: TextCallback) -> JobResult:
+        """Draft the report, unless the reader has to be asked first (`OutsideResult`)."""
+        note = outside_note(record.warnings)
+        if note and not self.even_outside:
+            return OutsideResult(record, self, note)
         draft = reading.draft_report(
             on_text=record.timed(on_text),
             on_reasoning=record.on_reasoning,
@@ -344,6 +294,14 @@ class ReportResult(JobResult):
         if generating is None or self.first_text_s is None:
             return self.record.text_s
         return generating - self.first_text_s
+
+
+@dataclass(frozen=True, eq=False)
+class OutsideResult(JobResult):
+    """No report yet: the scan is outside the model's training distribution, as `note` says."""
+
+    job: ReportJob
+    note: str
 
 
 @dataclass(frozen=True, eq=False)

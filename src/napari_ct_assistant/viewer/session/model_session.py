@@ -16,7 +16,8 @@ from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, NotE
 from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.support.errors import CTAssistantError
-from napari_ct_assistant.viewer.session.jobs import Job, JobResult, RunRecord, TextCallback
+from napari_ct_assistant.viewer.session.jobs import Job, JobResult
+from napari_ct_assistant.viewer.session.run_record import RunRecord, TextCallback
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading

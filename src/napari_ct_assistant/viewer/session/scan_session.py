@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability, ReportDraft, Sentence
     from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.report.report_document import ReportText
+    from napari_ct_assistant.viewer.session.jobs import OutsideResult
     from napari_ct_assistant.volume import ModelGrid
 
 
@@ -67,6 +68,10 @@ class ScanSession:
     outside : str
         The warning that the scan is outside the training distribution of the model that read it
         last; empty without one.
+    asked_outside : OutsideResult or None
+        The draft that waits for the reader's answer whether to draft all the same.
+    drafted_outside : set of str
+        The models that the reader wants drafts from although the scan is outside their training.
     view : View
         The part of the scan that is to be read; the model's own choice at first.
     regions : tuple of str
@@ -106,6 +111,8 @@ class ScanSession:
     followed: Sentence | None = None
     warned_models: set[str] = field(default_factory=set)
     outside: str = ""
+    asked_outside: OutsideResult | None = None
+    drafted_outside: set[str] = field(default_factory=set)
     view: View = field(default_factory=View)
     regions: tuple[str, ...] = ()
     region_read: str = ""
@@ -134,7 +141,7 @@ class ScanSession:
         self.history = ChatHistory()
         self.typed, self.choices_form = "", ()
         self.asked.clear()
-        self.waiting_draft = None
+        self.waiting_draft = self.asked_outside = None
         self.findings, self.checks, self.last_text, self.status = (), (), ("", ()), ""
         self.heat.clear()
 
