@@ -67,6 +67,9 @@ def test_report_json_keeps_its_promise(scan: str, tiny: list[str]) -> None:
         # `slice` counts from 0 as ever; people count images from 1.
         index = sentence["slice"]
         assert sentence["image_number"] == (None if index is None else index + 1)
+        # A NIfTI file knows no DICOM numbers.
+        assert sentence["instance_number"] is None
+        assert sentence["frame_number"] is None
         assert sentence["text"] in result["report"]
     model = provenance(result)
     assert model["name"] == "tiny-model"

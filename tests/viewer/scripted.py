@@ -51,12 +51,16 @@ class ScriptedReading:
 
     def draft_report(self, *, on_text: Any = None, **options: Any) -> ReportDraft:
         found = self._evidence()
+        filed = self.volume.archive_number(found.slice)
         texts = ((f"There is a nodule, {self.name}.", "Findings"), (self.name, "Impression"))
         if on_text is not None:
             on_text(f"Findings: {self.name}")
         return ReportDraft(
             sections={name: text for text, name in texts},
-            sentences=tuple(Sentence(t, n, 1.0, found.slice, found.ras) for t, n in texts),
+            sentences=tuple(
+                Sentence(t, n, 1.0, found.slice, found.ras, filed.instance, filed.frame)
+                for t, n in texts
+            ),
             model=INFO,
             seconds={},
             tokens=3,
@@ -68,12 +72,14 @@ class ScriptedReading:
 
     def ask(self, question: str, *, on_text: Any = None, **options: Any) -> Answer:
         found = self._evidence()
+        filed = self.volume.archive_number(found.slice)
         text = f"Yes, {self.name}."
         if on_text is not None:
             on_text(text)
         return Answer(
             question, text, INFO, 0.0, 0.0, 2, stopped=False, support=1.0, slice=found.slice,
-            ras=found.ras, heat=found.heat,
+            ras=found.ras, heat=found.heat, instance_number=filed.instance,
+            frame_number=filed.frame,
         )  # fmt: skip
 
     def screen(self, **options: Any) -> list[FindingProbability]:

@@ -47,8 +47,8 @@ REGION_UNUSED: Final = (
 REGION_USED: Final = "The model was given this measurement."
 NO_REGION: Final = "No region is selected. Draw or select one to ask about it."
 NO_HEAT: Final = "{about}: the model's output points to no place in the scan."
-HEAT_OF: Final = "{about}: strongest evidence at image {image}, support {support:+.1f} nats"
-HEAT_AT: Final = N_("{about}: highest at image {image}")
+HEAT_OF: Final = "{about}: strongest evidence at {image}, support {support:+.1f} nats"
+HEAT_AT: Final = N_("{about}: highest at {image}")
 SCREENS_ONLY: Final = N_(
     "{model} screens for findings and writes no text. Press Findings, or choose another model for "
     "reports and answers."

@@ -18,6 +18,7 @@ from napari_ct_assistant.volume.geometry import (
     is_usable,
     voxel_spacing,
 )
+from napari_ct_assistant.volume.instance_numbers import ArchiveNumber, InstanceNumbers
 from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class CTVolume:
         The stored HU of padding and of values below -1024; None where there are none.
     body_part
         The body part that the header names, such as "CHEST"; "" if it names none.
+    instance_numbers
+        Under which numbers the archive files the images; None where the files state none.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class CTVolume:
     orientation: str = field(default=AXES)
     replaced: ReplacedVoxels | None = None
     body_part: str = ""
+    instance_numbers: InstanceNumbers | None = None
     modality: ClassVar[str] = "CT"
 
     def __post_init__(self) -> None:
@@ -162,6 +166,16 @@ class CTVolume:
         image.SetDirection((steps / spacing).ravel().tolist())
         image.SetOrigin((lps @ (self.shape[0] - 1, 0, 0, 1))[:3].tolist())
         return image
+
+    def archive_number(self, index: int | None, axis: int = 0) -> ArchiveNumber:
+        """Return the archive's number of the image at an index along an axis.
+
+        Without an index, for an image that was interpolated, and along the axes on which no
+        images were stored, there is none.
+        """
+        if index is None or self.instance_numbers is None:
+            return ArchiveNumber()
+        return self.instance_numbers.at(axis, index)
 
     def index_to_ras(self, ijk: ArrayLike) -> NDArray[np.float64]:
         """Map indices (i, p, l) [..., 3] to RAS mm [..., 3]; whole numbers are voxel centres."""

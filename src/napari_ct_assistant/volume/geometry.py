@@ -90,6 +90,10 @@ class IPLReorder:
             out[target] = shape[axis]
         self.shape = (out[0], out[1], out[2])
 
+    def stored_axis(self, axis: int) -> tuple[int, bool]:
+        """Return which axis of (I, P, L) an axis of the file becomes, and whether it is flipped."""
+        return self._target[axis], self._flip[axis]
+
     def stored_view(self, ipl: NDArray[Scalar]) -> NDArray[Scalar]:
         """Return a view of an (I, P, L) array with the axes of the file.
 

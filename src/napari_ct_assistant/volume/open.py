@@ -123,6 +123,7 @@ def _open(found: Found, path: Path, series: str | None, progress: Progress | Non
         volume.orientation,
         volume.replaced,
         volume.body_part,
+        volume.instance_numbers,
     )
 
 

@@ -18,6 +18,8 @@ from tests.assistant.report.report_samples import sample_draft
 EFFUSION = "There is a pleural effusion on the left."
 NODULE = "A nodule is seen in the right upper lobe."
 BONES = "The bones are normal."
+HEART = "The heart is enlarged."
+LIVER = "The liver is normal."
 
 
 @pytest.fixture
@@ -26,6 +28,8 @@ def report() -> ReportDocument:
         Sentence(EFFUSION, "Findings", support=3.0, slice=84),
         Sentence(NODULE, "Findings", support=-0.5, slice=0),
         Sentence(BONES, "Findings"),
+        Sentence(HEART, "Findings", support=1.0, slice=4, instance_number=412),
+        Sentence(LIVER, "Findings", support=1.0, slice=9, instance_number=10),
     )
     return ReportDocument.from_draft(sample_draft(*sentences), find_template())
 
@@ -47,6 +51,20 @@ def test_each_sentence_is_followed_by_its_image(
     assert f"{EFFUSION} (image 85)" in text
     assert f"{NODULE} (image 1, not supported by the image)" in text
     assert f"{BONES} (" not in text
+    # The number of the DICOM file where it is another one.
+    assert f"{HEART} (image 5 (instance 412))" in text
+    assert f"{LIVER} (image 10)" in text
+
+
+def test_the_numbers_survive_saving(report: ReportDocument) -> None:
+    data = report.to_json()
+    again = ReportDocument.from_json(data)
+    assert [s.sentence.instance_number for s in again.sources][-2:] == [412, 10]
+    assert again == report
+    # A report of an earlier version has none.
+    for source in data["sources"]:
+        del source["sentence"]["instance_number"], source["sentence"]["frame_number"]
+    assert [s.sentence.instance_number for s in ReportDocument.from_json(data).sources][-1] is None
 
 
 def test_an_edited_sentence_keeps_its_image_but_no_mark(

@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from napari_ct_assistant.assistant.reading.results import CUT_NOTE
 from napari_ct_assistant.backends.protocol import GeneratedText
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
+from napari_ct_assistant.volume.instance_numbers import ArchiveNumber, InstanceNumbers
 from tests.tiny_model import NOTICE, REPORT
 
 QUESTION = "Does this image show signs of lung nodule?"
@@ -293,3 +295,19 @@ def test_generation_settings_of_a_folder_do_not_shorten_a_report(
     draft = load_assistant(folder, device="cpu").read(small_volume).draft_report()
     assert draft.text.endswith("Cardiomegaly.")
     assert not draft.incomplete
+
+
+def test_sentences_and_answers_name_the_dicom_image(
+    tiny_model_folder: Path, small_volume: CTVolume
+) -> None:
+    count = small_volume.shape[0]
+    numbers = InstanceNumbers(0, tuple(ArchiveNumber(900 - k) for k in range(count)))
+    volume = replace(small_volume, instance_numbers=numbers)
+    reading = load_assistant(tiny_model_folder, device="cpu").read(volume)
+    texts = [s.to_json() for s in reading.draft_report().sentences]
+    texts.append(reading.ask(QUESTION).to_json())
+    assert any(text["slice"] is not None for text in texts)
+    for text in texts:
+        index = text["slice"]
+        assert text["instance_number"] == (None if index is None else 900 - index)
+        assert text["frame_number"] is None

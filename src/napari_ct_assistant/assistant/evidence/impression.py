@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from napari_ct_assistant.assistant.reading.results import Sentence
 from napari_ct_assistant.backends.heat_map import HeatMap
@@ -37,10 +38,7 @@ def impression_evidence(
             found.append((Sentence(sentence, section=section), None))
         else:
             of = findings[at]
-            one = Sentence(
-                sentence, section=section, support=of.support, slice=of.slice, ras=of.ras
-            )
-            found.append((one, heat[at]))
+            found.append((replace(of, text=sentence, section=section), heat[at]))
     return found
 
 

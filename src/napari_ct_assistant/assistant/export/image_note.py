@@ -9,7 +9,7 @@ UNSUPPORTED = "not supported by the image"
 
 
 def image_note(report: ReportDocument, line: Line) -> str:
-    """Return a line's image number, counted from 1, and its mark; "" for the reader's own lines.
+    """Return a line's image and its mark; "" for the reader's own lines.
 
     An edited sentence keeps its image but not the mark: the support was measured for other words.
     """
@@ -20,7 +20,7 @@ def image_note(report: ReportDocument, line: Line) -> str:
     if line.source is None:
         return ""
     sentence = report.sources[line.source].sentence
-    parts = [] if sentence.slice is None else [f"image {sentence.slice + 1}"]
+    parts = [sentence.image] if sentence.image else []
     if sentence.unsupported and report.state(line) != "edited":
         parts.append(UNSUPPORTED)
     return ", ".join(parts)

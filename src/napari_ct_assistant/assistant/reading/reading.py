@@ -196,6 +196,7 @@ class Reading(EncodedScan):
         if located and generated.ids and not generated.stopped:
             with self._busy:
                 found = self.context.attribute(prompt, generated.ids)[0]
+        filed = self.volume.archive_number(found.slice)
         return Answer(
             question=question,
             text=generated.text.strip(),
@@ -220,6 +221,8 @@ class Reading(EncodedScan):
             reasoning=generated.reasoning,
             region=self.context.scan.region,
             labels=generated.labels,
+            instance_number=filed.instance,
+            frame_number=filed.frame,
         )
 
     def screen(
@@ -331,7 +334,10 @@ class Reading(EncodedScan):
         if evidence and spans:
             with self._busy:
                 found = self.context.attribute(prompt, generated.ids, spans)
+        filed = [self.volume.archive_number(e.slice) for e in found]
         return [
-            (Sentence(t, section=s, support=e.support, slice=e.slice, ras=e.ras), e.heat)
-            for t, s, e in zip(texts, sections_of(texts, sections), found, strict=True)
+            (Sentence(t, s, e.support, e.slice, e.ras, number.instance, number.frame), e.heat)
+            for t, s, e, number in zip(
+                texts, sections_of(texts, sections), found, filed, strict=True
+            )
         ]

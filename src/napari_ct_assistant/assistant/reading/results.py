@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.backends.heat_map import HeatMap, PointRAS
 from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.volume.instance_numbers import ArchiveNumber
 
 STOPPED_NOTE: Final = "INCOMPLETE: this text was stopped before its end; findings may be missing."
 CUT_NOTE: Final = (
@@ -24,6 +25,14 @@ def image_number(index: int | None) -> int | None:
     return None if index is None else index + 1
 
 
+def image_words(index: int | None, filed: ArchiveNumber) -> str:
+    """Return "image 85", with the archive's number where it differs; "" without an image."""
+    if index is None:
+        return ""
+    other = filed.words(index + 1)
+    return f"image {index + 1} ({other})" if other else f"image {index + 1}"
+
+
 @dataclass(frozen=True)
 class Sentence:
     """One sentence of a draft, with its evidence.
@@ -37,6 +46,8 @@ class Sentence:
         Index along the volume's first axis (head to feet) of the evidence.
     ras : (x, y, z) mm or None
         The evidence's position in RAS mm.
+    instance_number, frame_number : int or None
+        Where the archive files the slice (`volume.instance_numbers.ArchiveNumber`).
     """
 
     text: str
@@ -44,14 +55,25 @@ class Sentence:
     support: float | None = None
     slice: int | None = None
     ras: PointRAS | None = None
+    instance_number: int | None = None
+    frame_number: int | None = None
 
     @property
     def unsupported(self) -> bool:
         """Whether the image does not make the sentence more likely."""
         return self.support is not None and self.support <= 0
 
+    @property
+    def image(self) -> str:
+        """The image as people call it: "image 85 (instance 412)"; "" without one."""
+        return image_words(self.slice, ArchiveNumber(self.instance_number, self.frame_number))
+
     def to_json(self) -> dict[str, Any]:
-        """Return the sentence as plain values: `slice` counts from 0, `image_number` from 1."""
+        """Return the sentence as plain values.
+
+        `slice` counts from 0 and `image_number` from 1, both from the head. `instance_number`
+        (DICOM InstanceNumber) and `frame_number` are those of the files, null without any.
+        """
         return asdict(self) | {"image_number": image_number(self.slice)}
 
 
@@ -152,6 +174,8 @@ class Answer:
     reasoning: str = ""
     region: str = ""
     labels: tuple[str, ...] | None = None
+    instance_number: int | None = None
+    frame_number: int | None = None
 
     @property
     def incomplete(self) -> str:
@@ -181,6 +205,8 @@ class Answer:
             "support": self.support,
             "slice": self.slice,
             "image_number": image_number(self.slice),
+            "instance_number": self.instance_number,
+            "frame_number": self.frame_number,
             "ras": self.ras,
             "warnings": list(self.warnings),
             "history_turns": self.history_turns,

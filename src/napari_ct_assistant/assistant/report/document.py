@@ -273,9 +273,7 @@ class ReportDocument:
                 at = _insertion_index(sections, key)
                 sections.insert(at, Section(key, heading, 2 if "/" in key else 1))
             text = plain(sentence.text)
-            written = Sentence(
-                text, sentence.section, sentence.support, sentence.slice, sentence.ras
-            )
+            written = replace(sentence, text=text)
             line = Line(text, len(sources))
             sources.append(Source(written, len(self.drafts)))
             sections[at] = replace(sections[at], lines=(*sections[at].lines, line))

@@ -71,6 +71,9 @@ def _source(data: dict[str, Any]) -> Source:
             sentence["support"],
             sentence["slice"],
             None if ras is None else (float(ras[0]), float(ras[1]), float(ras[2])),
+            # Reports of earlier versions have no such numbers.
+            sentence.get("instance_number"),
+            sentence.get("frame_number"),
         ),
         data["draft"],
     )

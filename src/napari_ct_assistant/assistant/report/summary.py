@@ -55,7 +55,7 @@ def add_summary(
             source = None if match is None else placed[match.line].source
             if source is not None and sentence.slice is None:
                 of = report.sources[source].sentence
-                sentence = replace(sentence, support=of.support, slice=of.slice, ras=of.ras)
+                sentence = replace(of, text=text, section="Impression")
         made.append(Line(text, len(sources)))
         sources.append(Source(sentence, len(report.drafts)))
     created = datetime.now(UTC).isoformat(timespec="seconds")

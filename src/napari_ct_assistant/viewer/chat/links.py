@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_ct_assistant.support.plain_text import plain
 from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 from napari_ct_assistant.viewer.views.planes import set_plane
+from napari_ct_assistant.volume.instance_numbers import ArchiveNumber
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -34,11 +35,13 @@ UNSUPPORTED_MEANS: Final = (
 class ScanPosition:
     """A position in a scan: an axial slice index, and the point in RAS mm if it is known.
 
-    The index and the link's target count from 0, what is shown counts from 1.
+    The index and the link's target count from 0, what is shown counts from 1, with the number of
+    the DICOM file (`filed`) where that is another one.
     """
 
     slice: int
     ras: tuple[float, float, float] | None = None
+    filed: ArchiveNumber = field(default=ArchiveNumber(), compare=False)
 
     @property
     def href(self) -> str:
@@ -55,7 +58,9 @@ class ScanPosition:
     def link(self, part: int | None = None) -> str:
         """Return the link as markdown; it also shows the evidence of sentence number `part`."""
         of = "" if part is None else f"#{part}"
-        return f"[image{NO_BREAK}{self.slice + 1}]({self.href}{of})"
+        other = self.filed.words(self.slice + 1)
+        shown = f" ({other})".replace(" ", NO_BREAK) if other else ""
+        return f"[image{NO_BREAK}{self.slice + 1}]({self.href}{of}){shown}"
 
 
 def part_of_href(href: str) -> int | None:
@@ -79,7 +84,8 @@ def position_of(part: Any) -> ScanPosition | None:
     if part.slice is None:
         return None
     ras = None if part.ras is None else tuple(float(value) for value in part.ras)
-    return ScanPosition(int(part.slice), ras)  # type: ignore[arg-type]
+    filed = ArchiveNumber(part.instance_number, part.frame_number)
+    return ScanPosition(int(part.slice), ras, filed)  # type: ignore[arg-type]
 
 
 def escaped(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_ct_assistant.assistant.reading.results import image_words
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.links import (
     ScanPosition,
@@ -150,6 +151,7 @@ def evidence_summary(result: EvidenceResult) -> str:
     finding, found = result.job.finding, result.evidence
     if found.slice is None:
         return NO_HEAT.format(about=finding)
+    image = image_words(found.slice, result.job.scan.volume.archive_number(found.slice))
     if found.support is None:
-        return _(HEAT_AT).format(about=finding, image=found.slice + 1)
-    return HEAT_OF.format(about=finding, image=found.slice + 1, support=found.support)
+        return _(HEAT_AT).format(about=finding, image=image)
+    return HEAT_OF.format(about=finding, image=image, support=found.support)

@@ -269,8 +269,8 @@ def unsupported(line: DocumentLine) -> bool:
 def describe(line: DocumentLine, checks: Sequence[str] = ()) -> str:
     """Return a line's state, slice and support in words, and what there is to check."""
     parts = [REPORT_STATES[line.state]]
-    if line.sentence is not None and line.sentence.slice is not None:
-        parts.append(f"image {line.sentence.slice + 1}")
+    if line.sentence is not None and line.sentence.image:
+        parts.append(line.sentence.image)
     if unsupported(line):
         parts.append(UNSUPPORTED)
     return "  ·  ".join([*parts, *checks])

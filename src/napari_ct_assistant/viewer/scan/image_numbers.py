@@ -9,6 +9,11 @@ if TYPE_CHECKING:
 
 
 def image_of(volume: CTVolume, axis: int, index: float) -> str:
-    """Return "image 84 of 275" for an index along an axis, limited to the scan."""
+    """Return "image 85 of 133 (instance 412)" for an index along an axis, limited to the scan.
+
+    The instance is that of the DICOM file, where it is another number.
+    """
     size = int(volume.shape[axis])
-    return f"image {min(max(round(index), 0), size - 1) + 1} of {size}"
+    within = min(max(round(index), 0), size - 1)
+    other = volume.archive_number(within, axis).words(within + 1)
+    return f"image {within + 1} of {size}" + (f" ({other})" if other else "")

@@ -137,6 +137,7 @@ class ScanSession:
             volume.series,
             volume.warnings,
             volume.orientation,
+            instance_numbers=volume.instance_numbers,
         )
         self.history = ChatHistory()
         self.typed, self.choices_form = "", ()

@@ -197,6 +197,9 @@ class LinkedViews(QWidget):
             view.set_bounds(_bounds(layer, rows, columns))
             view.show_pictures(*self._layers_at(view.axis, point, layer))
         caption = f"{plane.capitalize()} {index + 1}"
+        volume = volume_of(layer)
+        other = "" if volume is None else volume.archive_number(index, view.axis).words(index + 1)
+        caption += f" ({other})" if other else ""
         thickness, how = self._slab
         if how != "none":
             caption += f"  {SLAB_NAMES[how]} {thickness:g} mm"

@@ -29,6 +29,8 @@ _CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2.1",  # enhanced CT
     "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted enhanced CT
 )
+# Less than any InstanceNumber can be.
+_NO_NUMBER = -(2**31) - 1
 # Identifiers are compared by a hash with a key that ends with the process.
 _KEY = secrets.token_bytes(32)
 
@@ -84,7 +86,8 @@ class DicomFile:
 class DicomFrame:
     """One slice.
 
-    index: counts frames within the file. number: the InstanceNumber. position: LPS mm of the
+    index: counts frames within the file. number: orders the frames, the InstanceNumber or 0.
+    instance: the InstanceNumber, None if there is none. position: LPS mm of the
     first pixel's centre; quantum: mm to which its three numbers are rounded in the header.
     orientation: LPS directions of growing column and growing row index [2, 3]. spacing: mm
     between rows, between columns. step: SpacingBetweenSlices. stacked: whether the position
@@ -106,6 +109,7 @@ class DicomFrame:
     unit: str
     separators: dict[str, str]
     stacked: bool = False
+    instance: int | None = None
 
 
 class NotASliceError(CTAssistantError):
@@ -275,10 +279,12 @@ def _frame(file: DicomFile, index: int, values: HeaderValues) -> DicomFrame:
     if slope and slope[0] == 0:
         raise CTReadError(file.path, "RescaleSlope is 0, which empties the slice; export it again")
     thickness = values.length(0x00180050)
+    number = values.whole(0x00200013, _NO_NUMBER, low=_NO_NUMBER, high=2**31)
+    instance = None if number == _NO_NUMBER else number
     return DicomFrame(
         file=file,
         index=index,
-        number=values.whole(0x00200013, 0, low=-(2**31), high=2**31),
+        number=instance or 0,
         position=np.asarray(position),
         quantum=10.0 ** -np.asarray(values.decimals(POSITION), dtype=np.float64),
         orientation=orientation / lengths[:, None],
@@ -289,6 +295,7 @@ def _frame(file: DicomFile, index: int, values: HeaderValues) -> DicomFrame:
         intercept=intercept[0] if intercept else None,
         unit=values.label(0x00281054).upper(),
         separators=read_separators(values),
+        instance=instance,
     )
 
 

@@ -19,6 +19,7 @@ from napari_ct_assistant.volume.dicom.stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import IPLReorder, axis_codes, is_usable
 from napari_ct_assistant.volume.hu_check import HuCheck
+from napari_ct_assistant.volume.instance_numbers import ArchiveNumber, InstanceNumbers
 from napari_ct_assistant.volume.limits import check_memory, check_ratio
 from napari_ct_assistant.volume.replaced import OnLow, ReplacedVoxels
 
@@ -83,7 +84,19 @@ def load_stack(
         codes,
         replaced or None,
         stack.frames[0].file.body_part,
+        InstanceNumbers.of_stored(_archive_numbers(stack), turn),
     )
+
+
+def _archive_numbers(stack: Stack) -> list[ArchiveNumber]:
+    """Return the archive's number of each finished slice; one between two slices has none."""
+    filed = [
+        ArchiveNumber(frame.instance, frame.index + 1 if frame.file.frames > 1 else None)
+        for frame in stack.frames
+    ]
+    if stack.places is None:
+        return filed
+    return [filed[int(k)] if k == int(k) else ArchiveNumber() for k in stack.places]
 
 
 def _check_claims(stack: Stack, where: Path) -> int:

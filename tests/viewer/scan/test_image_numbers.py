@@ -1,0 +1,68 @@
+"""An image is named by its place in the scan, and by its DICOM number where that differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_ct_assistant.viewer.scan.image_numbers import image_of
+from napari_ct_assistant.viewer.scan.layers import add_volume
+from napari_ct_assistant.viewer.views.scan_display import CAPTION
+from napari_ct_assistant.volume import CTVolume
+from napari_ct_assistant.volume.instance_numbers import ArchiveNumber, InstanceNumbers
+from tests.viewer.scripted import ScriptedModel
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+
+@pytest.fixture
+def numbered(ct: CTVolume) -> CTVolume:
+    """Return a scan whose files are numbered from the feet, from 401 on."""
+    numbers = tuple(ArchiveNumber(401 + k) for k in reversed(range(ct.shape[0])))
+    return replace(ct, instance_numbers=InstanceNumbers(0, numbers))
+
+
+@pytest.fixture
+def panel(make_panel: Callable[..., Any], numbered: CTVolume) -> CTAssistantPanel:
+    made: CTAssistantPanel = make_panel(ScriptedModel(), show=True)
+    made.models.set_model("scripted")
+    add_volume(made.viewer, numbered)
+    return made
+
+
+def test_both_numbers_stand_where_people_read(
+    panel: CTAssistantPanel, numbered: CTVolume, qtbot: QtBot
+) -> None:
+    panel.view_bar.show_plane("axial")
+    panel.viewer.dims.set_point(0, panel.scans.layer.data_to_world((4, 0, 0))[0])
+    assert "image 5 of 20 (instance 416)" in panel.viewer.canvas.overlays[CAPTION].text
+    assert "image 5 of 20 (instance 416)" in panel.view_bar.slice_line.text()
+    panel.view_bar.show_plane("coronal")
+    assert "instance" not in panel.view_bar.slice_line.text()
+    scan = panel.scans.scan
+    qtbot.waitUntil(lambda: scan.journal == "read", timeout=20_000)
+    qtbot.mouseClick(panel.actions_row.draft_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
+    source = scan.text.report().sources[-1].sentence
+    words = f"image {source.slice + 1} (instance {420 - source.slice})"
+    shown = panel.transcript.messages[-1].plain_text().replace("\u00a0", " ")
+    assert words in shown
+    tab = panel.report_controller.tab
+    tab.editor.next_unreviewed()
+    qtbot.waitUntil(lambda: words in tab.sentence.label.text())
+    panel.show_finding("Lung nodule")
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
+    assert words in panel.status.label.text()
+
+
+def test_the_index_is_limited_to_the_scan(numbered: CTVolume) -> None:
+    assert image_of(numbered, 0, -3.0) == "image 1 of 20 (instance 420)"
+    assert image_of(numbered, 0, 99.0) == "image 20 of 20 (instance 401)"
+    assert image_of(numbered, 1, 3.0) == "image 4 of 40"
