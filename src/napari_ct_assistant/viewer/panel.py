@@ -11,6 +11,7 @@ from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from napari_ct_assistant.backends.scan_notes import outside_note
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.actions import (
     ActionRow,
     AskRow,
@@ -333,7 +334,7 @@ class CTAssistantPanel(QWidget):
         scan.outside = outside_note(result.record.warnings)
         self._show_outside()
         if isinstance(result, OutsideResult):
-            text = ASKED_OUTSIDE
+            text = _(ASKED_OUTSIDE)
         scan.status = f"{scan.name}: {text}"
         shown = self.scans.scan  # may be another by now: the status is that of the scan on screen
         self.status.show_text((shown and shown.status) or "Ready", busy=False)

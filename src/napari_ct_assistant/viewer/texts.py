@@ -14,10 +14,10 @@ REAL_NOTICE: Final = "Machine-written draft. Check every sentence against the sc
 
 # Why a request cannot start.
 TOO_SHORT: Final = "No report drafted: {problem}. Draft again if you want one anyway."
-DRAFT_ANYWAY: Final = (
+DRAFT_ANYWAY: Final = N_(
     "{note} The model {model} was trained on: {trained}. Draft a report all the same? (Y / N)"
 )
-ASKED_OUTSIDE: Final = "No report drafted yet: answer the question above"
+ASKED_OUTSIDE: Final = N_("No report drafted yet: answer the question above")
 NO_SCAN: Final = "Open a CT scan first: press Folder or File above."
 NO_QUESTION: Final = "Type a question first."
 BUSY: Final = (

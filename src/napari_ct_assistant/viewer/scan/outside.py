@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QTextEdit, QVBoxLayout, QWidget
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
 from napari_ct_assistant.viewer.texts import DRAFT_ANYWAY, TIPS
 from napari_ct_assistant.viewer.widgets import add_shortcuts, button, row
@@ -38,9 +39,9 @@ class OutsideQuestion(QWidget):
         self.label = plain_label()
         self.label.setObjectName("notice")
         self.label.setWordWrap(True)
-        self.label.setAccessibleName("Question before drafting")
-        self.no_button = button("Do not draft", TIPS["outside_no"])
-        self.yes_button = button("Draft all the same", TIPS["outside_yes"])
+        self.label.setAccessibleName(_("Question before drafting"))
+        self.no_button = button(_("Do not draft"), TIPS["outside_no"])
+        self.yes_button = button(_("Draft all the same"), TIPS["outside_yes"])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(4)
@@ -89,7 +90,7 @@ class OutsideBanner(QWidget):
         super().__init__(parent)
         self._scan: ScanSession | None = None
         self.banner = WarningBanner()
-        self.banner.label.setAccessibleName("Warning about the model on this scan")
+        self.banner.label.setAccessibleName(_("Warning about the model on this scan"))
         self.question = OutsideQuestion()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -124,6 +125,5 @@ class OutsideBanner(QWidget):
 def question(result: OutsideResult) -> str:
     """Return the question before a draft from a scan unlike those that a model learnt from."""
     info = result.record.info
-    return DRAFT_ANYWAY.format(
-        model=info.name, trained=info.trained_on or "data that it does not name", note=result.note
-    )
+    trained = info.trained_on or _("data that it does not name")
+    return _(DRAFT_ANYWAY).format(model=info.name, trained=trained, note=result.note)
