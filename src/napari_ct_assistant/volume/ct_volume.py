@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber, InstanceNumbers
 from napari_ct_assistant.volume.geometry import (
     AXES,
     LPS_TO_RAS,
@@ -18,7 +19,6 @@ from napari_ct_assistant.volume.geometry import (
     is_usable,
     voxel_spacing,
 )
-from napari_ct_assistant.volume.instance_numbers import ArchiveNumber, InstanceNumbers
 from napari_ct_assistant.volume.replaced import ReplacedVoxels
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from napari_ct_assistant.assistant.reading.results import CUT_NOTE
 from napari_ct_assistant.backends.protocol import GeneratedText
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
-from napari_ct_assistant.volume.instance_numbers import ArchiveNumber, InstanceNumbers
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber, InstanceNumbers
 from tests.tiny_model import NOTICE, REPORT
 
 QUESTION = "Does this image show signs of lung nodule?"

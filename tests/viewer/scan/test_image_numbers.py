@@ -13,7 +13,7 @@ from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.viewer.views.scan_display import CAPTION
 from napari_ct_assistant.volume import CTVolume
-from napari_ct_assistant.volume.instance_numbers import ArchiveNumber, InstanceNumbers
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber, InstanceNumbers
 from tests.viewer.scripted import ScriptedModel
 
 if TYPE_CHECKING:

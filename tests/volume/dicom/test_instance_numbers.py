@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from napari_ct_assistant.volume import CTVolume, open_ct
-from napari_ct_assistant.volume.instance_numbers import ArchiveNumber
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 from tests.volume.samples import dataset, enhanced, ramp, save
 
 STEP = 2.0

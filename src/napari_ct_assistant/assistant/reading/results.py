@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.backends.heat_map import HeatMap, PointRAS
 from napari_ct_assistant.backends.model_info import ModelInfo
-from napari_ct_assistant.volume.instance_numbers import ArchiveNumber
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 
 STOPPED_NOTE: Final = "INCOMPLETE: this text was stopped before its end; findings may be missing."
 CUT_NOTE: Final = (
@@ -47,7 +47,7 @@ class Sentence:
     ras : (x, y, z) mm or None
         The evidence's position in RAS mm.
     instance_number, frame_number : int or None
-        Where the archive files the slice (`volume.instance_numbers.ArchiveNumber`).
+        Where the archive files the slice (`volume.dicom.instance_numbers.ArchiveNumber`).
     """
 
     text: str

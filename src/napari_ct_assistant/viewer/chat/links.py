@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_ct_assistant.support.plain_text import plain
 from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 from napari_ct_assistant.viewer.views.planes import set_plane
-from napari_ct_assistant.volume.instance_numbers import ArchiveNumber
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -15,8 +15,7 @@ from napari_ct_assistant.viewer.widgets import add_shortcuts, button, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.viewer.session.jobs import OutsideResult
-    from napari_ct_assistant.viewer.session.scan_session import ScanSession
+    from napari_ct_assistant.viewer.session.scan_session import OutsideDraft, ScanSession
 
 
 class OutsideQuestion(QWidget):
@@ -114,7 +113,7 @@ class OutsideBanner(QWidget):
         scan = self._scan
         if scan is None or scan.asked_outside is None:
             return
-        model, scan.asked_outside = scan.asked_outside.job.model, None
+        model, scan.asked_outside = scan.asked_outside.model, None
         if yes:
             scan.drafted_outside.add(model)
         self.show_scan(scan)
@@ -122,8 +121,8 @@ class OutsideBanner(QWidget):
             self.drafted.emit()
 
 
-def question(result: OutsideResult) -> str:
+def question(draft: OutsideDraft) -> str:
     """Return the question before a draft from a scan unlike those that a model learnt from."""
-    info = result.record.info
+    info = draft.info
     trained = info.trained_on or _("data that it does not name")
-    return _(DRAFT_ANYWAY).format(model=info.name, trained=trained, note=result.note)
+    return _(DRAFT_ANYWAY).format(model=info.name, trained=trained, note=draft.note)

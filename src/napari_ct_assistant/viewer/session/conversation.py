@@ -28,6 +28,7 @@ from napari_ct_assistant.viewer.session.jobs import (
 )
 from napari_ct_assistant.viewer.session.model_session import ModelSession
 from napari_ct_assistant.viewer.session.runner import JobRunner
+from napari_ct_assistant.viewer.session.scan_session import OutsideDraft
 from napari_ct_assistant.viewer.session.status_line import footnote
 from napari_ct_assistant.viewer.texts import (
     DIFFERENCE,
@@ -196,7 +197,8 @@ class Conversation(QObject):
                 text = answer_markdown(answer, job.scan.volume.shape[0])
                 self._finish_turn(result, text, [(answer.heat, answer.text)])
             case OutsideResult(job=job):
-                job.scan.asked_outside = result
+                info = result.record.info
+                job.scan.asked_outside = OutsideDraft(job.model, info, result.note)
                 if self._message is not None:
                     self._transcript.remove(self._message)
             case ScreenResult(job=job, findings=rows):

@@ -17,11 +17,28 @@ from napari_ct_assistant.viewer.session.history import ChatHistory
 from napari_ct_assistant.volume import AIR, CTVolume
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant import FindingProbability, ReportDraft, Sentence
+    from napari_ct_assistant.assistant import FindingProbability, ModelInfo, ReportDraft, Sentence
     from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.report.report_document import ReportText
-    from napari_ct_assistant.viewer.session.jobs import OutsideResult
     from napari_ct_assistant.volume import ModelGrid
+
+
+@dataclass(frozen=True)
+class OutsideDraft:
+    """A draft that was asked for from a scan outside the model's training distribution.
+
+    Attributes
+    ----------
+    model : str
+        As it was chosen.
+    info : ModelInfo
+    note : str
+        Why the scan is outside.
+    """
+
+    model: str
+    info: ModelInfo
+    note: str
 
 
 @dataclass(eq=False)
@@ -68,7 +85,7 @@ class ScanSession:
     outside : str
         The warning that the scan is outside the training distribution of the model that read it
         last; empty without one.
-    asked_outside : OutsideResult or None
+    asked_outside : OutsideDraft or None
         The draft that waits for the reader's answer whether to draft all the same.
     drafted_outside : set of str
         The models that the reader wants drafts from although the scan is outside their training.
@@ -111,7 +128,7 @@ class ScanSession:
     followed: Sentence | None = None
     warned_models: set[str] = field(default_factory=set)
     outside: str = ""
-    asked_outside: OutsideResult | None = None
+    asked_outside: OutsideDraft | None = None
     drafted_outside: set[str] = field(default_factory=set)
     view: View = field(default_factory=View)
     regions: tuple[str, ...] = ()

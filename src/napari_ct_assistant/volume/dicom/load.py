@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from napari_ct_assistant.volume.ct_volume import AIR, CTVolume
 from napari_ct_assistant.volume.dicom.encoding import DEFLATED
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber, InstanceNumbers
 from napari_ct_assistant.volume.dicom.pixels import SliceReader, erases_padding
 from napari_ct_assistant.volume.dicom.stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import IPLReorder, axis_codes, is_usable
 from napari_ct_assistant.volume.hu_check import HuCheck
-from napari_ct_assistant.volume.instance_numbers import ArchiveNumber, InstanceNumbers
 from napari_ct_assistant.volume.limits import check_memory, check_ratio
 from napari_ct_assistant.volume.replaced import OnLow, ReplacedVoxels
 
