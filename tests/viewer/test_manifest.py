@@ -13,8 +13,14 @@ import pytest
 from napari.settings import get_plugin_settings
 from npe2 import PluginManager, PluginManifest
 
+from napari_ct_assistant.support.translation import languages
 from napari_ct_assistant.viewer.measure.measure_bar import MEASURE_KEYS
-from napari_ct_assistant.viewer.preferences import Preferences, load_preferences
+from napari_ct_assistant.viewer.preferences import (
+    AUTOMATIC,
+    LANGUAGES,
+    Preferences,
+    load_preferences,
+)
 from napari_ct_assistant.viewer.views.planes import AXIS_LETTERS
 from napari_ct_assistant.viewer.views.reading_bar import READING_KEYS
 from napari_ct_assistant.viewer.views.view_bar import VIEW_KEYS
@@ -62,6 +68,8 @@ def test_the_preferences_name_the_letters_and_the_keys_that_are_there(
     assert set(re.findall(r"\b[A-Z]\b", text)) == keys
     assert re.findall(r"\d", text) == ["1", str(len(PRESETS))]
     assert display.properties["window"].enum == [preset.name for preset in PRESETS]
+    assert display.properties["language"].enum == [AUTOMATIC, *LANGUAGES]
+    assert list(LANGUAGES.values()) == languages()
 
 
 @pytest.mark.usefixtures("plugin_settings")

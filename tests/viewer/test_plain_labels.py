@@ -48,8 +48,10 @@ def test_every_label_and_every_foreign_tooltip_is_made_plain() -> None:
             assert not re.search(r"\bQ(?:Eliding)?Label\(", text), file.name
         for tooltip in re.findall(r"setToolTip\((.*)", text):
             tooltip = tooltip or text.split("setToolTip(\n", 1)[1].lstrip()
-            own = ("TIPS[", "plain_tip(", "tooltip", "IDENTIFIERS", '"How the model is loaded')
-            assert tooltip.startswith(own), (file.name, tooltip)
+            own = ("TIPS[", "plain_tip(", "tooltip", '_(\n                "How the model is loaded')
+            # A constant of ours as it stands, without values from elsewhere.
+            constant = re.match(r"_\([A-Z_]+\)\)", tooltip)
+            assert constant or tooltip.startswith(own), (file.name, tooltip)
 
 
 def test_what_a_model_writes_is_filtered_in_the_report(qtbot: QtBot) -> None:

@@ -120,12 +120,17 @@ class Texts(Mapping[str, str]):
         return len(self._english)
 
 
+def localized(number: str) -> str:
+    """Return a number that is written in English with the language's decimal sign."""
+    return number.replace(".", pgettext("decimal sign", "."))
+
+
 def decimal(value: float, digits: int, sign: str = "") -> str:
     """Return a number with `digits` decimals and the language's decimal sign.
 
     `sign` is "+" for a number that always has its sign.
     """
-    return f"{value:{sign}.{digits}f}".replace(".", pgettext("decimal sign", "."))
+    return localized(f"{value:{sign}.{digits}f}")
 
 
 def percent(fraction: float, digits: int = 0) -> str:

@@ -26,7 +26,7 @@ from napari_ct_assistant.viewer.evidence.findings_controller import FindingsCont
 from napari_ct_assistant.viewer.layout.reading_layout import ReadingLayout
 from napari_ct_assistant.viewer.layout.text_columns import TextColumns
 from napari_ct_assistant.viewer.models.picker import ModelPicker
-from napari_ct_assistant.viewer.preferences import load_preferences, remember_layout
+from napari_ct_assistant.viewer.preferences import load_preferences, remember_layout, use_locale
 from napari_ct_assistant.viewer.report.controller import ReportController
 from napari_ct_assistant.viewer.scan.outside import OutsideBanner
 from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
@@ -69,6 +69,8 @@ class CTAssistantPanel(QWidget):
         hide_values_in_tracebacks()
         self.viewer = napari_viewer
         self._preferences = load_preferences()
+        # Before any widget is made.
+        self.setLocale(use_locale(self._preferences))
         self._draft_next = False
         self._attached = self._window_connected = False
 
@@ -108,7 +110,7 @@ class CTAssistantPanel(QWidget):
         self._lay_out()
         self._connect()
         self._apply_theme()
-        self.transcript.add("note", "", WELCOME)
+        self.transcript.add("note", "", _(WELCOME))
         self._on_scan(None)
 
     def _lay_out(self) -> None:
@@ -275,7 +277,7 @@ class CTAssistantPanel(QWidget):
         """Copy the transcript as text, with the model's notice."""
         text = f"{self.transcript.plain_text()}\n\n[{self.models.notice.text()}]"
         QGuiApplication.clipboard().setText(text)
-        self.status.show_text("Transcript copied")
+        self.status.show_text(_("Transcript copied"))
 
     def stop(self) -> None:
         """Stop the running job and the opening of a scan."""
@@ -295,29 +297,26 @@ class CTAssistantPanel(QWidget):
         self.transcript.show_scan(scan)
         self.ask_row.box.show_scan(scan)
         if not self.status.busy:
-            self.status.show_text(scan.status if scan is not None and scan.status else "Ready")
+            self.status.show_text(scan.status if scan is not None and scan.status else _("Ready"))
         self._refresh_actions()
         if layer is not None:
             self.viewer.canvas.overlays.scale_bar.visible = True
 
     def _on_opened(self, _layer: Any) -> None:
-        window = self.view_bar.preset(self._preferences.window)
-        if window is not None:
-            self.view_bar.show_window(window)
-        self.view_bar.show_plane("axial")
+        self.view_bar.show_first()
         if self._draft_next:
             self._draft_next = False
             self.draft_report()
 
     def _on_loading(self, text: str) -> None:
-        self.status.show_text(text or "Ready", busy=bool(text) or self.conversation.jobs.busy)
+        self.status.show_text(text or _("Ready"), busy=bool(text) or self.conversation.jobs.busy)
         self._refresh_actions()
 
     def _on_busy(self, busy: bool) -> None:
         if busy:
-            self.status.show_text("Starting", busy=True)
+            self.status.show_text(_("Starting"), busy=True)
         elif self.status.busy:
-            self.status.show_text("Ready", busy=False)
+            self.status.show_text(_("Ready"), busy=False)
         self._refresh_actions()
 
     def _refresh_actions(self) -> None:
@@ -336,8 +335,8 @@ class CTAssistantPanel(QWidget):
         if isinstance(result, OutsideResult):
             text = _(ASKED_OUTSIDE)
         scan.status = f"{scan.name}: {text}"
-        shown = self.scans.scan  # may be another by now: the status is that of the scan on screen
-        self.status.show_text((shown and shown.status) or "Ready", busy=False)
+        shown = self.scans.scan  # may be another by now
+        self.status.show_text((shown and shown.status) or _("Ready"), busy=False)
 
     def _show_outside(self) -> None:
         self.outside_banner.show_scan(self.scans.scan)

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from qtpy.QtCore import QLocale
+
+from napari_ct_assistant.support.translation import choose_language, use_language
 
 PLUGIN = "napari-ct-assistant"
+# The languages by their own names, as the preferences show them.
+LANGUAGES: Final = {"English": "en", "Deutsch": "de"}
+AUTOMATIC: Final = "automatic"
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,7 @@ class Preferences:
     layout: str = "automatic"
     journal: bool = True
     template: str = ""
+    language: str = AUTOMATIC
 
 
 def load_preferences() -> Preferences:
@@ -39,7 +48,16 @@ def load_preferences() -> Preferences:
         layout=settings.display.layout,
         journal=settings.report.journal,
         template=settings.report.template,
+        language=settings.display.language,
     )
+
+
+def use_locale(preferences: Preferences) -> QLocale:
+    """Show texts in the preferred language, by default the system's; return its locale."""
+    wanted = LANGUAGES.get(preferences.language, "")
+    code = choose_language(wanted, QLocale.system().uiLanguages())
+    use_language(code)
+    return QLocale(code)
 
 
 def remember_layout(reading: bool) -> None:

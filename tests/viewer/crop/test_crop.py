@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QSizePolicy
 from napari_ct_assistant.backends.nv_reason_ct.conversation.labels import ABDOMEN_LABELS
 from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.viewer.crop.crop_layer import CropLayer, frame_kwargs
-from napari_ct_assistant.viewer.crop.region_bar import AUTOMATIC
+from napari_ct_assistant.viewer.crop.region_bar import NAMES
 from napari_ct_assistant.viewer.panel import CTAssistantPanel
 from napari_ct_assistant.viewer.scan.layers import add_volume, index_to_world
 from napari_ct_assistant.volume import CTVolume, ModelGrid
@@ -107,7 +107,7 @@ def test_a_reader_moves_the_box_and_reads_again(
     assert scan.regions == ("chest", "abdomen", "none")
     assert scan.box is not None
     assert panel.crop.layer.layer is not None
-    assert panel.crop.bar.regions.currentText() == AUTOMATIC
+    assert panel.crop.bar.regions.currentText() == NAMES[""]
     first = scan.box.affine.copy()
     panel.viewer.dims.point = index_to_world(panel.scans.layer, (11, 21, 26))
     panel.crop.bar.move_button.click()

@@ -39,7 +39,7 @@ def test_a_draft_is_reviewed_with_single_keys(drafted_tab: ReportTab, qtbot: QtB
     assert tab.review.active
     assert here(tab) == "Trachea and both main bronchi are open."
     assert followed[-1].startswith("slice:9")
-    assert told[-1] == "4 sentence(s) left to review"
+    assert told[-1] == "4 sentences left to review"
     qtbot.waitUntil(lambda: REVIEW_KEYS in tab.sentence.label.text())
     key(tab, qtbot, Qt.Key.Key_A)
     assert followed[-1].startswith("slice:12")
@@ -48,7 +48,7 @@ def test_a_draft_is_reviewed_with_single_keys(drafted_tab: ReportTab, qtbot: QtB
     key(tab, qtbot, Qt.Key.Key_X)
     # Letters that mean nothing here are not typed, not even by accident.
     key(tab, qtbot, Qt.Key.Key_Q, Qt.Key.Key_1)
-    assert told[-1] == "2 sentence(s) left to review"
+    assert told[-1] == "2 sentences left to review"
     key(tab, qtbot, Qt.Key.Key_A, Qt.Key.Key_A)
     assert told[-1] == ALL_REVIEWED
     assert states(tab)[-4:] == ["accepted", "accepted", "rejected", "accepted"]

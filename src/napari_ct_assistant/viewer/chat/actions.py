@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.question_box import QuestionBox
 from napari_ct_assistant.viewer.texts import ASK_PLACEHOLDER, TIPS
 from napari_ct_assistant.viewer.widgets import button, row
@@ -30,10 +31,10 @@ class ActionRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.draft_button = button("Draft report", TIPS["draft"])
+        self.draft_button = button(_("Draft report"), TIPS["draft"])
         self.draft_button.setObjectName("main_button")
-        self.findings_button = button("Findings", TIPS["findings"])
-        self.stop_button = button("Stop", TIPS["stop"])
+        self.findings_button = button(_("Findings"), TIPS["findings"])
+        self.stop_button = button(_("Stop"), TIPS["stop"])
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -69,12 +70,12 @@ class AskRow(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.box = QuestionBox()
-        self.ask_button = button("Ask", TIPS["ask"])
-        self.examples_button = button("Examples", TIPS["examples"], small=True)
+        self.ask_button = button(_("Ask"), TIPS["ask"])
+        self.examples_button = button(_("Examples"), TIPS["examples"], small=True)
         self.examples_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.examples_button.setMenu(QMenu(self.examples_button))
         self.show_findings(FINDINGS)
-        self.choices_button = button("Choices…", TIPS["choices"], small=True)
+        self.choices_button = button(_("Choices…"), TIPS["choices"], small=True)
         line = row(self.box, self.ask_button, self.examples_button, self.choices_button)
         line.setStretchFactor(self.box, 1)
         for one in (self.ask_button, self.examples_button, self.choices_button):
@@ -85,7 +86,7 @@ class AskRow(QWidget):
 
     def set_text(self, no_text: str) -> None:
         """Disable the row if the chosen model answers no questions; `no_text` says why."""
-        self.box.setPlaceholderText(no_text or ASK_PLACEHOLDER)
+        self.box.setPlaceholderText(no_text or _(ASK_PLACEHOLDER))
         self.box.setToolTip(plain_tip(no_text))
         for one in (self.box, self.ask_button, self.examples_button, self.choices_button):
             one.setEnabled(not no_text)
@@ -122,8 +123,8 @@ class TranscriptRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.copy_button = button("Copy", TIPS["copy"], small=True)
-        self.clear_button = button("Clear", TIPS["clear"], small=True)
+        self.copy_button = button(_("Copy"), TIPS["copy"], small=True)
+        self.clear_button = button(_("Clear"), TIPS["clear"], small=True)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 2)
         layout.setSpacing(4)

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import SPACING, button, row
 
@@ -33,7 +34,7 @@ class Chips(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAccessibleName("Suggested questions")
+        self.setAccessibleName(_("Suggested questions"))
         self.area = _Row()
         self.more_button = QToolButton()
         self.more_button.setArrowType(Qt.ArrowType.RightArrow)
@@ -60,7 +61,9 @@ class Chips(QWidget):
         self.buttons = []
         for number, question in enumerate(questions, start=1):
             tip = TIPS["chip"].format(number=number)
-            chip = button(question, tip, accessible_name=f"Ask: {question}")
+            chip = button(
+                question, tip, accessible_name=_("Ask: {question}").format(question=question)
+            )
             chip.setObjectName("chip")
             chip.setShortcut(f"Alt+{number}")
             chip.clicked.connect(partial(self._choose, question))

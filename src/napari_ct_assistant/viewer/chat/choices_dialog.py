@@ -5,7 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QWidget
 
-from napari_ct_assistant.viewer.texts import CHOICES_HINT
+from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.viewer.texts import CHOICES_HINT, TITLE_SEPARATOR
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 MOST = 5
@@ -24,24 +25,24 @@ class ChoicesDialog(QDialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Multiple choice")
+        self.setWindowTitle(_("Multiple choice"))
         self.question = QLineEdit()
-        self.question.setAccessibleName("Multiple-choice question")
-        self.question.setPlaceholderText("On which side is the pleural effusion?")
-        self.choices = [QLineEdit() for _ in range(MOST)]
-        hint = plain_label(CHOICES_HINT)
+        self.question.setAccessibleName(_("Multiple-choice question"))
+        self.question.setPlaceholderText(_("On which side is the pleural effusion?"))
+        self.choices = [QLineEdit() for _number in range(MOST)]
+        hint = plain_label(_(CHOICES_HINT))
         hint.setObjectName("quiet")
         hint.setWordWrap(True)
         form = QFormLayout(self)
-        form.addRow("Question", self.question)
+        form.addRow(_("Question"), self.question)
         for number, line in enumerate(self.choices):
             letter = chr(ord("A") + number)
-            line.setAccessibleName(f"Choice {letter}")
+            line.setAccessibleName(_("Choice {letter}").format(letter=letter))
             form.addRow(letter, line)
             line.textChanged.connect(self._refresh)
         form.addRow(hint)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        self.ask_button = self.buttons.addButton("Ask", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.ask_button = self.buttons.addButton(_("Ask"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.ask_button.setDefault(True)
         form.addRow(self.buttons)
         self.question.textChanged.connect(self._refresh)
@@ -62,7 +63,7 @@ class ChoicesDialog(QDialog):
 
     def fill(self, form: tuple[str, ...], scan: str = "") -> None:
         """Put `form` into the form; undo cannot bring back what stood there."""
-        self.setWindowTitle(f"Multiple choice  ·  {scan}" if scan else "Multiple choice")
+        self.setWindowTitle(TITLE_SEPARATOR.join(filter(None, (_("Multiple choice"), scan))))
         lines = (self.question, *self.choices)
         for line, text in zip(lines, (*form, *("",) * len(lines)), strict=False):
             line.setText(text)

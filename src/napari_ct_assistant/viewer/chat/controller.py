@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_ct_assistant.report_text.finding_mentions import affirmed_findings
 from napari_ct_assistant.report_text.yes_no import yes_or_no
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.chips import Chips
 from napari_ct_assistant.viewer.chat.choices_dialog import ChoicesDialog
 from napari_ct_assistant.viewer.chat.suggestions import about_region, suggest
@@ -79,7 +80,7 @@ class ChatController(QObject):
             return ""
         region = selected_region(self._viewer, layer)
         if region is None:
-            self.status_message.emit(NO_REGION)
+            self.status_message.emit(_(NO_REGION))
             return ""
         return region.text
 
@@ -87,7 +88,7 @@ class ChatController(QObject):
         """Let the model write a message again, by default the last one."""
         wanted = message or self._conversation.last
         if wanted is not None and not self._conversation.again(wanted):
-            self.status_message.emit(BUSY)
+            self.status_message.emit(_(BUSY))
 
     def edit(self, message: Message) -> None:
         """Put a question back into the box; it and later turns leave the model's context."""

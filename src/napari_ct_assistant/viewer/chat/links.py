@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import N_, _, percent
+from napari_ct_assistant.viewer.scan.image_numbers import image_label
 from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 from napari_ct_assistant.viewer.views.planes import set_plane
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
@@ -25,8 +27,8 @@ _PART: Final = re.compile(r".*#(\d+)")
 
 NO_BREAK: Final = "\u00a0"
 # A sign and words as well as a colour, for readers who cannot tell the colours apart.
-UNSUPPORTED: Final = "\u26a0\u00a0not supported by the image"
-UNSUPPORTED_MEANS: Final = (
+UNSUPPORTED: Final = N_("\u26a0\u00a0not supported by the image")
+UNSUPPORTED_MEANS: Final = N_(
     "Not supported: for the model, the sentence is no more likely with the scan than without it."
 )
 
@@ -58,9 +60,9 @@ class ScanPosition:
     def link(self, part: int | None = None) -> str:
         """Return the link as markdown; it also shows the evidence of sentence number `part`."""
         of = "" if part is None else f"#{part}"
-        other = self.filed.words(self.slice + 1)
-        shown = f" ({other})".replace(" ", NO_BREAK) if other else ""
-        return f"[image{NO_BREAK}{self.slice + 1}]({self.href}{of}){shown}"
+        label = image_label(self.slice, self.filed).replace(" ", NO_BREAK)
+        image, bracket, other = label.partition(f"{NO_BREAK}(")
+        return f"[{image}]({self.href}{of}){bracket}{other}"
 
 
 def part_of_href(href: str) -> int | None:
@@ -120,11 +122,11 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
         if position is not None:
             line += f"  {position.link(number)}"
         if sentence.unsupported:
-            line += f"  {UNSUPPORTED}"
+            line += f"  {_(UNSUPPORTED)}"
             unsupported = True
         lines += [line, ""]
     if unsupported:
-        lines += [f"*{UNSUPPORTED_MEANS}*", ""]
+        lines += [f"*{_(UNSUPPORTED_MEANS)}*", ""]
     return "\n".join(lines)
 
 
@@ -135,10 +137,10 @@ def answer_markdown(answer: Answer, slices: int) -> str:
     if position is not None and paragraphs:
         paragraphs[-1] += f"  {position.link(0)}"
     if answer.unsupported and paragraphs:
-        paragraphs[-1] += f"  {UNSUPPORTED}"
+        paragraphs[-1] += f"  {_(UNSUPPORTED)}"
     for number, (choice, probability) in enumerate(answer.choices):
         letter = chr(ord("A") + number)
-        paragraphs.append(f"{letter}\\. {escaped(choice)} {NO_BREAK}**{probability:.0%}**")
+        paragraphs.append(f"{letter}\\. {escaped(choice)} {NO_BREAK}**{percent(probability)}**")
     return "\n\n".join([*_incomplete(answer.incomplete), *paragraphs])
 
 

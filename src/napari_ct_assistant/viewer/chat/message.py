@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import (
@@ -16,8 +16,9 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.growing_text import GrowingText
-from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, part_of_href
+from napari_ct_assistant.viewer.chat.links import NO_BREAK, UNSUPPORTED, part_of_href
 from napari_ct_assistant.viewer.chat.message_head import MessageHead, Speaker
 from napari_ct_assistant.viewer.chat.reasoning import FoldedReasoning
 from napari_ct_assistant.viewer.widgets import label as plain_label
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.session.jobs import TurnJob
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
-
-# Qt finds a no-break space as a space.
-UNSUPPORTED_FOUND: Final = UNSUPPORTED.replace("\u00a0", " ")
 
 
 class Message(QFrame):
@@ -119,10 +117,12 @@ class Message(QFrame):
             cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
             cursor.mergeCharFormat(style)
         style.setForeground(self._warning_colour)
-        found = document.find(UNSUPPORTED_FOUND)
+        # Qt finds a no-break space as a space.
+        mark = _(UNSUPPORTED).replace(NO_BREAK, " ")
+        found = document.find(mark)
         while not found.isNull():
             found.mergeCharFormat(style)
-            found = document.find(UNSUPPORTED_FOUND, found)
+            found = document.find(mark, found)
 
     def part_of_block(self, number: int) -> str | None:
         """Return the link in a paragraph that shows the evidence of its sentence, if any."""

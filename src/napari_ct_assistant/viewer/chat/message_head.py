@@ -7,6 +7,7 @@ from typing import Literal
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button
 from napari_ct_assistant.viewer.widgets import label as plain_label
@@ -30,9 +31,9 @@ class MessageHead(QWidget):
         super().__init__(parent)
         self._label = plain_label()
         self._label.setObjectName("who")
-        self.copy_button = _head_button("Copy", "message_copy")
-        self.again_button = _head_button("Again", "again")
-        self.edit_button = _head_button("Edit", "edit")
+        self.copy_button = _head_button(_("Copy"), _("Copy this message"), "message_copy")
+        self.again_button = _head_button(_("Again"), _("Write this message again"), "again")
+        self.edit_button = _head_button(_("Edit"), _("Edit this message"), "edit")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -59,7 +60,7 @@ class MessageHead(QWidget):
         self.edit_button.setVisible(edit)
 
 
-def _head_button(text: str, tip: str) -> QToolButton:
-    made = button(text, TIPS[tip], accessible_name=f"{text} this message", small=True)
+def _head_button(text: str, name: str, tip: str) -> QToolButton:
+    made = button(text, TIPS[tip], accessible_name=name, small=True)
     made.setAutoRaise(True)
     return made

@@ -11,6 +11,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeyEvent, QTextCursor
 from qtpy.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import ASK_PLACEHOLDER
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class QuestionBox(QPlainTextEdit):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setPlaceholderText(ASK_PLACEHOLDER)
-        self.setAccessibleName("Question")
+        self.setPlaceholderText(_(ASK_PLACEHOLDER))
+        self.setAccessibleName(_("Question"))
         self.setTabChangesFocus(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.history: list[str] = []

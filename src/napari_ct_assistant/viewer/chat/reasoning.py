@@ -7,6 +7,7 @@ from qtpy.QtGui import QTextCursor
 from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import _, ngettext
 from napari_ct_assistant.viewer.chat.growing_text import GrowingText
 from napari_ct_assistant.viewer.texts import TIPS
 
@@ -20,7 +21,7 @@ class FoldedReasoning(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.button = QToolButton()
-        self.button.setText("Reasoning")
+        self.button.setText(_("Reasoning"))
         self.button.setCheckable(True)
         self.button.setAutoRaise(True)
         self.button.setArrowType(Qt.ArrowType.RightArrow)
@@ -28,7 +29,7 @@ class FoldedReasoning(QWidget):
         self.button.setToolTip(TIPS["reasoning"])
         self.body = GrowingText()
         self.body.setObjectName("quiet")
-        self.body.setAccessibleName("Reasoning of the model")
+        self.body.setAccessibleName(_("Reasoning of the model"))
         self.body.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -43,7 +44,9 @@ class FoldedReasoning(QWidget):
         cursor = QTextCursor(self.body.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(plain(text))
-        self.button.setText(f"Reasoning ({len(self.text().split())} words)")
+        n = len(self.text().split())
+        text = ngettext("Reasoning ({n} word)", "Reasoning ({n} words)", n)
+        self.button.setText(text.format(n=n))
         self.show()
 
     def text(self) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_ct_assistant.backends.protocol import View
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.crop.crop_layer import CropLayer
-from napari_ct_assistant.viewer.crop.region_bar import NAMES, RegionBar
+from napari_ct_assistant.viewer.crop.region_bar import RegionBar, shown_region
 from napari_ct_assistant.viewer.scan.layers import world_to_index
 from napari_ct_assistant.viewer.session.history import ChatHistory
 from napari_ct_assistant.viewer.texts import BOX_MOVED, REGION_CHANGED
@@ -83,7 +84,7 @@ class CropController(QObject):
         """Read this region from the next question on."""
         scan = self._scans.scan
         if scan is not None and region != scan.view.region:
-            self._change(scan, View(region), REGION_CHANGED)
+            self._change(scan, View(region), _(REGION_CHANGED))
 
     def move(self) -> None:
         """Centre the box on the crosshair from the next question on."""
@@ -94,13 +95,13 @@ class CropController(QObject):
         x, y, z = (float(mm) for mm in scan.volume.index_to_ras(index))
         scan.box = _centred(scan.box, (x, y, z))
         region = scan.view.region or scan.region_read
-        self._change(scan, View(region, (x, y, z)), BOX_MOVED)
+        self._change(scan, View(region, (x, y, z)), _(BOX_MOVED))
 
     def reset(self) -> None:
         """Put the box where the region puts it from the next question on."""
         scan = self._scans.scan
         if scan is not None and scan.view.centre is not None:
-            self._change(scan, View(scan.view.region), REGION_CHANGED)
+            self._change(scan, View(scan.view.region), _(REGION_CHANGED))
 
     def _change(self, scan: ScanSession, view: View, said: str) -> None:
         scan.view = view
@@ -113,8 +114,8 @@ class CropController(QObject):
 
 def _read(scan: ScanSession) -> str:
     """Return what was read, in a few words."""
-    region = NAMES.get(scan.region_read, scan.region_read)
-    return f"Read: {region}" if region else ""
+    region = shown_region(scan.region_read)
+    return _("Read: {region}").format(region=region) if region else ""
 
 
 def _centred(grid: ModelGrid, ras: Any) -> ModelGrid:

@@ -9,6 +9,7 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.scan.belonging import mark_layer
 from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import ModelGrid
 
 CROP_KEY: Final = "ct_crop"
-NAME: Final = "Part that is read"
+NAME: Final = N_("Part that is read")
 OPACITY: Final = 0.7
 LINE_MM: Final = 2.0  # width of the frame, where the scan's own voxels are not larger
 COLOURS: Final = Colormap([(0.2, 0.9, 1.0, 0.0), (0.2, 0.9, 1.0, 1.0)], name="ct_crop")
@@ -90,7 +91,7 @@ class CropLayer:
         selected, active = set(selection), selection.active
         layer = Image(
             **placed,
-            name=NAME,
+            name=_(NAME),
             colormap=COLOURS,
             contrast_limits=(0.0, 1.0),
             blending="translucent_no_depth",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import label as plain_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
-AUTOMATIC = "automatic"
-NAMES = {"": AUTOMATIC, "none": "middle of the scan"}
+NAMES: Final = {"": N_("automatic"), "none": N_("middle of the scan")}
+
+
+def shown_region(region: str) -> str:
+    """Return what a region is called on screen."""
+    return _(NAMES.get(region, region))
 
 
 class RegionBar(QWidget):
@@ -37,11 +43,11 @@ class RegionBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.regions = QComboBox()
-        self.regions.setAccessibleName("Region to read")
+        self.regions.setAccessibleName(_("Region to read"))
         self.regions.setToolTip(TIPS["body_region"])
-        self.move_button = QPushButton("Move box here")
+        self.move_button = QPushButton(_("Move box here"))
         self.move_button.setToolTip(TIPS["move_box"])
-        self.reset_button = QPushButton("Reset box")
+        self.reset_button = QPushButton(_("Reset box"))
         self.reset_button.setToolTip(TIPS["reset_box"])
         self.said = plain_label()
         self.said.setObjectName("quiet")
@@ -49,7 +55,7 @@ class RegionBar(QWidget):
         self.said.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(plain_label("Read"))
+        layout.addWidget(plain_label(_("Read")))
         for widget in (self.regions, self.move_button, self.reset_button):
             layout.addWidget(widget)
         layout.addWidget(self.said, 1)
@@ -64,7 +70,7 @@ class RegionBar(QWidget):
         """Offer a model's regions; without any, the row is hidden."""
         self.regions.clear()
         for region in ("", *regions):
-            self.regions.addItem(NAMES.get(region, region), region)
+            self.regions.addItem(shown_region(region), region)
         self.regions.setCurrentIndex(max(0, self.regions.findData(chosen)))
         self.setVisible(bool(regions))
 

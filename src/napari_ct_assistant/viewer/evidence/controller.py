@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_ct_assistant.assistant.reading.results import image_words
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, decimal
 from napari_ct_assistant.viewer.chat.links import (
     ScanPosition,
     go_to,
@@ -17,6 +16,7 @@ from napari_ct_assistant.viewer.chat.links import (
 )
 from napari_ct_assistant.viewer.evidence.heat_bar import HeatBar
 from napari_ct_assistant.viewer.evidence.heat_layer import HeatLayer
+from napari_ct_assistant.viewer.scan.image_numbers import image_label
 from napari_ct_assistant.viewer.texts import HEAT_AT, HEAT_OF, NO_HEAT, SCAN_CLOSED
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class EvidenceController(QObject):
         position = parse_href(href)
         layer = self._scans.choose(scan)
         if layer is None:
-            self.status_message.emit(SCAN_CLOSED)
+            self.status_message.emit(_(SCAN_CLOSED))
         elif position is not None:
             go_to(self._viewer, layer, position)
 
@@ -117,7 +117,7 @@ class EvidenceController(QObject):
         scan, finding, found = result.job.scan, result.job.finding, result.evidence
         layer = self._scans.layer_of(scan)
         if layer is None:
-            self.status_message.emit(SCAN_CLOSED)
+            self.status_message.emit(_(SCAN_CLOSED))
         elif scan is not self._scans.scan:
             # The reader went on to another scan meanwhile, which stays on screen.
             return
@@ -150,8 +150,9 @@ def evidence_summary(result: EvidenceResult) -> str:
     """Return one line that says where a finding's evidence is."""
     finding, found = result.job.finding, result.evidence
     if found.slice is None:
-        return NO_HEAT.format(about=finding)
-    image = image_words(found.slice, result.job.scan.volume.archive_number(found.slice))
+        return _(NO_HEAT).format(about=finding)
+    image = image_label(found.slice, result.job.scan.volume.archive_number(found.slice))
     if found.support is None:
         return _(HEAT_AT).format(about=finding, image=image)
-    return HEAT_OF.format(about=finding, image=image, support=found.support)
+    support = decimal(found.support, 1, "+")
+    return _(HEAT_OF).format(about=finding, image=image, support=support)

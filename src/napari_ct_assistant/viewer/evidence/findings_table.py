@@ -18,15 +18,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ct_assistant.support.translation import N_, _
-from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.support.translation import N_, _, decimal, percent
+from napari_ct_assistant.viewer.texts import TIPS, TITLE_SEPARATOR
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability
 
 FINDING, PROBABILITY, BAR, BASELINE, THRESHOLD = range(5)
-HEADERS = ("Finding", "Probability", "", "No scan", "Threshold")
+HEADERS: Final = (N_("Finding"), N_("Probability"), "", N_("No scan"), N_("Threshold"))
 # Of findings that are ranked: a margin is no share of anything, so it gets no bar.
 RANKED_HEADERS: Final = (HEADERS[FINDING], N_("Rank"), "", N_("No scan"), N_("Margin"))
 RANK_TIP: Final = N_("Place among the findings of this scan, by margin")
@@ -90,7 +90,7 @@ class FindingsTable(QTableWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(HEADERS), parent)
-        self.setAccessibleName("Findings")
+        self.setAccessibleName(_("Findings"))
         self._name_columns(ranked=False)
         self.verticalHeader().hide()
         self.setShowGrid(False)
@@ -124,10 +124,13 @@ class FindingsTable(QTableWidget):
         self._click.stop()
         ranked = any(one.rank is not None for one in findings)
         self._name_columns(ranked=ranked)
-        header = HEADERS[FINDING] if not findings else f"{HEADERS[FINDING]}  ·  {scan}"
+        header = _(HEADERS[FINDING])
+        if findings:
+            header += f"{TITLE_SEPARATOR}{scan}"
         self.horizontalHeaderItem(FINDING).setText(header)
         self.horizontalHeaderItem(FINDING).setToolTip(plain_tip(scan))
-        self.setAccessibleName(f"Findings of {scan}" if scan and findings else "Findings")
+        named = _("Findings of {scan}").format(scan=scan)
+        self.setAccessibleName(named if scan and findings else _("Findings"))
         self.clearSelection()
         self.setSortingEnabled(False)
         self.setRowCount(len(findings))
@@ -147,27 +150,28 @@ class FindingsTable(QTableWidget):
     def _name_columns(self, *, ranked: bool) -> None:
         """Name the columns for probabilities or for ranks."""
         tips = [TIPS[f"finding_{name}"] for name in ("probability", "baseline", "threshold")]
-        names: tuple[str, ...] = HEADERS
         if ranked:
-            names = tuple(_(name) if name else "" for name in RANKED_HEADERS)
             tips = [_(RANK_TIP), _(NO_SCAN_TIP), _(MARGIN_TIP)]
-        self.setHorizontalHeaderLabels(list(names))
+        headers = RANKED_HEADERS if ranked else HEADERS
+        self.setHorizontalHeaderLabels([_(header) for header in headers])
         for column, tip in zip((PROBABILITY, BASELINE, THRESHOLD), tips, strict=True):
-            self.horizontalHeaderItem(column).setToolTip(tip)
+            self.horizontalHeaderItem(column).setToolTip(plain_tip(tip))
         self.setColumnHidden(BAR, ranked)
 
     def _fill_ranked(self, row: int, finding: FindingProbability) -> QTableWidgetItem:
         """Fill a row with rank and margins; return the cell of the rank."""
         without = finding.baseline
         margin = finding.margin or 0.0
-        self._put(row, BASELINE, "" if without is None else f"{without:+.3f}", without or 0.0)
-        self._put(row, THRESHOLD, f"{margin:+.3f}", margin)
+        self._put(
+            row, BASELINE, "" if without is None else decimal(without, 3, "+"), without or 0.0
+        )
+        self._put(row, THRESHOLD, decimal(margin, 3, "+"), margin)
         return self._put(row, PROBABILITY, str(finding.rank), float(finding.rank or 0))
 
     def _fill(self, row: int, finding: FindingProbability) -> QTableWidgetItem:
         """Fill a row with probability, bar, baseline and threshold; return the probability's."""
         probability = finding.score if finding.assessable else -1.0
-        shown = f"{finding.score:.0%}" if finding.assessable else "not assessable"
+        shown = percent(finding.score) if finding.assessable else _("not assessable")
         number = self._put(row, PROBABILITY, shown, probability)
         if not finding.assessable:
             number.setToolTip(TIPS["finding_not_assessable"])
@@ -176,8 +180,8 @@ class FindingsTable(QTableWidget):
         bar.setData(THRESHOLD_ROLE, finding.threshold if finding.assessable else None)
         self.setItem(row, BAR, bar)
         without, limit = finding.baseline, finding.threshold
-        self._put(row, BASELINE, "" if without is None else f"{without:.0%}", without or 0.0)
-        self._put(row, THRESHOLD, "" if limit is None else f"{limit:.0%}", limit or 0.0)
+        self._put(row, BASELINE, "" if without is None else percent(without), without or 0.0)
+        self._put(row, THRESHOLD, "" if limit is None else percent(limit), limit or 0.0)
         return number
 
     def _put(self, row: int, column: int, text: str, value: float) -> QTableWidgetItem:

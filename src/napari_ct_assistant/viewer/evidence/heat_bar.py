@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QWidget
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import eliding_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
@@ -25,17 +26,17 @@ class HeatBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.check = QCheckBox("Heat map")
+        self.check = QCheckBox(_("Heat map"))
         self.check.setToolTip(TIPS["heat"])
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Heat map opacity")
+        self.slider.setAccessibleName(_("Heat map opacity"))
         self.slider.setToolTip(TIPS["heat_opacity"])
         self.slider.setRange(5, 100)
         self.slider.setValue(60)
         self.slider.setFixedWidth(80)
         self.label = eliding_label()
         self.label.setObjectName("quiet")
-        self.label.setAccessibleName("Heat map of")
+        self.label.setAccessibleName(_("Heat map of"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.check)

@@ -9,6 +9,7 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap
 from scipy import ndimage
 
+from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.scan.belonging import mark_layer
 from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.backends.heat_map import HeatMap
 
 HEAT_KEY: Final = "ct_evidence"
-NAME: Final = "Evidence"
+NAME: Final = N_("Evidence")
 OPACITY: Final = 0.6
 # The cells of the model's grid measure 24 to 48 mm; the map is interpolated to steps of a few mm.
 FINER: Final = 6
@@ -96,7 +97,7 @@ class HeatLayer:
         selected, active = set(selection), selection.active
         layer = Image(
             **placed,
-            name=NAME,
+            name=_(NAME),
             colormap=COLOURS,
             contrast_limits=(COOLEST, 1.0),
             blending="translucent_no_depth",

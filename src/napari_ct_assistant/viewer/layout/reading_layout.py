@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.layout.position_strip import PositionStrip
 from napari_ct_assistant.viewer.layout.text_columns import TextColumns
 from napari_ct_assistant.viewer.layout.tool_strip import ToolStrip
@@ -98,7 +99,7 @@ class ReadingLayout(QObject):
         if isinstance(frame, QBoxLayout):
             frame.insertWidget(0, self._tools)
             self._tools.show()
-        self._bar = QToolBar("Position")
+        self._bar = QToolBar(_("Position"))
         self._bar.setObjectName("ct_position")
         self._bar.setMovable(False)
         self._bar.addWidget(self._position).setVisible(True)

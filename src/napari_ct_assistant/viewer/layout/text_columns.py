@@ -8,11 +8,13 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
+from napari_ct_assistant.support.translation import N_, _
+
 # The least width of a column beside another one, in characters.
 COLUMN: Final = 53
 # The width of a single column, in characters.
 ONE_COLUMN: Final = 82
-REPORT: Final = "Report"
+REPORT: Final = N_("Report")
 
 
 class TextColumns(QSplitter):
@@ -48,8 +50,8 @@ class TextColumns(QSplitter):
         self.own_window = False
         self.tabs = QTabWidget()
         self.side = QTabWidget()
-        self.tabs.addTab(transcript, "Transcript")
-        self.tabs.addTab(findings, "Findings")
+        self.tabs.addTab(transcript, _("Transcript"))
+        self.tabs.addTab(findings, _("Findings"))
         left = QWidget()
         self._left = QVBoxLayout(left)
         self._left.setContentsMargins(0, 0, 0, 0)
@@ -135,9 +137,9 @@ class TextColumns(QSplitter):
         if before == "window":
             report.setParent(None)
         if place == "side":
-            self.side.addTab(report, REPORT)
+            self.side.addTab(report, _(REPORT))
             self.setSizes([self.width() // 2, self.width() // 2])
         else:
-            self.tabs.insertTab(1, report, REPORT)
+            self.tabs.insertTab(1, report, _(REPORT))
             if before == "window" or front:
                 self.tabs.setCurrentWidget(report)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
+from napari_ct_assistant.support.translation import N_, _, decimal
 from napari_ct_assistant.viewer.layout.button_column import ButtonColumn
 from napari_ct_assistant.viewer.measure.measuring import Measurements, length_mm
 from napari_ct_assistant.viewer.measure.regions import LENGTHS, Region, selected_region
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 LABELS: Final = {
-    "line": "Ruler",
-    "rectangle": "Box",
-    "ellipse": "Ellipse",
-    "polygon": "Polygon",
-    "select": "Edit",
+    "line": N_("Ruler"),
+    "rectangle": N_("Box"),
+    "ellipse": N_("Ellipse"),
+    "polygon": N_("Polygon"),
+    "select": N_("Edit"),
 }
 MEASURE_KEYS: Final = {
     "line": "M",
@@ -59,7 +60,7 @@ class MeasureBar(QWidget):
 
         self.buttons: dict[str, QToolButton] = {}
         for tool, label in LABELS.items():
-            made = tool_button(label, TIPS[tool], checkable=True)
+            made = tool_button(_(label), TIPS[tool], checkable=True)
             made.clicked.connect(partial(self._on_button, tool))
             self.buttons[tool] = made
         self.column = ButtonColumn((list(self.buttons.values()),))
@@ -67,7 +68,7 @@ class MeasureBar(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.column)
         self.text = eliding_label()
-        self.text.setAccessibleName("Selected measurement")
+        self.text.setAccessibleName(_("Selected measurement"))
         self.remove_button = button("✕", TIPS["remove"], accessible_name=TIPS["remove"], small=True)
         self.remove_button.clicked.connect(self.measurements.remove_selected)
         # It has its place whether or not something is selected, so that nothing moves.
@@ -141,7 +142,8 @@ class MeasureBar(QWidget):
         chosen = [n for n in sorted(layer.selected_data) if n < len(layer.data)]
         if not chosen or layer.shape_type[chosen[-1]] not in LENGTHS:
             return ""
-        return f"Distance {length_mm(self._viewer, self._scan, layer, chosen[-1]):.1f} mm"
+        length = length_mm(self._viewer, self._scan, layer, chosen[-1])
+        return _("Distance {length} mm").format(length=decimal(length, 1))
 
     def _show(self, region: Region | None, other: str = "") -> None:
         self.region = region

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.measure.drawing import ShapeDrawing
 from napari_ct_assistant.viewer.measure.regions import AREAS, LENGTHS, shape_indices, shape_region
 from napari_ct_assistant.viewer.scan.belonging import mark_layer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 MEASURE_KEY: Final = "ct_measurements"
-LAYER_NAME: Final = "Measurements"
+LAYER_NAME: Final = N_("Measurements")
 COLOUR: Final = "#ffd34d"
 TOOLS: Final = ("line", "rectangle", "ellipse", "polygon", "select")
 # Often enough to look live, seldom enough to keep the event loop free while dragging.
@@ -156,7 +157,7 @@ class Measurements(QObject):
         scale = np.asarray(scan.scale, float)
         layer = self._viewer.add_shapes(
             ndim=3,
-            name=LAYER_NAME,
+            name=_(LAYER_NAME),
             # The same indices as the scan's, so that a shape lies exactly on one slice.
             scale=scan.scale,
             translate=scan.translate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from napari_ct_assistant.assistant.models.hub_cache import is_repo
 from napari_ct_assistant.assistant.models.installed import (
@@ -15,17 +15,20 @@ from napari_ct_assistant.assistant.models.installed import (
 )
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import N_, Texts, _, decimal
 
 if TYPE_CHECKING:
     from napari_ct_assistant.backends.loading.devices import LoadTarget
 
-SECTIONS = {
-    "bundled": "Bundled",
-    "imported": "Imported on this machine",
-    "downloaded": "Downloaded from the hub",
-    "folder": "Folders used before",
-}
-ON_THE_HUB = "On the Hugging Face hub"
+SECTIONS: Final = Texts(
+    {
+        "bundled": N_("Bundled"),
+        "imported": N_("Imported on this machine"),
+        "downloaded": N_("Downloaded from the hub"),
+        "folder": N_("Folders used before"),
+    }
+)
+ON_THE_HUB: Final = N_("On the Hugging Face hub")
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,22 @@ class ModelSurvey:
 
     def facts(self, model: InstalledModel) -> str:
         """Return the size on disk, and the memory needed and free, as one line."""
-        parts = [f"{size(model.bytes)} on disk"]
+        parts = [_("{size} on disk").format(size=size(model.bytes))]
         needed = self.needed(model)
         if needed is not None and self.place is not None:
             kind = self.options.quantize or self.place.dtype
-            free = "" if self.place.free is None else f" of {size(self.place.free)} free"
-            parts.append(f"needs {size(needed)}{free} ({self.place.device}, {kind})")
+            if self.place.free is None:
+                text = _("needs {needed} ({device}, {kind})").format(
+                    needed=size(needed), device=self.place.device, kind=kind
+                )
+            else:
+                text = _("needs {needed} of {free} free ({device}, {kind})").format(
+                    needed=size(needed),
+                    free=size(self.place.free),
+                    device=self.place.device,
+                    kind=kind,
+                )
+            parts.append(text)
         return "  ·  ".join(parts)
 
     def fits(self, model: InstalledModel) -> bool:
@@ -95,7 +108,7 @@ def survey_models_and_memory(options: LoadOptions) -> ModelSurvey:
 
     models = installed_models()
     for model in models:
-        _ = model.counts  # read here, not on the Qt thread
+        model.counts  # noqa: B018 - read here, not on the Qt thread
     try:
         place = load_target(options)
     except ModelLoadError:  # loading the model will show this error
@@ -110,4 +123,6 @@ def could_be_on_the_hub(name: str) -> bool:
 
 def size(count: int) -> str:
     """Return a number of bytes in MB or GB, such as "3.4 MB" or "15.7 GB"."""
-    return f"{count / 1e9:.1f} GB" if count >= 100e6 else f"{count / 1e6:.1f} MB"
+    if count >= 100e6:
+        return f"{decimal(count / 1e9, 1)} GB"
+    return f"{decimal(count / 1e6, 1)} MB"

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.models.available_models import (
     ON_THE_HUB,
     SECTIONS,
@@ -25,7 +26,8 @@ from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 NAME: Final = int(Qt.ItemDataRole.UserRole)  # what the box shows when the row is chosen
 DETAIL: Final = NAME + 1
-BROWSE: Final = "Browse for a folder…"
+# What stands for the row that asks for a folder: no model has this name.
+BROWSE: Final = "…"
 LIST_WIDTH: Final = 460
 
 
@@ -117,7 +119,9 @@ class ModelBox(QComboBox):
         self.setEditText(name)
         self.lineEdit().setCursorPosition(0)
         self.setToolTip(
-            plain_tip(f"{name}\nA bundled model, a local folder, or a Hugging Face model id")
+            plain_tip(
+                f"{name}\n" + _("A bundled model, a local folder, or a Hugging Face model id")
+            )
         )
 
     def showPopup(self) -> None:  # noqa: N802 - Qt's name
@@ -141,12 +145,17 @@ class ModelBox(QComboBox):
                 self._add(label, model.name, survey.facts(model), str(model.path))
         remote = survey.hub_only()
         if remote:
-            self._heading(ON_THE_HUB)
+            self._heading(_(ON_THE_HUB))
         for repo in remote:
-            self._add(repo, repo, "not on this machine; its size is shown before it is downloaded")
-        self._heading("Other models")
+            self._add(
+                repo, repo, _("not on this machine; its size is shown before it is downloaded")
+            )
+        self._heading(_("Other models"))
         self._add(
-            BROWSE, BROWSE, "", "A folder that contains a model. You can also type a hub id above."
+            _("Browse for a folder…"),
+            BROWSE,
+            "",
+            _("A folder that contains a model. You can also type a hub id above."),
         )
         self.setCurrentIndex(-1)
         self.blockSignals(False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.models.hub_download import HubDownload, explain
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.widgets import button
@@ -39,7 +40,7 @@ class HubBar(QWidget):
         super().__init__(parent)
         self.text = plain_label()
         self.text.setWordWrap(True)
-        self.text.setAccessibleName("Model on the hub")
+        self.text.setAccessibleName(_("Model on the hub"))
         self.bar = QProgressBar()
         self.bar.setRange(0, STEPS)
         self.bar.setTextVisible(False)
@@ -83,7 +84,11 @@ class HubBar(QWidget):
         if self._working:
             return
         self._repo, self._plan = repo, None
-        self._say(f"{repo} is not on this machine.", "Look up its size on the hub", "")
+        self._say(
+            _("{model} is not on this machine.").format(model=repo),
+            _("Look up its size on the hub"),
+            "",
+        )
 
     def dismiss(self) -> None:
         """Hide the bar, unless something is running."""
@@ -110,7 +115,7 @@ class HubBar(QWidget):
     def _look_up(self) -> None:
         self._working = True
         repo = self._repo
-        self._say(f"Asking the hub about {repo}…", "", "")
+        self._say(_("Asking the hub about {model}…").format(model=repo), "", "")
 
         def ask() -> DownloadPlan:
             from napari_ct_assistant.assistant.models.download import plan_download
@@ -124,19 +129,21 @@ class HubBar(QWidget):
     def _on_plan(self, plan: DownloadPlan) -> None:
         if plan.kind == "encoder":
             self._say(
-                f"{plan.repo} is an image encoder: it can be trained further, but writes no text.",
+                _(
+                    "{model} is an image encoder: it can be trained further, but writes no text."
+                ).format(model=plan.repo),
                 "",
-                "Close",
+                _("Close"),
             )
             return
         self._plan = plan
         text, go = explain(plan)
-        self._say(f"{plan.repo}: {text}", go, "Not now")
+        self._say(f"{plan.repo}: {text}", go, _("Not now"))
 
     def _download(self, plan: DownloadPlan) -> None:
         self._working = True
         self._running = download = HubDownload(plan)
-        self._say(download.status_text(), "", "Cancel", bar=True)
+        self._say(download.status_text(), "", _("Cancel"), bar=True)
         self._timer.start()
         self._background.run(
             download.run,
@@ -162,14 +169,16 @@ class HubBar(QWidget):
         if download is not None and download.cancel.is_set():
             self._plan = None
             self._say(
-                f"{self._repo}: the download was cancelled. What has been downloaded is kept, and "
-                "the next download resumes there. The model is not loaded.",
-                "Look up what is missing",
-                "Close",
+                _(
+                    "{model}: the download was cancelled. What has been downloaded is kept, and "
+                    "the next download resumes there. The model is not loaded."
+                ).format(model=self._repo),
+                _("Look up what is missing"),
+                _("Close"),
             )
             return
         self._plan = None
-        self._say(one_line(error), "Try again", "Close")
+        self._say(one_line(error), _("Try again"), _("Close"))
 
     def _on_finished(self) -> None:
         self._timer.stop()

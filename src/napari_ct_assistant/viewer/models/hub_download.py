@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_ct_assistant.support.translation import N_, _, decimal
 from napari_ct_assistant.viewer.models.available_models import size
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ class HubDownload:
     cancel : threading.Event
         Set it to cancel.
     step : str
-        What is being done now.
+        What is being done now, with a place for the model's name.
     done, total : int
         Bytes of the present step.
     """
 
     plan: DownloadPlan
     cancel: threading.Event = field(default_factory=threading.Event)
-    step: str = "Downloading"
+    step: str = N_("Downloading {model}")
     done: int = 0
     total: int = 0
     _began: float = field(default_factory=time.monotonic)
@@ -60,7 +61,7 @@ class HubDownload:
 
         if imported_snapshot(self.plan.repo) is not None:
             return
-        self._start("Converting")
+        self._start(N_("Converting {model}"))
         import_model(
             folder,
             imported_folder(self.plan.repo),
@@ -84,34 +85,47 @@ class HubDownload:
     def status_text(self) -> str:
         """Return the progress as one line."""
         if self.cancel.is_set():
-            return "Stopping…"
+            return _("Stopping…")
         name = self.plan.repo.rpartition("/")[2]
+        step = _(self.step).format(model=name)
         if not self.total:
-            return f"{self.step} {name}…"
-        parts = [f"{self.step} {name}: {size(self.done)} of {size(self.total)}"]
+            return f"{step}…"
+        parts = [
+            _("{step}: {done} of {total}").format(
+                step=step, done=size(self.done), total=size(self.total)
+            )
+        ]
         seconds = time.monotonic() - self._began
         if seconds > 2 and self.done:
             speed = self.done / seconds
-            parts.append(f"{speed / 1e6:.1f} MB/s")
+            parts.append(f"{decimal(speed / 1e6, 1)} MB/s")
             left = (self.total - self.done) / speed
-            parts.append(f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left")
+            parts.append(
+                _("{n} min left").format(n=round(left / 60))
+                if left > 90
+                else _("{n} s left").format(n=round(left))
+            )
         return "  ·  ".join(parts)
 
 
 def explain(plan: DownloadPlan) -> tuple[str, str]:
     """Return what a download would do, and the label of the button that starts it."""
     left = plan.to_fetch - plan.to_resume
-    text = f"{size(left)} to download, {size(plan.free)} free on disk."
-    button = f"Download {size(left)}"
+    text = _("{size} to download, {free} free on disk.").format(
+        size=size(left), free=size(plan.free)
+    )
+    button = _("Download {size}").format(size=size(left))
     if left < 0.95 * plan.bytes:  # looking up the size has already fetched a few settings
-        text += f" {size(plan.bytes - left)} are on this machine already."
-        button = f"Download the remaining {size(left)}" if left else "Finish"
+        text += " " + _("{size} are on this machine already.").format(size=size(plan.bytes - left))
+        button = _("Download the remaining {size}").format(size=size(left)) if left else _("Finish")
     if plan.kind == "m3d":
-        text += f" The model is then converted, which needs about {size(plan.bytes)} more on disk."
+        text += " " + _(
+            "The model is then converted, which needs about {size} more on disk."
+        ).format(size=size(plan.bytes))
         if plan.code:
-            text += (
-                " The model comes with program code of its own. This code is neither downloaded "
+            text += " " + _(
+                "The model comes with program code of its own. This code is neither downloaded "
                 "nor run; only the weights are read."
             )
-            button += " without its code"
+            button = _("{button} without its code").format(button=button)
     return text, button

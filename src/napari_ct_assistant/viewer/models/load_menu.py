@@ -9,26 +9,27 @@ from qtpy.QtGui import QActionGroup
 from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
+from napari_ct_assistant.support.translation import N_, _
 
 # For each section, the labels of its choices and what they change in `LoadOptions`.
 CHOICES: Final[dict[str, tuple[tuple[str, dict[str, Any]], ...]]] = {
-    "Precision": (
-        ("Best for the device", {"dtype": None}),
+    N_("Precision"): (
+        (N_("Best for the device"), {"dtype": None}),
         ("bfloat16", {"dtype": "bfloat16"}),
         ("float16", {"dtype": "float16"}),
         ("float32", {"dtype": "float32"}),
     ),
-    "Language model": (
-        ("Full weights", {"quantize": None}),
-        ("8-bit weights", {"quantize": "8bit"}),
-        ("4-bit weights", {"quantize": "4bit"}),
+    N_("Language model"): (
+        (N_("Full weights"), {"quantize": None}),
+        (N_("8-bit weights"), {"quantize": "8bit"}),
+        (N_("4-bit weights"), {"quantize": "4bit"}),
     ),
-    "Device": (
-        ("Best available", {"device": None, "device_map": None}),
-        ("CPU", {"device": "cpu", "device_map": None}),
-        ("NVIDIA or AMD GPU (cuda)", {"device": "cuda", "device_map": None}),
-        ("Apple GPU (mps)", {"device": "mps", "device_map": None}),
-        ("GPU and computer memory (slow)", {"device": None, "device_map": "auto"}),
+    N_("Device"): (
+        (N_("Best available"), {"device": None, "device_map": None}),
+        (N_("CPU"), {"device": "cpu", "device_map": None}),
+        (N_("NVIDIA or AMD GPU (cuda)"), {"device": "cuda", "device_map": None}),
+        (N_("Apple GPU (mps)"), {"device": "mps", "device_map": None}),
+        (N_("GPU and computer memory (slow)"), {"device": None, "device_map": "auto"}),
     ),
 }
 
@@ -45,18 +46,20 @@ class LoadMenu(QPushButton):
 
     def __init__(self, options: LoadOptions = BEST, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setText("Options")
-        self.setAccessibleName("Load options")
+        self.setText(_("Options"))
+        self.setAccessibleName(_("Load options"))
         self._options = options
         self._entries: list[tuple[Any, dict[str, Any]]] = []
         self._groups: list[QActionGroup] = []
         menu = QMenu(self)
         for title, choices in CHOICES.items():
             menu.addSeparator()
-            menu.addAction(title).setEnabled(False)  # napari's style hides the titles of sections
+            menu.addAction(_(title)).setEnabled(
+                False
+            )  # napari's style hides the titles of sections
             group = QActionGroup(self)
             for label, changes in choices:
-                action = menu.addAction(label)
+                action = menu.addAction(_(label))
                 action.setCheckable(True)
                 group.addAction(action)
                 self._entries.append((action, changes))
@@ -88,6 +91,8 @@ class LoadMenu(QPushButton):
             action.setChecked(wanted)
         chosen = self._options.words()
         self.setToolTip(
-            "How the model is loaded: precision, 8- or 4-bit weights, CPU or GPU\n"
-            f"Now: {chosen or 'best for this machine'}"
+            _(
+                "How the model is loaded: precision, 8- or 4-bit weights, CPU or GPU\n"
+                "Now: {options}"
+            ).format(options=chosen or _("best for this machine"))
         )

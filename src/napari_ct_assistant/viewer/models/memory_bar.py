@@ -9,16 +9,19 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Remedy
+from napari_ct_assistant.support.translation import N_, Texts, _, decimal
 from napari_ct_assistant.viewer.widgets import button
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 MOST_REMEDIES = 4
-BUTTON_TEXTS = {
-    "dtype": "Load in {}",
-    "quantize": "Load with {} weights",
-    "device": "Load on {}",
-    "device_map": "Use GPU and computer memory (slow)",
-}
+BUTTON_TEXTS = Texts(
+    {
+        "dtype": N_("Load in {value}"),
+        "quantize": N_("Load with {value} weights"),
+        "device": N_("Load on {value}"),
+        "device_map": N_("Use GPU and computer memory (slow)"),
+    }
+)
 
 
 class MemoryBar(QWidget):
@@ -37,9 +40,9 @@ class MemoryBar(QWidget):
         self.text = plain_label()
         self.text.setObjectName("notice")
         self.text.setWordWrap(True)
-        self.text.setAccessibleName("Problem with the model")
+        self.text.setAccessibleName(_("Problem with the model"))
         self._remedies: tuple[Remedy, ...] = ()
-        self.buttons = [button("") for _ in range(MOST_REMEDIES)]
+        self.buttons = [button("") for _number in range(MOST_REMEDIES)]
         row = QFlowLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setHorizontalSpacing(4)
@@ -75,6 +78,6 @@ class MemoryBar(QWidget):
 
 def remedy_text(remedy: Remedy) -> str:
     """Return the label of a remedy's button."""
-    value = {"cpu": "the CPU", "8bit": "8-bit", "4bit": "4-bit"}.get(remedy.value, remedy.value)
-    size = "" if remedy.bytes is None else f" ({remedy.bytes / 1e9:.1f} GB)"
-    return BUTTON_TEXTS[remedy.field].format(value) + size
+    value = {"cpu": _("the CPU"), "8bit": "8-bit", "4bit": "4-bit"}.get(remedy.value, remedy.value)
+    size = "" if remedy.bytes is None else f" ({decimal(remedy.bytes / 1e9, 1)} GB)"
+    return BUTTON_TEXTS[remedy.field].format(value=value) + size

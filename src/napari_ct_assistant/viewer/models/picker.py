@@ -54,22 +54,22 @@ class ModelPicker(QWidget):
     ) -> None:
         super().__init__(parent)
         self.box = ModelBox()
-        self.box.setAccessibleName("Model")
-        self.load_button = button("Load")
+        self.box.setAccessibleName(_("Model"))
+        self.load_button = button(_("Load"))
         self.menu = LoadMenu(LoadOptions(device=device) if device else BEST)
         self.facts = eliding_label()
         self.facts.setObjectName("quiet")
-        self.facts.setAccessibleName("About the model")
+        self.facts.setAccessibleName(_("About the model"))
         self.hub = HubBar()
         self.problem = MemoryBar()
         self.notice = eliding_label()
         self.notice.setObjectName("notice")
-        self.notice.setAccessibleName("Notice about the model")
+        self.notice.setAccessibleName(_("Notice about the model"))
         self.fold_button = QToolButton()
         self.fold_button.setCheckable(True)
         self.fold_button.setArrowType(Qt.ArrowType.RightArrow)
         self.fold_button.setToolTip(TIPS["model_fold"])
-        self.fold_button.setAccessibleName("More about the model")
+        self.fold_button.setAccessibleName(_("More about the model"))
         self.line = row(self.fold_button, self.box)
         self.line.setStretchFactor(self.box, 1)
         self.fold = QWidget()
@@ -153,15 +153,16 @@ class ModelPicker(QWidget):
 
     def ask_folder(self) -> None:
         """Ask for a folder that contains a model."""
-        path = choose_folder(self, "Choose a folder that contains a model")
+        path = choose_folder(self, _("Choose a folder that contains a model"))
         if path:
             self._on_chosen(path)
 
     def show_notice(self, notice: str | None = None) -> None:
         """Show the model's own notice; a general one as long as that is not known."""
-        if notice is None:
-            notice = DEMO_NOTICE if self.model == "demo" else REAL_NOTICE
-        self.notice.setText(notice or REAL_NOTICE)
+        if notice is None and self.model == "demo":
+            notice = _(DEMO_NOTICE)
+        # The notice of a model is translated where its text is known.
+        self.notice.setText(_(notice) if notice else _(REAL_NOTICE))
         self.notice.setToolTip(plain_tip(self.notice.text()))
 
     # -- the models on this machine, and whether they fit
@@ -215,7 +216,11 @@ class ModelPicker(QWidget):
         self.problem.hide()
         session, model, options = self.session, self.model, self.options
         unload = self.is_loaded
-        self._show("Freeing its memory…" if unload else f"Loading {Path(model).name}…")
+        self._show(
+            _("Freeing its memory…")
+            if unload
+            else _("Loading {model}…").format(model=Path(model).name)
+        )
         self._loads.run(
             session.close if unload else partial(session.load, model, options),
             returned=self._on_loaded,
@@ -289,17 +294,20 @@ class ModelPicker(QWidget):
         if not text and known is not None:
             parts = [self._survey.facts(known)]
             if loaded:
-                parts.insert(0, f"Loaded on {self._device}" if self._device else "Loaded")
+                where = _("Loaded on {device}").format(device=self._device)
+                parts.insert(0, where if self._device else _("Loaded"))
             elif not self._survey.fits(known):
                 beside = self.session is not None and self.session.loaded is not None
-                parts.insert(0, "Does not fit" + " beside the loaded model" * beside)
+                parts.insert(
+                    0, _("Does not fit beside the loaded model") if beside else _("Does not fit")
+                )
             text = "  ·  ".join(parts)
         elif not text and not self.hub.isVisibleTo(self):
-            text = "No model of that name on this machine"
+            text = _("No model of that name on this machine")
         self.facts.setText(text)
         self.facts.setToolTip(plain_tip(text))
         self.facts.setVisible(bool(text))
-        self.load_button.setText("Unload" if loaded else "Load")
+        self.load_button.setText(_("Unload") if loaded else _("Load"))
         self.load_button.setToolTip(TIPS["unload" if loaded else "load"])
         here = known is not None or loaded
         self.load_button.setEnabled(here and not self._working and not self._reading)

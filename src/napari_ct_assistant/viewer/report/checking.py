@@ -11,6 +11,7 @@ from napari_ct_assistant.assistant.report.checks import Check, check_report
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.matching import impression_of
 from napari_ct_assistant.assistant.report.statements import lines_of
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.report.checks_list import ChecksList
 from napari_ct_assistant.viewer.report.tools import ReportTools, TakeAlongRow
 
@@ -51,7 +52,9 @@ class Checking(QObject):
         """Return what to look at in the report before it is signed."""
         scan = self._scan
         report = self._editor.text.report()
-        if scan is None or all(report.state(line) == "template" for _, line in report.lines()):
+        if scan is None or all(
+            report.state(line) == "template" for _section, line in report.lines()
+        ):
             return []
         return check_report(report, scan.findings, scan.measured)
 
@@ -67,7 +70,8 @@ class Checking(QObject):
             self._editor.margin.update()
         self.list.show_checks(checks)
         found = sum(check.kind != "not reviewed" for check in checks)
-        self._tools.checks_button.setText(f"Check ({found})" if found else "Check")
+        label = _("Check ({n})").format(n=found) if found else _("Check")
+        self._tools.checks_button.setText(label)
 
     def _offer(self, number: int) -> None:
         """Offer to take along the impression's line of a finding that was rejected."""

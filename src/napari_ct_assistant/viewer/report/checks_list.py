@@ -8,6 +8,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from napari_ct_assistant.assistant.report.checks import Check
+from napari_ct_assistant.support.translation import _, ngettext
 from napari_ct_assistant.viewer.texts import TIPS
 
 ROWS = 4
@@ -26,7 +27,7 @@ class ChecksList(QListWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAccessibleName("To check in the report")
+        self.setAccessibleName(_("To check in the report"))
         self.setToolTip(TIPS["checks_list"])
         self.setWordWrap(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -46,8 +47,12 @@ class ChecksList(QListWidget):
             if check.kind != "not reviewed":
                 self._add(check.text, check.line)
         if left:
-            count = "1 sentence has" if len(left) == 1 else f"{len(left)} sentences have"
-            self._add(f"{count} not been accepted, edited or rejected.", left[0].line)
+            text = ngettext(
+                "{n} sentence has not been accepted, edited or rejected.",
+                "{n} sentences have not been accepted, edited or rejected.",
+                len(left),
+            )
+            self._add(text.format(n=len(left)), left[0].line)
 
     def _add(self, text: str, line: int | None) -> None:
         item = QListWidgetItem(text)

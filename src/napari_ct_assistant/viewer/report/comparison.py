@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFrame, QTextBrowser, QWidget
 
 from napari_ct_assistant.assistant.report.comparison import compare_with_draft
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import REPORT_STATES
 from napari_ct_assistant.viewer.widgets import no_resource
 
@@ -23,7 +24,7 @@ class Comparison(QTextBrowser):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("report_comparison")
-        self.setAccessibleName("Comparison of the draft with the edited report")
+        self.setAccessibleName(_("Comparison of the draft with the edited report"))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)
         self.removed, self.added = "#f08080", "#7fd48a"
@@ -50,4 +51,5 @@ class Comparison(QTextBrowser):
             note = "" if change.state in ("draft", "template") else REPORT_STATES[change.state]
             tail = f" <i>({escape(note)})</i>" if note else ""
             lines.append(f"<p style='margin-left:12px'>{''.join(words)}{tail}</p>")
-        self.setHtml("\n".join(lines) or "<p>There is no draft yet.</p>")
+        nothing = escape(_("There is no draft yet."))
+        self.setHtml("\n".join(lines) or f"<p>{nothing}</p>")

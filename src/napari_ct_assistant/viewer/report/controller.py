@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.report.dialogs import ForgetDialog, SignDialog
 from napari_ct_assistant.viewer.report.export import Exporter
 from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
@@ -90,7 +91,7 @@ class ReportController(QObject):
         self.tab.tools.sign_button.clicked.connect(self.sign)
         self.tab.tools.forget_button.clicked.connect(self.ask_to_forget)
         self.tab.setObjectName("report_window")
-        self.tab.template_problem.connect(lambda text: conversation.add_note(text, "Template"))
+        self.tab.template_problem.connect(lambda text: conversation.add_note(text, _("Template")))
 
     def _on_scan(self, _layer: Any) -> None:
         scan = self._scans.scan
@@ -182,7 +183,7 @@ class ReportController(QObject):
         if dialog.exec() and self.keeper is not None:
             self.keeper.delete(None if dialog.everything else self.tab.scan)
             self.status_message.emit(
-                "The journal was deleted"
+                _("The journal was deleted")
                 if dialog.everything
-                else "This scan was deleted from the journal"
+                else _("This scan was deleted from the journal")
             )

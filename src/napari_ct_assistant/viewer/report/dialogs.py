@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ct_assistant.assistant.report.checks import Check
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.report.checks_list import ChecksList
 from napari_ct_assistant.viewer.texts import CHECKS_BEFORE_SIGNING, FORGET_TEXT, SIGN_TEXT
 from napari_ct_assistant.viewer.widgets import label as plain_label
@@ -28,30 +29,30 @@ class SignDialog(QDialog):
 
     def __init__(self, checks: Sequence[Check] = (), parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Sign off the report")
+        self.setWindowTitle(_("Sign off the report"))
         layout = QVBoxLayout(self)
         self.checks = ChecksList()
         self.checks.show_checks(checks)
         if checks:
-            warning = plain_label(CHECKS_BEFORE_SIGNING)
+            warning = plain_label(_(CHECKS_BEFORE_SIGNING))
             warning.setObjectName("notice")
             warning.setWordWrap(True)
             layout.addWidget(warning)
             layout.addWidget(self.checks)
-        about = plain_label(SIGN_TEXT)
+        about = plain_label(_(SIGN_TEXT))
         about.setWordWrap(True)
         layout.addWidget(about)
         self.name = QLineEdit()
-        self.name.setAccessibleName("Your name")
+        self.name.setAccessibleName(_("Your name"))
         self.organization = QLineEdit()
-        self.organization.setAccessibleName("Organisation")
+        self.organization.setAccessibleName(_("Organisation"))
         form = QFormLayout()
-        form.addRow("Your name", self.name)
-        form.addRow("Organisation (optional)", self.organization)
+        form.addRow(_("Your name"), self.name)
+        form.addRow(_("Organisation (optional)"), self.organization)
         layout.addLayout(form)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.sign_button = self.buttons.addButton(
-            "Sign off", QDialogButtonBox.ButtonRole.AcceptRole
+            _("Sign off"), QDialogButtonBox.ButtonRole.AcceptRole
         )
         self.sign_button.setEnabled(False)
         layout.addWidget(self.buttons)
@@ -67,15 +68,15 @@ class ForgetDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.everything = False
-        self.setWindowTitle("Delete the journal")
+        self.setWindowTitle(_("Delete the journal"))
         layout = QVBoxLayout(self)
-        about = plain_label(FORGET_TEXT)
+        about = plain_label(_(FORGET_TEXT))
         about.setWordWrap(True)
         layout.addWidget(about)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         role = QDialogButtonBox.ButtonRole.DestructiveRole
-        self.this_button = self.buttons.addButton("Delete this scan", role)
-        self.all_button = self.buttons.addButton("Delete everything", role)
+        self.this_button = self.buttons.addButton(_("Delete this scan"), role)
+        self.all_button = self.buttons.addButton(_("Delete everything"), role)
         layout.addWidget(self.buttons)
         self.this_button.clicked.connect(lambda: self._choose(everything=False))
         self.all_button.clicked.connect(lambda: self._choose(everything=True))

@@ -9,8 +9,10 @@ from qtpy.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, QUrl, Signa
 from qtpy.QtGui import QColor, QHelpEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, position_of
 from napari_ct_assistant.viewer.report.report_document import DocumentLine, ReportText
+from napari_ct_assistant.viewer.scan.image_numbers import image_of_sentence
 from napari_ct_assistant.viewer.texts import REPORT_STATES, TIPS
 from napari_ct_assistant.viewer.widgets import no_resource
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
@@ -42,7 +44,7 @@ class ReportEditor(QTextEdit):
         # What contradicts itself, by the number of its line.
         self.checks: dict[int, list[str]] = {}
         self.setObjectName("report_editor")
-        self.setAccessibleName("Report")
+        self.setAccessibleName(_("Report"))
         self.setAcceptRichText(False)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
@@ -52,7 +54,7 @@ class ReportEditor(QTextEdit):
         self.setViewportMargins(MARGIN, 0, 0, 0)
         self.set_text(ReportText(parent=self))
         self.cursorPositionChanged.connect(self.moved)
-        self.verticalScrollBar().valueChanged.connect(lambda _: self.margin.update())
+        self.verticalScrollBar().valueChanged.connect(lambda _value: self.margin.update())
         self.textChanged.connect(self.margin.update)
 
     @property
@@ -193,7 +195,7 @@ class Margin(QWidget):
     def __init__(self, editor: ReportEditor) -> None:
         super().__init__(editor)
         self._editor = editor
-        self.setAccessibleName("Sentences")
+        self.setAccessibleName(_("Sentences"))
         self.setAccessibleDescription(TIPS["report_margin"])
         self.setMouseTracking(True)
 
@@ -269,8 +271,8 @@ def unsupported(line: DocumentLine) -> bool:
 def describe(line: DocumentLine, checks: Sequence[str] = ()) -> str:
     """Return a line's state, slice and support in words, and what there is to check."""
     parts = [REPORT_STATES[line.state]]
-    if line.sentence is not None and line.sentence.image:
-        parts.append(line.sentence.image)
+    if line.sentence is not None and line.sentence.slice is not None:
+        parts.append(image_of_sentence(line.sentence))
     if unsupported(line):
-        parts.append(UNSUPPORTED)
+        parts.append(_(UNSUPPORTED))
     return "  ·  ".join([*parts, *checks])

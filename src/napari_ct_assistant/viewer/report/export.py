@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_ct_assistant.assistant.export import FORMATS, export_report, read_identifiers
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.file_dialogs import choose_folder, choose_new_file
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import IDENTIFIERS
@@ -36,7 +37,8 @@ def proposed_file(ending: str = FORMATS[0].ending) -> Path:
     where = QStandardPaths.StandardLocation.DocumentsLocation
     folder = Path(QStandardPaths.writableLocation(where) or Path.home())
     folder = folder if folder.is_dir() else Path.home()
-    names = chain(["report"], (f"report {n}" for n in count(2)))
+    name = _("report")  # the name of a file
+    names = chain([name], (f"{name} {n}" for n in count(2)))
     return next(p for name in names if not (p := folder / (name + ending)).exists())
 
 
@@ -45,32 +47,34 @@ class ExportDialog(QDialog):
 
     def __init__(self, report: ReportDocument, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Export the report")
+        self.setWindowTitle(_("Export the report"))
         self.format = QComboBox()
         self.format.addItems([f"{known.name} ({known.ending})" for known in FORMATS])
-        self.format.setAccessibleName("Format")
+        self.format.setAccessibleName(_("Format"))
         self.file = QLineEdit(str(proposed_file()))
-        self.file.setAccessibleName("File")
-        self.file_button = button("Choose…")
-        self.identifiers = QCheckBox("Patient and study")
-        self.identifiers.setToolTip(IDENTIFIERS)
+        self.file.setAccessibleName(_("File"))
+        self.file_button = button(_("Choose…"))
+        self.identifiers = QCheckBox(_("Patient and study"))
+        self.identifiers.setToolTip(_(IDENTIFIERS))
         self.folder = QLineEdit()
-        self.folder.setAccessibleName("The scan's DICOM folder")
-        self.folder.setPlaceholderText("The scan's DICOM folder")
-        self.folder_button = button("Choose…")
-        self.about = plain_label(IDENTIFIERS + ".")
+        self.folder.setAccessibleName(_("The scan's DICOM folder"))
+        self.folder.setPlaceholderText(_("The scan's DICOM folder"))
+        self.folder_button = button(_("Choose…"))
+        self.about = plain_label(_(IDENTIFIERS) + ".")
         self.about.setWordWrap(True)
         self.about.setObjectName("quiet")
         notice = plain_label(report.notice)
         notice.setObjectName("notice")
         notice.setWordWrap(True)
         form = QFormLayout()
-        form.addRow("Format", self.format)
-        form.addRow("File", row(self.file, self.file_button))
+        form.addRow(_("Format"), self.format)
+        form.addRow(_("File"), row(self.file, self.file_button))
         form.addRow(self.identifiers, row(self.folder, self.folder_button))
         form.addRow(self.about)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.save_button = self.buttons.addButton("Export", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.save_button = self.buttons.addButton(
+            _("Export"), QDialogButtonBox.ButtonRole.AcceptRole
+        )
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(notice)
@@ -130,12 +134,12 @@ class ExportDialog(QDialog):
         every = ";;".join(
             f"{one.name} (*{one.ending})" for one in sorted(FORMATS, key=lambda f: f != known)
         )
-        path = choose_new_file(self, "Export the report", proposed, every)
+        path = choose_new_file(self, _("Export the report"), proposed, every)
         if path:
             self.file.setText(path)
 
     def _choose_folder(self) -> None:
-        path = choose_folder(self, "The DICOM folder of this scan")
+        path = choose_folder(self, _("The DICOM folder of this scan"))
         if path:
             self.folder.setText(path)
 
@@ -164,7 +168,7 @@ class Exporter(QObject):
             return
         report = self._tab.text_of(scan).report()
         if not report.body():
-            self.status_message.emit("The report is empty: there is nothing to export")
+            self.status_message.emit(_("The report is empty: there is nothing to export"))
             return
         dialog = ExportDialog(report, self._tab)
         if dialog.exec():
@@ -175,10 +179,12 @@ class Exporter(QObject):
     ) -> None:
         """Write `report` to `path`; `folder` holds the DICOM files to take identifiers from."""
         if self.busy:
-            self.status_message.emit("Another export is still being written; wait until it is done")
+            self.status_message.emit(
+                _("Another export is still being written; wait until it is done")
+            )
             return
         self.busy = True
-        self.status_message.emit(f"Exporting {path.name}")
+        self.status_message.emit(_("Exporting {file}").format(file=path.name))
 
         def write() -> Path:
             identifiers = None if folder is None else read_identifiers(folder, volume)
@@ -186,8 +192,12 @@ class Exporter(QObject):
 
         self._background.run(
             write,
-            returned=lambda done: self.status_message.emit(f"Exported {done.name}"),
-            errored=lambda error: self.status_message.emit(f"Not exported: {one_line(error)}"),
+            returned=lambda done: self.status_message.emit(
+                _("Exported {file}").format(file=done.name)
+            ),
+            errored=lambda error: self.status_message.emit(
+                _("Not exported: {problem}").format(problem=one_line(error))
+            ),
             finished=self._on_finished,
         )
 

@@ -17,6 +17,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_ct_assistant.assistant.journal.store import Journal, Page
 from napari_ct_assistant.assistant.journal.writer import JournalWriter
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.links import escaped
 from napari_ct_assistant.viewer.texts import (
     INTERRUPTED,
@@ -143,7 +144,8 @@ class JournalKeeper(QObject):
         try:
             report = ReportDocument.from_json(body["report"]) if body.get("report") else None
         except ValueError as error:
-            self.status_message.emit(f"The journal's report of this scan cannot be read: {error}")
+            text = _("The journal's report of this scan cannot be read: {problem}")
+            self.status_message.emit(text.format(problem=error))
         self._report.restore(scan, report)
         if report is not None:
             scan.outside = scan.outside or next((d.outside for d in report.drafts if d.outside), "")
@@ -164,7 +166,7 @@ class JournalKeeper(QObject):
             self._question.give_back(str(body["question"]), scan)
         if before is None and page is not None and (report is not None or messages):
             when = datetime.fromtimestamp(page.updated).strftime("%Y-%m-%d %H:%M")
-            self._transcript.add("note", "", RESTORED.format(when=when), scan)
+            self._transcript.add("note", "", _(RESTORED).format(when=when), scan)
         if scan.unsaved:
             # It changed while its page was read, when it could not be saved yet.
             self.mark_changed(scan)
@@ -174,7 +176,7 @@ class JournalKeeper(QObject):
         for message in messages:
             text = str(message.get("text", ""))
             if not message.get("complete", True):
-                text = f"{escaped(text)}\n\n*{INTERRUPTED}*"
+                text = f"{escaped(text)}\n\n*{_(INTERRUPTED)}*"
             speaker, title = message.get("speaker", "note"), str(message.get("title", ""))
             self._transcript.add(speaker, title, text, scan)
 
@@ -272,4 +274,4 @@ def _title(title: str) -> str:
     kind, *rest = title.split(TITLE_SEPARATOR)
     if Path(kind).is_absolute():
         kind = Path(kind).name
-    return TITLE_SEPARATOR.join([kind, *(part for part in rest[-1:] if part == SAMPLED_AGAIN)])
+    return TITLE_SEPARATOR.join([kind, *(part for part in rest[-1:] if part == _(SAMPLED_AGAIN))])

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFrame, QTextEdit, QVBoxLayout, QWidget
 from napari_ct_assistant.assistant.reading.rewriting import Rewriting, prompt, rewriting_notes
 from napari_ct_assistant.assistant.report.summary import add_summary, check_summary
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.growing_text import GrowingText
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button, row
@@ -57,12 +58,12 @@ class Passage(QFrame):
         self.title = plain_label()
         self.title.setObjectName("who")
         self.body = GrowingText()
-        self.body.setAccessibleName("The model's text")
+        self.body.setAccessibleName(_("The model's text"))
         self.doubts = plain_label()
         self.doubts.setObjectName("notice")
         self.doubts.setWordWrap(True)
-        self.replace_button = button("Replace the selection", TIPS["replace"])
-        self.close_button = button("Close")
+        self.replace_button = button(_("Replace the selection"), TIPS["replace"])
+        self.close_button = button(_("Close"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.setSpacing(4)
@@ -103,14 +104,16 @@ class Passage(QFrame):
         """Ask the model for an impression of the findings as they stand."""
         if text.select_section("impression") is None:
             self.status_message.emit(
-                "The report has no impression section; choose a template that has one"
+                _("The report has no impression section; choose a template that has one")
             )
             return
         report = text.report()
         if report.incomplete and report.unreviewed:
             self.status_message.emit(
-                "The draft of these findings is incomplete: review every sentence, and add what "
-                "is missing, before you sum up"
+                _(
+                    "The draft of these findings is incomplete: review every sentence, and add "
+                    "what is missing, before you sum up"
+                )
             )
             return
         try:
@@ -130,10 +133,14 @@ class Passage(QFrame):
         self._cursor = QTextCursor(cursor)
         self._before = selected_text(cursor)
         self.title.setText(
-            {"explain": "Explanation", "shorten": "Shorter", "impression": "Impression"}[kind]
+            {
+                "explain": _("Explanation"),
+                "shorten": _("Shorter"),
+                "impression": _("Impression"),
+            }[kind]
         )
         self.replace_button.setText(
-            "Replace the impression" if kind == "impression" else "Replace the selection"
+            _("Replace the impression") if kind == "impression" else _("Replace the selection")
         )
         self.body.setPlainText("")
         self.doubts.setText("")
@@ -169,7 +176,7 @@ class Passage(QFrame):
     def _replace(self) -> None:
         cursor = self._cursor
         if cursor is None or selected_text(cursor) != self._before:
-            self.doubts.setText("The text to be replaced has changed. Ask again.")
+            self.doubts.setText(_("The text to be replaced has changed. Ask again."))
             self.doubts.show()
             return
         if self.kind == "impression" and self._text is not None and self._answer is not None:

@@ -9,7 +9,8 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QTextCursor, QTextFormat
 from qtpy.QtWidgets import QTextEdit
 
-from napari_ct_assistant.viewer.texts import ALL_REVIEWED, LEFT_TO_REVIEW
+from napari_ct_assistant.support.translation import _, ngettext
+from napari_ct_assistant.viewer.texts import ALL_REVIEWED
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.editor import ReportEditor
@@ -127,8 +128,8 @@ class Review(QObject):
 
     def _tell(self) -> None:
         left = self._editor.text.report().unreviewed
-        text = LEFT_TO_REVIEW.format(left=left) if left else ALL_REVIEWED
-        self.status_message.emit(text)
+        text = ngettext("{n} sentence left to review", "{n} sentences left to review", left)
+        self.status_message.emit(text.format(n=left) if left else _(ALL_REVIEWED))
 
     def _mark(self) -> None:
         """Underlay the whole line of the sentence while the mode lasts."""

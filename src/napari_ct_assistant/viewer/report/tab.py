@@ -17,19 +17,16 @@ from napari_ct_assistant.assistant.report.template import (
     find_template,
     list_templates,
 )
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.report.checking import Checking
 from napari_ct_assistant.viewer.report.comparison import Comparison
 from napari_ct_assistant.viewer.report.editor import ReportEditor
 from napari_ct_assistant.viewer.report.passage import Passage
 from napari_ct_assistant.viewer.report.report_document import ReportText
 from napari_ct_assistant.viewer.report.review import Review
-from napari_ct_assistant.viewer.report.tools import (
-    NewDraftRow,
-    ReportTools,
-    SentenceRow,
-)
+from napari_ct_assistant.viewer.report.tools import NewDraftRow, ReportTools, SentenceRow
 from napari_ct_assistant.viewer.session.background import Background, one_line
-from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS
+from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS, TITLE_SEPARATOR
 from napari_ct_assistant.viewer.widgets import add_shortcuts, eliding_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -89,7 +86,7 @@ class ReportTab(QWidget):
         self.tools = ReportTools()
         self.new_draft = NewDraftRow()
         self.editor = ReportEditor()
-        self.editor.setPlaceholderText(REPORT_EMPTY)
+        self.editor.setPlaceholderText(_(REPORT_EMPTY))
         self.editor.setAccessibleDescription(TIPS["report"])
         self.comparison = Comparison()
         self.pages = QStackedWidget()
@@ -102,7 +99,7 @@ class ReportTab(QWidget):
         self.sentence = SentenceRow()
         self.notice = eliding_label()
         self.notice.setObjectName("notice")
-        self.notice.setAccessibleName("Status of the report")
+        self.notice.setAccessibleName(_("Status of the report"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -115,7 +112,7 @@ class ReportTab(QWidget):
             layout.addWidget(widget)
         self._connect()
         # The bundled ones, until those of the department have been read.
-        self._templates, _ = list_templates(bundled=True)
+        self._templates, _problems = list_templates(bundled=True)
         self.template = self._templates[DEFAULT]
         self.tools.show_templates(list(self._templates), DEFAULT)
         self._reading = Background(self)
@@ -233,7 +230,9 @@ class ReportTab(QWidget):
         """Use another template for the next draft; an empty report takes it at once."""
         if name not in self._templates:
             self.status_message.emit(
-                f"no template {name!r}; give one of {', '.join(self._templates)}"
+                _("no template {name!r}; give one of {names}").format(
+                    name=name, names=", ".join(self._templates)
+                )
             )
             return
         self._use_template(self._templates[name])
@@ -328,7 +327,7 @@ class ReportTab(QWidget):
             lambda: (info.name, info.weights_sha256),
             returned=self._on_hashed,
             errored=lambda error: self.status_message.emit(
-                f"The model's weights could not be hashed: {error}"
+                _("The model's weights could not be hashed: {problem}").format(problem=error)
             ),
             finished=lambda: None,
         )
@@ -372,8 +371,8 @@ class ReportTab(QWidget):
         report = text.report()
         scan = "" if self.scan is None else self.scan.name
         notice = report.notice if report.drafts or report.signature else ""
-        self.notice.setText("  ·  ".join(filter(None, (scan, notice))))
-        self.setWindowTitle(f"Report  ·  {scan}" if scan else "Report")
+        self.notice.setText(TITLE_SEPARATOR.join(filter(None, (scan, _(notice)))))
+        self.setWindowTitle(TITLE_SEPARATOR.join(filter(None, (_("Report"), scan))))
         self.notice.setToolTip(plain_tip(self.notice.text()))
         self.notice.setVisible(bool(self.notice.text()))
         if self.pages.currentWidget() is self.comparison:

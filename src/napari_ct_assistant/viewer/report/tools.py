@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.layout.icons import set_icons
 from napari_ct_assistant.viewer.report.editor import describe
 from napari_ct_assistant.viewer.report.report_document import DocumentLine
@@ -42,27 +43,27 @@ class ReportTools(QWidget):
         super().__init__(parent)
         self.templates = QComboBox()
         self.templates.setToolTip(TIPS["template"])
-        self.templates.setAccessibleName("Template")
+        self.templates.setAccessibleName(_("Template"))
         self.templates.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.templates.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.templates.setMinimumContentsLength(6)
-        self.undo_button = button("", TIPS["undo"], accessible_name="Undo", small=True)
-        self.redo_button = button("", TIPS["redo"], accessible_name="Redo", small=True)
-        self.compare_button = button("Compare", TIPS["compare"], small=True, checkable=True)
-        self.checks_button = button("Check", TIPS["checks"], small=True, checkable=True)
-        self.phrases_button = button("Phrases", TIPS["phrases"], small=True)
+        self.undo_button = button("", TIPS["undo"], accessible_name=_("Undo"), small=True)
+        self.redo_button = button("", TIPS["redo"], accessible_name=_("Redo"), small=True)
+        self.compare_button = button(_("Compare"), TIPS["compare"], small=True, checkable=True)
+        self.checks_button = button(_("Check"), TIPS["checks"], small=True, checkable=True)
+        self.phrases_button = button(_("Phrases"), TIPS["phrases"], small=True)
         self.phrases_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.phrases_menu = QMenu(self.phrases_button)
         self.phrases_button.setMenu(self.phrases_menu)
-        self.export_button = button("Export…", TIPS["export"], small=True)
-        self.sign_button = button("Sign off…", TIPS["sign"], small=True)
+        self.export_button = button(_("Export…"), TIPS["export"], small=True)
+        self.sign_button = button(_("Sign off…"), TIPS["sign"], small=True)
         self.forget_button = button(
-            "", TIPS["forget"], accessible_name="Delete journal…", small=True
+            "", TIPS["forget"], accessible_name=_("Delete journal…"), small=True
         )
         self.window_button = button(
-            "", TIPS["report_window"], accessible_name="Window", small=True, checkable=True
+            "", TIPS["report_window"], accessible_name=_("Window"), small=True, checkable=True
         )
         self.setLayout(
             flow(
@@ -116,14 +117,14 @@ class SentenceRow(QWidget):
         super().__init__(parent)
         self.label = eliding_label()
         self.label.setObjectName("quiet")
-        self.label.setAccessibleName("Sentence")
-        self.accept_button = button("Accept", TIPS["accept"], small=True)
-        self.reject_button = button("Reject", TIPS["reject"], small=True)
-        self.slice_button = button("Image", TIPS["slice"], small=True)
-        self.next_button = button("Next", TIPS["next"], small=True)
-        self.explain_button = button("Explain", TIPS["explain"], small=True)
-        self.shorten_button = button("Shorten", TIPS["shorten"], small=True)
-        self.impression_button = button("Sum up", TIPS["sum_up"], small=True)
+        self.label.setAccessibleName(_("Sentence"))
+        self.accept_button = button(_("Accept"), TIPS["accept"], small=True)
+        self.reject_button = button(_("Reject"), TIPS["reject"], small=True)
+        self.slice_button = button(_("Image"), TIPS["slice"], small=True)
+        self.next_button = button(_("Next"), TIPS["next"], small=True)
+        self.explain_button = button(_("Explain"), TIPS["explain"], small=True)
+        self.shorten_button = button(_("Shorten"), TIPS["shorten"], small=True)
+        self.impression_button = button(_("Sum up"), TIPS["sum_up"], small=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -161,13 +162,15 @@ class SentenceRow(QWidget):
         rejected = line is not None and line.state == "rejected"
         self.accept_button.setEnabled(sentence is not None)
         self.reject_button.setEnabled(line is not None)
-        self.reject_button.setText("Restore" if rejected else "Reject")
+        self.reject_button.setText(_("Restore") if rejected else _("Reject"))
         self.slice_button.setEnabled(where is not None)
-        self.slice_button.setText("Image" if where is None else f"Image {where + 1}")
+        self.slice_button.setText(
+            _("Image") if where is None else _("Image {number}").format(number=where + 1)
+        )
         self.next_button.setEnabled(left > 0)
-        self.next_button.setText(f"Next ({left})" if left else "Next")
+        self.next_button.setText(_("Next ({n})").format(n=left) if left else _("Next"))
         about = "" if line is None else describe(line, checks)
-        keys = REVIEW_KEYS if reviewing else ""
+        keys = _(REVIEW_KEYS) if reviewing else ""
         self.label.setText("  ·  ".join(filter(None, (about, keys))))
         self.label.setToolTip(plain_tip(self.label.text()))
 
@@ -187,9 +190,9 @@ class TakeAlongRow(QWidget):
         self.lines: tuple[str, ...] = ()
         self.label = eliding_label()
         self.label.setObjectName("notice")
-        self.label.setAccessibleName("Line of the impression")
-        self.take_button = button("Reject it too", TIPS["take_along"], small=True)
-        self.keep_button = button("Keep it", small=True)
+        self.label.setAccessibleName(_("Line of the impression"))
+        self.take_button = button(_("Reject it too"), TIPS["take_along"], small=True)
+        self.keep_button = button(_("Keep it"), small=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -202,7 +205,7 @@ class TakeAlongRow(QWidget):
     def offer(self, lines: tuple[str, ...]) -> None:
         """Offer to reject these lines; none hides the row."""
         self.lines = lines
-        self.label.setText(TAKE_ALONG.format(text=" ".join(lines)))
+        self.label.setText(_(TAKE_ALONG).format(text=" ".join(lines)))
         self.setVisible(bool(lines))
 
 
@@ -220,12 +223,12 @@ class NewDraftRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.label = plain_label(NEW_DRAFT)
+        self.label = plain_label(_(NEW_DRAFT))
         self.label.setObjectName("notice")
         self.label.setWordWrap(True)
-        self.replace_button = button("Replace mine", TIPS["take_draft"])
-        self.add_button = button("Add after mine", TIPS["add_draft"])
-        self.dismiss_button = button("Not now")
+        self.replace_button = button(_("Replace mine"), TIPS["take_draft"])
+        self.add_button = button(_("Add after mine"), TIPS["add_draft"])
+        self.dismiss_button = button(_("Not now"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(4)

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_ct_assistant.support.translation import N_, Texts, _, decimal
 from napari_ct_assistant.viewer.scan.layers import is_oblique
 from napari_ct_assistant.viewer.scan.warning_banner import OBLIQUE
 from napari_ct_assistant.viewer.session.background import Background
+from napari_ct_assistant.viewer.texts import TITLE_SEPARATOR
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
-_DIRECTIONS = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
+_DIRECTIONS: Final = Texts(
+    {
+        "R": N_("right"),
+        "L": N_("left"),
+        "A": N_("front"),
+        "P": N_("back"),
+        "S": N_("head"),
+        "I": N_("feet"),
+    }
+)
+# What the facts are called: the text of each row, by its name in `DetailsDialog.values`.
+_NAMES: Final = Texts(
+    {
+        "Series": N_("Series"),
+        "Modality": N_("Modality"),
+        "Matrix": N_("Matrix"),
+        "Pixel spacing": N_("Pixel spacing"),
+        "Slice spacing": N_("Slice spacing"),
+        "Extent": N_("Extent"),
+        "Stored axes": N_("Stored axes"),
+        "Shown as": N_("Shown as"),
+        "HU range": N_("HU range"),
+        "Warnings": N_("Warnings"),
+    }
+)
 
 
 def scan_facts(volume: CTVolume) -> dict[str, str]:
@@ -25,14 +51,22 @@ def scan_facts(volume: CTVolume) -> dict[str, str]:
     size = [count * mm for count, mm in zip(volume.shape, spacing, strict=True)]
     axes = ", ".join(_DIRECTIONS.get(letter, letter) for letter in volume.orientation)
     return {
-        "Series": volume.series or "no description",
+        "Series": volume.series or _("no description"),
         "Modality": volume.modality,
-        "Matrix": f"{rows} × {columns}, {slices} slices",
-        "Pixel spacing": f"{spacing[1]:.3f} × {spacing[2]:.3f} mm",
-        "Slice spacing": f"{spacing[0]:.3f} mm",
-        "Extent": f"{size[0]:.0f} mm head to feet, {size[1]:.0f} × {size[2]:.0f} mm across",
-        "Stored axes": f"{volume.orientation} (towards {axes})",
-        "Shown as": "oblique: along its own axes" if is_oblique(volume) else "along the body axes",
+        "Matrix": _("{rows} × {columns}, {slices} slices").format(
+            rows=rows, columns=columns, slices=slices
+        ),
+        "Pixel spacing": f"{decimal(spacing[1], 3)} × {decimal(spacing[2], 3)} mm",
+        "Slice spacing": f"{decimal(spacing[0], 3)} mm",
+        "Extent": _("{height} mm head to feet, {depth} × {width} mm across").format(
+            height=round(size[0]), depth=round(size[1]), width=round(size[2])
+        ),
+        "Stored axes": _("{letters} (towards {directions})").format(
+            letters=volume.orientation, directions=axes
+        ),
+        "Shown as": _("oblique: along its own axes")
+        if is_oblique(volume)
+        else _("along the body axes"),
     }
 
 
@@ -48,21 +82,21 @@ class DetailsDialog(QDialog):
 
     def __init__(self, volume: CTVolume, name: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle(f"Scan details  ·  {name}" if name else "Scan details")
+        self.setWindowTitle(TITLE_SEPARATOR.join(filter(None, (_("Scan details"), name))))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.values: dict[str, QLabel] = {}
         form = QFormLayout()
-        warnings = list(volume.warnings) + ([OBLIQUE] if is_oblique(volume) else [])
+        warnings = list(volume.warnings) + ([_(OBLIQUE)] if is_oblique(volume) else [])
         facts = scan_facts(volume) | {
-            "HU range": "computing…",
-            "Warnings": "\n".join(warnings) or "none",
+            "HU range": _("computing…"),
+            "Warnings": "\n".join(warnings) or _("none"),
         }
         for name, text in facts.items():
             value = plain_label(text)
             value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             value.setWordWrap(name in ("Series", "Warnings"))
-            value.setAccessibleName(name)
-            form.addRow(f"{name}:", value)
+            value.setAccessibleName(_NAMES[name])
+            form.addRow(f"{_NAMES[name]}:", value)
             self.values[name] = value
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
@@ -81,4 +115,4 @@ class DetailsDialog(QDialog):
         )
 
     def _on_range(self, found: tuple[int, int]) -> None:
-        self.values["HU range"].setText(f"{found[0]} to {found[1]} HU")
+        self.values["HU range"].setText(_("{low} to {high} HU").format(low=found[0], high=found[1]))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
+
 if TYPE_CHECKING:
+    from napari_ct_assistant.assistant import Sentence
     from napari_ct_assistant.volume import CTVolume
 
 
@@ -15,5 +19,31 @@ def image_of(volume: CTVolume, axis: int, index: float) -> str:
     """
     size = int(volume.shape[axis])
     within = min(max(round(index), 0), size - 1)
-    other = volume.archive_number(within, axis).words(within + 1)
-    return f"image {within + 1} of {size}" + (f" ({other})" if other else "")
+    label = _("image {number} of {total}").format(number=within + 1, total=size)
+    return with_filed(label, volume.archive_number(within, axis), within + 1)
+
+
+def image_label(index: int, filed: ArchiveNumber) -> str:
+    """Return `image_words` of a drafted text in the language of the panel."""
+    return with_filed(_("image {number}").format(number=index + 1), filed, index + 1)
+
+
+def image_of_sentence(sentence: Sentence) -> str:
+    """Return the image of a sentence's evidence in the language of the panel, "" without one."""
+    if sentence.slice is None:
+        return ""
+    filed = ArchiveNumber(sentence.instance_number, sentence.frame_number)
+    return image_label(sentence.slice, filed)
+
+
+def with_filed(label: str, filed: ArchiveNumber, number: int) -> str:
+    """Return the label of the image `number` with the archive's number, where that differs."""
+    if not filed.words(number):
+        return label
+    parts = []
+    if filed.instance is not None:
+        parts.append(_("instance {number}").format(number=filed.instance))
+    if filed.frame is not None:
+        parts.append(_("frame {number}").format(number=filed.frame))
+    other = ", ".join(parts)
+    return f"{label} ({other})"

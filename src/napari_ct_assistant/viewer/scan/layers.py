@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.support.plain_text import without_markup
+from napari_ct_assistant.support.translation import _, localized
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -42,7 +43,9 @@ def scan_name(volume: CTVolume) -> str:
     File and folder names are no names for a scan: they often contain the patient's.
     """
     images, spacing = volume.shape[0], float(np.linalg.norm(volume.affine[:3, 0]))
-    return volume.series or f"CT, {images} images, {spacing:.3g} mm"
+    return volume.series or _("CT, {images} images, {spacing} mm").format(
+        images=images, spacing=localized(f"{spacing:.3g}")
+    )
 
 
 def layer_kwargs(volume: CTVolume, name: str = "") -> dict[str, Any]:

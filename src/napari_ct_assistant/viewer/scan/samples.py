@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from qtpy.QtCore import QCoreApplication, QEventLoop, QThread
 
+from napari_ct_assistant.support.translation import N_, Texts, _
+
 SAMPLE_SEED = 7
+_FINDINGS: Final = Texts(
+    {
+        "Pleural effusion": N_("pleural effusion"),
+        "Lung nodule": N_("lung nodule"),
+        "Consolidation": N_("consolidation"),
+        "Emphysema": N_("emphysema"),
+        "Cardiomegaly": N_("cardiomegaly"),
+        "Pericardial effusion": N_("pericardial effusion"),
+        "Lymphadenopathy": N_("lymphadenopathy"),
+        "Hiatal hernia": N_("hiatal hernia"),
+    }
+)
 
 LayerDataTuple = tuple[Any, dict[str, Any], str]
 
@@ -17,9 +31,12 @@ def phantom(*findings: str, seed: int = SAMPLE_SEED) -> list[LayerDataTuple]:
     from napari_ct_assistant.phantoms import make_phantom
     from napari_ct_assistant.viewer.scan.layers import layer_data
 
-    name = "Phantom: " + (", ".join(findings).lower() or "normal")
+    name = _("Phantom: {finding}").format(
+        finding=", ".join(_FINDINGS.get(one, one.lower()) for one in findings) or _("normal")
+    )
     made = in_background(
-        lambda: make_phantom(seed, findings=findings, resolution="reading"), f"Generating {name}"
+        lambda: make_phantom(seed, findings=findings, resolution="reading"),
+        _("Generating {name}").format(name=name),
     )
     return [layer_data(made.volume, name)]
 
@@ -50,7 +67,7 @@ def in_background(function: Callable[[], Any], what: str) -> Any:
     if failed:
         raise failed[0]
     if not made:
-        raise RuntimeError(f"{what}: the window was closed")
+        raise RuntimeError(_("{what}: the window was closed").format(what=what))
     return made[0]
 
 

@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_ct_assistant.support.plain_text import plain, without_markup
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.file_dialogs import choose_file, choose_folder
 from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of
 from napari_ct_assistant.viewer.scan.series_dialog import choose_series
@@ -71,14 +72,16 @@ class ScanPicker(QWidget):
 
         self.box = QComboBox()
         self.box.setToolTip(TIPS["scan"])
-        self.box.setAccessibleName("Scan")
-        self.box.setPlaceholderText("No CT scan is open")
+        self.box.setAccessibleName(_("Scan"))
+        self.box.setPlaceholderText(_("No CT scan is open"))
         self.box.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.box.setMinimumContentsLength(16)
-        self.folder_button = button("Folder…", TIPS["open_folder"], accessible_name="Open folder")
-        self.file_button = button("File…", TIPS["open_file"], accessible_name="Open file")
+        self.folder_button = button(
+            _("Folder…"), TIPS["open_folder"], accessible_name=_("Open folder")
+        )
+        self.file_button = button(_("File…"), TIPS["open_file"], accessible_name=_("Open file"))
         line = row(self.box, self.folder_button, self.file_button)
         line.setStretchFactor(self.box, 1)
         self.setLayout(line)
@@ -167,21 +170,22 @@ class ScanPicker(QWidget):
 
     def ask_folder(self) -> None:
         """Ask for a folder of DICOM slices and open it."""
-        path = choose_folder(self, "Open a folder of DICOM slices")
+        path = choose_folder(self, _("Open a folder of DICOM slices"))
         if path:
             self.open(path)
 
     def ask_file(self) -> None:
         """Ask for a DICOM or NIfTI file and open it."""
-        filters = "CT scans (*.dcm *.nii *.nii.gz *.mha *.mhd *.nrrd *.zip);;All files (*)"
-        path = choose_file(self, "Open a CT scan", filters)
+        scans, every = _("CT scans"), _("All files")
+        filters = f"{scans} (*.dcm *.nii *.nii.gz *.mha *.mhd *.nrrd *.zip);;{every} (*)"
+        path = choose_file(self, _("Open a CT scan"), filters)
         if path:
             self.open(path)
 
     def open(self, path: str | Path) -> None:
         """Open a scan in the background; for a folder of several series, ask which one."""
         if self.busy:
-            self.failed.emit("Another scan is still being opened. Wait until it is open.")
+            self.failed.emit(_("Another scan is still being opened. Wait until it is open."))
             return
         path = Path(path)
         cancel = threading.Event()
@@ -197,7 +201,7 @@ class ScanPicker(QWidget):
         """Stop the opening of a scan."""
         if self.busy:
             self._cancel.set()
-            self.loading.emit("Stopping")
+            self.loading.emit(_("Stopping"))
 
     def _on_series(self, path: Path, found: list[SeriesInfo]) -> None:
         key = None
@@ -241,9 +245,11 @@ class ScanPicker(QWidget):
         self._cancel = cancel
         self._progress = None
         self._name = plain(path.name)
-        self.loading.emit(f"Opening {self._name}")
+        self.loading.emit(_("Opening {name}").format(name=self._name))
         # Shown in napari's activity dock. The bar may be changed only on the Qt thread.
-        self._activity = progress(total=0, desc=without_markup(f"Opening {path.name}"))
+        self._activity = progress(
+            total=0, desc=without_markup(_("Opening {name}").format(name=path.name))
+        )
         self._timer.start()
         self._background.run(
             function,
@@ -255,7 +261,7 @@ class ScanPicker(QWidget):
 
     def _on_error(self, error: Exception) -> None:
         if self._cancel.is_set():
-            self.stopped.emit(f"{self._name}: opening was stopped")
+            self.stopped.emit(_("{name}: opening was stopped").format(name=self._name))
         else:
             self.failed.emit(one_line(error))
 
@@ -273,7 +279,8 @@ class ScanPicker(QWidget):
     def _show_progress(self) -> None:
         if self._progress is not None:
             done, total = self._progress
-            self.loading.emit(f"Opening {self._name}: {done} of {total}")
+            text = _("Opening {name}: {done} of {total}")
+            self.loading.emit(text.format(name=self._name, done=done, total=total))
             if self._activity is not None:
                 self._activity.total = total
                 self._activity.update(done - self._activity.n)

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
@@ -28,18 +29,18 @@ class SeriesDialog(QDialog):
 
     def __init__(self, series: Sequence[SeriesInfo], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Choose a series")
+        self.setWindowTitle(_("Choose a series"))
         self.resize(560, 300)
         self._series = list(series)
         self.table = QTableWidget(len(self._series), 3)
-        self.table.setHorizontalHeaderLabels(["Series", "Modality", "Slices"])
+        self.table.setHorizontalHeaderLabels([_("Series"), _("Modality"), _("Slices")])
         self.table.verticalHeader().hide()
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for row, info in enumerate(self._series):
-            cells = (info.description or "(no description)", info.modality, str(info.n_slices))
+            cells = (info.description or _("(no description)"), info.modality, str(info.n_slices))
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
                 if column == 2:
@@ -56,7 +57,8 @@ class SeriesDialog(QDialog):
         buttons.rejected.connect(self.reject)
         self.table.doubleClicked.connect(self.accept)
         layout = QVBoxLayout(self)
-        layout.addWidget(plain_label(f"This folder contains {len(self._series)} series."))
+        text = _("This folder contains {n} series.")
+        layout.addWidget(plain_label(text.format(n=len(self._series))))
         layout.addWidget(self.table)
         layout.addWidget(buttons)
 

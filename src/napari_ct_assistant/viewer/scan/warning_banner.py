@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy, QStyle, QToolButton, QWidget
 
+from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.scan.layers import is_oblique
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import eliding_label, row
@@ -17,7 +18,9 @@ from napari_ct_assistant.viewer.widgets import tip as plain_tip
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
-OBLIQUE = "Oblique scan: shown along its own axes, so the letters and planes are approximate."
+OBLIQUE: Final = N_(
+    "Oblique scan: shown along its own axes, so the letters and planes are approximate."
+)
 
 
 class WarningBanner(QWidget):
@@ -31,7 +34,7 @@ class WarningBanner(QWidget):
         icon.setPixmap(sign.pixmap(16, 16))
         icon.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.label = eliding_label()
-        self.label.setAccessibleName("Warnings about the scan")
+        self.label.setAccessibleName(_("Warnings about the scan"))
         self.fold_button = QToolButton()
         self.fold_button.setCheckable(True)
         self.fold_button.setArrowType(Qt.ArrowType.LeftArrow)
@@ -52,12 +55,12 @@ class WarningBanner(QWidget):
         """Show the warnings about a scan, if there are any."""
         texts = [] if volume is None else list(volume.warnings)
         if volume is not None and is_oblique(volume):
-            texts.append(OBLIQUE)
+            texts.append(_(OBLIQUE))
         self.show_texts(texts)
 
     def show_texts(self, texts: Sequence[str]) -> None:
         """Show these warnings; without any, the banner is hidden."""
-        shown = f"{len(texts)} warnings: " if len(texts) > 1 else ""
+        shown = _("{n} warnings: ").format(n=len(texts)) if len(texts) > 1 else ""
         self.label.setText(shown + "  ·  ".join(texts))
         self.label.setToolTip(plain_tip("\n".join(texts)))
         self.setVisible(bool(texts))

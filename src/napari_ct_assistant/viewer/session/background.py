@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session import leaving
 
 logger = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ def _log_warning(
 def one_line(error: BaseException) -> str:
     """Return an error as one line of plain text."""
     if isinstance(error, MemoryError):
-        return "The memory is not enough for this; close other scans or programs."
+        return _("The memory is not enough for this; close other scans or programs.")
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | OSError) and text:
         return text

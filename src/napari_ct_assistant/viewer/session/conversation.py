@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ct_assistant.assistant.reading.label_comparison import label_differences
 from napari_ct_assistant.support.plain_text import without_markup
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.links import answer_markdown, escaped, linked, report_markdown
 from napari_ct_assistant.viewer.session.jobs import (
     AskJob,
@@ -109,8 +110,8 @@ class Conversation(QObject):
             job = replace(job, even_outside=job.model in job.scan.drafted_outside)
         self._job = job
         if isinstance(job, TurnJob):
-            kind = "Report" if isinstance(job, ReportJob) else job.model
-            again = SAMPLED_AGAIN if job.sample else ""
+            kind = _("Report") if isinstance(job, ReportJob) else job.model
+            again = _(SAMPLED_AGAIN) if job.sample else ""
             title = TITLE_SEPARATOR.join(filter(None, (kind, scan, again)))
             self._message = self._transcript.add("model", title, scan=job.scan)
             self._message.job = job
@@ -121,13 +122,13 @@ class Conversation(QObject):
         text = escaped(job.question)
         for number, choice in enumerate(job.choices):
             text += f"\n\n{chr(ord('A') + number)}\\. {escaped(choice)}"
-        title = TITLE_SEPARATOR.join(filter(None, ("You", job.scan.name)))
+        title = TITLE_SEPARATOR.join(filter(None, (_("You"), job.scan.name)))
         asked = self._transcript.add("you", title, text, job.scan)
         asked.job = job
         asked.head.offer(edit=True)
         if job.region:
             measured = linked(job.region, job.scan.volume.shape[0])
-            self._transcript.add("note", MEASURED, measured, job.scan)
+            self._transcript.add("note", _(MEASURED), measured, job.scan)
 
     @property
     def last(self) -> Message | None:
@@ -164,7 +165,7 @@ class Conversation(QObject):
 
     def show_problem(self, text: str, scan: ScanSession | None = None) -> None:
         """Write a problem into the transcript and show it as a notification."""
-        self.add_note(text, "Problem", scan)
+        self.add_note(text, _("Problem"), scan)
         show_error(without_markup(text))
 
     def _on_text(self, text: str) -> None:
@@ -207,7 +208,7 @@ class Conversation(QObject):
                     names = [row.name for row in rows]
                     lines = label_differences(labels, text, names, rows)
                     if lines:
-                        self.add_note("\n\n".join(lines), DIFFERENCE, job.scan)
+                        self.add_note("\n\n".join(lines), _(DIFFERENCE), job.scan)
 
     def _tell(self, result: JobResult) -> None:
         match result:
@@ -234,7 +235,7 @@ class Conversation(QObject):
             warnings = [*result.record.warnings, *warnings]
         if warnings:
             text = "\n\n".join(escaped(warning) for warning in warnings)
-            self._transcript.add("note", "Note", text, result.job.scan, self._message)
+            self._transcript.add("note", _("Note"), text, result.job.scan, self._message)
 
     def _finish_turn(
         self,
@@ -245,7 +246,7 @@ class Conversation(QObject):
         """Replace the streamed text by its final form."""
         message = self._message
         if message is not None:
-            message.finish(markdown or "*(no text)*")
+            message.finish(markdown or "*" + _("(no text)") + "*")
             message.heat = heat
             message.set_foot(footnote(result))
             message.head.offer(again=True)
@@ -253,7 +254,7 @@ class Conversation(QObject):
     def _on_stopped(self, job: Job) -> None:
         try:
             if self._message is not None:
-                self._message.finish("*Stopped.*")
+                self._message.finish("*" + _("Stopped.") + "*")
         finally:
             self.refused.emit(job)
 
@@ -263,7 +264,7 @@ class Conversation(QObject):
             if message is not None:
                 written = message.plain_text()
                 if written:
-                    message.finish(f"**{FAILED}**\n\n{escaped(written)}")
+                    message.finish(f"**{_(FAILED)}**\n\n{escaped(written)}")
                 else:
                     self._transcript.remove(message)
             self.show_problem(error, job.scan)

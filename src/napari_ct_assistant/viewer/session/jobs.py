@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
 from napari_ct_assistant.backends.scan_notes import outside_note
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
+from napari_ct_assistant.support.translation import N_
 from napari_ct_assistant.viewer.session.run_record import RunRecord, TextCallback
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class ReportJob(TurnJob):
         Draft from a scan outside the model's training distribution without asking first.
     """
 
-    stage = "Drafting the report"
+    stage = N_("Drafting the report")
 
     _: KW_ONLY
     even_outside: bool = False
@@ -137,7 +138,7 @@ class AskJob(TurnJob):
         A sentence about the region that the reader has drawn; empty without one.
     """
 
-    stage = "Answering"
+    stage = N_("Answering")
 
     question: str
     choices: tuple[str, ...] = ()
@@ -174,7 +175,7 @@ class ScreenJob(Job):
         Findings in the reader's words, in place of the model's.
     """
 
-    stage = "Screening"
+    stage = N_("Screening")
 
     findings: tuple[str, ...] = ()
 
@@ -196,7 +197,7 @@ class RewriteJob(Job):
         The whole request, which quotes the passage (see `assistant.reading.rewriting.prompt`).
     """
 
-    stage = "Rewriting the passage"
+    stage = N_("Rewriting the passage")
 
     task: Rewriting
     prompt: str
@@ -213,7 +214,7 @@ class RewriteJob(Job):
 class EvidenceJob(Job):
     """Find where in the scan the probability of a finding comes from."""
 
-    stage = "Finding the evidence"
+    stage = N_("Finding the evidence")
 
     finding: str
 

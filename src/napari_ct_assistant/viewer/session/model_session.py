@@ -16,6 +16,7 @@ from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, NotE
 from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult
 from napari_ct_assistant.viewer.session.run_record import RunRecord, TextCallback
 
@@ -106,7 +107,7 @@ class ModelSession:
             record.regions = backend.capabilities.body_regions
             record.region, record.grid = reading.scan.region, reading.grid
             record.labels = backend.capabilities.labels.get(record.region, ())
-        stage(job.stage)
+        stage(_(job.stage))
         record.waited_s = time.perf_counter() - began
         return job.run(reading, record, on_text)
 
@@ -133,7 +134,7 @@ class ModelSession:
             If it cannot be loaded. No model is loaded then.
         """
         with self._lock:
-            assistant = self._assistant_for(model, options, lambda _: None)
+            assistant = self._assistant_for(model, options, lambda _stage: None)
             return assistant.info, str(getattr(assistant, "device", ""))
 
     def _assistant_for(
@@ -141,7 +142,7 @@ class ModelSession:
     ) -> Assistant:
         """Return the model; load it unless it is loaded already."""
         if self._assistant is None or self._loaded != (model, options):
-            stage(f"Loading the model {shown_name(model)}")
+            stage(_("Loading the model {model}").format(model=shown_name(model)))
             self._drop_model()
             # `device` is always given, the other options only where they were chosen.
             wanted = {"device": None} | options.arguments()
@@ -167,7 +168,7 @@ class ModelSession:
         if kept is not None and kept[0] == view:
             reading = kept[1]
         else:
-            stage("Reading the scan")
+            stage(_("Reading the scan"))
             # A view is only given where the reader chose one.
             chosen: dict[str, Any] = (
                 {} if view == View() else {"region": view.region, "centre": view.centre}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.jobs import (
     AskJob,
     EvidenceJob,
@@ -55,7 +56,7 @@ class Requests(QObject):
             return False
         if scan.volume.too_short and scan is not self._short_scan:
             self._short_scan = scan
-            self.status_message.emit(TOO_SHORT.format(problem=scan.volume.too_short))
+            self.status_message.emit(_(TOO_SHORT).format(problem=scan.volume.too_short))
             return False
         return self._start(ReportJob(scan, models.model, options=models.options))
 
@@ -83,7 +84,7 @@ class Requests(QObject):
     def ask(self, question: str, choices: tuple[str, ...] = (), region: str = "") -> bool:
         """Ask a question, about a region that was drawn if `region` describes one."""
         if not question:
-            self.status_message.emit(NO_QUESTION)
+            self.status_message.emit(_(NO_QUESTION))
             return False
         scan, models = self._scan_to_read(text=True), self._models
         if scan is None:
@@ -98,9 +99,9 @@ class Requests(QObject):
             self.status_message.emit(self._models.no_text)
             return None
         if scan is None:
-            self.status_message.emit(NO_SCAN)
+            self.status_message.emit(_(NO_SCAN))
         elif self._conversation.jobs.busy:
-            self.status_message.emit(BUSY)
+            self.status_message.emit(_(BUSY))
             return None
         return scan
 

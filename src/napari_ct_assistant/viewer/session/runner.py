@@ -7,6 +7,7 @@ from collections import deque
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.background import UPDATE_MS, Background, one_line
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult
 from napari_ct_assistant.viewer.session.model_session import ModelSession, StoppedError
@@ -95,17 +96,17 @@ class JobRunner(QObject):
         """Ask the running job to stop; what it wrote so far still arrives through `done`."""
         if self._job is not None:
             self._job.cancel.set()
-            self.stage.emit("Stopping")
+            self.stage.emit(_("Stopping"))
 
     def _update(self) -> None:
         """Emit the stages and the text that have come since the last update."""
         while self._stages:
             self.stage.emit(self._stages.popleft())
         if self._thoughts:
-            thoughts = [self._thoughts.popleft() for _ in range(len(self._thoughts))]
+            thoughts = [self._thoughts.popleft() for _piece in range(len(self._thoughts))]
             self.reasoning.emit("".join(thoughts))
         if self._pieces:
-            pieces = [self._pieces.popleft() for _ in range(len(self._pieces))]
+            pieces = [self._pieces.popleft() for _piece in range(len(self._pieces))]
             self.text.emit("".join(pieces))
 
     def _on_returned(self, result: JobResult) -> None:

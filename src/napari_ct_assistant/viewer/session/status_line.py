@@ -5,8 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import QElapsedTimer, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
+from napari_ct_assistant.support.translation import _, decimal, ngettext
 from napari_ct_assistant.viewer.session.jobs import AskResult, JobResult, ReportResult
-from napari_ct_assistant.viewer.texts import REGION_UNUSED, REGION_USED, STANDS_ALONE, WITH_HISTORY
+from napari_ct_assistant.viewer.texts import REGION_UNUSED, REGION_USED, STANDS_ALONE
 from napari_ct_assistant.viewer.widgets import eliding_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -22,7 +23,7 @@ class StatusLine(QWidget):
         super().__init__(parent)
         self.label = eliding_label()
         self.label.setObjectName("quiet")
-        self.label.setAccessibleName("Status")
+        self.label.setAccessibleName(_("Status"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.label, 1)
@@ -31,7 +32,7 @@ class StatusLine(QWidget):
         self._update_timer = QTimer(self)
         self._update_timer.setInterval(1000)
         self._update_timer.timeout.connect(self._show)
-        self.show_text("Ready")
+        self.show_text(_("Ready"))
 
     def show_text(self, text: str, *, busy: bool | None = None) -> None:
         """Show `text`; `busy` starts or stops counting the seconds."""
@@ -59,15 +60,21 @@ class StatusLine(QWidget):
 
 def footnote(result: ReportResult | AskResult) -> str:
     """Return the line under a text of the model: its speed, and what the model could not use."""
-    parts = [f"{result.tokens} tokens"] if result.tokens else []
+    parts = [_("{n} tokens").format(n=result.tokens)] if result.tokens else []
     parts += _speed(result)
     if isinstance(result, AskResult):
         if result.answer.history_turns:
-            parts.append(WITH_HISTORY.format(turns=result.answer.history_turns))
+            parts.append(
+                ngettext(
+                    "used {n} earlier question",
+                    "used {n} earlier questions",
+                    result.answer.history_turns,
+                ).format(n=result.answer.history_turns)
+            )
         elif result.job.history:
-            parts.append(STANDS_ALONE)
+            parts.append(_(STANDS_ALONE))
         if result.job.region:
-            parts.append(REGION_USED if result.answer.region_used else REGION_UNUSED)
+            parts.append(_(REGION_USED) if result.answer.region_used else _(REGION_UNUSED))
     return "  ·  ".join(parts)
 
 
@@ -82,7 +89,9 @@ def summary(result: JobResult) -> str:
 def _speed(result: JobResult) -> list[str]:
     parts = []
     if result.reader_waited_s is not None:
-        parts.append(f"first text after {result.reader_waited_s:.2f} s")
+        parts.append(
+            _("first text after {seconds} s").format(seconds=decimal(result.reader_waited_s, 2))
+        )
     if result.tokens_per_second is not None:
-        parts.append(f"{result.tokens_per_second:.0f} tokens/s")
+        parts.append(_("{n} tokens/s").format(n=round(result.tokens_per_second)))
     return parts

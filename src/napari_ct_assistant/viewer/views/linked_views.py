@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
+from napari_ct_assistant.support.translation import N_, Texts, _, localized
+from napari_ct_assistant.viewer.scan.image_numbers import with_filed
 from napari_ct_assistant.viewer.scan.layers import volume_of, widen_contrast_range, world_to_index
 from napari_ct_assistant.viewer.views.plane_view import PlaneView
-from napari_ct_assistant.viewer.views.planes import PLANES, current_plane, set_plane
+from napari_ct_assistant.viewer.views.planes import PLANE_NAMES, PLANES, current_plane, set_plane
 from napari_ct_assistant.viewer.views.slice_images import Picture, layer_outlines, layer_picture
 from napari_ct_assistant.viewer.views.windows import Window, apply_window, dragged_window, window_of
 from napari_ct_assistant.volume.slabs import PROJECTIONS, Projection, slab_reach
@@ -67,7 +69,7 @@ class LinkedViews(QWidget):
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._window = Window("", 1, 0)
         self.views: dict[str, PlaneView] = {}
-        self.setAccessibleName("Linked views")
+        self.setAccessibleName(_("Linked views"))
         self._column = splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.setChildrenCollapsible(False)
         splitter.setHandleWidth(3)
@@ -196,13 +198,13 @@ class LinkedViews(QWidget):
             self._shown[plane] = key
             view.set_bounds(_bounds(layer, rows, columns))
             view.show_pictures(*self._layers_at(view.axis, point, layer))
-        caption = f"{plane.capitalize()} {index + 1}"
+        caption = f"{PLANE_NAMES[plane]} {index + 1}"
         volume = volume_of(layer)
-        other = "" if volume is None else volume.archive_number(index, view.axis).words(index + 1)
-        caption += f" ({other})" if other else ""
+        if volume is not None:
+            caption = with_filed(caption, volume.archive_number(index, view.axis), index + 1)
         thickness, how = self._slab
         if how != "none":
-            caption += f"  {SLAB_NAMES[how]} {thickness:g} mm"
+            caption += f"  {SLAB_NAMES[how]} {localized(f'{thickness:g}')} mm"
         view.show_cross(point[rows], point[columns], caption)
 
     def _layers_at(
@@ -281,7 +283,7 @@ class LinkedViews(QWidget):
         apply_window(self._layer, dragged_window(self._window, right, down))
 
 
-SLAB_NAMES = {"max": "MIP", "min": "MinIP", "mean": "mean"}
+SLAB_NAMES: Final = Texts({"max": N_("MIP"), "min": N_("MinIP"), "mean": N_("mean")})
 
 
 def _bounds(layer: Any, rows: int, columns: int) -> QRectF:

@@ -19,8 +19,9 @@ from qtpy.QtGui import (
 )
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import TIPS
-from napari_ct_assistant.viewer.views.planes import PLANES, edge_letters
+from napari_ct_assistant.viewer.views.planes import PLANE_NAMES, PLANES, edge_letters
 from napari_ct_assistant.viewer.views.slice_images import Outline, Picture
 
 CROSSHAIR: Final = QColor("#4fd1ff")
@@ -86,8 +87,8 @@ class PlaneView(QWidget):
         self._shift = QPointF()
         self._wheel = 0
         self._press = QPointF()
-        self.setAccessibleName(f"{plane.capitalize()} view")
-        self.setToolTip(TIPS["plane_view"].format(plane=plane.capitalize()))
+        self.setAccessibleName(_("{plane} view").format(plane=PLANE_NAMES[plane]))
+        self.setToolTip(TIPS["plane_view"].format(plane=PLANE_NAMES[plane]))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setCursor(Qt.CursorShape.CrossCursor)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from napari.components.overlays import TextOverlay
 
+from napari_ct_assistant.support.translation import N_, Texts
 from napari_ct_assistant.viewer.scan.layers import CT_KEY
 from napari_ct_assistant.viewer.views.fitting import fit_scan, shown_scan
 
@@ -20,6 +21,9 @@ PLANES: Final[dict[str, tuple[int, int, int]]] = {
     "coronal": (1, 0, 2),
     "sagittal": (2, 0, 1),
 }
+PLANE_NAMES: Final = Texts(
+    {"axial": N_("Axial"), "coronal": N_("Coronal"), "sagittal": N_("Sagittal")}
+)
 # The letters at the start and at the end of each axis. Head and feet, as scanners write them,
 # rather than S and I: a single I at an edge looks like a line.
 AXIS_LETTERS: Final = (("H", "F"), ("A", "P"), ("R", "L"))

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidgetAction,
 )
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.layout.button_column import GROUP_GAP, ButtonColumn
 from napari_ct_assistant.viewer.measure.labels import MeasurementLabels
 from napari_ct_assistant.viewer.measure.measure_bar import MEASURE_KEYS, MeasureBar
@@ -82,17 +83,17 @@ class ReadingBar(QWidget):
         self.linked: LinkedViews | None = None
         self.details: DetailsDialog | None = None
 
-        self.linked_button = tool_button("Linked views", TIPS["linked"], checkable=True)
+        self.linked_button = tool_button(_("Linked views"), TIPS["linked"], checkable=True)
         self.linked_button.clicked.connect(self.show_linked)
         self.slab = SlabBar()
-        self.slab_button = tool_button("Slab", TIPS["slab"])
+        self.slab_button = tool_button(_("Slab"), TIPS["slab"])
         self.slab_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.slab_button)
         action = QWidgetAction(menu)
         action.setDefaultWidget(self.slab)
         menu.addAction(action)
         self.slab_button.setMenu(menu)
-        self.details_button = tool_button("Details…", TIPS["details"])
+        self.details_button = tool_button(_("Details…"), TIPS["details"])
         self.details_button.clicked.connect(self.show_details)
         self.measure = MeasureBar(viewer)
         self.columns = (
@@ -160,7 +161,7 @@ class ReadingBar(QWidget):
         self.linked = LinkedViews(viewer)
         self.linked.set_scan(self._scan)
         self.linked.set_slab(float(self.slab.thickness.value()), self.slab.projection)
-        viewer.window.add_dock_widget(self.linked, name="Linked views", area="right")
+        viewer.window.add_dock_widget(self.linked, name=_("Linked views"), area="right")
         dock, own = _dock_of(self.linked), _dock_of(self._neighbour)
         if dock is not None and own is not None and not own.isFloating():
             # Between the canvas and the panel, not below it.

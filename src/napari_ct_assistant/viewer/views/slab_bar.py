@@ -8,13 +8,19 @@ import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
+from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.volume.slabs import PROJECTIONS, Projection, slab_reach
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-LABELS: Final = {"none": "Single slice", "max": "MIP", "min": "MinIP", "mean": "Mean"}
+LABELS: Final = {
+    "none": N_("Single slice"),
+    "max": N_("MIP"),
+    "min": N_("MinIP"),
+    "mean": N_("Mean"),
+}
 
 
 def apply_slab(viewer: Viewer, layer: Any, thickness_mm: float, how: Projection) -> None:
@@ -53,9 +59,9 @@ class SlabBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.box = QComboBox()
-        self.box.addItems([LABELS[how] for how in PROJECTIONS])
+        self.box.addItems([_(LABELS[how]) for how in PROJECTIONS])
         self.box.setToolTip(TIPS["slab"])
-        self.box.setAccessibleName("Slab projection")
+        self.box.setAccessibleName(_("Slab projection"))
         self.box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.thickness = QDoubleSpinBox()
         self.thickness.setRange(1, 100)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QToolButton, QWidget
 
+from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.layout.button_column import ButtonColumn
 from napari_ct_assistant.viewer.layout.position_strip import PositionStrip
 from napari_ct_assistant.viewer.layout.tool_strip import ToolStrip
@@ -22,7 +23,7 @@ def make_strips(
     view: ViewBar, reading: ReadingBar, heat: HeatBar, parent: QWidget
 ) -> tuple[ToolStrip, PositionStrip, QToolButton]:
     """Return the strip beside the canvas, the one below it, and the button for the layout."""
-    layout_button = tool_button("Reading layout", TIPS["layout"], checkable=True)
+    layout_button = tool_button(_("Reading layout"), TIPS["layout"], checkable=True)
     first = ButtonColumn(((layout_button,),))
     icons = {
         "layout": layout_button,

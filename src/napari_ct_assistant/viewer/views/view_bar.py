@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from qtpy.QtWidgets import (
@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.layout.button_column import ButtonColumn
 from napari_ct_assistant.viewer.preferences import Preferences
 from napari_ct_assistant.viewer.scan.image_numbers import image_of
@@ -46,7 +47,12 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 VIEW_KEYS = {"axial": "A", "coronal": "C", "sagittal": "S", "3d": "D"}
-PLANE_LABELS = {"axial": "Axial", "coronal": "Cor", "sagittal": "Sag", "3d": "3D"}
+PLANE_LABELS: Final = {
+    "axial": N_("Axial"),
+    "coronal": N_("Cor"),
+    "sagittal": N_("Sag"),
+    "3d": N_("3D"),
+}
 
 
 class ViewBar(QWidget):
@@ -74,7 +80,7 @@ class ViewBar(QWidget):
         self.plane_buttons: dict[str, QToolButton] = {}
         self._plane_group = QButtonGroup(self)
         for plane, label in PLANE_LABELS.items():
-            made = self._button(label, TIPS[plane])
+            made = self._button(_(label), TIPS[plane])
             made.clicked.connect(partial(self.show_plane, plane))
             self._plane_group.addButton(made)
             self.plane_buttons[plane] = made
@@ -83,9 +89,9 @@ class ViewBar(QWidget):
         self._window_group = QButtonGroup(self)
         for number, preset in enumerate(PRESETS):
             tip = TIPS["window"].format(
-                name=preset.name, width=preset.width, level=preset.level, key=number + 1
+                name=_(preset.name), width=preset.width, level=preset.level, key=number + 1
             )
-            made = self._button(preset.short, tip)
+            made = self._button(_(preset.short), tip)
             made.clicked.connect(partial(self.show_window, preset))
             self._window_group.addButton(made)
             self.window_buttons[preset.name] = made
@@ -97,11 +103,11 @@ class ViewBar(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.column)
         self.slice_line = plain_label()
-        self.slice_line.setAccessibleName("Window and image")
+        self.slice_line.setAccessibleName(_("Window and image"))
         self.readout = eliding_label()
         self.readout.setObjectName("quiet")
         self.readout.setToolTip(TIPS["readout"])
-        self.readout.setAccessibleName("Under the pointer")
+        self.readout.setAccessibleName(_("Under the pointer"))
 
         # napari keeps strong references to callbacks; a weak one lets this widget be deleted.
         self._on_move = _weak_callback(self, "_read_out")
@@ -136,6 +142,13 @@ class ViewBar(QWidget):
         if self._watched is not None:
             apply_window(self._watched, window)
         self._mark_window()
+
+    def show_first(self) -> None:
+        """Show a scan that was just opened: the axial plane, with the preferred window."""
+        window = self.preset(self._preferences.window)
+        if window is not None:
+            self.show_window(window)
+        self.show_plane("axial")
 
     @staticmethod
     def preset(name: str) -> Window | None:
@@ -203,12 +216,14 @@ class ViewBar(QWidget):
         """Show window and slice and, for a pointer at `world`, HU and position in RAS mm."""
         layer = self._watched
         if layer is None:
-            self.slice_line.setText("No CT layer is active.")
+            self.slice_line.setText(_("No CT layer is active."))
             self.readout.setText("")
             return
         volume = layer.metadata[CT_KEY]
         window = window_of(layer)
-        text = f"W {window.width:.0f}  L {window.level:.0f}"
+        text = _("W {width}  L {level}").format(
+            width=f"{window.width:.0f}", level=f"{window.level:.0f}"
+        )
         plane = planes.current_plane(self._viewer)
         if plane in planes.PLANES:
             axis = planes.PLANES[plane][0]
@@ -224,7 +239,7 @@ class ViewBar(QWidget):
                 side, depth, height = "RL"[int(x < 0)], "AP"[int(y < 0)], "HF"[int(z < 0)]
                 place = f"{side} {abs(x):.0f}  {depth} {abs(y):.0f}  {height} {abs(z):.0f} mm"
                 text = f"{int(layer.data[tuple(voxel)])} HU   ·   {place}"
-        self.readout.setText(text or POINT_HINT)
+        self.readout.setText(text or _(POINT_HINT))
 
     # -- keys
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from napari_ct_assistant.support.translation import N_
 from napari_ct_assistant.viewer.scan.layers import volume_of, widen_contrast_range
 
 
@@ -31,12 +32,12 @@ class Window:
 
 
 PRESETS: Final = (
-    Window("Soft tissue", 400, 40, "Soft"),
-    Window("Lung", 1500, -600, "Lung"),
-    Window("Bone", 1800, 400, "Bone"),
-    Window("Brain", 80, 40, "Brain"),
-    Window("Liver", 150, 30, "Liver"),
-    Window("Mediastinum", 350, 50, "Med"),
+    Window(N_("Soft tissue"), 400, 40, N_("Soft")),
+    Window(N_("Lung"), 1500, -600, N_("Lung")),
+    Window(N_("Bone"), 1800, 400, N_("Bone")),
+    Window(N_("Brain"), 80, 40, N_("Brain")),
+    Window(N_("Liver"), 150, 30, N_("Liver")),
+    Window(N_("Mediastinum"), 350, 50, N_("Med")),
 )
 
 
