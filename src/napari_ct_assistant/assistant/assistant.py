@@ -10,6 +10,7 @@ from weakref import WeakSet
 from napari_ct_assistant.assistant.reading.reading import Reading
 from napari_ct_assistant.backends.loading.memory import free_memory
 from napari_ct_assistant.backends.protocol import Backend, View
+from napari_ct_assistant.backends.scan_cache import ScanCache
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.volume import CTVolume
@@ -21,14 +22,17 @@ class Assistant:
     Parameters
     ----------
     backend : Backend
+    cache : ScanCache, optional
+        Where encoded scans are kept.
 
     Attributes
     ----------
     info : ModelInfo
     """
 
-    def __init__(self, backend: Backend):
+    def __init__(self, backend: Backend, cache: ScanCache | None = None):
         self._backend: Backend | None = backend
+        self._cache = cache
         self._readings: WeakSet[Reading] = WeakSet()
         self.info = backend.info
 
@@ -95,7 +99,12 @@ class Assistant:
             If the model has no such region.
         """
         reading = Reading(
-            self.backend, volume, view=View(region, centre), progress=progress, cancel=cancel
+            self.backend,
+            volume,
+            view=View(region, centre),
+            cache=self._cache,
+            progress=progress,
+            cancel=cancel,
         )
         self._readings.add(reading)
         return reading

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from napari_ct_assistant.backends.heat_map import PointRAS
+from napari_ct_assistant.backends.scan_cache import ScanCache
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 
@@ -93,6 +94,8 @@ class PreparedScan:
         What of the scan is not seen, and what could not be done as usual.
     details : mapping
         Figures of the preparation by which it can be checked.
+    cache : ScanCache or None
+        Where the scan may be found encoded, and is kept encoded; a family may ignore it.
     """
 
     volume: CTVolume
@@ -102,3 +105,17 @@ class PreparedScan:
     default_region: str = ""
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    cache: ScanCache | None = None
+
+    def encoded(
+        self, encoder: Mapping[str, Any], encode: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return the tensors that `encode` returns, from the cache if they are in it.
+
+        encoder: the modules that compute them.
+        """
+        if self.cache is None:
+            return encode()
+        return self.cache.encoded(
+            lambda: self.volume.fingerprint, self.pixel_values, encoder, encode
+        )

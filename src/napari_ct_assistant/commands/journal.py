@@ -72,10 +72,11 @@ def delete(
         typer.Argument(metavar="HASH", help="Hash of the scan, or its first characters."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Delete the journal of every scan.")
+        bool,
+        typer.Option("--all", help="Delete the journal of every scan, and every encoded scan."),
     ] = False,
 ) -> None:
-    """Delete the journal of one scan, or of every scan with --all."""
+    """Delete the journal of one scan, or of every scan with --all, and what is kept encoded."""
     from napari_ct_assistant.assistant.journal.store import Journal
 
     with one_line_errors():

@@ -86,7 +86,8 @@ class CTAssistantPanel(QWidget):
         self.transcript_row = TranscriptRow()
         self.ask_row = AskRow()
         self.status = StatusLine()
-        self.conversation = Conversation(ModelSession(load), self.transcript, self)
+        session = ModelSession(load, scan_cache=self._preferences.scan_cache)
+        self.conversation = Conversation(session, self.transcript, self)
         self.models.join(self.conversation.jobs)
         self.findings_controller = FindingsController(
             self.scans, self.conversation, self.models, self

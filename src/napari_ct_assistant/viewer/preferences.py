@@ -26,6 +26,7 @@ class Preferences:
     keys: bool = True
     layout: str = "automatic"
     journal: bool = True
+    scan_cache: bool = True
     template: str = ""
     language: str = AUTOMATIC
 
@@ -47,6 +48,8 @@ def load_preferences() -> Preferences:
         keys=settings.display.keys,
         layout=settings.display.layout,
         journal=settings.report.journal,
+        # Who keeps no journal wants nothing of a scan kept.
+        scan_cache=settings.report.journal and settings.report.scan_cache,
         template=settings.report.template,
         language=settings.display.language,
     )

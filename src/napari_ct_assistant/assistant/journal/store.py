@@ -24,6 +24,7 @@ from typing import Any, Final, TypeVar
 
 from platformdirs import user_data_path
 
+from napari_ct_assistant.backends.scan_cache import FOLDER, ScanCache
 from napari_ct_assistant.support.errors import CTAssistantError
 
 logger = logging.getLogger(__name__)
@@ -196,11 +197,12 @@ class Journal:
     def delete(self, scan: str | None = None) -> int:
         """Delete a scan's pages, or all pages with None; return the number of scans deleted.
 
-        Deleted text is overwritten in the file. Damaged files that were moved aside may hold the
-        text, too, and are removed.
+        Encoded scans go with them. Deleted text is overwritten in the file. Damaged files that
+        were moved aside may hold the text, too, and are removed.
         """
         for aside in self.path.parent.glob(f"{self.path.stem}.broken-*"):
             aside.unlink(missing_ok=True)
+        ScanCache(self.path.parent / FOLDER).delete(scan)
         if not self.path.exists():
             return 0
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from napari_ct_assistant.assistant.assistant import Assistant
+from napari_ct_assistant.assistant.journal.store import data_folder
 from napari_ct_assistant.assistant.models.installed import find_model
 from napari_ct_assistant.backends.families import family_of
 from napari_ct_assistant.backends.loading.options import Quantize
 from napari_ct_assistant.backends.model_info import shown_name
+from napari_ct_assistant.backends.scan_cache import FOLDER, ScanCache
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
 from napari_ct_assistant.model.settings import MAX_JSON
@@ -24,6 +26,7 @@ def load_assistant(
     dtype: str | None = None,
     quantize: Quantize | None = None,
     device_map: Literal["auto"] | None = None,
+    scan_cache: bool = False,
 ) -> Assistant:
     """Load a model from this machine. Nothing is downloaded.
 
@@ -41,6 +44,9 @@ def load_assistant(
         The language model's weights in 8 or 4 bits (needs bitsandbytes or torchao).
     device_map
         "auto" keeps what the device cannot hold in the computer's memory (needs accelerate).
+    scan_cache
+        Whether encoded scans are kept on this computer, so that a scan that was read before is
+        not encoded again. At most 2 GiB; deleted with the journal.
 
     Raises
     ------
@@ -60,7 +66,8 @@ def load_assistant(
             dtype=dtype,
             quantize=quantize,
             device_map=device_map,
-        )
+        ),
+        ScanCache(data_folder() / FOLDER) if scan_cache else None,
     )
 
 

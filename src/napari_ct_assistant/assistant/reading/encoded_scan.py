@@ -6,9 +6,11 @@ import copy
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 from napari_ct_assistant.backends.protocol import Backend, ImageContext, PreparedScan, View
+from napari_ct_assistant.backends.scan_cache import ScanCache
 from napari_ct_assistant.backends.screening import ScreeningContext, WritesNoTextError
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.volume import CTVolume
@@ -35,6 +37,7 @@ class EncodedScan:
         volume: CTVolume,
         *,
         view: View | None = None,
+        cache: ScanCache | None = None,
         progress: Callable[[str], None] | None = None,
         cancel: threading.Event | None = None,
     ):
@@ -45,7 +48,7 @@ class EncodedScan:
         self._backend: Backend | None = backend
         start = time.perf_counter()
         tell("Preparing the scan")
-        scan = backend.prepare(volume, view or View())
+        scan = replace(backend.prepare(volume, view or View()), cache=cache)
         self.grid = scan.grid
         prepared = time.perf_counter() - start
         self._encoded: ImageContext | ScreeningContext | None = backend.encode(

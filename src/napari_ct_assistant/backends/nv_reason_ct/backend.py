@@ -71,7 +71,7 @@ class NVReasonCTBackend(LoadedModel):
             If `cancel` was set before the end.
         """
         return NVReasonCTContext(
-            self, scan, self.encode_volume(scan.pixel_values, progress, cancel)
+            self, scan, self.encode_volume(scan.pixel_values, progress, cancel, scan)
         )
 
     def finding_question(self, finding: str) -> str:

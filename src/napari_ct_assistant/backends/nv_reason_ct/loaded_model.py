@@ -14,7 +14,7 @@ from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.nv_reason_ct.network.modeling import NVReasonCT
 from napari_ct_assistant.backends.nv_reason_ct.processor import NVReasonCTProcessor
 from napari_ct_assistant.backends.nv_reason_ct.snapshot import Snapshot
-from napari_ct_assistant.backends.protocol import EncodingStopped, Progress
+from napari_ct_assistant.backends.protocol import EncodingStopped, PreparedScan, Progress
 from napari_ct_assistant.backends.settings import GenerationSettings
 
 
@@ -65,12 +65,15 @@ class LoadedModel:
         pixel_values: Tensor,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
+        scan: PreparedScan | None = None,
     ) -> EncodedVolume:
         """Run encoder, merger and language model over a volume.
 
         Parameters
         ----------
         pixel_values : Tensor [1, 1, T, H, W]
+        scan : PreparedScan, optional
+            Whose cache may hold the encoder's output.
 
         Raises
         ------
@@ -86,9 +89,15 @@ class LoadedModel:
             tell(f"Encoding the scan: layer {next(blocks)} of {depth}")
 
         start = time.perf_counter()
+        vision = self.model.vision3d
+
+        def run() -> dict[str, Tensor]:
+            values = pixel_values.to(self.model.device)
+            return {"vision_tokens": vision.sub_vision(values, before_block)}
+
         with torch.no_grad():
-            vision = self.model.vision3d
-            tokens = vision.sub_vision(pixel_values.to(self.model.device), before_block)
+            found = run() if scan is None else scan.encoded({"encoder": vision.sub_vision}, run)
+            tokens = found["vision_tokens"].to(self.model.device)
             image = vision.merger(tokens)
         encoded = time.perf_counter()
         snapshot = Snapshot(self.model, self.processor.prefix_ids(), image, progress, cancel)

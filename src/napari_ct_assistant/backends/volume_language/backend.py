@@ -88,10 +88,16 @@ class VolumeLanguageBackend(LoadedModel):
         model = self.model
         start = time.perf_counter()
         tell("Encoding the scan")
-        with torch.no_grad():
-            vision_tokens = model.vision_tower(pixel_values=scan.pixel_values.to(model.device))
+
+        def run() -> dict[str, torch.Tensor]:
+            vision = model.vision_tower(pixel_values=scan.pixel_values.to(model.device))
             if cancel is not None and cancel.is_set():
                 raise EncodingStopped("stopped while the scan was encoded")
+            return {"vision_tokens": vision}
+
+        with torch.no_grad():
+            found = scan.encoded({"vision_tower": model.vision_tower}, run)
+            vision_tokens = found["vision_tokens"].to(model.device)
             image = model.get_image_features(vision_tokens=vision_tokens)
         encoded = time.perf_counter()
         tell("Reading the image tokens")

@@ -25,8 +25,11 @@ def open_scan(path: Path, series: str | None = None) -> CTVolume:
     return volume
 
 
-def load_model(model: str, options: LoadOptions) -> Assistant:
-    """Load `model`; exit if the device cannot be used or the model does not fit in memory."""
+def load_model(model: str, options: LoadOptions, *, scan_cache: bool = False) -> Assistant:
+    """Load `model`; exit if the device cannot be used or the model does not fit in memory.
+
+    scan_cache: whether encoded scans are kept on disk.
+    """
     from napari_ct_assistant.backends.model_info import shown_name
 
     note(f"loading the model {shown_name(model)}")
@@ -34,7 +37,7 @@ def load_model(model: str, options: LoadOptions) -> Assistant:
     from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
 
     try:
-        assistant = load_assistant(model, **options.arguments())
+        assistant = load_assistant(model, scan_cache=scan_cache, **options.arguments())
     except NotEnoughMemoryError as error:
         raise fail(error.words("command line")) from error
     if assistant.info.untaught_line:
@@ -59,11 +62,11 @@ def read_scan(
 ) -> tuple[Reading, ModelInfo]:
     """Load `model`, encode `volume` with it and print the warnings about the scan.
 
-    Of `options`, region, crop and reasoning are used; exit if the model has no such region, or if
-    `text` is wanted of a model that writes none.
+    Of `options`, region, crop, reasoning and scan cache are used; exit if the model has no such
+    region, or if `text` is wanted of a model that writes none.
     """
     region, centre = ("", None) if options is None else options.view()
-    assistant = load_model(model, load)
+    assistant = load_model(model, load, scan_cache=options is None or options.scan_cache)
     if text and not assistant.backend.capabilities.text:
         from napari_ct_assistant.backends.screening import WritesNoTextError
 

@@ -142,6 +142,14 @@ class ReadingOptions:
             "Default: the model's own.",
         ),
     ] = None
+    scan_cache: Annotated[
+        bool,
+        typer.Option(
+            "--scan-cache/--no-scan-cache",
+            help="Keep the encoded scan on this computer, or use it if it was kept before; "
+            "`ct-assistant journal delete --all` deletes it.",
+        ),
+    ] = True
     as_json: AsJson = False
 
     def view(self) -> tuple[str, tuple[float, float, float] | None]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, NotEnoughMemoryError
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 KEPT_READINGS = 3
 
 
-def load_real(model: str, **options: Any) -> Assistant:
+def load_real(model: str, *, scan_cache: bool = True, **options: Any) -> Assistant:
     """Load a model. This imports torch, in the worker thread."""
     from napari_ct_assistant.assistant import load_assistant
 
-    return load_assistant(model, **options)
+    return load_assistant(model, scan_cache=scan_cache, **options)
 
 
 class StoppedError(CTAssistantError):
@@ -46,10 +47,14 @@ class ModelSession:
     load : callable, optional
         Called as ``load(model, device=device)``, with further load options where they were
         chosen; returns an `Assistant`.
+    scan_cache : bool
+        Whether encoded scans are kept on disk.
     """
 
-    def __init__(self, load: Callable[..., Assistant] = load_real) -> None:
-        self._load = load
+    def __init__(
+        self, load: Callable[..., Assistant] = load_real, *, scan_cache: bool = True
+    ) -> None:
+        self._load = load if scan_cache else partial(load, scan_cache=False)
         self._lock = threading.Lock()
         self._loaded: tuple[str, LoadOptions] | None = None
         self._assistant: Assistant | None = None
