@@ -53,6 +53,7 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test a journal of its own, apart from the user's and from other tests'."""
     home = tmp_path / "ct-assistant-data"
     monkeypatch.setenv("CT_ASSISTANT_DATA", str(home))
+    monkeypatch.setenv("CT_ASSISTANT_CONFIG", str(tmp_path / "ct-assistant-config"))
     return home
 
 

@@ -188,7 +188,7 @@ def test_every_import_is_declared() -> None:
     # Used where somebody has it: quantization depends on the GPU.
     optional = {"torchao", "bitsandbytes"}
     # Imported by the format that needs them; its error names the extra where they are missing.
-    for extra in ("export", "itk"):
+    for extra in ("export", "itk", "remote"):
         optional |= names_of(PROJECT["optional-dependencies"][extra])
     # The phantoms also serve the viewer's samples, which come without the training extra.
     phantoms = ROOT / "training" / "phantoms"

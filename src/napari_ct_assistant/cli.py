@@ -19,10 +19,13 @@ from napari_ct_assistant.commands import (
     evaluation,
     evidence,
     journal,
+    language_export,
     models,
     reading,
     recipes,
+    rewriting,
     scan,
+    servers,
     training,
 )
 from napari_ct_assistant.commands.terminal.output import INTERRUPTED, say
@@ -67,7 +70,10 @@ app.command("info")(scan.info)
 app.command("report")(reading.report)
 app.command("ask")(reading.ask)
 app.command("screen")(reading.screen)
+app.command("rewrite")(rewriting.rewrite)
+models.app.command("export-llm")(language_export.export_llm)
 app.add_typer(models.app, name="models")
+app.add_typer(servers.app, name="servers")
 app.add_typer(journal.app, name="journal")
 app.command("phantom")(scan.phantom)
 app.command("prepare", cls=PrepareHelp)(data.prepare)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
 from napari_ct_assistant.assistant.reading.reading import Reading
-from napari_ct_assistant.backends.loading.memory import free_memory
 from napari_ct_assistant.backends.protocol import Backend, View
 from napari_ct_assistant.backends.scan_cache import ScanCache
 from napari_ct_assistant.backends.settings import GenerationSettings
@@ -111,7 +111,15 @@ class Assistant:
 
     def close(self) -> None:
         """Free the memory of the model and of every reading made with it."""
-        self._backend = None
+        backend, self._backend = self._backend, None
         for reading in list(self._readings):
             reading.close()
-        free_memory()
+        end = getattr(backend, "close", None)
+        del backend
+        if end is not None:
+            end()
+            del end
+        if "torch" in sys.modules:  # a model on a server may need none
+            from napari_ct_assistant.backends.loading.memory import free_memory
+
+            free_memory()

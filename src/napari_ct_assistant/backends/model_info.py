@@ -58,6 +58,16 @@ class ModelInfo:
         "question". Empty for a model whose folder does not say.
     notes : tuple of str
         What the user should know about its folder, such as files that were left aside.
+    server : str
+        Address of the server that runs it; "" for a model on this computer. `files` are then
+        those of the part that runs here, if there is one.
+    served_model : str
+        Its name on the server.
+    revision : str
+        Which version of it the server runs: the SHA-256 of the language model where it is known,
+        or what the server or its profile states.
+    engine : str
+        What runs it there, such as "vLLM 0.32.0".
     """
 
     name: str
@@ -70,6 +80,10 @@ class ModelInfo:
     settings_sha256: str = ""
     notes: tuple[str, ...] = ()
     untaught: tuple[str, ...] = ()
+    server: str = ""
+    served_model: str = ""
+    revision: str = ""
+    engine: str = ""
 
     @property
     def untaught_line(self) -> str:
@@ -80,7 +94,12 @@ class ModelInfo:
 
     @cached_property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weight file, or of the files' digests if there are several."""
+        """SHA-256 of the weight file, or of the files' digests if there are several.
+
+        "" where no part of the model is on this computer.
+        """
+        if not self.files and self.server:
+            return ""
         digests = []
         for file in self.files:
             with file.open("rb") as stream:
@@ -91,10 +110,18 @@ class ModelInfo:
 
     def to_json(self) -> dict[str, str]:
         """Return the provenance that every result carries."""
-        return {
+        found = {
             "name": self.name,
             "weights_sha256": self.weights_sha256,
             "settings_sha256": self.settings_sha256,
             "trained_on": self.trained_on,
             "notice": self.notice,
         }
+        if self.server:
+            found |= {
+                "server": self.server,
+                "served_model": self.served_model,
+                "revision": self.revision,
+                "engine": self.engine,
+            }
+        return found

@@ -246,7 +246,7 @@ def import_foreign(
                 _local(source),
                 out or _new_home(source),
                 base=None if base is None else _local(base),
-                dtype=_torch_dtype(dtype),
+                dtype=torch_dtype(dtype),
                 lora_alpha=lora_alpha,
                 trained_on=trained_on,
                 ignore_code=ignore_remote_code,
@@ -375,7 +375,8 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-def _torch_dtype(name: WeightType | None) -> Any:
+def torch_dtype(name: WeightType | None) -> Any:
+    """Return the torch type of that name, None for none."""
     if name is None:
         return None
     import torch

@@ -10,6 +10,9 @@ The tree, with what each error stands for (standard bases in brackets)::
     ├── NotASliceError                      a healthy DICOM file that is not part of a CT volume
     ├── ModelLoadError [ValueError]         a model that cannot be loaded
     │   └── NotEnoughMemoryError            a model that does not fit into memory
+    ├── ServerError [ValueError]            a server that cannot be used
+    │   ├── ServerRefusedError              an address or model that is not talked to
+    │   └── AgreementNeededError            something that nobody agreed to send yet
     ├── DownloadCancelled                   a download that the user stopped
     ├── StoppedError                        a job stopped before the model wrote anything
     ├── EncodingStopped                     a scan whose encoding was stopped

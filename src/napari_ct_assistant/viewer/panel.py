@@ -71,8 +71,7 @@ class CTAssistantPanel(QWidget):
         self._preferences = load_preferences()
         # Before any widget is made.
         self.setLocale(use_locale(self._preferences))
-        self._draft_next = False
-        self._attached = self._window_connected = False
+        self._draft_next = self._attached = self._window_connected = False
 
         self.scans = ScanPicker(napari_viewer)
         self.display = ScanDisplay(napari_viewer, self)
@@ -89,6 +88,7 @@ class CTAssistantPanel(QWidget):
         session = ModelSession(load, scan_cache=self._preferences.scan_cache)
         self.conversation = Conversation(session, self.transcript, self)
         self.models.join(self.conversation.jobs)
+        self.models.ask_before_sending(self.conversation)
         self.findings_controller = FindingsController(
             self.scans, self.conversation, self.models, self
         )

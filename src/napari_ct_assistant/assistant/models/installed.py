@@ -19,6 +19,8 @@ from napari_ct_assistant.assistant.models.hub_cache import hub_cache, pinned_sna
 from napari_ct_assistant.backends.families import family_of
 from napari_ct_assistant.backends.loading.sizes import Counts
 from napari_ct_assistant.backends.model_info import shown_name
+from napari_ct_assistant.model.conversion.served import ENCODER_FOLDER
+from napari_ct_assistant.model.conversion.served import FILE as ENCODER_FILE
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
 
@@ -189,6 +191,21 @@ def used_folders() -> Iterator[InstalledModel]:
     for folder in _remembered():
         if described := describe_model(str(folder), "folder", folder):
             yield described
+
+
+def encoder_folders() -> list[Path]:
+    """Return the folders with an encoder whose language model is on a server.
+
+    They are looked for in the folder of imported models: copies of the folder `encoder` that
+    `models export-llm` writes, or of the whole export.
+    """
+    home = models_home()
+    found = {
+        file.parent
+        for depth in ("*", f"*/{ENCODER_FOLDER}")
+        for file in home.glob(f"{depth}/{ENCODER_FILE}")
+    }
+    return sorted(found)
 
 
 def installed_models() -> list[InstalledModel]:

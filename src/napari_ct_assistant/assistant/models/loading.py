@@ -8,11 +8,15 @@ from typing import Literal
 
 from napari_ct_assistant.assistant.assistant import Assistant
 from napari_ct_assistant.assistant.journal.store import data_folder
-from napari_ct_assistant.assistant.models.installed import find_model
+from napari_ct_assistant.assistant.models.installed import encoder_folders, find_model
 from napari_ct_assistant.backends.families import family_of
 from napari_ct_assistant.backends.loading.options import Quantize
 from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.backends.scan_cache import FOLDER, ScanCache
+from napari_ct_assistant.backends.server.address import is_address
+from napari_ct_assistant.backends.server.connection import ServerOptions
+from napari_ct_assistant.backends.server.loading import load_served
+from napari_ct_assistant.backends.server.profiles import Profile, find_profile
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
 from napari_ct_assistant.model.settings import MAX_JSON
@@ -27,13 +31,15 @@ def load_assistant(
     quantize: Quantize | None = None,
     device_map: Literal["auto"] | None = None,
     scan_cache: bool = False,
+    server: ServerOptions | None = None,
 ) -> Assistant:
-    """Load a model from this machine. Nothing is downloaded.
+    """Load a model from this machine, or connect to one on a server. Nothing is downloaded.
 
     Parameters
     ----------
     model
-        "demo" (bundled), a local folder, or the hub id of a model downloaded before.
+        "demo" (bundled), a local folder, the hub id of a model downloaded before, or the address
+        of a server (`https://gpu1:8000`) or the name of a saved one; see docs/server.md.
     device
         "cpu", "cuda", "cuda:1", "mps"; the best of the machine when absent.
     settings : GenerationSettings, optional
@@ -47,13 +53,29 @@ def load_assistant(
     scan_cache
         Whether encoded scans are kept on this computer, so that a scan that was read before is
         not encoded again. At most 2 GiB; deleted with the journal.
+    server : ServerOptions, optional
+        For a model on a server: the folder of its encoder, and what may be sent without asking.
 
     Raises
     ------
     ModelLoadError
         One line with the model's name and what to do; `NotEnoughMemoryError` where it does not
         fit in memory.
+    ServerError
+        The same for a server.
     """
+    profile = _server(model)
+    if profile is not None:
+        return Assistant(
+            load_served(
+                profile,
+                server or ServerOptions(),
+                encoder_folders(),
+                device=device,
+                settings=settings,
+                dtype=dtype,
+            )
+        )
     folder = find_model(model)
     # A folder of no known family gets the errors of the first one, which say what is expected.
     family = family_of(_config(folder)) or VOLUME_LANGUAGE
@@ -69,6 +91,16 @@ def load_assistant(
         ),
         ScanCache(data_folder() / FOLDER) if scan_cache else None,
     )
+
+
+def _server(model: str | Path) -> Profile | None:
+    """Return the server that a model's name stands for; None for a model of this computer."""
+    name = str(model)
+    if is_address(name):
+        return find_profile(name)
+    if name == "demo" or "/" in name or Path(name).expanduser().exists():
+        return None
+    return find_profile(name)
 
 
 def _config(folder: Path) -> dict[str, object]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from napari_ct_assistant.assistant.evidence.impression import impression_evidence
 from napari_ct_assistant.assistant.reading.encoded_scan import EncodedScan
@@ -127,9 +128,7 @@ class Reading(EncodedScan):
             tokens=tokens,
             stopped=stopped,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions={
-                name: version(name) for name in ("napari-ct-assistant", "torch", "transformers")
-            },
+            versions=_versions(),
             settings=vars(settings or self.backend.settings).copy(),
             warnings=self.warnings + untaught_notes(self.info, "report"),
             heat=tuple(heat),
@@ -341,3 +340,12 @@ class Reading(EncodedScan):
                 texts, sections_of(texts, sections), found, filed, strict=True
             )
         ]
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what runs models; a model on a server needs no torch."""
+    found = {}
+    for name in ("napari-ct-assistant", "torch", "transformers"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

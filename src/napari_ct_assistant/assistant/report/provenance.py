@@ -87,6 +87,10 @@ def provenance_rows(
         model = draft.model
         rows += [
             (f"Model{which}", model.get("name", "")),
+            ("Server", model.get("server", "")),
+            ("Model on the server", model.get("served_model", "")),
+            ("Revision on the server", model.get("revision", "")),
+            ("Server's engine", model.get("engine", "")),
             ("Wrote", "the impression" if draft.kind == "impression" else ""),
             ("Trained on", model.get("trained_on", "")),
             ("Weights SHA-256", model.get("weights_sha256", "")),

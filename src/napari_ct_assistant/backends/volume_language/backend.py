@@ -12,6 +12,7 @@ import torch
 from napari_ct_assistant.backends.protocol import (
     Capabilities,
     EncodingStopped,
+    ImageContext,
     PreparedScan,
     Progress,
     View,
@@ -82,7 +83,7 @@ class VolumeLanguageBackend(LoadedModel):
         *,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
-    ) -> VolumeLanguageContext:
+    ) -> ImageContext:
         """Encode a scan and fill the prefix cache."""
         tell = progress or (lambda _: None)
         model = self.model
@@ -102,9 +103,19 @@ class VolumeLanguageBackend(LoadedModel):
         encoded = time.perf_counter()
         tell("Reading the image tokens")
         notes = self._notes(vision_tokens[0])
-        context = VolumeLanguageContext(self, scan, vision_tokens, image, notes)
+        context = self.context(scan, vision_tokens, image, notes)
         context.seconds = {"encode": encoded - start, "prefix": time.perf_counter() - encoded}
         return context
+
+    def context(
+        self,
+        scan: PreparedScan,
+        vision_tokens: torch.Tensor,
+        image_tokens: torch.Tensor,
+        notes: tuple[str, ...],
+    ) -> ImageContext:
+        """Return the context of an encoded scan."""
+        return VolumeLanguageContext(self, scan, vision_tokens, image_tokens, notes)
 
     def _notes(self, tokens: torch.Tensor) -> tuple[str, ...]:
         """Say whether a scan is unlike those of the training. tokens: [N, C]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, zeros_like
 
@@ -13,7 +13,6 @@ from napari_ct_assistant.backends.protocol import (
     OnText,
     PreparedScan,
     Prompt,
-    ScreenQuestion,
     Statement,
 )
 from napari_ct_assistant.backends.settings import GenerationSettings
@@ -22,14 +21,11 @@ from napari_ct_assistant.backends.volume_language.attribution import Attributor
 from napari_ct_assistant.backends.volume_language.generation import generate
 from napari_ct_assistant.backends.volume_language.loaded_model import LoadedModel
 from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache
+from napari_ct_assistant.backends.volume_language.questions import QuestionForms
 from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.report_text.findings import FINDINGS
-from napari_ct_assistant.report_text.questions import fill
-from napari_ct_assistant.report_text.sections import split_sections
-from napari_ct_assistant.report_text.sentences import sentence_spans
 
 
-class VolumeLanguageContext:
+class VolumeLanguageContext(QuestionForms):
     """An `ImageContext` of this family.
 
     Parameters
@@ -52,6 +48,9 @@ class VolumeLanguageContext:
         image_tokens: Tensor,
         notes: tuple[str, ...] = (),
     ):
+        config = loaded.model.config
+        window = getattr(config.text_config, "max_position_embeddings", None)
+        super().__init__(loaded.processor, config, window)
         self.loaded = loaded
         self.scan = scan
         self.vision_tokens = vision_tokens
@@ -60,82 +59,6 @@ class VolumeLanguageContext:
         self.seconds: dict[str, float] = {}
         self.prefix_cache = PrefixCache(loaded, image_tokens)
         self.attributor = Attributor(self.prefix_cache, scan.grid, scan.volume)
-
-    # ---- questions
-
-    def report_sections(self) -> Sequence[str]:
-        """Return the names of the questions whose answers make the report, in order."""
-        return list(self.loaded.processor.report_forms)
-
-    def report_question(self, section: str, written: Mapping[str, str]) -> tuple[str, bool]:
-        """Return a report's question, and whether it quotes the findings written so far."""
-        processor = self.loaded.processor
-        question = processor.report_question(section, written)
-        return question, question != processor.report_forms[section]
-
-    def split_report(self, text: str) -> dict[str, str]:
-        """Return the sections of a generated report by its headings."""
-        return split_sections(text, "Report")
-
-    def sentence_spans(self, text: str) -> list[tuple[int, int]]:
-        """Return the character spans of a text's sentences, without headings."""
-        return sentence_spans(text)
-
-    def screen_questions(self) -> Sequence[ScreenQuestion]:
-        """Return the questions for the 18 CT-RATE findings, in CT-RATE's order."""
-        loaded = self.loaded
-        thresholds: dict[str, float] = (
-            getattr(loaded.model.config, "finding_thresholds", None) or {}
-        )
-        ask = loaded.processor.ask_finding
-        return [
-            ScreenQuestion(name, ask(name), float(thresholds.get(name, 0.5))) for name in FINDINGS
-        ]
-
-    def prompt(
-        self,
-        question: str,
-        *,
-        history: Sequence[tuple[str, str]] = (),
-        choices: Sequence[str] = (),
-        region: str = "",
-        text_only: bool = False,
-        thinking: bool | None = None,  # noqa: ARG002  the family writes no reasoning
-    ) -> Prompt:
-        """Render a question.
-
-        Parameters
-        ----------
-        history
-            Used if the model takes follow-up questions (`processor.follow_up`), as many turns
-            as its context window holds.
-        choices
-            Makes it a multiple-choice question.
-        region
-            Used if the model was trained with regions (`processor.region_form`).
-        text_only
-            The question quotes all that is needed.
-        thinking
-            Has no effect.
-        """
-        processor = self.loaded.processor
-        text = processor.choices_question(question, choices) if choices else question
-        if region and processor.region_form:
-            text = fill(processor.region_form, question=text, region=region)
-        turns = list(history) if processor.follow_up else []
-        window = getattr(self.loaded.model.config.text_config, "max_position_embeddings", None)
-        room = (window or 1 << 20) - len(self.prefix_cache.prefix) - processor.max_new_tokens
-        while True:
-            ids = processor.dialogue_ids(turns, text)
-            if not turns or len(ids) <= room:
-                break
-            turns.pop(0)
-        used = bool(region and processor.region_form)
-        return Prompt(ids, len(turns), used, text_only)
-
-    def answer_ids(self, answer: str) -> list[int]:
-        """Return the token ids of an answer, without EOS."""
-        return self.loaded.processor.answer_ids(answer)[:-1]
 
     # ---- answers
 

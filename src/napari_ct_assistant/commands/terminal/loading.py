@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from napari_ct_assistant.commands.terminal.output import fail, note
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import Assistant, ModelInfo, Reading
     from napari_ct_assistant.backends.loading.options import LoadOptions
+    from napari_ct_assistant.backends.server.connection import ServerOptions
     from napari_ct_assistant.commands.terminal.options import ReadingOptions
     from napari_ct_assistant.volume import CTVolume
 
@@ -25,7 +28,13 @@ def open_scan(path: Path, series: str | None = None) -> CTVolume:
     return volume
 
 
-def load_model(model: str, options: LoadOptions, *, scan_cache: bool = False) -> Assistant:
+def load_model(
+    model: str,
+    options: LoadOptions,
+    server: ServerOptions | None = None,
+    *,
+    scan_cache: bool = False,
+) -> Assistant:
     """Load `model`; exit if the device cannot be used or the model does not fit in memory.
 
     scan_cache: whether encoded scans are kept on disk.
@@ -37,12 +46,29 @@ def load_model(model: str, options: LoadOptions, *, scan_cache: bool = False) ->
     from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
 
     try:
-        assistant = load_assistant(model, scan_cache=scan_cache, **options.arguments())
+        with sending_agreed():
+            assistant = load_assistant(
+                model, scan_cache=scan_cache, server=server, **options.arguments()
+            )
     except NotEnoughMemoryError as error:
         raise fail(error.words("command line")) from error
     if assistant.info.untaught_line:
         note(f"warning: {assistant.info.untaught_line}")
     return assistant
+
+
+@contextmanager
+def sending_agreed(agrees: str = "--send-scan") -> Iterator[None]:
+    """Exit with the option to give if something would be sent that nobody has agreed to."""
+    from napari_ct_assistant.backends.server.errors import AgreementNeededError
+
+    try:
+        yield
+    except AgreementNeededError as error:
+        option = "--unencrypted" if error.sending.kind == "unencrypted" else agrees
+        for line in error.sending.details:
+            note(line)
+        raise fail(f"{error} Add {option} to agree.") from error
 
 
 def load_model_on(model: str, device: str | None) -> Assistant:
@@ -66,7 +92,12 @@ def read_scan(
     region, or if `text` is wanted of a model that writes none.
     """
     region, centre = ("", None) if options is None else options.view()
-    assistant = load_model(model, load, scan_cache=options is None or options.scan_cache)
+    assistant = load_model(
+        model,
+        load,
+        None if options is None else options.server_options(),
+        scan_cache=options is None or options.scan_cache,
+    )
     if text and not assistant.backend.capabilities.text:
         from napari_ct_assistant.backends.screening import WritesNoTextError
 
@@ -76,7 +107,8 @@ def read_scan(
     if options is not None and options.reasoning is not None:
         assistant.settings = replace(assistant.settings, thinking=options.reasoning)
     try:
-        reading = assistant.read(volume, region=region, centre=centre, progress=note)
+        with sending_agreed():
+            reading = assistant.read(volume, region=region, centre=centre, progress=note)
     except ValueError as error:
         raise fail(str(error)) from error
     for warning in reading.warnings:

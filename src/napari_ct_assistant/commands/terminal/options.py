@@ -14,8 +14,12 @@ from napari_ct_assistant.commands.terminal.output import fail
 
 if TYPE_CHECKING:
     from napari_ct_assistant.backends.loading.options import LoadOptions
+    from napari_ct_assistant.backends.server.connection import ServerOptions
 
-MODEL_HELP = "Bundled model, local folder or Hugging Face id."
+MODEL_HELP = (
+    "Bundled model, local folder or Hugging Face id; or a server: its address (https://HOST:PORT) "
+    "or the name it was saved under."
+)
 
 Scan = Annotated[
     Path,
@@ -150,7 +154,40 @@ class ReadingOptions:
             "`ct-assistant journal delete --all` deletes it.",
         ),
     ] = True
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            "--encoder",
+            metavar="FOLDER",
+            help="Of a volume model on a server: the folder `encoder` that `models export-llm` "
+            "wrote. Default: the one in the server's profile or among the imported models.",
+        ),
+    ] = None
+    send_scan: Annotated[
+        bool,
+        typer.Option(
+            "--send-scan",
+            help="Agree that the scan, as embeddings or slices, and the questions are sent to the "
+            "server. Header fields never are.",
+        ),
+    ] = False
+    unencrypted: Annotated[
+        bool,
+        typer.Option(
+            "--unencrypted",
+            help="Use a server whose address is neither https nor this computer.",
+        ),
+    ] = False
     as_json: AsJson = False
+
+    def server_options(self) -> "ServerOptions":
+        """Return what the command line says about a server."""
+        from napari_ct_assistant.backends.server.connection import ServerOptions
+
+        agreed = {"embeddings", "pixel data", "report text"} if self.send_scan else set()
+        if self.unencrypted:
+            agreed.add("unencrypted")
+        return ServerOptions("" if self.encoder is None else str(self.encoder), frozenset(agreed))
 
     def view(self) -> tuple[str, tuple[float, float, float] | None]:
         """Return region and centre of the part to read; exit if `--crop` is no point."""

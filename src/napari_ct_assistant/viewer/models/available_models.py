@@ -14,7 +14,11 @@ from napari_ct_assistant.assistant.models.installed import (
     published_models,
 )
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
+from napari_ct_assistant.backends.server.address import is_address
+from napari_ct_assistant.backends.server.agreements import agreements
+from napari_ct_assistant.backends.server.profiles import Profile, find_profile, profiles
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.translation import N_, Texts, _, decimal
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ SECTIONS: Final = Texts(
     }
 )
 ON_THE_HUB: Final = N_("On the Hugging Face hub")
+ON_SERVERS: Final = N_("On servers")
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,24 @@ class ModelSurvey:
         Where a model would be loaded now; None until torch was asked.
     options : LoadOptions
         The load options that the figures are for.
+    servers : list of Profile
+        The saved servers.
     """
 
     installed: list[InstalledModel] = field(default_factory=list)
     place: LoadTarget | None = None
     options: LoadOptions = BEST
+    servers: list[Profile] = field(default_factory=list)
+
+    def server(self, name: str) -> Profile | None:
+        """Return the server that a name or an address stands for; None for another model."""
+        saved = next((server for server in self.servers if server.name == name), None)
+        if saved is not None or not is_address(name):
+            return saved
+        try:
+            return find_profile(name)
+        except CTAssistantError:  # connecting will show this error
+            return None
 
     def find(self, name: str) -> InstalledModel | None:
         """Return the model of that name; a folder that is not in the list is read."""
@@ -99,26 +117,54 @@ class ModelSurvey:
 
 def survey_models() -> ModelSurvey:
     """List the models on this machine; this takes some milliseconds."""
-    return ModelSurvey(installed_models())
+    return ModelSurvey(installed_models(), servers=saved_servers())
 
 
 def survey_models_and_memory(options: LoadOptions) -> ModelSurvey:
     """List the models, and ask torch for the device and its free memory (in a worker thread)."""
-    from napari_ct_assistant.backends.loading.devices import load_target
-
     models = installed_models()
-    for model in models:
-        model.counts  # noqa: B018 - read here, not on the Qt thread
     try:
+        from napari_ct_assistant.backends.loading.devices import load_target
+
+        for model in models:
+            model.counts  # noqa: B018 - read here, not on the Qt thread
         place = load_target(options)
-    except ModelLoadError:  # loading the model will show this error
+    except (ModelLoadError, ImportError):  # loading the model will show this error
         place = None
-    return ModelSurvey(models, place, options)
+    return ModelSurvey(models, place, options, saved_servers())
+
+
+def saved_servers() -> list[Profile]:
+    """Return the saved servers; none if a file of them is wrong, which using one will show."""
+    try:
+        return list(profiles())
+    except CTAssistantError:
+        return []
+
+
+def server_facts(server: Profile) -> str:
+    """Return where a server is and what may be sent there, as one line."""
+    origin = server.address.origin
+    if server.saved.consent != "ask":
+        allowed = server.saved.consent == "granted"
+        who = _("your department allows it") if allowed else _("your department forbids it")
+        return f"{origin}  ·  {who}"
+    agreed = any(key.startswith(f"{origin} ") for key in agreements())
+    return f"{origin}  ·  " + (
+        _("you agreed to send scans there")
+        if agreed
+        else _("you are asked before a scan is sent there")
+    )
 
 
 def could_be_on_the_hub(name: str) -> bool:
     """Return whether a name may be a hub id: it has the form OWNER/NAME and is not a folder."""
-    return "/" in name and is_repo(name) and not Path(name).expanduser().exists()
+    return (
+        "/" in name
+        and not is_address(name)
+        and is_repo(name)
+        and not Path(name).expanduser().exists()
+    )
 
 
 def size(count: int) -> str:

@@ -17,9 +17,11 @@ from qtpy.QtWidgets import (
 
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.models.available_models import (
+    ON_SERVERS,
     ON_THE_HUB,
     SECTIONS,
     ModelSurvey,
+    server_facts,
     survey_models,
 )
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
@@ -120,7 +122,11 @@ class ModelBox(QComboBox):
         self.lineEdit().setCursorPosition(0)
         self.setToolTip(
             plain_tip(
-                f"{name}\n" + _("A bundled model, a local folder, or a Hugging Face model id")
+                f"{name}\n"
+                + _(
+                    "A bundled model, a local folder, a Hugging Face model id, or a server: "
+                    "https://HOST:PORT"
+                )
             )
         )
 
@@ -150,12 +156,16 @@ class ModelBox(QComboBox):
             self._add(
                 repo, repo, _("not on this machine; its size is shown before it is downloaded")
             )
+        if survey.servers:
+            self._heading(_(ON_SERVERS))
+        for server in survey.servers:
+            self._add(server.name, server.name, server_facts(server))
         self._heading(_("Other models"))
         self._add(
             _("Browse for a folder…"),
             BROWSE,
             "",
-            _("A folder that contains a model. You can also type a hub id above."),
+            _("A folder that contains a model. You can also type a hub id or https://HOST:PORT."),
         )
         self.setCurrentIndex(-1)
         self.blockSignals(False)

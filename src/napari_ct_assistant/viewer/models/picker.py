@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,21 @@ from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, Remedy
 from napari_ct_assistant.backends.model_info import shown_name
+from napari_ct_assistant.backends.server.errors import AgreementNeededError
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.file_dialogs import choose_folder
 from napari_ct_assistant.viewer.models.available_models import (
     ModelSurvey,
     could_be_on_the_hub,
+    saved_servers,
+    server_facts,
     survey_models_and_memory,
 )
 from napari_ct_assistant.viewer.models.box import ModelBox
 from napari_ct_assistant.viewer.models.hub_bar import HubBar
 from napari_ct_assistant.viewer.models.load_menu import LoadMenu
 from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
+from napari_ct_assistant.viewer.models.sending_dialog import SendingGuard
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, SCREENS_ONLY, TIPS
 from napari_ct_assistant.viewer.widgets import SPACING, button, eliding_label, row
@@ -30,6 +35,8 @@ from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.models.installed import InstalledModel
+    from napari_ct_assistant.backends.server.sending import Sending
+    from napari_ct_assistant.viewer.session.conversation import Conversation
     from napari_ct_assistant.viewer.session.jobs import Job, JobResult
     from napari_ct_assistant.viewer.session.model_session import ModelSession
     from napari_ct_assistant.viewer.session.runner import JobRunner
@@ -45,9 +52,12 @@ class ModelPicker(QWidget):
     -------
     changed : str
         Another model was chosen, or the chosen one was loaded.
+    unagreed : Sending
+        To load the model would use a connection that nobody has agreed to.
     """
 
     changed = Signal(str)
+    unagreed = Signal(object)
 
     def __init__(
         self, model: str = "demo", device: str | None = None, parent: QWidget | None = None
@@ -86,8 +96,9 @@ class ModelPicker(QWidget):
         for widget in (self.fold, self.hub, self.problem, self.notice):
             layout.addWidget(widget)
         self.session: ModelSession | None = None
-        self._survey = ModelSurvey(list(bundled_models()))
+        self._survey = ModelSurvey(list(bundled_models()), servers=saved_servers())
         self._device = ""  # of the loaded model
+        self._unagreed: Sending | None = None
         self._working = self._reading = self._survey_again = False
         self._loads = Background(self)
         self._survey_worker = Background(self)
@@ -109,6 +120,10 @@ class ModelPicker(QWidget):
         jobs.done.connect(self._on_done)
         jobs.ended.connect(self._on_ended)
         self._show()
+
+    def ask_before_sending(self, conversation: Conversation) -> None:
+        """Ask the reader before a job or a load sends what nobody has agreed to."""
+        self.guard = SendingGuard(conversation, self, self)
 
     @property
     def model(self) -> str:
@@ -136,8 +151,10 @@ class ModelPicker(QWidget):
         self.box.set_name(model)
         self.problem.hide()
         known = self._survey.find(model)
+        if known is None:
+            self._survey = replace(self._survey, servers=saved_servers())
         if known is None and could_be_on_the_hub(model):
-            self._survey = ModelSurvey(self._all_models(), self._survey.place, self._survey.options)
+            self._survey = replace(self._survey, installed=self._all_models())
             known = self._survey.find(model)
         if known is None and could_be_on_the_hub(model):
             self.hub.offer(model)
@@ -237,12 +254,18 @@ class ModelPicker(QWidget):
             self.changed.emit(self.model)
 
     def _on_refused(self, error: Exception) -> None:
+        if isinstance(error, AgreementNeededError):
+            self._unagreed = error.sending
+            return
         self.problem.show_error(error, one_line(error))
 
     def _on_worked(self) -> None:
         self._working = False
         self._show()
         self.refresh_survey()
+        sending, self._unagreed = self._unagreed, None
+        if sending is not None:
+            self.unagreed.emit(sending)
 
     def _remember(self) -> None:
         known = self._survey.find(self.model)
@@ -289,6 +312,7 @@ class ModelPicker(QWidget):
     def _show(self, doing: str = "") -> None:
         """Update the facts about the chosen model, and the button."""
         known = self._survey.find(self.model)
+        server = None if known is not None else self._survey.server(self.model)
         loaded = self.is_loaded
         text = doing
         if not text and known is not None:
@@ -302,6 +326,8 @@ class ModelPicker(QWidget):
                     0, _("Does not fit beside the loaded model") if beside else _("Does not fit")
                 )
             text = "  ·  ".join(parts)
+        elif not text and server is not None:
+            text = f"Loaded: {self._device}" if loaded else server_facts(server)
         elif not text and not self.hub.isVisibleTo(self):
             text = _("No model of that name on this machine")
         self.facts.setText(text)
@@ -309,5 +335,5 @@ class ModelPicker(QWidget):
         self.facts.setVisible(bool(text))
         self.load_button.setText(_("Unload") if loaded else _("Load"))
         self.load_button.setToolTip(TIPS["unload" if loaded else "load"])
-        here = known is not None or loaded
+        here = known is not None or loaded or server is not None
         self.load_button.setEnabled(here and not self._working and not self._reading)

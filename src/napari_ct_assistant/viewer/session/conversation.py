@@ -41,6 +41,7 @@ from napari_ct_assistant.viewer.texts import (
 
 if TYPE_CHECKING:
     from napari_ct_assistant.backends.heat_map import HeatMap
+    from napari_ct_assistant.backends.server.sending import Sending
     from napari_ct_assistant.viewer.chat.message import Message
     from napari_ct_assistant.viewer.chat.transcript import Transcript
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
@@ -69,6 +70,8 @@ class Conversation(QObject):
         Emitted after each of those.
     refused : Job
         The job failed, or was stopped before it wrote any text; its question can be given back.
+    unagreed : Sending
+        The job waits until somebody agrees to what it would send: `resume` or `decline`.
     """
 
     busy = Signal(bool)
@@ -80,6 +83,7 @@ class Conversation(QObject):
     located = Signal(object)
     finished = Signal(object)
     refused = Signal(object)
+    unagreed = Signal(object)
 
     def __init__(
         self, session: ModelSession, transcript: Transcript, parent: QObject | None = None
@@ -89,6 +93,7 @@ class Conversation(QObject):
         self._transcript = transcript
         self._message: Message | None = None
         self._job: Job | None = None
+        self._waiting: tuple[Job, Message | None, Sending] | None = None
         self.jobs.began.connect(lambda _job: self.busy.emit(True))
         self.jobs.stage.connect(self.stage)
         self.jobs.text.connect(self._on_text)
@@ -96,12 +101,14 @@ class Conversation(QObject):
         self.jobs.done.connect(self._on_done)
         self.jobs.stopped.connect(self._on_stopped)
         self.jobs.failed.connect(self._on_failed)
+        self.jobs.unagreed.connect(self._on_unagreed)
         self.jobs.ended.connect(self._on_ended)
 
     def start(self, job: Job, scan: str) -> bool:
         """Start `job` about the scan named `scan`; return False if a job is running already."""
         if self.jobs.busy:
             return False
+        self.decline()
         if isinstance(job, AskJob) and not job.sample:
             job = replace(job, history=job.scan.history.turns(job.model))
             self._write_question(job)
@@ -153,10 +160,32 @@ class Conversation(QObject):
         """Stop the running job."""
         self.jobs.stop()
 
+    def resume(self) -> bool:
+        """Start the job that waited for an agreement; return False if there is none."""
+        if self._waiting is None or self.jobs.busy:
+            return False
+        (job, message, _sending), self._waiting = self._waiting, None
+        job = replace(job, cancel=threading.Event())
+        if message is not None and isinstance(job, TurnJob):
+            message.job = job
+        self._job, self._message = job, message
+        return self.jobs.start(job)
+
+    def decline(self) -> None:
+        """Let go of the job that waited for an agreement; its question can be given back."""
+        if self._waiting is None:
+            return
+        (job, message, _sending), self._waiting = self._waiting, None
+        if message is not None:
+            self._transcript.remove(message)
+        self.refused.emit(job)
+
     def close_scan(self, scan: ScanSession) -> None:
         """Stop a job about a scan that was closed, and free the model's reading of it."""
         if self._job is not None and self._job.scan is scan:
             self.jobs.stop()
+        if self._waiting is not None and self._waiting[0].scan is scan:
+            self.decline()
         self.jobs.session.forget(scan.volume)
 
     def add_note(self, text: str, title: str = "", scan: ScanSession | None = None) -> None:
@@ -271,6 +300,11 @@ class Conversation(QObject):
         finally:
             self.refused.emit(job)
 
-    def _on_ended(self, _job: Job) -> None:
+    def _on_unagreed(self, job: Job, sending: Sending) -> None:
+        self._waiting = job, self._message, sending
+
+    def _on_ended(self, job: Job) -> None:
         self._message = self._job = None
         self.busy.emit(False)
+        if self._waiting is not None and self._waiting[0] is job:
+            self.unagreed.emit(self._waiting[2])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions
 from napari_ct_assistant.backends.scan_notes import outside_note
+from napari_ct_assistant.backends.server.profiles import rewriting_profile
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
 from napari_ct_assistant.support.translation import N_
 from napari_ct_assistant.viewer.session.run_record import RunRecord, TextCallback
@@ -203,10 +204,18 @@ class RewriteJob(Job):
     prompt: str
 
     def run(self, reading: Reading, record: RunRecord, on_text: TextCallback) -> RewriteResult:
-        """Rewrite the passage, without the scan: the prompt quotes all that is needed."""
-        answer = reading.ask(
-            self.prompt, on_text=record.timed(on_text), cancel=self.cancel, text_only=True
-        )
+        """Rewrite the passage, without the scan: the prompt quotes all that is needed.
+
+        A text model on a server does it where one is named for that.
+        """
+        server = rewriting_profile()
+        timed = record.timed(on_text)
+        if server is not None:
+            from napari_ct_assistant.assistant.reading.rewriting_server import rewrite_on_server
+
+            answer = rewrite_on_server(server, self.prompt, on_text=timed, cancel=self.cancel)
+        else:
+            answer = reading.ask(self.prompt, on_text=timed, cancel=self.cancel, text_only=True)
         return RewriteResult(record, self, answer)
 
 

@@ -7,6 +7,7 @@ from collections import deque
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_ct_assistant.backends.server.errors import AgreementNeededError
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.background import UPDATE_MS, Background, one_line
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult
@@ -35,8 +36,10 @@ class JobRunner(QObject):
         The job was stopped before it wrote any text.
     failed : Job, str
         One line that says what went wrong.
+    unagreed : Job, Sending
+        The job would send something to a server that nobody has agreed to; nothing was sent.
     ended : Job
-        Always last, after `done`, `stopped` or `failed`.
+        Always last, after `done`, `stopped`, `failed` or `unagreed`.
     """
 
     began = Signal(object)
@@ -46,6 +49,7 @@ class JobRunner(QObject):
     done = Signal(object)
     stopped = Signal(object)
     failed = Signal(object, str)
+    unagreed = Signal(object, object)
     ended = Signal(object)
 
     def __init__(self, session: ModelSession, parent: QObject | None = None) -> None:
@@ -117,6 +121,9 @@ class JobRunner(QObject):
         self._update()
         if isinstance(error, StoppedError):
             self.stopped.emit(self._job)
+            return
+        if isinstance(error, AgreementNeededError):
+            self.unagreed.emit(self._job, error.sending)
             return
         expected = isinstance(error, (ValueError, OSError))
         if not expected:

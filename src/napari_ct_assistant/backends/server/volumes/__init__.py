@@ -1,0 +1,1 @@
+"""Volume models: encoded here, and sent as prompt embeddings."""
