@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from napari_ct_assistant.support.translation import N_
+
 Kind = Literal["embeddings", "pixel data", "report text", "unencrypted"]
 
 _LINES: Final[dict[Kind, str]] = {
@@ -17,26 +19,36 @@ _LINES: Final[dict[Kind, str]] = {
 }
 _DETAILS: Final[dict[Kind, tuple[str, ...]]] = {
     "embeddings": (
-        "Sent: numbers that the encoder on this computer makes of the voxels (image embeddings), "
-        "your questions, and the earlier questions and answers about this scan.",
-        "Embeddings are no picture, but what is in the scan can be inferred from them.",
-        "Never sent: names, patient numbers, dates or any other field of the files' headers.",
+        N_(
+            "Sent: numbers that the encoder on this computer makes of the voxels (image "
+            "embeddings), your questions, the earlier questions and answers about this scan, and "
+            "passages of the report that you have rewritten."
+        ),
+        N_("Embeddings are no picture, but what is in the scan can be inferred from them."),
+        N_("Never sent: names, patient numbers, dates or any other field of the files' headers."),
     ),
     "pixel data": (
-        "Sent: slices of the scan as images, your questions, and the earlier questions and "
-        "answers about this scan.",
-        "Text that is burned into the slices, and a face in a scan of the head, are part of them.",
-        "Never sent: names, patient numbers, dates or any other field of the files' headers.",
+        N_(
+            "Sent: slices of the scan as images, your questions, the earlier questions and answers "
+            "about this scan, and passages of the report that you have rewritten."
+        ),
+        N_(
+            "Text that is burned into the slices, and a face in a scan of the head, are part of "
+            "them."
+        ),
+        N_("Never sent: names, patient numbers, dates or any other field of the files' headers."),
     ),
     "report text": (
-        "Sent: the passage of the report that is to be explained, shortened or summed up.",
-        "A name that somebody typed into the report is part of it.",
-        "Never sent: the scan, or any field of the files' headers.",
+        N_("Sent: the passage of the report that is to be explained, shortened or summed up."),
+        N_("A name that somebody typed into the report is part of it."),
+        N_("Never sent: the scan, or any field of the files' headers."),
     ),
     "unencrypted": (
-        "The address begins with http:// and is not this computer: everybody on the network "
-        "between here and there can read and change what is sent.",
-        "Ask your department for an https:// address, or use an SSH tunnel.",
+        N_(
+            "The address begins with http:// and is not this computer: everybody on the network "
+            "between here and there can read and change what is sent."
+        ),
+        N_("Ask your department for an https:// address, or use an SSH tunnel."),
     ),
 }
 

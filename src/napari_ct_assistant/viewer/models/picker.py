@@ -327,7 +327,9 @@ class ModelPicker(QWidget):
                 )
             text = "  ·  ".join(parts)
         elif not text and server is not None:
-            text = f"Loaded: {self._device}" if loaded else server_facts(server)
+            text = (
+                _("Loaded: {place}").format(place=self._device) if loaded else server_facts(server)
+            )
         elif not text and not self.hub.isVisibleTo(self):
             text = _("No model of that name on this machine")
         self.facts.setText(text)
