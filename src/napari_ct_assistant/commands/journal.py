@@ -11,7 +11,7 @@ from napari_ct_assistant.commands.terminal.options import AsJson
 from napari_ct_assistant.commands.terminal.output import fail, one_line_errors, print_json, say
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.assistant.journal.store import Page
+    from napari_ct_assistant.assistant.journal.pages import Page
 
 app = typer.Typer(
     no_args_is_help=True,

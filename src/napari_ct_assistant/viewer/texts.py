@@ -74,7 +74,6 @@ RESTORED: Final = N_("Restored from the journal of {when}.")
 FAILED: Final = N_(
     "INCOMPLETE: the model failed before the end of this text; findings may be missing."
 )
-INTERRUPTED: Final = N_("Interrupted: the program ended while this was being written.")
 CHECKS_BEFORE_SIGNING: Final = N_("Look at these before you sign; click one to go to its line.")
 SIGN_TEXT: Final = N_(
     "When you sign off, you take responsibility for the report. Your name then replaces the notice "

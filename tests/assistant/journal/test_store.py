@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from napari_ct_assistant.assistant.journal.pages import INTERRUPTED, STILL_WRITTEN
 from napari_ct_assistant.assistant.journal.store import (
     KEPT,
     Journal,
@@ -52,6 +54,64 @@ def test_two_windows_on_one_scan_do_not_overwrite_each_other(journal: Journal) -
     with sqlite3.connect(journal.path) as base:
         assert base.execute("SELECT count(*) FROM pages").fetchone() == (KEPT,)
     base.close()
+
+
+def test_a_window_that_knew_a_page_leaves_no_other(journal: Journal) -> None:
+    journal.save(SCAN, {"question": "old"})
+    later = Journal(journal.path)
+    assert later.load(SCAN) is not None
+    later.save(SCAN, {"question": "new"})
+    page = journal.load(SCAN)
+    assert page is not None
+    assert page.body == {"question": "new"}
+    assert page.others == ()
+
+
+def test_what_a_window_missed_is_kept_and_named(journal: Journal) -> None:
+    other = Journal(journal.path)
+    assert journal.load(SCAN) is other.load(SCAN) is None
+    message = {"speaker": "you", "title": "You", "text": "asked in the first window"}
+    journal.save(SCAN, {"transcript": [message]})
+    other.save(SCAN, {"question": "second window"})
+    page = Journal(journal.path).load(SCAN)
+    assert page is not None
+    assert [other.body for other in page.others] == [{"transcript": [message]}]
+    assert page.text.startswith("Not sent:\nsecond window\n\nAnother window, ")
+    assert page.text.endswith("You\nasked in the first window")
+    assert [page.others for page in journal.pages()] == [page.others]
+    # The first window goes on: now it is the second that was missed.
+    journal.save(SCAN, {"transcript": [message, message]})
+    page = Journal(journal.path).load(SCAN)
+    assert page is not None
+    assert [other.body for other in page.others] == [{"question": "second window"}]
+
+
+def test_pages_of_earlier_versions_have_no_others(journal: Journal) -> None:
+    journal.save(SCAN, {"question": "one"})
+    Journal(journal.path).save(SCAN, {"question": "two"})
+    with sqlite3.connect(journal.path) as base:
+        base.execute("UPDATE pages SET body = json_remove(body, '$.seen', '$.program')")
+    base.close()
+    page = journal.load(SCAN)
+    assert page is not None
+    assert page.others == ()
+    assert page.unfinished == INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"pid": "x"}, {"pid": 2**80, "host": "h", "started": 1}, [], None, {"pid": 1}]
+)
+def test_a_damaged_program_or_list_of_pages_is_left_out(journal: Journal, wrong: Any) -> None:
+    journal.save(SCAN, {"question": "one"})
+    Journal(journal.path).save(SCAN, {"question": "two"})
+    with sqlite3.connect(journal.path) as base:
+        text = json.dumps({"question": "two", "program": wrong, "seen": wrong})
+        base.execute("UPDATE pages SET body = ?", (text,))
+    base.close()
+    page = Journal(journal.path).load(SCAN)
+    assert page is not None
+    assert page.body == {"question": "two"}
+    assert page.unfinished in (INTERRUPTED, STILL_WRITTEN)
 
 
 def test_deleted_text_is_not_left_in_the_file(journal: Journal) -> None:

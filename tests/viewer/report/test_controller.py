@@ -12,7 +12,6 @@ from qtpy.QtCore import Qt
 
 from napari_ct_assistant.assistant.journal.store import FILE, Journal
 from napari_ct_assistant.viewer.scan.layers import add_volume, world_to_index
-from napari_ct_assistant.viewer.texts import INTERRUPTED
 from napari_ct_assistant.volume import CTVolume
 
 if TYPE_CHECKING:
@@ -143,18 +142,6 @@ def test_shorten_asks_the_model_off_the_qt_thread(drafted: CTAssistantPanel, qtb
     assert "tiny-model was not trained to shorten text" in tab.passage.doubts.text()
     assert len(panel.transcript.messages) == before
     assert panel.ask_row.box.toPlainText() == ""
-
-
-def test_a_message_that_was_cut_off_says_so(make_panel: Maker, ct: CTVolume, qtbot: QtBot) -> None:
-    message = {"speaker": "model", "title": "Report", "text": "The heart is", "complete": False}
-    journal = Journal()
-    journal.save(ct.fingerprint, {"report": None, "transcript": [message], "question": ""})
-    journal.close()
-    panel = make_panel()
-    add_volume(panel.viewer, ct)
-    ready(panel, qtbot)
-    texts = [message.plain_text() for message in panel.transcript.messages]
-    assert f"The heart is\n{INTERRUPTED}" in [text.replace("\n\n", "\n") for text in texts]
 
 
 def test_no_journal_where_it_is_off(

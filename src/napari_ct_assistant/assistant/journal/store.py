@@ -18,12 +18,13 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from platformdirs import user_data_path
 
+from napari_ct_assistant.assistant.journal.pages import Page, page_of, this_program, with_others
 from napari_ct_assistant.backends.scan_cache import FOLDER, ScanCache
 from napari_ct_assistant.support.errors import CTAssistantError
 
@@ -59,44 +60,6 @@ class JournalError(CTAssistantError, OSError):
     """The journal cannot be read or written."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """What one session last saved about a scan.
-
-    Attributes
-    ----------
-    scan : str
-        The scan's hash.
-    updated : float
-        Seconds since 1970.
-    body : dict
-        Plain values: "report", "transcript", "question".
-    session : str
-        Which program run saved it.
-    """
-
-    scan: str
-    updated: float
-    body: dict[str, Any]
-    session: str = ""
-
-    @property
-    def text(self) -> str:
-        """Everything in it as plain text."""
-        from napari_ct_assistant.assistant.report.document import ReportDocument
-
-        parts = []
-        for message in self.body.get("transcript") or ():
-            title = message.get("title", "")
-            parts.append(f"{title}\n{message.get('text', '')}".strip())
-        if self.body.get("report"):
-            with suppress(ValueError):
-                parts.append(str(ReportDocument.from_json(self.body["report"])))
-        if self.body.get("question"):
-            parts.append(f"Not sent:\n{self.body['question']}")
-        return "\n\n".join(parts)
-
-
 def data_folder() -> Path:
     """Return the folder for this user's data: CT_ASSISTANT_DATA, or the system's usual place."""
     own = os.environ.get(FOLDER_VARIABLE)
@@ -124,6 +87,8 @@ class Journal:
         self._lock = threading.Lock()
         self._base: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        # By scan: the pages of other windows that this one has loaded, by session and number.
+        self._seen: dict[str, dict[str, int]] = {}
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
@@ -148,7 +113,8 @@ class Journal:
         JournalError
             If the disk is full, or the file cannot be written.
         """
-        text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace").decode()
+        kept = body | {"program": asdict(this_program()), "seen": self._seen.get(scan, {})}
+        text = json.dumps(kept, ensure_ascii=False).encode("utf-8", "replace").decode()
 
         def write(base: sqlite3.Connection) -> None:
             base.execute("BEGIN IMMEDIATE")
@@ -167,32 +133,33 @@ class Journal:
         self._run(write)
 
     def load(self, scan: str) -> Page | None:
-        """Return what was last saved about a scan, by any session."""
-        if not self.path.exists():
-            return None
-        row = self._run(
-            lambda base: base.execute(
-                "SELECT updated, body, session FROM pages WHERE scan = ? "
-                "ORDER BY number DESC LIMIT 1",
-                (scan,),
-            ).fetchone()
-        )
-        return None if row is None else Page(scan, _time(row[0]), _body(row[1]), row[2])
+        """Return what was last saved about a scan by any window, with what that window missed.
+
+        What this window saves from now on counts as written in the knowledge of it.
+        """
+        pages = self._rows(scan)
+        self._seen[scan] = {page.session: page.number for page in pages}
+        return with_others(pages)
 
     def pages(self) -> list[Page]:
         """Return the newest page of every scan, the newest scan first."""
+        of_scan: dict[str, list[Page]] = {}
+        for page in self._rows():
+            of_scan.setdefault(page.scan, []).append(page)
+        return list(filter(None, map(with_others, of_scan.values())))
+
+    def _rows(self, scan: str | None = None) -> list[Page]:
+        """Return every window's page of a scan, or of all scans, newest first."""
         if not self.path.exists():
             return []
         rows = self._run(
             lambda base: base.execute(
-                "SELECT scan, updated, body, session FROM pages ORDER BY number DESC"
+                "SELECT scan, session, updated, body, number FROM pages "
+                "WHERE ?1 IS NULL OR scan = ?1 ORDER BY number DESC",
+                (scan,),
             ).fetchall()
         )
-        newest: dict[str, Page] = {}
-        for scan, updated, body, session in rows:
-            if scan not in newest:
-                newest[scan] = Page(scan, _time(updated), _body(body), session)
-        return list(newest.values())
+        return [page_of(row) for row in rows]
 
     def delete(self, scan: str | None = None) -> int:
         """Delete a scan's pages, or all pages with None; return the number of scans deleted.
@@ -342,31 +309,3 @@ def _upgrade(base: sqlite3.Connection) -> None:
         base.execute(_TABLE)
     base.execute(f"PRAGMA user_version = {FORMAT}")
     base.execute("COMMIT")
-
-
-def _body(text: object) -> dict[str, Any]:
-    """Return what a page holds; what has not the form that `save` was given is left out."""
-    try:
-        body = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        return {}
-    messages = body.get("transcript")
-    wanted = {
-        "report": isinstance(body.get("report"), dict),
-        "question": isinstance(body.get("question"), str),
-        "transcript": isinstance(messages, list) and all(map(_is_message, messages)),
-    }
-    return {key: value for key, value in body.items() if wanted.get(key, True)}
-
-
-def _is_message(message: object) -> bool:
-    return isinstance(message, dict) and all(
-        isinstance(message.get(key, ""), str) for key in ("speaker", "title", "text")
-    )
-
-
-def _time(updated: object) -> float:
-    """Return when a page was written, 0 if that is no time."""
-    return float(updated) if isinstance(updated, int | float) and 0 <= updated < 1e11 else 0.0

@@ -7,20 +7,19 @@ adds is on disk a quarter of a second later, and the window never waits for the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ct_assistant.assistant.journal.store import Journal, Page
+from napari_ct_assistant.assistant.journal.pages import Page, local_minute
+from napari_ct_assistant.assistant.journal.store import Journal
 from napari_ct_assistant.assistant.journal.writer import JournalWriter
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.links import escaped
 from napari_ct_assistant.viewer.texts import (
-    INTERRUPTED,
     RESTORED,
     SAMPLED_AGAIN,
     TITLE_SEPARATOR,
@@ -161,22 +160,35 @@ class JournalKeeper(QObject):
             for message in on_screen:
                 self._transcript.move_to(message, scan)
         elif not on_screen:
-            self._restore_messages(scan, messages)
+            self._restore_messages(scan, page)
         if body.get("question"):
             self._question.give_back(str(body["question"]), scan)
         if before is None and page is not None and (report is not None or messages):
-            when = datetime.fromtimestamp(page.updated).strftime("%Y-%m-%d %H:%M")
+            when = local_minute(page.updated)
             self._transcript.add("note", "", _(RESTORED).format(when=when), scan)
+        self._tell_of_others(scan, page)
         if scan.unsaved:
             # It changed while its page was read, when it could not be saved yet.
             self.mark_changed(scan)
         self.restored.emit(scan)
 
-    def _restore_messages(self, scan: ScanSession, messages: list[dict[str, Any]]) -> None:
-        for message in messages:
+    def _tell_of_others(self, scan: ScanSession, page: Page | None) -> None:
+        """Write what other windows wrote about a scan without this page knowing of it."""
+        known = [] if page is None else page.passages()
+        for other in () if page is None else page.others:
+            told = [part for part in other.passages() if part not in known]
+            if told:
+                known += told
+                when = local_minute(other.updated)
+                title = _("Written in another window, {when}").format(when=when)
+                text = "\n\n".join(escaped(part).replace("\n", "\n\n") for part in told)
+                self._transcript.add("note", title, text, scan)
+
+    def _restore_messages(self, scan: ScanSession, page: Page | None) -> None:
+        for message in () if page is None else page.body.get("transcript") or ():
             text = str(message.get("text", ""))
-            if not message.get("complete", True):
-                text = f"{escaped(text)}\n\n*{_(INTERRUPTED)}*"
+            if page is not None and not message.get("complete", True):
+                text = f"{escaped(text)}\n\n*{page.unfinished}*"
             speaker, title = message.get("speaker", "note"), str(message.get("title", ""))
             self._transcript.add(speaker, title, text, scan)
 
