@@ -97,5 +97,5 @@ def test_what_two_windows_wrote_is_both_there(
     notes = [m for m in fourth.transcript.messages if m.title.startswith("Written in another")]
     assert len(notes) == 1
     page = Journal().pages()[0]
-    assert "Seen in the first." in page.text
+    assert "Seen in the first" in page.text
     assert page.others == ()
