@@ -9,8 +9,9 @@ import torch
 from transformers import StoppingCriteriaList
 
 from napari_ct_assistant.backends.protocol import GeneratedText, OnText
+from napari_ct_assistant.backends.reasoning_text import ReasoningSplitter
 from napari_ct_assistant.backends.settings import GenerationSettings
-from napari_ct_assistant.backends.streaming import CallbackStreamer, StopOnCancel
+from napari_ct_assistant.backends.streaming import CallbackStreamer, StopOnCancel, token_spans
 from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache
 
 
@@ -19,6 +20,7 @@ def generate(
     question: list[int],
     *,
     on_text: OnText | None = None,
+    on_reasoning: OnText | None = None,
     cancel: threading.Event | None = None,
     settings: GenerationSettings | None = None,
     text_only: bool = False,
@@ -33,6 +35,8 @@ def generate(
         Token ids.
     on_text
         Called with each new piece of text, in this thread.
+    on_reasoning
+        Called with each new piece of what the model writes between `<think>` and `</think>`.
     cancel
         Set it to stop after the current token.
     settings
@@ -46,7 +50,8 @@ def generate(
     settings = settings or loaded.settings
     prefix = processor.opening_ids() if text_only else context.prefix
     ids = torch.tensor([prefix + question], device=model.device)
-    streamer = CallbackStreamer(processor.tokenizer, on_text)
+    parts = ReasoningSplitter(on_text, on_reasoning)
+    streamer = CallbackStreamer(processor.tokenizer, parts.feed)
     end = _eos_token_ids(model, processor)
     try:
         out = model.generate(
@@ -63,15 +68,22 @@ def generate(
         beyond = context.cache.get_seq_length() - len(context.prefix)
         if beyond > 0:
             context.cache.crop(-beyond)
+    parts.finish()
     answer = out[0, ids.shape[1] :].tolist()
     ended = bool(answer) and answer[-1] in end
     stopped = not ended and cancel is not None and cancel.is_set()
+    answer = answer[:-1] if ended else answer
+    if parts.answer_start:
+        # Evidence is measured for the answer alone.
+        (span,) = token_spans(processor.tokenizer, answer, [(0, parts.answer_start)])
+        answer = answer[span[1] :]
     return GeneratedText(
-        text=streamer.text,
-        ids=answer[:-1] if ended else answer,
+        text=parts.text,
+        ids=answer,
         seconds_first_token=streamer.seconds_first_token or 0.0,
         stopped=stopped,
         cut=not ended and not stopped,
+        reasoning=parts.reasoning.strip(),
     )
 
 

@@ -67,7 +67,7 @@ class VolumeLanguageContext(QuestionForms):
         prompt: Prompt,
         *,
         on_text: OnText | None = None,
-        on_reasoning: OnText | None = None,  # noqa: ARG002  the family writes no reasoning
+        on_reasoning: OnText | None = None,
         cancel: threading.Event | None = None,
         settings: GenerationSettings | None = None,
     ) -> GeneratedText:
@@ -76,6 +76,7 @@ class VolumeLanguageContext(QuestionForms):
             self.prefix_cache,
             prompt.ids,
             on_text=on_text,
+            on_reasoning=on_reasoning,
             cancel=cancel,
             settings=settings,
             text_only=prompt.text_only,
