@@ -14,6 +14,7 @@ import typer
 
 from napari_ct_assistant import __version__
 from napari_ct_assistant.commands import (
+    choices,
     data,
     dialogue,
     evaluation,
@@ -85,6 +86,7 @@ app.command("evidence")(evidence.evidence)
 app.command("evaluate")(evaluation.evaluate)
 app.command("dialogue")(dialogue.dialogue)
 app.command("compare")(evaluation.compare)
+app.command("compare-choices")(choices.compare_choices)
 app.command("parameters")(evaluation.parameters)
 
 

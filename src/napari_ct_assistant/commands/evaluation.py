@@ -92,6 +92,14 @@ def evaluate(
             help="Folder of GREEN's weights. Adds GREEN; needs radeval.",
         ),
     ] = None,
+    choices: Annotated[
+        Path | None,
+        typer.Option(
+            "--choices",
+            metavar="CSV",
+            help="Readers' choices between reports (see compare-choices), added to the figures.",
+        ),
+    ] = None,
     skip_unreadable: Annotated[
         bool,
         typer.Option(
@@ -112,11 +120,14 @@ def evaluate(
         tasks = tuple(task or _TASKS)
         if wrong := [name for name in tasks if name not in _TASKS]:
             raise fail(f"--task {wrong[0]}: choose from {', '.join(_TASKS)}")
+        from napari_ct_assistant.assistant.choices.summary import summarize
+        from napari_ct_assistant.assistant.choices.table import read_choices
         from napari_ct_assistant.training.evaluation.cases import refuse_empty_tasks
         from napari_ct_assistant.training.evaluation.metrics.text_metrics import text_metrics
         from napari_ct_assistant.training.evaluation.run import evaluate as run
         from napari_ct_assistant.training.evaluation.sources import open_cases
 
+        preferred = None if choices is None else summarize(read_choices(choices))
         cases = open_cases(dataset, split=split, limit=limit)
         for line in (*cases.notes, f"{cases.name}: {len(cases.cases)} scans"):
             note(line)
@@ -140,6 +151,11 @@ def evaluate(
                 skip_unreadable=skip_unreadable,
                 progress=show,
             )
+        if preferred is not None:
+            figures = out / "figures.md"
+            table = f"\n## Readers' choices\n\n{preferred.markdown}\n"
+            figures.write_text(figures.read_text(encoding="utf-8") + table, encoding="utf-8")
+            found = {**found, "choices": preferred.to_json()}
         if as_json:
             print_json(found)
         else:

@@ -120,7 +120,12 @@ def draft_in_terminal(
         save(reading, draft)
     checks = check_draft(draft)
     if as_json:
-        print_json(draft.to_json() | {"checks": [check.to_json() for check in checks]})
+        more = {
+            "checks": [check.to_json() for check in checks],
+            # A hash of the voxels: it tells scans apart and names no patient.
+            "scan": reading.volume.fingerprint,
+        }
+        print_json(draft.to_json() | more)
     else:
         say()
         print_notice(draft.incomplete)
