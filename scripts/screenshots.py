@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import desk_pictures
 import evidence_pictures
+import measured_pictures
 import numpy as np
 import report_pictures
 from PIL import Image
@@ -300,6 +301,7 @@ def main() -> None:
     phantom(options.out, options.model)
     evidence_pictures.take(Visit, options.chest, options.out, options.model)
     report_pictures.take(Visit, options.chest, options.out, options.model)
+    measured_pictures.take(Visit, options.chest, options.out, options.model)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import napari
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
-from napari_ct_assistant.backends.scan_notes import outside_note
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.actions import (
     ActionRow,
@@ -21,35 +20,36 @@ from napari_ct_assistant.viewer.chat.actions import (
 from napari_ct_assistant.viewer.chat.controller import ChatController
 from napari_ct_assistant.viewer.chat.transcript import Transcript
 from napari_ct_assistant.viewer.crop.controller import CropController
-from napari_ct_assistant.viewer.evidence.controller import EvidenceController, evidence_summary
+from napari_ct_assistant.viewer.evidence.controller import EvidenceController
 from napari_ct_assistant.viewer.evidence.findings_controller import FindingsController
+from napari_ct_assistant.viewer.keys import WindowKeys
 from napari_ct_assistant.viewer.layout.reading_layout import ReadingLayout
 from napari_ct_assistant.viewer.layout.text_columns import TextColumns
+from napari_ct_assistant.viewer.measure.measured_sentences import MeasuredSentences
 from napari_ct_assistant.viewer.models.picker import ModelPicker
 from napari_ct_assistant.viewer.preferences import load_preferences, remember_layout, use_locale
 from napari_ct_assistant.viewer.report.controller import ReportController
+from napari_ct_assistant.viewer.report.first_read import FirstRead
+from napari_ct_assistant.viewer.results import ResultDisplay
 from napari_ct_assistant.viewer.scan.outside import OutsideBanner
 from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
 from napari_ct_assistant.viewer.session.conversation import Conversation
-from napari_ct_assistant.viewer.session.jobs import (
-    AskJob,
-    EvidenceResult,
-    Job,
-    JobResult,
-    OutsideResult,
-)
 from napari_ct_assistant.viewer.session.model_session import ModelSession, load_real
 from napari_ct_assistant.viewer.session.requests import Requests
-from napari_ct_assistant.viewer.session.status_line import StatusLine, summary
-from napari_ct_assistant.viewer.texts import ASKED_OUTSIDE, WELCOME
+from napari_ct_assistant.viewer.session.status_line import StatusLine
+from napari_ct_assistant.viewer.side_by_side.controller import SideBySide
+from napari_ct_assistant.viewer.texts import WELCOME
 from napari_ct_assistant.viewer.theme import is_dark, link_colour, panel_style, warning_colour
 from napari_ct_assistant.viewer.uncaught import hide_values_in_tracebacks
 from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.views.scan_display import ScanDisplay
 from napari_ct_assistant.viewer.views.strips import make_strips
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
-from napari_ct_assistant.viewer.widgets import SPACING, add_shortcuts
+from napari_ct_assistant.viewer.widgets import SPACING
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 
 class CTAssistantPanel(QWidget):
@@ -74,6 +74,7 @@ class CTAssistantPanel(QWidget):
         self._draft_next = self._attached = self._window_connected = False
 
         self.scans = ScanPicker(napari_viewer)
+        self.first_read = FirstRead(self.scans, on=self._preferences.read_first, parent=self)
         self.display = ScanDisplay(napari_viewer, self)
         self.banner = WarningBanner()
         self.outside_banner = OutsideBanner()
@@ -108,6 +109,10 @@ class CTAssistantPanel(QWidget):
         self.chat_controller = ChatController(
             napari_viewer, self.scans, self.conversation, self.ask_row.box, self.ask, self
         )
+        self.measured = MeasuredSentences(
+            napari_viewer, self.scans, self.report_controller.tab, self.reading_bar.measure
+        )
+        self.side_by_side = SideBySide(self.scans, self.models, self.conversation, self)
         self._lay_out()
         self._connect()
         self._apply_theme()
@@ -125,7 +130,8 @@ class CTAssistantPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(SPACING)
-        for widget in (self.scans, self.banner, self.models, self.crop.bar, self.outside_banner):
+        above = (self.scans, self.banner, self.models, self.crop.bar, self.outside_banner)
+        for widget in (*above, self.first_read.bar):
             layout.addWidget(widget)
         layout.addWidget(self.columns, 1)
         layout.addWidget(self.status)
@@ -143,7 +149,6 @@ class CTAssistantPanel(QWidget):
         self.reading_bar.hovered.connect(self.view_bar.point_at)
         scans.closed.connect(conversation.close_scan)
         scans.closed.connect(self.display.close_scan)
-        scans.loading.connect(self._on_loading)
         scans.failed.connect(conversation.show_problem)
         scans.stopped.connect(conversation.add_note)
         scans.opened.connect(self._on_opened)
@@ -156,31 +161,48 @@ class CTAssistantPanel(QWidget):
         findings = self.findings_controller
         findings.tab.words_asked.connect(self.screen)
         findings.arrived.connect(lambda: self.tabs.setCurrentWidget(findings.tab))
-        self.models.changed.connect(lambda _model: self._refresh_actions())
         self.reading_layout.changed.connect(remember_layout)
         self.transcript_row.copied.connect(self.copy)
         self.transcript_row.cleared.connect(self.transcript.clear)
-        conversation.busy.connect(self._on_busy)
-        conversation.stage.connect(self._on_stage)
-        conversation.finished.connect(self._on_finished)
-        conversation.refused.connect(self._on_refused)
         self.requests.status_message.connect(self.status.show_text)
         self.report_controller.asked.connect(self.requests.rewrite)
         self.report_controller.join(self.columns, self.reading_bar.measure.measurements)
-        self.report_controller.restored.connect(lambda _scan: self._show_outside())
+        self.report_controller.restored.connect(lambda _scan: self.show_outside())
         self.report_controller.status_message.connect(self.status.show_text)
         self._connect_evidence()
         self._connect_chat()
-        shortcuts: tuple[tuple[str, Callable[[], Any]], ...] = (
-            ("Esc", self.stop),
+        self._connect_reading()
+
+    def _connect_reading(self) -> None:
+        first, report = self.first_read, self.report_controller
+        first.join(report)
+        first.status_message.connect(self.status.show_text)
+        first.revealed.connect(self._on_revealed)
+        self.side_by_side.status_message.connect(self.status.show_text)
+        self.transcript_row.paired.connect(self.side_by_side.ask)
+        panel_keys = (
+            ("F5", self.measured.insert),
+            ("Ctrl+Shift+Y", first.finish),
+            ("Ctrl+Shift+B", self.side_by_side.ask),
             ("Ctrl+Shift+R", self.draft_report),
             ("Ctrl+Shift+F", self.screen),
-            ("Ctrl+Shift+D", scans.ask_folder),
+            ("Ctrl+Shift+D", self.scans.ask_folder),
             ("Ctrl+Alt+H", self.evidence_controller.toggle),
             ("Ctrl+Shift+G", self.chat_controller.again),
             ("Ctrl+Shift+M", self.chat_controller.open_choices),
         )
-        add_shortcuts(self, shortcuts)
+        self.keys = WindowKeys(
+            panel_keys, report.tab, report.review, self.columns.show_report, self.stop
+        )
+        self.results = ResultDisplay(
+            self.scans,
+            self.conversation,
+            self.models,
+            (self.actions_row, self.ask_row),
+            self.status,
+            self.show_outside,
+            self.keys,
+        )
 
     def _connect_evidence(self) -> None:
         evidence = self.evidence_controller
@@ -218,7 +240,7 @@ class CTAssistantPanel(QWidget):
         self.view_bar.add_shortcuts(window)
         self.reading_bar.add_shortcuts(window)
         self.reading_layout.attach(window)
-        self.report_controller.add_shortcuts(window)
+        self.keys.attach(window)
         if self._preferences.layout == "reading":
             self.reading_layout.set_reading(True)
         if not self._window_connected:
@@ -238,7 +260,7 @@ class CTAssistantPanel(QWidget):
     def _detach(self) -> None:
         self._attached = False
         self.report_controller.flush()
-        self.report_controller.remove_shortcuts()
+        self.keys.detach()
         self.reading_layout.detach()
         self.view_bar.detach()
         self.reading_bar.detach()
@@ -250,7 +272,8 @@ class CTAssistantPanel(QWidget):
 
     def draft_report(self) -> None:
         """Draft the report of the chosen scan."""
-        if self.requests.draft_report():
+        scan = self.scans.scan
+        if self.requests.draft_report() and scan is not None and not scan.hidden:
             self.tabs.setCurrentWidget(self.transcript)
 
     def screen(self, words: tuple[str, ...] = ()) -> None:
@@ -294,14 +317,18 @@ class CTAssistantPanel(QWidget):
     def _on_scan(self, layer: Any) -> None:
         scan = self.scans.scan
         self.banner.show_scan(self.scans.volume)
-        self._show_outside()
         self.transcript.show_scan(scan)
         self.ask_row.box.show_scan(scan)
-        if not self.status.busy:
-            self.status.show_text(scan.status if scan is not None and scan.status else _("Ready"))
-        self._refresh_actions()
+        self.results.show_scan()
         if layer is not None:
             self.viewer.canvas.overlays.scale_bar.visible = True
+
+    def _on_revealed(self, scan: ScanSession) -> None:
+        """Show what was hidden while the reader read the scan."""
+        if scan is self.scans.scan:
+            self._on_scan(self.scans.layer)
+            self.findings_controller.show_scan()
+            self.chat_controller.refresh()
 
     def _on_opened(self, _layer: Any) -> None:
         self.view_bar.show_first()
@@ -309,47 +336,10 @@ class CTAssistantPanel(QWidget):
             self._draft_next = False
             self.draft_report()
 
-    def _on_loading(self, text: str) -> None:
-        self.status.show_text(text or _("Ready"), busy=bool(text) or self.conversation.jobs.busy)
-        self._refresh_actions()
-
-    def _on_busy(self, busy: bool) -> None:
-        if busy:
-            self.status.show_text(_("Starting"), busy=True)
-        elif self.status.busy:
-            self.status.show_text(_("Ready"), busy=False)
-        self._refresh_actions()
-
-    def _refresh_actions(self) -> None:
-        busy, opening = self.conversation.jobs.busy, self.scans.busy
-        no_text, scan = self.models.no_text, self.scans.volume is not None
-        self.actions_row.set_state(busy, opening, scan=scan, no_text=no_text)
-        self.ask_row.set_text(no_text)
-
-    def _on_finished(self, result: JobResult) -> None:
-        self.models.show_notice(result.record.info.notice)
-        self.ask_row.show_findings(result.record.labels)
-        scan = result.job.scan
-        text = evidence_summary(result) if isinstance(result, EvidenceResult) else summary(result)
-        scan.outside = outside_note(result.record.warnings)
-        self._show_outside()
-        if isinstance(result, OutsideResult):
-            text = _(ASKED_OUTSIDE)
-        scan.status = f"{scan.name}: {text}"
-        shown = self.scans.scan  # may be another by now
-        self.status.show_text((shown and shown.status) or _("Ready"), busy=False)
-
-    def _show_outside(self) -> None:
+    def show_outside(self) -> None:
+        """Show the warning that the scan is outside the model's training distribution."""
         self.outside_banner.show_scan(self.scans.scan)
         self.report_controller.show_outside()
-
-    def _on_stage(self, text: str) -> None:
-        job = self.conversation.jobs.job
-        self.status.show_text(text if job is None else f"{job.scan.name}: {text}")
-
-    def _on_refused(self, job: Job) -> None:
-        if isinstance(job, AskJob):
-            self.ask_row.box.give_back(job.question, job.scan)
 
     def _apply_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         theme = self.viewer.theme

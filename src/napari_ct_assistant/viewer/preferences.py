@@ -29,6 +29,7 @@ class Preferences:
     scan_cache: bool = True
     template: str = ""
     language: str = AUTOMATIC
+    read_first: bool = False
 
 
 def load_preferences() -> Preferences:
@@ -52,6 +53,7 @@ def load_preferences() -> Preferences:
         scan_cache=settings.report.journal and settings.report.scan_cache,
         template=settings.report.template,
         language=settings.display.language,
+        read_first=settings.report.read_first,
     )
 
 

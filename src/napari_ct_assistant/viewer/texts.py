@@ -64,6 +64,31 @@ REPORT_STATES: Final = Texts(
         "own": N_("written by you"),
     }
 )
+PAIR_ABOUT: Final = N_(
+    "Two reports of the scan on screen are shown side by side, in random order. Your choice goes "
+    "into a table that names no patient; ct-assistant compare-choices sums it up."
+)
+PAIR_QUESTION: Final = N_("Which report describes this scan better?")
+PAIR_DONE: Final = N_("Thank you. The models are named above.")
+PAIR_KEPT: Final = N_("Kept in {file}. Strengths (95 % interval): {strengths}")
+PAIR_STOPPED: Final = N_("The comparison was stopped")
+OTHER_SCAN: Final = N_("{file}: a draft about another scan than the one on screen")
+READ_FIRST: Final = N_(
+    "Read first: draft, findings and heat map stay hidden until your read is done."
+)
+READ_FIRST_READY: Final = N_("The model's result is ready and hidden until your read is done")
+READ_FIRST_ASK: Final = N_("Finish your read first; then the model answers")
+READ_DONE: Final = N_("Your read took {seconds:.0f} s. Draft, findings and heat map are shown.")
+RULER_BEGUN: Final = N_("One end of a ruler is set. Move the crosshair and press Shift+M again.")
+RULER_OTHER_SLICE: Final = N_(
+    "The ruler's other end has to be another point of the same slice. Move the crosshair there."
+)
+NO_MEASUREMENT: Final = N_("Draw or select a ruler (M), a region (R, E, P) or a label first.")
+MEASURING_LABEL: Final = N_("Measuring {name}")
+MEASURED_UNNAMED: Final = N_("In the report. Type what it is; the selected word is replaced.")
+MEASURED_PLACE: Final = N_("In the report. The place, {place}, is from the model's text: check it.")
+MEASUREMENT_CHANGED: Final = N_("Now measured: {figures}")
+NOT_IN_SENTENCE: Final = N_("The sentence no longer has {figures}: change its words by hand.")
 REVIEW_KEYS: Final = N_("A accept  ·  X reject  ·  E edit  ·  N next")
 ALL_REVIEWED: Final = N_("Every drafted sentence is reviewed")
 TAKE_ALONG: Final = N_("The impression says the same: {text}")
@@ -142,7 +167,10 @@ TIPS: Final = Texts(
             "right-drag changes the window, double-click or Enter shows this plane in the large "
             "view."
         ),
-        "line": N_("Measure a distance in mm: drag a line (M)"),
+        "line": N_(
+            "Measure a distance in mm: drag a line (M)\n"
+            "With the keyboard: Shift+M sets each end at the crosshair."
+        ),
         "rectangle": N_("HU in a rectangle: drag it (R)"),
         "ellipse": N_("HU in an ellipse: drag it (E)"),
         "polygon": N_("HU in a polygon: click its corners, double-click to finish (P)"),
@@ -190,6 +218,28 @@ TIPS: Final = Texts(
         "report_margin": N_(
             "○ not reviewed, ✓ accepted, ✎ edited, ✗ rejected; the number is the image"
         ),
+        "pair": N_(
+            "Compare the reports of two models on this scan, blind if you wish (Ctrl+Shift+B)"
+        ),
+        "pair_left": N_("Report A, on the left, is better (1, or Ctrl+1 from the note)"),
+        "pair_equal": N_("Both are equally good or bad (2, or Ctrl+2 from the note)"),
+        "pair_right": N_("Report B, on the right, is better (3, or Ctrl+3 from the note)"),
+        "read_done": N_(
+            "Show draft, findings and heat map (Ctrl+Shift+Y). They are also shown once the\n"
+            "impression has a sentence of yours that ends in a full stop."
+        ),
+        "measured": N_(
+            "Put the selected ruler, region or label into the report as a sentence (F5)\n"
+            "A label layer has to lie on the voxels of the scan."
+        ),
+        "measured_name": N_(
+            "What was measured. Left empty, it is what the line at the cursor names."
+        ),
+        "measured_place": N_(
+            "Where it lies. Left empty, it is what the model said about the finding, if\n"
+            "that is on the side that was measured."
+        ),
+        "measured_update": N_("Give the sentence the new figures; Undo restores the old ones"),
         "accept": N_("Accept the sentence and go to the next one (Ctrl+Enter)"),
         "reject": N_("Take the sentence out of the report, or put it back (Ctrl+Shift+Enter)"),
         "next": N_(
@@ -224,7 +274,10 @@ TIPS: Final = Texts(
         ),
         "export": N_("Save as DOCX, PDF, text, FHIR or DICOM SR (Ctrl+Shift+X)"),
         "report_window": N_("Show the report in its own window, beside the scan and the chat (F7)"),
-        "sign": N_("Sign off the report with your name; you then take responsibility for it"),
+        "sign": N_(
+            "Sign off the report with your name; you then take responsibility for it\n"
+            "(Ctrl+Shift+S)"
+        ),
         "forget": N_("Delete what this computer keeps about this scan, or about all scans"),
         "replace": N_("Replace the old text by the model's text; Undo restores the old text"),
         "take_draft": N_("Replace your text by the new draft; Undo restores your text"),

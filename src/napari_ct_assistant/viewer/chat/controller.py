@@ -160,7 +160,7 @@ class ChatController(QObject):
     def refresh(self) -> None:
         """Suggest the questions that follow from the model's last text about the chosen scan."""
         scan, layer = self._scans.scan, self._scans.layer
-        if scan is None or layer is None:
+        if scan is None or layer is None or scan.hidden:
             self.chips.offer([])
             return
         said, unreliable_findings = scan.last_text

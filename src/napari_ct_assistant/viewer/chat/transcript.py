@@ -93,8 +93,14 @@ class Transcript(QScrollArea):
         QTimer.singleShot(0, self._to_end)
 
     def is_shown(self, message: Message) -> bool:
-        """Return whether a message is about the scan that is shown, or about none."""
-        return message.scan is None or message.scan is self._scan
+        """Return whether a message is about the scan that is shown, or about none.
+
+        While the reader reads a scan first, only the questions about it are shown.
+        """
+        scan = message.scan
+        if scan is None:
+            return True
+        return scan is self._scan and (not scan.hidden or message.speaker == "you")
 
     def move_to(self, message: Message, scan: ScanSession) -> None:
         """Let a message belong to another session: its scan was closed and opened again."""

@@ -104,6 +104,8 @@ class EvidenceController(QObject):
 
     def show(self, scan: ScanSession, heat: HeatMap | None, about: str) -> bool:
         """Choose a scan and show a heat map over it; return False if there is nothing to show."""
+        if scan.hidden:
+            return False
         layer = None if heat is None else self._scans.choose(scan)
         if layer is None or heat is None:
             return False

@@ -47,14 +47,16 @@ class FindingsController(QObject):
         if scan is None:
             self.tab.show_findings(())
         else:
-            self.tab.show_findings(scan.findings, scan.name, scan.checks)
+            checks = () if scan.hidden else scan.checks
+            self.tab.show_findings(scan.shown_findings, scan.name, checks)
 
     def _on_screened(self, result: ScreenResult) -> None:
         scan = result.job.scan
         scan.findings, scan.checks = result.findings, result.checks
         if scan is self._scans.scan:
             self.show_scan()
-            self.arrived.emit()
+            if not scan.hidden:
+                self.arrived.emit()
 
     def _on_finished(self, result: JobResult) -> None:
         self.tab.offer_words(result.record.free_findings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from napari_ct_assistant.support.translation import N_, _, decimal
@@ -47,7 +47,17 @@ class MeasureBar(QWidget):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
+
+    Signals
+    -------
+    shown
+        Another measurement is selected, or the selected one changed.
+    told : str
+        One line for the reader.
     """
+
+    shown = Signal()
+    told = Signal(str)
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -114,6 +124,12 @@ class MeasureBar(QWidget):
         """Select a tool, or deselect it if it is selected."""
         self.measurements.select_tool("" if self.measurements.tool == tool else tool)
 
+    def mark_end(self) -> None:
+        """Draw a ruler with the keyboard: set its ends at the crosshair, one after the other."""
+        text = self.measurements.mark_end()
+        if text:
+            self.told.emit(text)
+
     def _on_button(self, tool: str, _checked: bool = False) -> None:
         self.toggle(tool)
 
@@ -153,6 +169,7 @@ class MeasureBar(QWidget):
         self.text.setToolTip(plain_tip(f"{text}\n{TIPS['region']}") if text else "")
         layer = self.measurements.layer
         self.remove_button.setEnabled(layer is not None and bool(layer.selected_data))
+        self.shown.emit()
 
     # -- a painted label: it may be anywhere in the scan, so it is measured in the background
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -10,12 +12,16 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.measure.drawing import ShapeDrawing
 from napari_ct_assistant.viewer.measure.regions import AREAS, LENGTHS, shape_indices, shape_region
+from napari_ct_assistant.viewer.measure.taking import draw_again, take_keys, take_shapes
 from napari_ct_assistant.viewer.scan.belonging import mark_layer
-from napari_ct_assistant.viewer.scan.layers import volume_of
+from napari_ct_assistant.viewer.scan.layers import volume_of, world_to_index
+from napari_ct_assistant.viewer.texts import NO_SCAN, RULER_BEGUN, RULER_OTHER_SLICE
 
 if TYPE_CHECKING:
     from napari.layers import Shapes
     from napari.viewer import Viewer
+
+    from napari_ct_assistant.assistant.report.measurement import Measurement
 
 MEASURE_KEY: Final = "ct_measurements"
 LAYER_NAME: Final = N_("Measurements")
@@ -48,6 +54,15 @@ def shape_text(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> str:
     return "\n".join(lines).replace("area ", "")
 
 
+def _keys(known: Iterable[Any]) -> list[str]:
+    """Return a key for each shape; one that has none, or a copy of another's, gets a new one."""
+    keys: list[str] = []
+    for key in known:
+        old = isinstance(key, str) and key and key not in keys
+        keys.append(key if old else uuid4().hex)
+    return keys
+
+
 class Measurements(QObject):
     """The measurements of the chosen scan: their layer, the selected tool, and their texts.
 
@@ -69,6 +84,8 @@ class Measurements(QObject):
         self._layer: Any = None
         self._known: dict[int, tuple[str, bytes, str]] = {}
         self.tool = ""
+        # One end of a ruler that is drawn with the keyboard: an index (i, p, l).
+        self._end: Any = None
         self._update_timer = QTimer(self)
         self._update_timer.setSingleShot(True)
         self._update_timer.setInterval(UPDATE_MS)
@@ -95,6 +112,7 @@ class Measurements(QObject):
     def set_scan(self, scan_layer: Any) -> None:
         """Measure this scan from now on."""
         self._scan = scan_layer if volume_of(scan_layer) is not None else None
+        self._end = None
         self._watch(self._find())
         if self.tool:
             self.select_tool("")
@@ -137,6 +155,64 @@ class Measurements(QObject):
                 selection.active = self._scan
         self.tool_changed.emit(tool)
 
+    def mark_end(self) -> str:
+        """Set one end of a ruler at the crosshair; the second time, the ruler is drawn.
+
+        Returns
+        -------
+        str
+            One line that says what to do next; "" once the ruler is drawn.
+        """
+        if self._scan is None:
+            return _(NO_SCAN)
+        here = np.round(world_to_index(self._scan, self._viewer.dims.point))
+        if self._end is None:
+            self._end = here
+            return _(RULER_BEGUN)
+        if np.all(here == self._end) or not np.any(here == self._end):
+            return _(RULER_OTHER_SLICE)
+        start, self._end = self._end, None
+        if self._layer is None:
+            self._watch(self._make())
+        self._layer.add(np.array([start, here]), shape_type="line")
+        self._after_drawing(len(self._layer.data) - 1)
+        return ""
+
+    def show_again(self, measurement: Measurement) -> None:
+        """Select the shapes of a measurement; those that are gone are drawn again."""
+        if self._scan is None or not measurement.shapes:
+            return
+        if self._layer is None:
+            self._watch(self._make())
+        layer = self._layer
+        layer.visible = True
+        draw_again(self._scan, layer, measurement)
+        keys = list(layer.features["key"])
+        layer.selected_data = {keys.index(key) for key in measurement.keys if key in keys}
+        self.measure()
+
+    def selected(self) -> Measurement | None:
+        """Return what is selected on the chosen scan as a measurement for the report."""
+        if self._layer is None or self._scan is None:
+            return None
+        self.measure()
+        return take_shapes(self._viewer, self._scan, self._layer)
+
+    def of_keys(self, keys: tuple[str, ...]) -> Measurement | None:
+        """Return what the shapes with these keys measure now, None if one is gone."""
+        if self._layer is None or self._scan is None:
+            return None
+        return take_keys(self._viewer, self._scan, self._layer, keys)
+
+    @property
+    def selected_keys(self) -> set[str]:
+        """The keys of the selected shapes."""
+        layer = self._layer
+        if layer is None or "key" not in layer.features:
+            return set()
+        keys = list(layer.features["key"])
+        return {str(keys[n]) for n in layer.selected_data if n < len(keys)}
+
     def remove_selected(self) -> None:
         """Delete the selected measurements."""
         if self._layer is not None and self._layer.selected_data:
@@ -167,8 +243,8 @@ class Measurements(QObject):
             face_color="transparent",
             opacity=1,
             edge_width=1.2 / float(np.sqrt(scale.min() * scale.max())),
-            features={"label": np.empty(0, dtype=object)},
-            feature_defaults={"label": ""},
+            features={"label": np.empty(0, dtype=object), "key": np.empty(0, dtype=object)},
+            feature_defaults={"label": "", "key": ""},
             text={
                 "string": "{label}",
                 "size": 10,
@@ -251,6 +327,11 @@ class Measurements(QObject):
                 known[number] = (kind, mark, shape_text(self._viewer, scan, layer, number))
         texts = [known[number][2] if number in known else "" for number in range(len(layer.data))]
         self._known = known
-        if list(layer.features["label"]) != texts:
-            layer.features = {"label": np.array(texts, dtype=object)}
+        before = layer.features
+        keys = _keys(before["key"] if "key" in before else [""] * len(texts))
+        if list(before["label"]) != texts or list(before.get("key", ())) != keys:
+            layer.features = {
+                "label": np.array(texts, dtype=object),
+                "key": np.array(keys, dtype=object),
+            }
         self.changed.emit()

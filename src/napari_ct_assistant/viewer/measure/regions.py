@@ -147,6 +147,26 @@ def ellipse_outline(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     return outline
 
 
+def label_box(data: Any, wanted: int) -> tuple[Any, Any]:
+    """Return the first and last index of a label along each axis; (None, None) without voxels.
+
+    `data` has three axes.
+    """
+    # Slice by slice: comparing a whole scan at once takes ten times the memory traffic.
+    hits = [(n, np.asarray(one) == wanted) for n, one in enumerate(data)]
+    hits = [(n, hit) for n, hit in hits if hit.any()]
+    if not hits:
+        return None, None
+    flat = np.zeros(data.shape[1:], bool)
+    for _, hit in hits:
+        flat |= hit
+    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
+    return (
+        np.array([hits[0][0], rows[0], columns[0]]),
+        np.array([hits[-1][0], rows[-1], columns[-1]]),
+    )
+
+
 def _kind(layer: Any) -> str:
     from napari.layers import Labels, Shapes
 
@@ -163,7 +183,7 @@ def _label_region(viewer: Viewer, scan_layer: Any, volume: CTVolume, layer: Any)
         return None
     if data.ndim == 2:
         data = data[None]
-    low, high = _bounds(data, wanted)
+    low, high = label_box(data, wanted)
     if low is None:
         return None
     # The axes of both grids are parallel (I, P, L), so each axis is looked up on its own.
@@ -186,23 +206,6 @@ def _label_region(viewer: Viewer, scan_layer: Any, volume: CTVolume, layer: Any)
         lookup.append(np.clip(label, 0, data.shape[axis] - 1))
     mask = np.asarray(data[np.ix_(*lookup)] == wanted)
     return _measured(f"{layer.name}, label {wanted}", volume, mask, first)
-
-
-def _bounds(data: Any, wanted: int) -> tuple[Any, Any]:
-    """Return the first and last index of a label along each axis; (None, None) without voxels."""
-    # Slice by slice: comparing a whole scan at once takes ten times the memory traffic.
-    hits = [(n, np.asarray(one) == wanted) for n, one in enumerate(data)]
-    hits = [(n, hit) for n, hit in hits if hit.any()]
-    if not hits:
-        return None, None
-    flat = np.zeros(data.shape[1:], bool)
-    for _, hit in hits:
-        flat |= hit
-    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
-    return (
-        np.array([hits[0][0], rows[0], columns[0]]),
-        np.array([hits[-1][0], rows[-1], columns[-1]]),
-    )
 
 
 def _measured(name: str, volume: CTVolume, mask: NDArray[np.bool_], start: Any) -> Region | None:

@@ -142,6 +142,11 @@ class ModelPicker(QWidget):
         return "" if writes else _(SCREENS_ONLY).format(model=shown_name(self.model))
 
     @property
+    def names(self) -> list[str]:
+        """The models that are known to be installed."""
+        return [known.name for known in self._survey.installed]
+
+    @property
     def options(self) -> LoadOptions:
         """How the model is loaded."""
         return self.menu.options

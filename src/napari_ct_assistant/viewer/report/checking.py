@@ -56,7 +56,7 @@ class Checking(QObject):
             report.state(line) == "template" for _section, line in report.lines()
         ):
             return []
-        return check_report(report, scan.findings, scan.measured)
+        return check_report(report, scan.shown_findings, scan.measured)
 
     def refresh(self) -> None:
         """Mark the lines that contradict something, and list everything there is to check."""

@@ -14,11 +14,8 @@ from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
 from napari_ct_assistant.viewer.report.tab import ReportTab
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
 from napari_ct_assistant.viewer.session.jobs import RewriteJob
-from napari_ct_assistant.viewer.widgets import add_shortcuts, remove_shortcuts
 
 if TYPE_CHECKING:
-    from qtpy.QtWidgets import QMainWindow, QShortcut
-
     from napari_ct_assistant.viewer.chat.actions import TranscriptRow
     from napari_ct_assistant.viewer.chat.question_box import QuestionBox
     from napari_ct_assistant.viewer.chat.transcript import Transcript
@@ -65,7 +62,6 @@ class ReportController(QObject):
         self.outside = WarningBanner(self.tab)
         self.tab.layout().insertWidget(0, self.outside)
         self.exporter = Exporter(self.tab, self)
-        self._shortcuts: list[QShortcut] = []
         self._show_report: Callable[[], None] = self.tab.show
         self.keeper: JournalKeeper | None = None
         if preferences.journal:
@@ -111,6 +107,7 @@ class ReportController(QObject):
         own_window.toggled.connect(lambda: self.show_outside())
         columns.report_closed.connect(lambda: own_window.setChecked(False))
         self._show_report = columns.show_report
+        self.tab.bring_forward.connect(columns.show_report)
         measurements.changed.connect(lambda: self._on_measured(measurements.lengths))
 
     def show_outside(self) -> None:
@@ -119,22 +116,11 @@ class ReportController(QObject):
         warning = scan.outside if scan is not None and self.tab.isWindow() else ""
         self.outside.show_texts([warning] if warning else [])
 
-    def add_shortcuts(self, window: QMainWindow) -> None:
-        """Let F7 and F8 work wherever the focus is in the main window."""
-        if not self._shortcuts:
-            own = self.tab.tools.window_button.toggle
-            keys = (("F7", own), ("F8", self.review))
-            self._shortcuts = add_shortcuts(window, keys, whole_window=True)
-
     def review(self) -> None:
         """Bring the report to the front and go to the next sentence that is not reviewed."""
         self._show_report()
         self.tab.window().activateWindow()
         self.tab.next_sentence()
-
-    def remove_shortcuts(self) -> None:
-        """Give the keys back; called when the panel is closed."""
-        remove_shortcuts(self._shortcuts)
 
     def _on_measured(self, lengths: tuple[str, ...]) -> None:
         scan = self._scans.scan

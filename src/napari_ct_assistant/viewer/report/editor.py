@@ -6,11 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, QUrl, Signal
-from qtpy.QtGui import QColor, QHelpEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from qtpy.QtGui import (
+    QColor,
+    QHelpEvent,
+    QImage,
+    QInputMethodEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QTextBlock,
+    QTextCursor,
+    QTextFormat,
+)
 from qtpy.QtWidgets import QFrame, QTextEdit, QToolTip, QWidget
 
 from napari_ct_assistant.support.translation import _
-from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, position_of
+from napari_ct_assistant.viewer.chat.links import UNSUPPORTED, ScanPosition, position_of
 from napari_ct_assistant.viewer.report.report_document import DocumentLine, ReportText
 from napari_ct_assistant.viewer.scan.image_numbers import image_of_sentence
 from napari_ct_assistant.viewer.texts import REPORT_STATES, TIPS
@@ -20,6 +32,8 @@ from napari_ct_assistant.viewer.widgets import tip as plain_tip
 SIGNS = {"draft": "○", "accepted": "✓", "edited": "✎", "rejected": "✗", "template": "", "own": ""}
 CHECK_SIGN = "\u26a0"
 MARGIN = 84
+# The colour of the measurements on the picture.
+MEASURED = "#ffd34d"
 
 
 class ReportEditor(QTextEdit):
@@ -29,6 +43,8 @@ class ReportEditor(QTextEdit):
     -------
     followed : str
         The link of a sentence's slice was clicked, such as ``slice:84``.
+    measured : Measurement
+        A sentence that states a measurement was clicked or followed.
     moved
         The cursor moved to another line, or the line changed.
     rejected : int
@@ -36,6 +52,7 @@ class ReportEditor(QTextEdit):
     """
 
     followed = Signal(str)
+    measured = Signal(object)
     moved = Signal()
     rejected = Signal(int)
 
@@ -43,6 +60,8 @@ class ReportEditor(QTextEdit):
         super().__init__(parent)
         # What contradicts itself, by the number of its line.
         self.checks: dict[int, list[str]] = {}
+        # The blocks that are underlaid, by what for.
+        self._underlaid: dict[str, QTextBlock] = {}
         self.setObjectName("report_editor")
         self.setAccessibleName(_("Report"))
         self.setAcceptRichText(False)
@@ -123,6 +142,31 @@ class ReportEditor(QTextEdit):
             self.setFocus(Qt.FocusReason.OtherFocusReason)
             self.follow()
 
+    def show_block(self, block: QTextBlock) -> None:
+        """Scroll to a line; the cursor stays where it is."""
+        rect = self.cursorRect(QTextCursor(block))
+        bar = self.verticalScrollBar()
+        if not self.viewport().rect().contains(rect):
+            bar.setValue(bar.value() + rect.center().y() - self.viewport().height() // 2)
+
+    def underlay(self, what: str, block: QTextBlock | None) -> None:
+        """Underlay the whole line of a block; None takes it away."""
+        if self._underlaid.pop(what, None) is None and block is None:
+            return
+        if block is not None:
+            self._underlaid[what] = block
+        marks = []
+        for name, one in self._underlaid.items():
+            mark: Any = QTextEdit.ExtraSelection()
+            # A shade of the text's colour: napari's themes do not set the palette's other ones.
+            shade = QColor(MEASURED if name == "measurement" else self.palette().text().color())
+            shade.setAlpha(40)
+            mark.format.setBackground(shade)
+            mark.format.setProperty(QTextFormat.Property.FullWidthSelection, True)
+            mark.cursor = QTextCursor(one)
+            marks.append(mark)
+        self.setExtraSelections(marks)
+
     def checks_of(self, line: DocumentLine) -> list[str]:
         """Return what there is to check in a line."""
         return self.checks.get(self._text.line_number(line.block), [])
@@ -133,11 +177,23 @@ class ReportEditor(QTextEdit):
         With `always`, a sentence that comes from nowhere hides the heat map of another one.
         """
         line = self.current_line()
-        where = position_of(line.sentence) if line is not None and line.sentence else None
-        if where is not None:
+        where = None if line is None else position_in(line)
+        if line is not None and line.measurement is not None:
+            # No heat map of the model belongs to what the reader measured.
+            self.followed.emit("")
+            self.measured.emit(line.measurement)
+        elif where is not None:
             self.followed.emit(where.href)
         elif always:
             self.followed.emit("")
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Show the measurement whose sentence was clicked."""
+        super().mouseReleaseEvent(event)
+        line = self.current_line()
+        clicked = event.button() == Qt.MouseButton.LeftButton
+        if clicked and not self.textCursor().hasSelection() and line and line.measurement:
+            self.follow()
 
     # -- typing
 
@@ -154,6 +210,17 @@ class ReportEditor(QTextEdit):
             self.ensureCursorVisible()
             return
         super().keyPressEvent(event)
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:  # noqa: N802 - Qt's name
+        """Take what an input method or dictation commits; each line is one of the report."""
+        text = event.commitString()
+        if "\n" not in text and "\u2029" not in text:
+            super().inputMethodEvent(event)
+            return
+        super().inputMethodEvent(QInputMethodEvent())  # what was composed goes
+        source = QMimeData()
+        source.setText(text.replace("\u2029", "\n"))
+        self.insertFromMimeData(source)
 
     def loadResource(self, kind: int, url: QUrl) -> QImage:  # noqa: N802, ARG002 - Qt's name
         """Load nothing: text must not make the panel read files or use the network."""
@@ -218,7 +285,7 @@ class Margin(QWidget):
             if self._editor.checks.get(number):
                 painter.setPen(self._editor.warning_colour)
                 painter.drawText(row.adjusted(22, 0, 0, 0), left, CHECK_SIGN)
-            where = position_of(line.sentence) if line.sentence is not None else None
+            where = position_in(line)
             if where is None or line.state == "rejected":
                 continue
             linked = self._editor.font()
@@ -242,14 +309,13 @@ class Margin(QWidget):
         if line is None:
             return
         self._editor.select_line(line)
-        where = position_of(line.sentence) if line.sentence is not None else None
-        if where is not None and event.position().x() > MARGIN / 3:
-            self._editor.followed.emit(where.href)
+        if position_in(line) is not None and event.position().x() > MARGIN / 3:
+            self._editor.follow()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Show a pointing hand over links."""
         line = self._at(event.position().toPoint())
-        link = line is not None and line.sentence is not None and line.sentence.slice is not None
+        link = line is not None and position_in(line) is not None
         over = link and event.position().x() > MARGIN / 3
         self.setCursor(Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor)
 
@@ -263,6 +329,13 @@ class Margin(QWidget):
         return bool(super().event(event))
 
 
+def position_in(line: DocumentLine) -> ScanPosition | None:
+    """Return where a line was measured or where its evidence lies, None if it names no place."""
+    if line.measurement is not None:
+        return ScanPosition(line.measurement.slice, line.measurement.ras)
+    return None if line.sentence is None else position_of(line.sentence)
+
+
 def unsupported(line: DocumentLine) -> bool:
     """Return whether the image does not make a sentence more likely."""
     return line.sentence is not None and line.sentence.unsupported
@@ -271,7 +344,9 @@ def unsupported(line: DocumentLine) -> bool:
 def describe(line: DocumentLine, checks: Sequence[str] = ()) -> str:
     """Return a line's state, slice and support in words, and what there is to check."""
     parts = [REPORT_STATES[line.state]]
-    if line.sentence is not None and line.sentence.slice is not None:
+    if line.measurement is not None:
+        parts.append(_("measured: {figures}").format(figures=line.measurement.figures))
+    elif line.sentence is not None and line.sentence.slice is not None:
         parts.append(image_of_sentence(line.sentence))
     if unsupported(line):
         parts.append(_(UNSUPPORTED))

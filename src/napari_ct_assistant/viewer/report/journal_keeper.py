@@ -53,12 +53,12 @@ class JournalKeeper(QObject):
     -------
     status_message : str
         One line: the journal cannot be used.
-    restored : ScanSession
-        The page of a scan was read.
+    restored : ScanSession, object
+        The page of a scan was read; with its record of reading first, None without one.
     """
 
     status_message = Signal(str)
-    restored = Signal(object)
+    restored = Signal(object, object)
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class JournalKeeper(QObject):
         if scan.unsaved:
             # It changed while its page was read, when it could not be saved yet.
             self.mark_changed(scan)
-        self.restored.emit(scan)
+        self.restored.emit(scan, body.get("read_first"))
 
     def _tell_of_others(self, scan: ScanSession, page: Page | None) -> None:
         """Write what other windows wrote about a scan without this page knowing of it."""
@@ -236,11 +236,14 @@ class JournalKeeper(QObject):
     def _page(self, scan: ScanSession) -> dict[str, Any]:
         report = self._report.text_of(scan).report()
         worth_keeping = report.touched or bool(report.drafts)
-        return {
+        page = {
             "report": report.to_json() if worth_keeping else None,
             "transcript": self._messages(scan),
             "question": scan.typed,
         }
+        if scan.read_first is not None:
+            page["read_first"] = scan.read_first.to_json(report)
+        return page
 
     def _messages(self, scan: ScanSession) -> list[dict[str, Any]]:
         return [

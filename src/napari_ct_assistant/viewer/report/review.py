@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QColor, QKeyEvent, QTextCursor, QTextFormat
-from qtpy.QtWidgets import QTextEdit
+from qtpy.QtGui import QKeyEvent
 
 from napari_ct_assistant.support.translation import _, ngettext
 from napari_ct_assistant.viewer.texts import ALL_REVIEWED
@@ -66,6 +65,8 @@ class Review(QObject):
             self._editor.next_unreviewed()
         self._editor.setFocus(Qt.FocusReason.OtherFocusReason)
         self.active = True
+        # An input method would compose a word from A, X and N.
+        self._editor.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, False)
         self._show()
         self.changed.emit()
 
@@ -73,6 +74,7 @@ class Review(QObject):
         """Let the keys type letters again."""
         if self.active:
             self.active = False
+            self._editor.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, True)
             self._mark()
             self.changed.emit()
 
@@ -84,6 +86,9 @@ class Review(QObject):
             if event.type() == QEvent.Type.MouseButtonPress:
                 self.stop()
             return False
+        if event.type() == QEvent.Type.InputMethod:
+            # What was dictated would be typed into the sentence.
+            return True
         if event.type() not in (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride):
             return False
         if not isinstance(event, QKeyEvent) or event.modifiers() & ~_KEYBOARD:
@@ -133,16 +138,5 @@ class Review(QObject):
 
     def _mark(self) -> None:
         """Underlay the whole line of the sentence while the mode lasts."""
-        marks: list[Any] = []
-        if self.active:
-            mark = QTextEdit.ExtraSelection()
-            # A shade of the text's colour: napari's themes do not set the palette's other ones.
-            shade = QColor(self._editor.palette().text().color())
-            shade.setAlpha(40)
-            mark.format.setBackground(shade)
-            mark.format.setProperty(QTextFormat.Property.FullWidthSelection, True)
-            cursor = QTextCursor(self._editor.textCursor())
-            cursor.clearSelection()
-            mark.cursor = cursor
-            marks = [mark]
-        self._editor.setExtraSelections(marks)
+        here = self._editor.textCursor().block() if self.active else None
+        self._editor.underlay("review", here)

@@ -10,28 +10,27 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QShowEvent, QTextCursor
 from qtpy.QtWidgets import QShortcut, QStackedWidget, QVBoxLayout, QWidget
 
+from napari_ct_assistant.assistant.report.completion import completions
 from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.assistant.report.template import (
-    DEFAULT,
-    ReportTemplate,
-    find_template,
-    list_templates,
-)
 from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.viewer.measure.measurement_row import MeasurementRow
 from napari_ct_assistant.viewer.report.checking import Checking
 from napari_ct_assistant.viewer.report.comparison import Comparison
+from napari_ct_assistant.viewer.report.completion import Completion
 from napari_ct_assistant.viewer.report.editor import ReportEditor
 from napari_ct_assistant.viewer.report.passage import Passage
 from napari_ct_assistant.viewer.report.report_document import ReportText
 from napari_ct_assistant.viewer.report.review import Review
+from napari_ct_assistant.viewer.report.template_choice import TemplateChoice
 from napari_ct_assistant.viewer.report.tools import NewDraftRow, ReportTools, SentenceRow
-from napari_ct_assistant.viewer.session.background import Background, one_line
+from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import REPORT_EMPTY, TIPS, TITLE_SEPARATOR
 from napari_ct_assistant.viewer.widgets import add_shortcuts, eliding_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import ModelInfo, ReportDraft
+    from napari_ct_assistant.assistant.report.template import ReportTemplate
     from napari_ct_assistant.viewer.session.jobs import ReportResult
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
@@ -53,6 +52,10 @@ class ReportTab(QWidget):
     -------
     followed : ScanSession, str
         A slice link of a scan's report was clicked.
+    measured : Measurement
+        A sentence that states a measurement was clicked or followed.
+    bring_forward
+        The report is to be seen.
     edited : ScanSession
         The report of a scan changed.
     status_message : str
@@ -62,6 +65,8 @@ class ReportTab(QWidget):
     """
 
     followed = Signal(object, str)
+    measured = Signal(object)
+    bring_forward = Signal()
     edited = Signal(object)
     status_message = Signal(str)
     template_problem = Signal(str)
@@ -94,8 +99,12 @@ class ReportTab(QWidget):
         self.pages.addWidget(self.comparison)
         self.pages.setMinimumHeight(48)
         self.review = Review(self.editor)
+        self.completion = Completion(
+            self.editor, lambda line, section: completions(line, self.template, section)
+        )
         self.checking = Checking(self.editor, self.tools)
         self.passage = Passage()
+        self.measurement = MeasurementRow()
         self.sentence = SentenceRow()
         self.notice = eliding_label()
         self.notice.setObjectName("notice")
@@ -108,21 +117,25 @@ class ReportTab(QWidget):
         layout.addWidget(self.pages, 1)
         self.sentence.line.addWidget(self.notice, 3)
         checking = self.checking
-        for widget in (checking.list, self.passage, checking.take_along, self.sentence):
+        below = (checking.list, self.passage, checking.take_along, self.measurement, self.sentence)
+        for widget in below:
             layout.addWidget(widget)
         self._connect()
-        # The bundled ones, until those of the department have been read.
-        self._templates, _problems = list_templates(bundled=True)
-        self.template = self._templates[DEFAULT]
-        self.tools.show_templates(list(self._templates), DEFAULT)
-        self._reading = Background(self)
-        self._read_templates(template)
+        self.templates = TemplateChoice(self.tools, template, self)
+        self.templates.changed.connect(self._on_template)
+        self.templates.problem.connect(self.template_problem)
         self.show_scan(None)
+
+    @property
+    def template(self) -> ReportTemplate:
+        """The template for new reports."""
+        return self.templates.template
 
     def _connect(self) -> None:
         editor, tools, line = self.editor, self.tools, self.sentence
         editor.moved.connect(self._soon.start)
         editor.followed.connect(self._follow)
+        editor.measured.connect(self.measured)
         self.passage.replaced.connect(editor.setFocus)
         self.passage.summed_up.connect(self._hash)
         self.passage.status_message.connect(self.status_message)
@@ -145,22 +158,34 @@ class ReportTab(QWidget):
         self.new_draft.taken.connect(lambda: self._decide("replace"))
         self.new_draft.added.connect(lambda: self._decide("add"))
         self.new_draft.dismissed.connect(lambda: self._decide("dismiss"))
-        shortcuts: tuple[tuple[str, Callable[[], Any]], ...] = (
-            ("Ctrl+Return", editor.accept),
-            ("Ctrl+Enter", editor.accept),
-            ("Ctrl+Shift+Return", editor.reject),
-            ("Ctrl+Shift+K", tools.checks_button.toggle),
+        add_shortcuts(
+            self,
+            (
+                ("Ctrl+Return", editor.accept),
+                ("Ctrl+Enter", editor.accept),
+                ("Ctrl+Shift+Return", editor.reject),
+                ("Ctrl+G", editor.follow),
+            ),
+        )
+        # In the panel, the main window has these; in a window of its own, the report itself.
+        self.keys: tuple[tuple[str, Callable[[], Any]], ...] = (
+            ("F7", tools.window_button.toggle),
+            ("F8", self.next_sentence),
             ("F9", tools.compare_button.toggle),
-            ("Ctrl+G", editor.follow),
+            ("Ctrl+Shift+K", tools.checks_button.toggle),
             ("Ctrl+Shift+E", line.explain_button.click),
             ("Ctrl+Shift+H", line.shorten_button.click),
             ("Ctrl+Shift+U", line.impression_button.click),
             ("Ctrl+Shift+X", tools.export_button.click),
+            ("Ctrl+Shift+S", tools.sign_button.click),
         )
-        add_shortcuts(self, shortcuts)
-        # In the panel, the main window has these two; in its own window, the report itself.
-        own = (("F7", tools.window_button.toggle), ("F8", self.next_sentence))
-        self._own_keys = add_shortcuts(self, own)
+        self.add_keys(self.keys)
+
+    def add_keys(self, keys: Sequence[tuple[str, Callable[[], Any]]]) -> None:
+        """Add keys for the time in which the report has a window of its own."""
+        self._own_keys = [*self._own_keys, *add_shortcuts(self, keys)]
+        for shortcut in self._own_keys:
+            shortcut.setEnabled(self.isWindow())
 
     def event(self, event: QEvent) -> bool:
         """Use the keys of a window while the report has a window of its own."""
@@ -192,7 +217,8 @@ class ReportTab(QWidget):
         self.checking.show_scan(scan)
         self.review.stop()
         self.editor.set_text(ReportText(parent=self) if scan is None else self.text_of(scan))
-        self.new_draft.setVisible(scan is not None and scan.waiting_draft is not None)
+        waits = scan is not None and scan.waiting_draft is not None and not scan.hidden
+        self.new_draft.setVisible(waits)
         self._refresh()
 
     def text_of(self, scan: ScanSession) -> ReportText:
@@ -228,53 +254,17 @@ class ReportTab(QWidget):
 
     def choose_template(self, name: str) -> None:
         """Use another template for the next draft; an empty report takes it at once."""
-        if name not in self._templates:
-            self.status_message.emit(
-                _("no template {name!r}; give one of {names}").format(
-                    name=name, names=", ".join(self._templates)
-                )
-            )
-            return
-        self._use_template(self._templates[name])
+        problem = self.templates.choose(name)
+        if problem:
+            self.status_message.emit(problem)
 
-    def _use_template(self, template: ReportTemplate) -> None:
-        self.template = template
+    def _on_template(self) -> None:
         if self.scan is not None:
             text = self.text_of(self.scan)
             report = text.report()
             if not report.touched and not report.drafts:
                 text.fill(ReportDocument.blank(self.template, self.scan.volume))
         self._refresh()
-
-    def _read_templates(self, name: str) -> None:
-        """Read a department's own templates; their folder may be on a drive that is slow."""
-
-        def read() -> tuple[dict[str, ReportTemplate], list[str], ReportTemplate | None]:
-            found, wrong = list_templates()
-            if name in found or not name:
-                return found, wrong, found.get(name or DEFAULT)
-            try:
-                chosen = find_template(name)
-            except ValueError as error:
-                return found, [*wrong, str(error)], None
-            return {**found, chosen.name: chosen}, wrong, chosen
-
-        self._reading.run(
-            read,
-            returned=self._take_templates,
-            errored=lambda error: self.template_problem.emit(one_line(error)),
-            finished=lambda: None,
-        )
-
-    def _take_templates(
-        self, read: tuple[dict[str, ReportTemplate], list[str], ReportTemplate | None]
-    ) -> None:
-        self._templates, wrong, chosen = read
-        for problem in wrong:
-            self.template_problem.emit(problem)
-        if chosen is not None and chosen != self.template:
-            self._use_template(chosen)
-        self.tools.show_templates(list(self._templates), self.template.name)
 
     # -- drafts
 
@@ -288,7 +278,7 @@ class ReportTab(QWidget):
         if not scan.is_open:
             return
         scan.waiting_draft = draft
-        if scan.journal == "reading":
+        if scan.journal == "reading" or scan.hidden:
             return
         if self.text_of(scan).report().touched:
             self.new_draft.setVisible(scan is self.scan)
@@ -365,7 +355,10 @@ class ReportTab(QWidget):
 
     def _refresh(self) -> None:
         text = self.editor.text
-        self.editor.setReadOnly(self.scan is not None and self.scan.journal == "reading")
+        locked = self.scan is not None and self.scan.journal == "reading"
+        if locked != self.editor.isReadOnly():
+            # Setting it also turns input methods on again, which are off during a review.
+            self.editor.setReadOnly(locked)
         self.tools.undo_button.setEnabled(text.isUndoAvailable())
         self.tools.redo_button.setEnabled(text.isRedoAvailable())
         report = text.report()

@@ -43,6 +43,10 @@ class ChatHistory:
         """Return every question, to whichever model."""
         return [asked.request for turns in self._turns.values() for asked, _ in turns]
 
+    def exchanges(self) -> list[tuple[str, str]]:
+        """Return every question with its answer, of whichever model."""
+        return [(a.request, answer) for turns in self._turns.values() for a, answer in turns]
+
     def add(self, request: Request, answer: str) -> None:
         """Add a turn; the oldest one goes once there are `MAX_TURNS`."""
         turns = self._turns.setdefault(request.model, [])

@@ -15,7 +15,13 @@ from napari_ct_assistant.viewer.session.jobs import (
     RewriteJob,
     ScreenJob,
 )
-from napari_ct_assistant.viewer.texts import BUSY, NO_QUESTION, NO_SCAN, TOO_SHORT
+from napari_ct_assistant.viewer.texts import (
+    BUSY,
+    NO_QUESTION,
+    NO_SCAN,
+    READ_FIRST_ASK,
+    TOO_SHORT,
+)
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.rewriting import Rewriting
@@ -69,14 +75,14 @@ class Requests(QObject):
 
     def show_finding(self, finding: str) -> bool:
         """Show where in the scan a finding comes from."""
-        scan, models = self._scan_to_read(), self._models
+        scan, models = self._scan_to_read(shown=True), self._models
         if scan is None:
             return False
         return self._start(EvidenceJob(scan, models.model, finding, options=models.options))
 
     def rewrite(self, task: Rewriting, prompt: str) -> bool:
         """Have a passage of the report explained, shortened or summed up."""
-        scan, models = self._scan_to_read(text=True), self._models
+        scan, models = self._scan_to_read(text=True, shown=True), self._models
         if scan is None:
             return False
         return self._start(RewriteJob(scan, models.model, task, prompt, options=models.options))
@@ -86,14 +92,18 @@ class Requests(QObject):
         if not question:
             self.status_message.emit(_(NO_QUESTION))
             return False
-        scan, models = self._scan_to_read(text=True), self._models
+        scan, models = self._scan_to_read(text=True, shown=True), self._models
         if scan is None:
             return False
         job = AskJob(scan, models.model, question, choices, options=models.options, region=region)
         return self._start(job)
 
-    def _scan_to_read(self, *, text: bool = False) -> ScanSession | None:
-        """Return the chosen scan; if no job (that writes text) can start, say why, return None."""
+    def _scan_to_read(self, *, text: bool = False, shown: bool = False) -> ScanSession | None:
+        """Return the chosen scan; if no job can start, say why and return None.
+
+        text: the job writes text. shown: its result cannot wait until the reader's own read is
+        done.
+        """
         scan = self._scans.scan
         if text and self._models.no_text:
             self.status_message.emit(self._models.no_text)
@@ -102,6 +112,9 @@ class Requests(QObject):
             self.status_message.emit(_(NO_SCAN))
         elif self._conversation.jobs.busy:
             self.status_message.emit(_(BUSY))
+            return None
+        elif shown and scan.hidden:
+            self.status_message.emit(_(READ_FIRST_ASK))
             return None
         return scan
 

@@ -18,6 +18,7 @@ from napari_ct_assistant.volume import AIR, CTVolume
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability, ModelInfo, ReportDraft, Sentence
+    from napari_ct_assistant.assistant.report.read_first import ReadFirst
     from napari_ct_assistant.backends.heat_map import HeatMap
     from napari_ct_assistant.viewer.report.report_document import ReportText
     from napari_ct_assistant.volume import ModelGrid
@@ -108,6 +109,10 @@ class ScanSession:
         The hash under which the journal keeps the scan; empty until it is computed.
     unsaved : bool
         Something changed since the page was last written.
+    read_first : ReadFirst or None
+        The reading without the model's results, None where the reader does not read first.
+    read_before : bool
+        The results were seen in an earlier session.
     """
 
     volume: CTVolume
@@ -139,6 +144,18 @@ class ScanSession:
     journal: Literal["unread", "reading", "read"] = "unread"
     journal_key: str = ""
     unsaved: bool = False
+    read_first: ReadFirst | None = None
+    read_before: bool = False
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the model's results are hidden until the reader's own read is done."""
+        return self.read_first is not None and self.read_first.hidden
+
+    @property
+    def shown_findings(self) -> tuple[FindingProbability, ...]:
+        """The findings that the reader may see now."""
+        return () if self.hidden else self.findings
 
     def release(self) -> None:
         """Free what is large; call it once everybody who follows the scan has let go of it.

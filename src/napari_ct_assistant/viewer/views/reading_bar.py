@@ -252,6 +252,7 @@ class ReadingBar(QWidget):
             (key, partial(self.measure.toggle, tool)) for tool, key in MEASURE_KEYS.items()
         ]
         actions += [
+            ("Shift+M", self.measure.mark_end),
             (READING_KEYS["linked"], lambda: self.show_linked(self.linked is None)),
             (READING_KEYS["slab"], self.slab.next),
             (READING_KEYS["details"], self.show_details),

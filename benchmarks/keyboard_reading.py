@@ -1,0 +1,303 @@
+"""Read a scan without the mouse; print the keys, the seconds and the longest stall of each step.
+
+    python -m benchmarks.keyboard_reading [--chest FOLDER] [--model MODEL]
+
+The real viewer opens a scan, drafts, reviews every sentence, measures, puts the measurement into
+the report, signs and exports. Every key goes through the window system's queue to whatever has the
+focus. A stall is the longest time between two beats of a 2 ms timer: in wall time, as a person
+feels it, and in processor time of the Qt thread, which other work on the machine does not change.
+Without a display the viewer runs under Xvfb.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+CHEST = Path(__file__).resolve().parents[2] / "shared" / "data" / "chest_lidc_0314"
+SCREEN = "-screen 0 1600x1000x24"
+LONGEST_WAIT = 600.0
+TARGET_MS = 50
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was done, with how many keys, in which time; stalls in milliseconds."""
+
+    name: str
+    keys: int
+    seconds: float
+    stall_wall: float
+    stall_work: float
+
+
+class Heartbeat:
+    """A timer that notes how long the Qt thread did not come back to it."""
+
+    def __init__(self) -> None:
+        from qtpy.QtCore import QTimer
+
+        self.wall = self.work = 0.0
+        self._last = time.perf_counter(), time.thread_time()
+        self._timer = QTimer()
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(2)
+
+    def _beat(self) -> None:
+        now = time.perf_counter(), time.thread_time()
+        self.wall = max(self.wall, 1000 * (now[0] - self._last[0]))
+        self.work = max(self.work, 1000 * (now[1] - self._last[1]))
+        self._last = now
+
+    def take(self) -> tuple[float, float]:
+        """Return the longest stalls since the last call."""
+        found, self.wall, self.work = (self.wall, self.work), 0.0, 0.0
+        return found
+
+
+class Hands:
+    """Presses keys in the window that is active, and counts them; `home` is the main window."""
+
+    def __init__(self, home: Any) -> None:
+        self._home = home
+        self.keys = 0
+        self.steps: list[Step] = []
+        self._heart = Heartbeat()
+
+    def press(self, keys: str, times: int = 1) -> None:
+        """Press a key such as "F8" or "Ctrl+Shift+R", in the window that is active."""
+        from qtpy.QtGui import QKeySequence
+        from qtpy.QtTest import QTest
+
+        combination = QKeySequence(keys)[0]
+        for _ in range(times):
+            self.keys += 1
+            QTest.keyClick(self._window(), combination.key(), combination.keyboardModifiers())
+            self.rest(0.03)
+
+    def write(self, text: str) -> None:
+        """Type a text."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        for letter in text:
+            self.keys += 1
+            shift = Qt.KeyboardModifier.ShiftModifier
+            QTest.keyClick(
+                self._window(), letter, shift if letter.isupper() else Qt.KeyboardModifier(0)
+            )
+            self.rest(0.01)
+
+    def _window(self) -> Any:
+        from qtpy.QtWidgets import QApplication
+
+        if QApplication.activeModalWidget() is None and QApplication.activeWindow() is None:
+            # Without a window manager nobody gives the focus back when a dialog is closed.
+            self._home.activateWindow()
+            self.wait(lambda: QApplication.activeWindow() is not None)
+        window = QApplication.activeModalWidget() or QApplication.activeWindow()
+        assert window is not None
+        return window.windowHandle()
+
+    def in_dialog(self, keys: str, then: Callable[[], None]) -> None:
+        """Press keys that open a dialog, and go on in it."""
+        from qtpy.QtCore import QTimer
+
+        failed: list[BaseException] = []
+
+        def go_on() -> None:
+            from qtpy.QtWidgets import QApplication
+
+            if QApplication.activeModalWidget() is None:
+                QTimer.singleShot(20, go_on)
+                return
+            self.rest(0.2)
+            try:
+                then()
+            except BaseException as error:  # noqa: BLE001 - raised again outside Qt's slot
+                failed.append(error)
+                QApplication.activeModalWidget().close()
+
+        QTimer.singleShot(20, go_on)
+        self.press(keys)
+        if failed:
+            raise failed[0]
+
+    def rest(self, seconds: float) -> None:
+        """Let the window live."""
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() >= end)
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        """Let the window live until something is done."""
+        from qtpy.QtWidgets import QApplication
+
+        end = time.monotonic() + LONGEST_WAIT
+        while not done():
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {LONGEST_WAIT:.0f} s in vain")
+            QApplication.processEvents()
+            time.sleep(0.001)
+
+    def step(self, name: str, do: Callable[[], None]) -> None:
+        """Do one step, and note its keys, its time and its longest stall."""
+        self.rest(0.2)
+        self._heart.take()
+        keys, began = self.keys, time.perf_counter()
+        do()
+        self.rest(0.1)
+        seconds = time.perf_counter() - began
+        self.steps.append(Step(name, self.keys - keys, seconds, *self._heart.take()))
+
+
+def read(hands: Hands, panel: CTAssistantPanel, scan: Path, out: Path) -> None:
+    """Read a scan from the folder to the exported file."""
+    from qtpy.QtWidgets import QApplication
+
+    from napari_ct_assistant.viewer.views.plane_view import PlaneView
+
+    tab, jobs = panel.report_controller.tab, panel.conversation.jobs
+
+    def open_it() -> None:
+        def answer() -> None:
+            hands.write(str(scan))
+            hands.press("Return")
+
+        hands.in_dialog("Ctrl+Shift+D", answer)
+        hands.wait(lambda: panel.scans.volume is not None)
+        hands.wait(lambda: not tab.editor.isReadOnly())
+
+    def draft() -> None:
+        hands.press("Ctrl+Shift+R")
+        hands.wait(lambda: jobs.busy)
+        hands.wait(lambda: not jobs.busy)
+        hands.wait(lambda: tab.editor.text.report().unreviewed > 0)
+
+    def review() -> None:
+        hands.press("F8")
+        hands.wait(lambda: tab.review.active)
+        reject = True
+        while tab.editor.text.report().unreviewed:
+            hands.press("X" if reject else "A")
+            reject = False
+        hands.press("Esc")
+
+    def measure() -> None:
+        hands.press("F8")  # nothing is left to review: the keys go on working
+        panel.viewer.window._qt_viewer.canvas.native.setFocus()
+        hands.press("X")
+        hands.wait(lambda: panel.reading_bar.linked is not None)
+        hands.rest(0.8)
+        hands.press("Shift+M")
+        for _ in range(40):
+            if isinstance(QApplication.focusWidget(), PlaneView):
+                break
+            hands.press("Tab")
+        hands.press("Right", 18)
+        hands.press("Shift+M")
+        hands.wait(lambda: panel.reading_bar.measure.measurements.lengths != ())
+
+    def sentence() -> None:
+        hands.press("F5")
+        hands.write("Nodule")
+        hands.wait(lambda: any(True for _ in tab.editor.text.report().measured()))
+
+    def sign() -> None:
+        def answer() -> None:
+            hands.write("Ada Reader")
+            hands.press("Return")
+
+        hands.in_dialog("Ctrl+Shift+S", answer)
+        hands.wait(lambda: tab.editor.text.report().signed is not None)
+
+    def export() -> None:
+        def answer() -> None:
+            hands.press("Tab")
+            hands.press("Ctrl+A")
+            hands.write(str(out))
+            hands.press("Return")
+
+        hands.in_dialog("Ctrl+Shift+X", answer)
+        hands.wait(out.exists)
+
+    hands.step("open the folder", open_it)
+    hands.step("draft the report", draft)
+    hands.step("review every sentence", review)
+    hands.step("draw a ruler", measure)
+    hands.step("measurement to sentence", sentence)
+    hands.step("sign", sign)
+    hands.step("export", export)
+
+
+def table(steps: list[Step]) -> str:
+    """Return the steps as a table."""
+    lines = [
+        f"{'':26}{'keys':>6}{'seconds':>9}{'stall, ms':>11}{'processor':>11}",
+        *(
+            f"{one.name:26}{one.keys:6d}{one.seconds:9.1f}{one.stall_wall:11.0f}"
+            f"{one.stall_work:11.0f}"
+            for one in steps
+        ),
+    ]
+    keys, seconds = sum(one.keys for one in steps), sum(one.seconds for one in steps)
+    worst = max(steps, key=lambda one: one.stall_work)
+    lines.append(f"{'in all':26}{keys:6d}{seconds:9.1f}")
+    lines.append(
+        f"longest stall: {worst.stall_work:.0f} ms of processor time ({worst.name}); "
+        f"target {TARGET_MS} ms on an idle machine"
+    )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--chest", type=Path, default=CHEST, help="folder of DICOM slices")
+    parser.add_argument("--model", default="demo")
+    options = parser.parse_args()
+    from napari_ct_assistant.viewer.app import display_available, open_viewer
+
+    available, reason = display_available()
+    if not available:
+        xvfb = shutil.which("xvfb-run")
+        if xvfb is None:
+            print(f"{reason}; start a display or install Xvfb", file=sys.stderr)
+            return 1
+        again = [sys.executable, "-m", "benchmarks.keyboard_reading", *sys.argv[1:]]
+        return subprocess.run([xvfb, "-a", "-s", SCREEN, *again], check=False).returncode
+    if not options.chest.is_dir():
+        print(f"no folder {options.chest}; give one with --chest", file=sys.stderr)
+        return 1
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QApplication
+
+    QApplication.setAttribute(Qt.ApplicationAttribute.AA_DontUseNativeDialogs)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["CT_ASSISTANT_DATA"] = folder
+        viewer, panel = open_viewer(model=options.model)
+        panel.window().activateWindow()
+        hands = Hands(panel.window())
+        hands.wait(lambda: QApplication.activeWindow() is not None)
+        try:
+            read(hands, panel, options.chest, Path(folder) / "report.pdf")
+        finally:
+            print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+            if hands.steps:
+                print(table(hands.steps))
+            viewer.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
