@@ -121,3 +121,16 @@ def test_a_report_of_reasoning_alone_is_empty_not_reasoning(
     assert answer.text == ""
     assert answer.cut
     assert "SECRET and on" in answer.reasoning
+
+
+def test_a_server_without_a_reasoning_parser_is_divided_here() -> None:
+    from napari_ct_assistant.backends.server.streaming import Piece, answer
+
+    pieces = [
+        Piece(text="<thi"),
+        Piece(text="nk>SECRET</think>Cle"),
+        Piece(text="ar.", finish="stop"),
+    ]
+    said: list[str] = []
+    made = answer(lambda: (iter(pieces), lambda: None), on_text=said.append)
+    assert (made.text, made.reasoning, "".join(said)) == ("Clear.", "SECRET", "Clear.")

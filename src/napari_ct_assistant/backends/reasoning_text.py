@@ -6,7 +6,8 @@ whichever family their encoder belongs to. It is shown folded and is no part of 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from napari_ct_assistant.backends.protocol import OnText
 
@@ -88,6 +89,17 @@ class ReasoningSplitter:
             self.text += text
             if self._on_text is not None:
                 self._on_text(text)
+
+
+def answer_tokens(tokenizer: Any, ids: Sequence[int], answer_start: int) -> list[int]:
+    """Return the tokens from a character of the decoded text on.
+
+    Evidence is measured for the answer alone, not for the reasoning before it.
+    """
+    for number in range(len(ids) + 1) if answer_start else ():
+        if len(tokenizer.decode(ids[:number], skip_special_tokens=True)) >= answer_start:
+            return list(ids[number:])
+    return list(ids)
 
 
 def _first_tag(text: str) -> tuple[str, int]:

@@ -96,6 +96,7 @@ class ServerClient:
         body: Mapping[str, Any],
         *,
         on_text: Callable[[str], None] | None = None,
+        on_reasoning: Callable[[str], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> Answered:
         """Stream a completion; `body` has what differs from OpenAI's API, such as embeddings."""
@@ -105,6 +106,7 @@ class ServerClient:
             ),
             on_text,
             cancel,
+            on_reasoning,
         )
 
     def chat(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from napari_ct_assistant.backends.reasoning_text import ReasoningSplitter
 from napari_ct_assistant.backends.server.errors import ServerError
 
 POLL_SECONDS: Final = 0.05
@@ -46,6 +47,9 @@ class Answered:
     Attributes
     ----------
     text, reasoning : str
+        A server without a reasoning parser sends both as one text, which is divided here.
+    answer_start : int
+        Where the text begins in what the server sent as text, in characters.
     ids : list of int
     finish : str
         "stop", "length", or "" for one that was stopped.
@@ -57,6 +61,7 @@ class Answered:
 
     text: str = ""
     reasoning: str = ""
+    answer_start: int = 0
     ids: list[int] | None = None
     finish: str = ""
     stopped: bool = False
@@ -129,6 +134,7 @@ def answer(
     made = Answered(ids=[])
     ids: list[int] = []
     line = _Line(start)
+    parts = ReasoningSplitter(on_text, on_reasoning)
     try:
         while True:
             if cancel is not None and cancel.is_set() and not made.finish:
@@ -156,11 +162,12 @@ def answer(
                 if on_reasoning is not None:
                     on_reasoning(event.reasoning)
             if event.text:
-                made.text += event.text
-                if on_text is not None:
-                    on_text(event.text)
+                parts.feed(event.text)
     finally:
         line.abandon()
+    parts.finish()
+    made.text, made.answer_start = parts.text, parts.answer_start
+    made.reasoning += parts.reasoning
     made.ids = ids
     return made
 

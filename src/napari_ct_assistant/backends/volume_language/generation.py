@@ -9,9 +9,9 @@ import torch
 from transformers import StoppingCriteriaList
 
 from napari_ct_assistant.backends.protocol import GeneratedText, OnText
-from napari_ct_assistant.backends.reasoning_text import ReasoningSplitter
+from napari_ct_assistant.backends.reasoning_text import ReasoningSplitter, answer_tokens
 from napari_ct_assistant.backends.settings import GenerationSettings
-from napari_ct_assistant.backends.streaming import CallbackStreamer, StopOnCancel, token_spans
+from napari_ct_assistant.backends.streaming import CallbackStreamer, StopOnCancel
 from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache
 
 
@@ -73,13 +73,9 @@ def generate(
     ended = bool(answer) and answer[-1] in end
     stopped = not ended and cancel is not None and cancel.is_set()
     answer = answer[:-1] if ended else answer
-    if parts.answer_start:
-        # Evidence is measured for the answer alone.
-        (span,) = token_spans(processor.tokenizer, answer, [(0, parts.answer_start)])
-        answer = answer[span[1] :]
     return GeneratedText(
         text=parts.text,
-        ids=answer,
+        ids=answer_tokens(processor.tokenizer, answer, parts.answer_start),
         seconds_first_token=streamer.seconds_first_token or 0.0,
         stopped=stopped,
         cut=not ended and not stopped,

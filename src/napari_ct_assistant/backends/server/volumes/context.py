@@ -19,6 +19,7 @@ from napari_ct_assistant.backends.protocol import (
     Prompt,
     Statement,
 )
+from napari_ct_assistant.backends.reasoning_text import answer_tokens
 from napari_ct_assistant.backends.server.errors import ServerError
 from napari_ct_assistant.backends.server.salt import cache_salt
 from napari_ct_assistant.backends.server.volumes.payload import payload
@@ -77,7 +78,7 @@ class ServedVolumeContext(QuestionForms):
         prompt: Prompt,
         *,
         on_text: OnText | None = None,
-        on_reasoning: OnText | None = None,  # noqa: ARG002  the family writes no reasoning
+        on_reasoning: OnText | None = None,
         cancel: threading.Event | None = None,
         settings: GenerationSettings | None = None,
     ) -> GeneratedText:
@@ -108,16 +109,22 @@ class ServedVolumeContext(QuestionForms):
                 "stop_token_ids": end,
             },
             on_text=on_text,
+            on_reasoning=on_reasoning,
             cancel=cancel,
         )
         self.prompt_tokens, self.cached_tokens = answered.prompt_tokens, answered.cached_tokens
         ids = list(answered.ids or ())
         return GeneratedText(
             text=answered.text,
-            ids=ids[:-1] if ids and ids[-1] in end else ids,
+            ids=answer_tokens(
+                self.processor.tokenizer,
+                ids[:-1] if ids and ids[-1] in end else ids,
+                answered.answer_start,
+            ),
             seconds_first_token=answered.seconds_first_token,
             stopped=answered.stopped,
             cut=not answered.stopped and answered.finish != "stop",
+            reasoning=answered.reasoning.strip(),
         )
 
     def yes_probabilities(self, questions: Sequence[str], *, blind: bool = False) -> list[float]:
