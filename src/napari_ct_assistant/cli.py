@@ -14,7 +14,6 @@ import typer
 
 from napari_ct_assistant import __version__
 from napari_ct_assistant.commands import (
-    choices,
     data,
     dialogue,
     evaluation,
@@ -86,7 +85,7 @@ app.command("evidence")(evidence.evidence)
 app.command("evaluate")(evaluation.evaluate)
 app.command("dialogue")(dialogue.dialogue)
 app.command("compare")(evaluation.compare)
-app.command("compare-choices")(choices.compare_choices)
+app.command("compare-choices")(evaluation.compare_choices)
 app.command("parameters")(evaluation.parameters)
 
 
