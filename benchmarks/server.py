@@ -16,7 +16,6 @@ readers at once take beside eight in turn. The status is 1 if one of these does 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -25,7 +24,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +34,7 @@ import numpy as np
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Assistant, GenerationSettings, Reading
 from napari_ct_assistant.backends.server.connection import ServerOptions
+from napari_ct_assistant.model.conversion.served import ServedLanguageModel
 
 AGREED = frozenset({"embeddings", "pixel data", "report text"})
 READERS = 8
@@ -66,7 +66,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         model, export = make_model(home)
-        with vllm(options.vllm, export, home) as address:
+        served = ServedLanguageModel.load(export / "encoder")
+        with vllm(options.vllm, export, home, served.served_name) as address:
             return measure(address, str(model), str(export / "encoder"), options.scans)
 
 
@@ -283,19 +284,23 @@ def make_model(home: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def vllm(python: str, folder: Path, home: Path) -> Iterator[str]:
-    """Serve a language model on this computer until the block ends."""
-    served = json.loads((folder / "encoder" / "served_language_model.json").read_text())
-    name = f"{served['name']}-sha{served['sha256'][:16]}"
+def vllm(
+    python: str,
+    folder: Path,
+    home: Path,
+    name: str,
+    template_text: str = TEMPLATE,
+    more: Sequence[str] = ("--enable-prompt-embeds", "--max-model-len", "2048"),
+) -> Iterator[str]:
+    """Serve a model on this computer until the block ends; `more` are further options."""
     template = home / "template.jinja"
-    template.write_text(TEMPLATE, encoding="utf-8")
+    template.write_text(template_text, encoding="utf-8")
     port = 18473
     command = [
         python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder),
         "--served-model-name", name, "--host", "127.0.0.1", "--port", str(port),
-        "--enable-prompt-embeds", "--enable-prefix-caching", "--enable-prompt-tokens-details",
-        "--dtype", "float32", "--max-model-len", "2048", "--max-num-seqs", "8",
-        "--enforce-eager", "--chat-template", str(template),
+        "--enable-prefix-caching", "--enable-prompt-tokens-details", "--dtype", "float32",
+        "--max-num-seqs", "8", "--enforce-eager", "--chat-template", str(template), *more,
     ]  # fmt: skip
     environment = os.environ | {
         "VLLM_CPU_KVCACHE_SPACE": "2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,11 @@ def reading(
     assistant = connect(rules, exported)
     yield assistant.read(small_volume)
     assistant.backend.close()
+
+
+def connect_again(reading: Reading, volume: CTVolume) -> Reading:
+    """Return another reading over the same connection."""
+    return Reading(reading.backend, volume)
 
 
 @pytest.mark.parametrize("question", [*TURNS, "Where is the nodule?"])
@@ -166,6 +172,18 @@ def test_stop_frees_the_servers_slot(reading: Reading, rules: VllmRules) -> None
     assert rules.running == 0
     assert rules.aborted
     assert rules.aborted[0] < 10
+
+
+def test_readers_at_once_get_the_answers_of_one_alone(
+    reading: Reading, rules: VllmRules, exported: ExportedLanguageModel, small_volume: CTVolume
+) -> None:
+    """One connection's end is not the end of another reader's answer."""
+    alone = {question: reading.ask(question).text for question in TURNS}
+    readings = [connect_again(reading, small_volume) for _ in range(4)]
+    asked = [(one, question) for _ in range(2) for one in readings for question in TURNS]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda pair: pair[0].ask(pair[1]).text, asked))
+    assert answers == [alone[question] for _, question in asked]
 
 
 def test_stop_before_the_first_token(reading: Reading, rules: VllmRules) -> None:

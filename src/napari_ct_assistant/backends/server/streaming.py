@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from napari_ct_assistant.backends.reasoning_text import ReasoningSplitter
-from napari_ct_assistant.backends.server.errors import ServerError
 
 POLL_SECONDS: Final = 0.05
 
@@ -127,12 +126,13 @@ def answer(
 
     Raises
     ------
-    ServerError
+    ConnectionResetError
         If the stream ends before the answer does.
     """
     began = time.perf_counter()
     made = Answered(ids=[])
     ids: list[int] = []
+    whole = False
     line = _Line(start)
     parts = ReasoningSplitter(on_text, on_reasoning)
     try:
@@ -148,7 +148,8 @@ def answer(
                 raise event
             if event is None:
                 if not made.finish:
-                    raise ServerError("the server ended the connection within the answer")
+                    raise ConnectionResetError("the stream ended within the answer")
+                whole = True
                 break
             if (event.text or event.ids or event.reasoning) and not made.seconds_first_token:
                 made.seconds_first_token = time.perf_counter() - began
@@ -164,7 +165,9 @@ def answer(
             if event.text:
                 parts.feed(event.text)
     finally:
-        line.abandon()
+        # The connection of a whole answer may be in use for the next request already.
+        if not whole:
+            line.abandon()
     parts.finish()
     made.text, made.answer_start = parts.text, parts.answer_start
     made.reasoning += parts.reasoning

@@ -1,0 +1,1 @@
+"""Slice models: slices as images, in a conversation. No torch is imported."""
