@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -295,7 +296,9 @@ def vllm(
     """Serve a model on this computer until the block ends; `more` are further options."""
     template = home / "template.jinja"
     template.write_text(template_text, encoding="utf-8")
-    port = 18473
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     command = [
         python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder),
         "--served-model-name", name, "--host", "127.0.0.1", "--port", str(port),

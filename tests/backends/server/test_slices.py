@@ -119,7 +119,7 @@ def test_report_screen_choices_and_blind(
     assistant: Assistant, reading: Reading, small_volume: CTVolume
 ) -> None:
     draft = reading.draft_report()
-    assert draft.text.startswith("Yes")
+    assert draft.sections["Report"].startswith("Yes")
     assert not draft.incomplete
     rows = reading.screen()
     assert tuple(row.name for row in rows) == FINDINGS
