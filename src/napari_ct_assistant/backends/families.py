@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from napari_ct_assistant.backends.family import Family
 from napari_ct_assistant.backends.nv_reason_ct.family import NV_REASON_CT
+from napari_ct_assistant.backends.slice_model.family import SLICE_MODELS
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
 
-FAMILIES: Final[tuple[Family, ...]] = (VOLUME_LANGUAGE, NV_REASON_CT)
+FAMILIES: Final[tuple[Family, ...]] = (VOLUME_LANGUAGE, NV_REASON_CT, SLICE_MODELS)
 
 
 def family_of(config: Mapping[str, Any]) -> Family | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_ct_assistant.backends.heat_map import PointRAS
 from napari_ct_assistant.backends.scan_cache import ScanCache
+from napari_ct_assistant.backends.slices.choice import WHOLE, SliceRange
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 
@@ -41,6 +42,8 @@ class Capabilities:
         Whether reading a scan without a GPU takes more than minutes.
     remote : bool
         Whether it runs on a server.
+    slices : bool
+        Whether it looks at single slices, whose range and number the reader can choose.
     text : bool
         Whether it writes reports and answers; a model that does not screens for findings, and its
         contexts are `backends.screening.ScreeningContext`.
@@ -56,6 +59,7 @@ class Capabilities:
     evidence: str = ""
     needs_gpu: bool = False
     remote: bool = False
+    slices: bool = False
     text: bool = True
     free_findings: bool = False
 
@@ -70,10 +74,13 @@ class View:
         One of `Capabilities.body_regions`; "" leaves it to the backend.
     centre : (x, y, z) or None
         RAS mm of the centre of the model's input box; None leaves it to the backend.
+    slices : SliceRange
+        Which slices a model that looks at single ones is shown; the whole scan by default.
     """
 
     region: str = ""
     centre: PointRAS | None = None
+    slices: SliceRange = WHOLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +103,9 @@ class PreparedScan:
         Figures of the preparation by which it can be checked.
     cache : ScanCache or None
         Where the scan may be found encoded, and is kept encoded; a family may ignore it.
+    slices : tuple of int
+        Of a model that looks at single slices: their indices along the volume's first axis, in
+        the order of the labels that its texts name; () for other models.
     """
 
     volume: CTVolume
@@ -105,6 +115,7 @@ class PreparedScan:
     default_region: str = ""
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    slices: tuple[int, ...] = ()
     cache: ScanCache | None = None
 
     def encoded(

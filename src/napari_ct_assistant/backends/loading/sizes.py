@@ -52,12 +52,15 @@ class Counts:
         In the key-value cache, for one token.
     copies : int
         Of the cache that are held at a time.
+    working : int
+        Bytes that reading the longest prompt needs besides.
     """
 
     values: int
     linear: int
     cached: int
     copies: int = 1 + SCREEN_BATCH
+    working: int = 0
 
     def need(self, itemsize: int, *, quantize: str | None = None, tokens: int = 1024) -> MemoryNeed:
         """Return the bytes needed.
@@ -74,7 +77,8 @@ class Counts:
         weights = float(self.values * itemsize)
         if quantize is not None:
             weights += self.linear * (QUANTIZED[quantize] - itemsize)
-        return MemoryNeed(round(weights), self.cached * itemsize * tokens * self.copies)
+        cache = self.cached * itemsize * tokens * self.copies
+        return MemoryNeed(round(weights), cache + self.working)
 
 
 def count(shapes: Mapping[str, tuple[int, ...]], text: Mapping[str, Any]) -> Counts:

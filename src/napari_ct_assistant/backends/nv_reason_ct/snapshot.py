@@ -6,15 +6,14 @@ values can. Questions therefore start from a copy of the state behind the volume
 
 from __future__ import annotations
 
-import copy
 import threading
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from napari_ct_assistant.backends.cache_copies import copied, tensors_of
 from napari_ct_assistant.backends.loading.memory import free_bytes
 from napari_ct_assistant.backends.nv_reason_ct.network.modeling import NVReasonCT
 from napari_ct_assistant.backends.nv_reason_ct.network.positions import prompt_positions
@@ -76,52 +75,17 @@ class Snapshot:
                     past_key_values=cache,
                     logits_to_keep=1,
                 )
-        self.bytes = sum(tensor.nbytes for tensor in _tensors(cache))
+        self.bytes = sum(tensor.nbytes for tensor in tensors_of(cache))
         free = free_bytes(model.device)
         # Where memory on the device is short, it is kept in the computer's.
         away = model.device.type == "cuda" and free is not None and free < ROOM * self.bytes
-        self._cache = _copied(cache, 1, torch.device("cpu")) if away else cache
+        self._cache = copied(cache, 1, torch.device("cpu")) if away else cache
 
     def copies(self, rows: int = 1) -> DynamicCache:
         """Return a cache with the state in each of several rows, to be extended."""
-        return _copied(self._cache, rows, self._model.device)
+        return copied(self._cache, rows, self._model.device)
 
     def positions(self, count: int, start: int = 0) -> Tensor:
         """Return the positions [3, 1, count] of tokens behind the prefix, from the `start`-th."""
         first = self.length + self.delta + start
         return torch.arange(first, first + count).expand(3, 1, -1)
-
-
-def _copied(cache: DynamicCache, rows: int, device: torch.device) -> DynamicCache:
-    made = copy.copy(cache)
-    made.layers = [_layer_copy(layer, rows, device) for layer in cache.layers]
-    return made
-
-
-def _layer_copy(layer: Any, rows: int, device: torch.device) -> Any:
-    one = copy.copy(layer)
-    for key, value in vars(layer).items():
-        if isinstance(value, Tensor):
-            setattr(one, key, _repeated(value, rows, device))
-        elif isinstance(value, dict):
-            own = {
-                k: _repeated(v, rows, device) if isinstance(v, Tensor) else v
-                for k, v in value.items()
-            }
-            setattr(one, key, own)
-    one.device = device
-    return one
-
-
-def _repeated(tensor: Tensor, rows: int, device: torch.device) -> Tensor:
-    """Return a copy with the first row `rows` times."""
-    return tensor.to(device).repeat(rows, *[1] * (tensor.ndim - 1))
-
-
-def _tensors(cache: DynamicCache) -> Iterator[Tensor]:
-    for layer in cache.layers:
-        for value in vars(layer).values():
-            if isinstance(value, Tensor):
-                yield value
-            elif isinstance(value, dict):
-                yield from (v for v in value.values() if isinstance(v, Tensor))

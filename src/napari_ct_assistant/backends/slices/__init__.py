@@ -17,6 +17,7 @@ from napari_ct_assistant.backends.slices.preset import (
     read_preset,
 )
 from napari_ct_assistant.backends.slices.rendering import (
+    RGB,
     blank_images,
     encoded,
     rgb_slice,
@@ -25,6 +26,7 @@ from napari_ct_assistant.backends.slices.rendering import (
 from napari_ct_assistant.backends.slices.slice_input import SliceInput, slice_input
 
 __all__ = [
+    "RGB",
     "PresetError",
     "SliceInput",
     "SlicePreset",

@@ -1,0 +1,195 @@
+"""Load a stock image-text model, without any code of its own."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    GenerationConfig,
+)
+from transformers.utils import logging as transformers_logging
+
+from napari_ct_assistant.backends.loading.devices import (
+    check_device_map,
+    find_device,
+    find_dtype,
+)
+from napari_ct_assistant.backends.loading.memory import check_memory, free_memory
+from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Quantize, Remedy
+from napari_ct_assistant.backends.loading.quantization import quantization_config
+from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.slice_model.backend import SliceModelBackend
+from napari_ct_assistant.backends.slice_model.checks import check_folder
+from napari_ct_assistant.backends.slice_model.family import NOTICE
+from napari_ct_assistant.backends.slice_model.processor import SliceModelProcessor
+from napari_ct_assistant.backends.slice_model.sizes import (
+    image_settings,
+    longest_prompt,
+    model_counts,
+    preset_of,
+)
+from napari_ct_assistant.backends.slice_model.tokens import load_tokenizer
+from napari_ct_assistant.backends.slices import PresetError, SlicePreset, find_preset
+from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.folder import settings_sha256
+from napari_ct_assistant.model.format import WEIGHTS
+
+
+def load(
+    folder: Path,
+    name: str,
+    *,
+    device: str | None = None,
+    settings: GenerationSettings | None = None,
+    dtype: str | None = None,
+    quantize: Quantize | None = None,
+    device_map: Literal["auto"] | None = None,
+    preset: SlicePreset | str | None = None,
+) -> SliceModelBackend:
+    """Load a slice model's folder; the options are those of `load_assistant`.
+
+    Parameters
+    ----------
+    preset
+        Name or file of the preset that says how scans are shown; the folder's own, else the
+        family's when absent.
+
+    Raises
+    ------
+    ModelLoadError
+        One line with the model's name and what to do; `NotEnoughMemoryError` where it does not
+        fit in memory.
+    """
+    target = find_device(device, name)
+    precision = find_dtype(dtype, target, name)
+    config, headers = check_folder(folder, name)
+    shown = _preset(folder, config, preset, name)
+    how: dict[str, Any] = {}
+    if quantize is not None:
+        how["quantization_config"] = quantization_config(quantize, precision, name)
+        how["device_map"] = {"": target}
+    if device_map is not None:
+        check_device_map(device_map, name)
+        if device is not None:
+            raise ModelLoadError(
+                f"{name}: device_map='auto' and device {device!r} exclude each other; leave one out"
+            )
+        how["device_map"] = device_map
+    shapes = {key: header.shape for key, header in headers.items()}
+    tokens = longest_prompt(config, image_settings(folder), shown)
+    transformers_logging.disable_progress_bar()
+    try:
+        described = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        images = _image_processor(folder, name)
+        rows = int(described.get_text_config().vocab_size)
+        tokenizer, special = load_tokenizer(folder, config, rows, name)
+        processor = SliceModelProcessor(tokenizer, images, special, described, shown)
+        check_memory(
+            name,
+            model_counts(shapes, config, tokens),
+            target,
+            precision,
+            quantize=quantize,
+            offload=device_map is not None,
+            tokens=tokens,
+        )
+        network = _network(name, folder, precision, target, how)
+    except ModelLoadError:
+        raise
+    except torch.OutOfMemoryError as error:
+        # The frames that the error came through hold what was loaded so far.
+        traceback.clear_frames(error.__traceback__)
+        free_memory()
+        remedies = [Remedy("quantize", "8bit")] if quantize is None else []
+        if device_map is None and target.type == "cuda":
+            remedies.append(Remedy("device_map", "auto"))
+        raise NotEnoughMemoryError(
+            f"{name}: does not fit in the memory of {target.type}; close other programs",
+            tuple(remedies),
+        ) from error
+    except BaseException as error:
+        # The libraries that read a folder raise anything, and a panic of the tokenizer's Rust code
+        # is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).replace(str(folder), name).split())[:300]
+        raise ModelLoadError(
+            f"{name}: cannot be loaded: {reason or type(error).__name__}"
+        ) from error
+    info = ModelInfo(
+        name=name,
+        notice=NOTICE,
+        findings=shown.labels(shown.regions[0]),
+        files=tuple(sorted(folder.glob(WEIGHTS))),
+        settings_sha256=settings_sha256(folder),
+    )
+    return SliceModelBackend(network.eval(), processor, info, settings or GenerationSettings())
+
+
+def _preset(
+    folder: Path, config: Mapping[str, Any], preset: SlicePreset | str | None, name: str
+) -> SlicePreset:
+    try:
+        if isinstance(preset, str):
+            return find_preset(preset)
+        return preset_of(folder, config) if preset is None else preset
+    except PresetError as error:
+        raise ModelLoadError(f"{name}: {error}") from error
+
+
+def _image_processor(folder: Path, name: str) -> Any:
+    """Return transformers' Pillow class: without torchvision, and the same where it is there."""
+    try:
+        return AutoImageProcessor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, backend="pil"
+        )
+    except (ImportError, ValueError, OSError) as error:
+        kind = str(image_settings(folder).get("image_processor_type"))[:60]
+        said = " ".join(str(error).split())
+        if "orchvision" in said:
+            raise ModelLoadError(
+                f"{name}: its image processor {kind} needs torchvision: pip install "
+                "torchvision, or download the model in a newer format"
+            ) from error
+        raise ModelLoadError(
+            f"{name}: its image processor {kind} is not one of transformers' ({said[:120]})"
+        ) from error
+
+
+def _network(
+    name: str, folder: Path, dtype: torch.dtype, target: torch.device, how: dict[str, Any]
+) -> Any:
+    """Build the network, in a frame of its own so that an interrupted load keeps no tensor."""
+    network, loaded = AutoModelForImageTextToText.from_pretrained(
+        folder,
+        dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        attn_implementation="sdpa",
+        output_loading_info=True,
+        **how,
+    )
+    for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        if loaded.get(kind):
+            keys = sorted(map(str, loaded[kind]))
+            raise ModelLoadError(
+                f"{name}: {len(keys)} {kind.replace('_', ' ')} while loading: {listing(keys)}"
+            )
+    # Other generation settings of a folder, such as a time limit or stop strings, would shorten
+    # a report without a word.
+    own = network.generation_config
+    network.generation_config = GenerationConfig(
+        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
+    )
+    return network if how else network.to(target)
