@@ -12,6 +12,7 @@ from napari_ct_assistant.assistant.reading.reading import Reading
 from napari_ct_assistant.backends.protocol import Backend, View
 from napari_ct_assistant.backends.scan_cache import ScanCache
 from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.slices.choice import WHOLE, SliceRange
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.volume import CTVolume
 
@@ -73,6 +74,7 @@ class Assistant:
         *,
         region: str = "",
         centre: tuple[float, float, float] | None = None,
+        slices: SliceRange = WHOLE,
         progress: Callable[[str], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> Reading:
@@ -86,6 +88,9 @@ class Assistant:
             (`backend.capabilities.body_regions`); the model's choice when absent.
         centre : (x, y, z), optional
             RAS mm of the centre of the part that is read; the model's choice when absent.
+        slices : SliceRange
+            Which slices are shown to a model that looks at single ones
+            (`backend.capabilities.slices`); those that its preset chooses when absent.
         progress
             Called with a short sentence before each step.
         cancel
@@ -96,12 +101,12 @@ class Assistant:
         ModelLoadError
             If the assistant was closed.
         ValueError
-            If the model has no such region.
+            If the model has no such region, or the slices are not the scan's.
         """
         reading = Reading(
             self.backend,
             volume,
-            view=View(region, centre),
+            view=View(region, centre, slices),
             cache=self._cache,
             progress=progress,
             cancel=cancel,

@@ -33,6 +33,8 @@ class Family:
         The files that a download fetches, as patterns; () for the usual ones.
     writes_text : bool
         Whether its models write reports and answers; if not, they screen for findings.
+    slices : bool
+        Whether its models look at single slices, by a preset that can be chosen.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Family:
     count: Callable[[Path], tuple[Counts, int] | None]
     files: tuple[str, ...] = ()
     writes_text: bool = True
+    slices: bool = False
 
     def load(self, folder: Path, name: str, **options: Any) -> Backend:
         """Load a model folder; `options` are those of `load_assistant`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from napari_ct_assistant.assistant.assistant import Assistant
 from napari_ct_assistant.assistant.journal.store import data_folder
@@ -17,8 +17,11 @@ from napari_ct_assistant.backends.server.address import is_address
 from napari_ct_assistant.backends.server.connection import ServerOptions
 from napari_ct_assistant.backends.server.loading import load_served
 from napari_ct_assistant.backends.server.profiles import Profile, find_profile
+from napari_ct_assistant.backends.other_models import refuse_other_model
 from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.slices.preset import SlicePreset
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.settings import MAX_JSON
 
 
@@ -32,6 +35,7 @@ def load_assistant(
     device_map: Literal["auto"] | None = None,
     scan_cache: bool = False,
     server: ServerOptions | None = None,
+    preset: SlicePreset | str | None = None,
 ) -> Assistant:
     """Load a model from this machine, or connect to one on a server. Nothing is downloaded.
 
@@ -55,6 +59,9 @@ def load_assistant(
         not encoded again. At most 2 GiB; deleted with the journal.
     server : ServerOptions, optional
         For a model on a server: the folder of its encoder, and what may be sent without asking.
+    preset
+        How a model that looks at slices is shown a scan: the name or file of a preset
+        (`backends.slices.find_preset`); the folder's own or its family's when absent.
 
     Raises
     ------
@@ -66,6 +73,11 @@ def load_assistant(
     """
     profile = _server(model)
     if profile is not None:
+        if preset is not None:
+            raise ModelLoadError(
+                f"{shown_name(model)}: the preset of a model on a server stands in its profile; "
+                "leave it out here"
+            )
         return Assistant(
             load_served(
                 profile,
@@ -78,7 +90,18 @@ def load_assistant(
         )
     folder = find_model(model)
     # A folder of no known family gets the errors of the first one, which say what is expected.
-    family = family_of(_config(folder)) or VOLUME_LANGUAGE
+    config = _config(folder)
+    family = family_of(config)
+    if family is None:
+        refuse_other_model(config, shown_name(model))
+        family = VOLUME_LANGUAGE
+    more: dict[str, Any] = {}
+    if preset is not None:
+        if not family.slices:
+            raise ModelLoadError(
+                f"{shown_name(model)}: reads the scan as a volume; leave out the preset of slices"
+            )
+        more["preset"] = preset
     return Assistant(
         family.load(
             folder,
@@ -88,6 +111,7 @@ def load_assistant(
             dtype=dtype,
             quantize=quantize,
             device_map=device_map,
+            **more,
         ),
         ScanCache(data_folder() / FOLDER) if scan_cache else None,
     )

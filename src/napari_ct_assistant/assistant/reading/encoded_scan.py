@@ -12,6 +12,7 @@ from typing import Any, Self
 from napari_ct_assistant.backends.protocol import Backend, ImageContext, PreparedScan, View
 from napari_ct_assistant.backends.scan_cache import ScanCache
 from napari_ct_assistant.backends.screening import ScreeningContext, WritesNoTextError
+from napari_ct_assistant.backends.slices.choice import WHOLE
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.volume import CTVolume
 
@@ -48,7 +49,12 @@ class EncodedScan:
         self._backend: Backend | None = backend
         start = time.perf_counter()
         tell("Preparing the scan")
-        scan = replace(backend.prepare(volume, view or View()), cache=cache)
+        wanted = view or View()
+        if wanted.slices != WHOLE and not backend.capabilities.slices:
+            raise ValueError(
+                f"{self.info.name}: reads the scan as a volume; leave out the range of slices"
+            )
+        scan = replace(backend.prepare(volume, wanted), cache=cache)
         self.grid = scan.grid
         prepared = time.perf_counter() - start
         self._encoded: ImageContext | ScreeningContext | None = backend.encode(

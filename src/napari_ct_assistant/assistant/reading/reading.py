@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -24,6 +25,7 @@ from napari_ct_assistant.backends.heat_map import Evidence, HeatMap
 from napari_ct_assistant.backends.protocol import GeneratedText, OnText, Prompt
 from napari_ct_assistant.backends.screening import ScreeningContext
 from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.slices.mentions import with_image_numbers
 from napari_ct_assistant.report_text.refusals import is_refusal
 from napari_ct_assistant.report_text.sentences import sections_of
 
@@ -115,8 +117,8 @@ class Reading(EncodedScan):
                 break
         total = time.perf_counter() - start
         return ReportDraft(
-            sections=sections,
-            sentences=tuple(sentences),
+            sections={name: self._numbered(text) for name, text in sections.items()},
+            sentences=tuple(replace(one, text=self._numbered(one.text)) for one in sentences),
             model=self.info,
             seconds={
                 **self.seconds,
@@ -137,6 +139,7 @@ class Reading(EncodedScan):
             region=context.scan.region,
             labels=labels,
             label_differences=self.label_differences(labels, " ".join(sections.values())),
+            slices=context.scan.slices,
         )
 
     def ask(
@@ -198,7 +201,7 @@ class Reading(EncodedScan):
         filed = self.volume.archive_number(found.slice)
         return Answer(
             question=question,
-            text=generated.text.strip(),
+            text=self._numbered(generated.text.strip()),
             model=self.info,
             seconds_first_token=generated.seconds_first_token,
             seconds_total=time.perf_counter() - start,
@@ -222,6 +225,7 @@ class Reading(EncodedScan):
             labels=generated.labels,
             instance_number=filed.instance,
             frame_number=filed.frame,
+            slices=self.context.scan.slices,
         )
 
     def screen(
@@ -292,6 +296,11 @@ class Reading(EncodedScan):
             )
 
     # ---- how
+
+    def _numbered(self, text: str) -> str:
+        """Return a text in which labels of shown slices are followed by the image's number."""
+        word = str(self.scan.details.get("label", "slice"))
+        return with_image_numbers(text, self.scan.slices, word)
 
     def _generate(
         self,

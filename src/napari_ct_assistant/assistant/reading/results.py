@@ -33,6 +33,14 @@ def image_words(index: int | None, filed: ArchiveNumber) -> str:
     return f"image {index + 1} ({other})" if other else f"image {index + 1}"
 
 
+def shown_slices(indices: tuple[int, ...]) -> list[dict[str, int]]:
+    """Return which slice each label of a model stands for, as plain values."""
+    return [
+        {"label": label, "slice": index, "image_number": index + 1}
+        for label, index in enumerate(indices, 1)
+    ]
+
+
 @dataclass(frozen=True)
 class Sentence:
     """One sentence of a draft, with its evidence.
@@ -87,7 +95,8 @@ class ReportDraft:
     `reasoning` is what a model wrote before the report, and no part of it. `region` is the part
     of the body that was read, "" where a model reads all scans in the same way. `labels` are the
     findings that a model lists as its result (None if it lists none), `label_differences` say
-    where they differ from the text and the screen.
+    where they differ from the text and the screen. `slices` are the indices of the single slices
+    that a model was shown, in the order of its labels; () where it read the volume.
     """
 
     sections: dict[str, str]
@@ -106,6 +115,7 @@ class ReportDraft:
     region: str = ""
     labels: tuple[str, ...] | None = None
     label_differences: tuple[str, ...] = ()
+    slices: tuple[int, ...] = ()
 
     @property
     def incomplete(self) -> str:
@@ -143,6 +153,7 @@ class ReportDraft:
             "region": self.region,
             "labels": None if self.labels is None else list(self.labels),
             "label_differences": list(self.label_differences),
+            "slices": shown_slices(self.slices),
         }
 
 
@@ -152,7 +163,8 @@ class Answer:
 
     `history_turns` earlier questions were in the model's context, and the region if
     `region_used`. `choices` are those of a multiple-choice question, each with its probability.
-    `heat` is not in the JSON. `reasoning`, `region` and `labels` are as in `ReportDraft`.
+    `heat` is not in the JSON. `reasoning`, `region`, `labels` and `slices` are as in
+    `ReportDraft`.
     """
 
     question: str
@@ -176,6 +188,7 @@ class Answer:
     labels: tuple[str, ...] | None = None
     instance_number: int | None = None
     frame_number: int | None = None
+    slices: tuple[int, ...] = ()
 
     @property
     def incomplete(self) -> str:
@@ -214,6 +227,7 @@ class Answer:
             "reasoning": self.reasoning,
             "region": self.region,
             "labels": None if self.labels is None else list(self.labels),
+            "slices": shown_slices(self.slices),
         }
 
 

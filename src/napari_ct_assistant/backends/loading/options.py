@@ -27,12 +27,15 @@ class LoadOptions:
         Precision of the language model's weights, where they are quantized.
     device_map : "auto" or None
         "auto" keeps what the GPU cannot hold in the computer's memory.
+    preset : str or None
+        Name or file of the preset by which a model that looks at slices is shown them.
     """
 
     device: str | None = None
     dtype: str | None = None
     quantize: Quantize | None = None
     device_map: Literal["auto"] | None = None
+    preset: str | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `load_assistant` that differ from its defaults."""
@@ -51,6 +54,8 @@ class LoadOptions:
         chosen = [self.device or "", self.dtype or "", (self.quantize or "").replace("bit", "-bit")]
         if self.device_map:
             chosen.append("spread over GPU and computer memory")
+        if self.preset:
+            chosen.append(f"slices as {self.preset}")
         return ", ".join(filter(None, chosen))
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from napari_ct_assistant.backends.slice_model.processor import SliceModelProcessor
 from napari_ct_assistant.backends.slices import SlicePreset, conversation
+from napari_ct_assistant.backends.slices.mentions import without_image_numbers
 
 THINK: Final = "<think>"
 THINK_END: Final = "</think>"
@@ -59,7 +60,7 @@ class Renderer:
             len(self.tokens),
             safe(question),
             region=self.region,
-            history=[(safe(asked), safe(said)) for asked, said in history],
+            history=[(safe(asked), safe(without_image_numbers(said))) for asked, said in history],
         )
         text = self.processor.apply_chat_template(turns, thinking=thinking)
         opened = text.rstrip().endswith(THINK)

@@ -47,4 +47,5 @@ SLICE_MODELS: Final = Family(
     about=_about,
     count=count_folder,
     files=FILES,
+    slices=True,
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_ct_assistant.backends.protocol import PreparedScan, View
 from napari_ct_assistant.backends.slices import SlicePreset, slice_input
+from napari_ct_assistant.backends.slices.mentions import label_word
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 from napari_ct_assistant.volume.body_region import body_region
 from napari_ct_assistant.volume.geometry import AXES
@@ -49,7 +50,7 @@ def prepare(volume: CTVolume, preset: SlicePreset, view: View) -> PreparedScan:
         default_region=reason,
         notes=(shown_note(volume, shown.indices), *_doubts(volume, preset, view, region)),
         slices=shown.indices,
-        details={"preset": preset.name},
+        details={"preset": preset.name, "label": label_word(preset.label)},
     )
 
 

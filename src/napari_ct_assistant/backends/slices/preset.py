@@ -33,6 +33,7 @@ FOLDER_VARIABLE: Final = "CT_ASSISTANT_SLICE_PRESETS"
 IN_MODEL_FOLDER: Final = "slice_preset.yaml"
 MEDGEMMA: Final = "medgemma-1.5"
 GENERIC: Final = "generic-vl"
+JPEG: Final = "+jpeg"  # behind a name
 _FIELD: Final = re.compile(r"\{(\w*)\}")
 _SUFFIXES: Final = (".yaml", ".yml")
 
@@ -212,11 +213,16 @@ def list_presets() -> tuple[dict[str, SlicePreset], list[str]]:
 def find_preset(name: str = GENERIC) -> SlicePreset:
     """Return the preset with this name, or in the file at this path.
 
+    "+jpeg" behind either sends the slices through JPEG, as MedGemma's notebook does.
+
     Raises
     ------
     PresetError
         If there is none, or the file is invalid.
     """
+    if name.endswith(JPEG):
+        lossy: dict[str, Encoding] = {"encoding": "jpeg"}
+        return find_preset(name.removesuffix(JPEG)).model_copy(update=lossy)
     if name.lower().endswith(_SUFFIXES):
         return read_preset(Path(name).expanduser())
     found, wrong = list_presets()

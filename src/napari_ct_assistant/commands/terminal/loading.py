@@ -88,9 +88,11 @@ def read_scan(
 ) -> tuple[Reading, ModelInfo]:
     """Load `model`, encode `volume` with it and print the warnings about the scan.
 
-    Of `options`, region, crop, reasoning and scan cache are used; exit if the model has no such
-    region, or if `text` is wanted of a model that writes none.
+    Of `options`, region, crop, slices, reasoning and scan cache are used; exit if the model has
+    no such region or the scan no such slices, or if `text` is wanted of a model that writes none.
     """
+    from napari_ct_assistant.backends.slices.choice import WHOLE
+
     region, centre = ("", None) if options is None else options.view()
     assistant = load_model(
         model,
@@ -98,6 +100,7 @@ def read_scan(
         None if options is None else options.server_options(),
         scan_cache=options is None or options.scan_cache,
     )
+    slices = WHOLE if options is None else options.slice_range()
     if text and not assistant.backend.capabilities.text:
         from napari_ct_assistant.backends.screening import WritesNoTextError
 
@@ -108,7 +111,9 @@ def read_scan(
         assistant.settings = replace(assistant.settings, thinking=options.reasoning)
     try:
         with sending_agreed():
-            reading = assistant.read(volume, region=region, centre=centre, progress=note)
+            reading = assistant.read(
+                volume, region=region, centre=centre, slices=slices, progress=note
+            )
     except ValueError as error:
         raise fail(str(error)) from error
     for warning in reading.warnings:

@@ -15,6 +15,7 @@ from napari_ct_assistant.commands.terminal.output import fail
 if TYPE_CHECKING:
     from napari_ct_assistant.backends.loading.options import LoadOptions
     from napari_ct_assistant.backends.server.connection import ServerOptions
+    from napari_ct_assistant.backends.slices.choice import SliceRange
 
 MODEL_HELP = (
     "Bundled model, local folder or Hugging Face id; or a server: its address (https://HOST:PORT) "
@@ -138,6 +139,33 @@ class ReadingOptions:
             "the scan. Default: where the region puts it.",
         ),
     ] = None
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            "--slices",
+            metavar="FIRST-LAST",
+            help="Images to look at, for a model that looks at single slices, e.g. 40-120. "
+            "Default: the whole scan.",
+        ),
+    ] = None
+    slice_count: Annotated[
+        int | None,
+        typer.Option(
+            "--slice-count",
+            metavar="N",
+            min=1,
+            help="How many slices it is shown at most. Default: the preset's.",
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="PRESET",
+            help="How it is shown slices: a name (medgemma-1.5, generic-vl, or your own) or a "
+            "YAML file; +jpeg behind it sends them through JPEG. Default: the model's.",
+        ),
+    ] = None
     reasoning: Annotated[
         bool | None,
         typer.Option(
@@ -189,6 +217,15 @@ class ReadingOptions:
             agreed.add("unencrypted")
         return ServerOptions("" if self.encoder is None else str(self.encoder), frozenset(agreed))
 
+    def slice_range(self) -> "SliceRange":
+        """Return which slices are shown; exit if `--slices` is no range."""
+        from napari_ct_assistant.backends.slices.choice import SliceRange
+
+        try:
+            return SliceRange.parse(self.slices or "", self.slice_count)
+        except ValueError as error:
+            raise fail(f"--slices: {error}") from error
+
     def view(self) -> tuple[str, tuple[float, float, float] | None]:
         """Return region and centre of the part to read; exit if `--crop` is no point."""
         if self.crop is None:
@@ -215,6 +252,7 @@ class ReadingOptions:
             None if self.dtype == Precision.auto else self.dtype.value,
             None if self.quantize is None else self.quantize.value,
             None if self.device_map is None else "auto",
+            self.preset,
         )
 
 
