@@ -26,6 +26,7 @@ BUSY: Final = N_(
 SCAN_CLOSED: Final = N_("The scan that this text refers to is no longer open.")
 BOX_MOVED: Final = N_("The box was moved: the next question reads the scan there, as a new chat.")
 REGION_CHANGED: Final = N_("The next question reads this region of the scan, as a new chat.")
+SLICES_CHOSEN: Final = N_("The next question looks at these slices, as a new chat.")
 DIFFERENCE: Final = N_("The draft's list of findings and the screen differ")
 WELCOME: Final = N_(
     "Open a CT scan, then press **Draft report** or ask a question. "

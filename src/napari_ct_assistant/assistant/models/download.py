@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
 from huggingface_hub import snapshot_download as fetch_snapshot
+from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -348,7 +349,9 @@ def _network_errors() -> tuple[type[Exception], ...]:
 def _reason(repo: str, revision: str | None, error: Exception) -> str:
     if isinstance(error, GatedRepoError):
         return (
-            f"{repo}: its owners ask you to accept their terms first; do so on the hub, then log in"
+            f"{repo}: its owners ask you to accept their terms first, at {ENDPOINT}/{repo}; then "
+            "log in with `hf auth login`. The hub's own login keeps the token, this program never "
+            "does"
         )
     if isinstance(error, RevisionNotFoundError):
         return f"{repo}: has no revision {revision!r}; give another one or leave it out"

@@ -33,6 +33,7 @@ PUBLISHED: Final = (
     "GoodBaiBai88/M3D-LaMed-Phi-3-4B",
     "GoodBaiBai88/M3D-LaMed-Llama-2-7B",
     "nvidia/NV-Reason-CT",
+    "google/medgemma-1.5-4b-it",
 )
 
 # Models that `models add` knows.

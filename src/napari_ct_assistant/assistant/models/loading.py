@@ -12,12 +12,12 @@ from napari_ct_assistant.assistant.models.installed import encoder_folders, find
 from napari_ct_assistant.backends.families import family_of
 from napari_ct_assistant.backends.loading.options import Quantize
 from napari_ct_assistant.backends.model_info import shown_name
+from napari_ct_assistant.backends.other_models import refuse_other_model
 from napari_ct_assistant.backends.scan_cache import FOLDER, ScanCache
 from napari_ct_assistant.backends.server.address import is_address
 from napari_ct_assistant.backends.server.connection import ServerOptions
 from napari_ct_assistant.backends.server.loading import load_served
 from napari_ct_assistant.backends.server.profiles import Profile, find_profile
-from napari_ct_assistant.backends.other_models import refuse_other_model
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.slices.preset import SlicePreset
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE

@@ -114,19 +114,28 @@ class SliceModelBackend(LoadedModel):
             for size, image in blank.items()
         }
         tokens = tuple(one[size] for size in sizes)
-        renderer = Renderer(self.processor, scan.region, tokens, self.window)
-        prefix, rest, _ = renderer.render(self.processor.preset.report(scan.region))
-        whole = len(prefix) + max(len(rest), QUESTION_TOKENS)
-        if whole > self.window:
-            each = len(prefix) / len(tokens)
-            fit = int((self.window - max(len(rest), QUESTION_TOKENS)) / each)
-            raise TooManySlicesError(
-                f"{self.info.name}: {len(tokens)} slices are {len(prefix):,} tokens, and the "
-                f"model's context holds {self.window:,}; "
-                + (
-                    f"show it at most {fit} slices (--slice-count {fit}, or Slices in the panel)"
-                    if fit > 0
-                    else "use a model with a longer context"
-                )
-            )
-        return renderer
+        whole = Renderer(self.processor, scan.region, tokens, self.window)
+        if _fits(whole):
+            return whole
+        least, most = 0, len(tokens) - 1  # slices that fit
+        while least < most:
+            middle = (least + most + 1) // 2
+            if _fits(replace(whole, tokens=tokens[:middle])):
+                least = middle
+            else:
+                most = middle - 1
+        way_out = (
+            f"show it at most {least} (--slice-count {least}, or Slices in the panel)"
+            if least
+            else "use a model with a longer context"
+        )
+        raise TooManySlicesError(
+            f"{self.info.name}: {len(tokens)} slices are {sum(tokens):,} tokens and their labels, "
+            f"and the model's context holds {self.window:,}; {way_out}"
+        )
+
+
+def _fits(renderer: Renderer) -> bool:
+    """Return whether the slices, the report's question and a short answer fit the context."""
+    prefix, rest, _ = renderer.render(renderer.preset.report(renderer.region))
+    return len(prefix) + len(rest) + QUESTION_TOKENS <= renderer.window

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 _MARKS: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
 # Counted from 1: "slice 84", "image 84", and "im. 84" as radiologists write it.
-_MENTION: Final = re.compile(r"\b((?:slice|image|im\.?|img\.?)\s+#?(\d{1,4}))\b", re.IGNORECASE)
+# A label that is followed by its image, "SLICE 27 (image 88)", is not the image 27.
+_MENTION: Final = re.compile(
+    r"\b((?:slice|image|im\.?|img\.?)\s+#?(\d{1,4}))\b"
+    r"(?!(?:\s*(?:-|\u2013|,|&|to|through|and|or)\s*\d+)* \(images? \d)",
+    re.IGNORECASE,
+)
+_OF_LABEL: Final = re.compile(
+    r"(?<= \()images? (\d{1,4}(?:[ ,&\u2013-]|to|through|and|or|\d)*)(?=\))"
+)
 _HREF: Final = re.compile(r"slice:(\d+)(?:\?ras=(-?[\d.]+),(-?[\d.]+),(-?[\d.]+))?(?:#\d+)?")
 _PART: Final = re.compile(r".*#(\d+)")
 
@@ -95,8 +103,14 @@ def escaped(text: str) -> str:
     return _MARKS.sub(r"\\\1", plain(text))
 
 
-def linked(text: str, slices: int) -> str:
-    """Return `text` as markdown; each "image 84" becomes a link if the scan has it."""
+def linked(text: str, slices: int, *, labelled: bool = False) -> str:
+    """Return `text` as markdown; each "image 84" becomes a link if the scan has it.
+
+    With `labelled`, the model counted the slices that it was shown: only the images behind its
+    labels are links, as in "SLICE 27 (image 88)".
+    """
+    if labelled:
+        return _linked_images(text, slices)
     parts: list[str] = []
     end = 0
     for match in _MENTION.finditer(text):
@@ -109,6 +123,25 @@ def linked(text: str, slices: int) -> str:
     return "".join(parts)
 
 
+def _linked_images(text: str, slices: int) -> str:
+    parts: list[str] = []
+    end = 0
+    for match in _OF_LABEL.finditer(text):
+        parts.append(escaped(text[end : match.start()]))
+        for piece in re.findall(r"\d+|\D+", match[0]):
+            number = int(piece) - 1 if piece.isdigit() else -1
+            there = 0 <= number < slices
+            parts.append(f"[{piece}]({ScanPosition(number).href})" if there else escaped(piece))
+        end = match.end()
+    parts.append(escaped(text[end:]))
+    return "".join(parts)
+
+
+def counts_slices(shown: Sequence[int]) -> bool:
+    """Return whether a model's labels for the slices it was shown differ from their numbers."""
+    return bool(shown) and list(shown) != list(range(len(shown)))
+
+
 def report_markdown(draft: ReportDraft, slices: int) -> str:
     """Return a drafted report as markdown: one heading per section, one paragraph per sentence."""
     lines = _incomplete(draft.incomplete)
@@ -118,7 +151,7 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
             section = sentence.section
             lines += [f"**{escaped(section.capitalize())}**", ""] if section else []
         position = position_of(sentence)
-        line = linked(sentence.text.strip(), slices)
+        line = linked(sentence.text.strip(), slices, labelled=counts_slices(draft.slices))
         if position is not None:
             line += f"  {position.link(number)}"
         if sentence.unsupported:
@@ -132,7 +165,9 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
 
 def answer_markdown(answer: Answer, slices: int) -> str:
     """Return an answer as markdown, with a link to its evidence at the end."""
-    paragraphs = [linked(line, slices) for line in answer.text.strip().splitlines()]
+    labelled = counts_slices(answer.slices)
+    lines = answer.text.strip().splitlines()
+    paragraphs = [linked(line, slices, labelled=labelled) for line in lines]
     position = position_of(answer)
     if position is not None and paragraphs:
         paragraphs[-1] += f"  {position.link(0)}"

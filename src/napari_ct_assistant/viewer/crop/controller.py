@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_ct_assistant.backends.protocol import View
+from napari_ct_assistant.backends.slices.choice import SliceRange
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.crop.crop_layer import CropLayer
 from napari_ct_assistant.viewer.crop.region_bar import RegionBar, shown_region
 from napari_ct_assistant.viewer.scan.layers import world_to_index
 from napari_ct_assistant.viewer.session.history import ChatHistory
-from napari_ct_assistant.viewer.texts import BOX_MOVED, REGION_CHANGED
+from napari_ct_assistant.viewer.texts import BOX_MOVED, REGION_CHANGED, SLICES_CHOSEN
 from napari_ct_assistant.volume import ModelGrid
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class CropController(QObject):
         self.bar.region_chosen.connect(self.choose)
         self.bar.moved.connect(self.move)
         self.bar.reset.connect(self.reset)
+        self.bar.slices.chosen.connect(self.choose_slices)
+        self.bar.slices.wrong.connect(self.bar.say)
         scans.chosen.connect(lambda _layer: self.refresh())
         conversation.finished.connect(self.take_result)
 
@@ -63,7 +66,8 @@ class CropController(QObject):
         """Note what part of a scan was read for a result, and show it."""
         record, scan = result.record, result.job.scan
         scan.regions, scan.region_read = record.regions, record.region
-        scan.box = record.grid if record.regions else None
+        scan.slices = record.slices
+        scan.box = record.grid if record.regions and not record.slices else None
         scan.finding_names = record.labels
         if scan is self._scans.scan:
             self.refresh()
@@ -75,8 +79,11 @@ class CropController(QObject):
             self.bar.show_regions((), "")
             self.layer.remove()
             return
-        self.bar.show_regions(scan.regions, scan.view.region)
+        self.bar.show_regions(scan.regions, scan.view.region, box=not scan.slices)
+        self.bar.slices.show_slices(scan.slices, scan.volume.shape[0], scan.view.slices)
         self.bar.say(_read(scan))
+        if scan.box is None:
+            self.layer.remove()
         if scan.box is not None and self._scans.layer is not None:
             self.layer.show(self._scans.layer, scan.box)
 
@@ -84,7 +91,19 @@ class CropController(QObject):
         """Read this region from the next question on."""
         scan = self._scans.scan
         if scan is not None and region != scan.view.region:
-            self._change(scan, View(region), _(REGION_CHANGED))
+            self._change(scan, View(region, slices=scan.view.slices), _(REGION_CHANGED))
+
+    def choose_slices(self, wanted: SliceRange) -> None:
+        """Look at these slices from the next question on."""
+        scan = self._scans.scan
+        if scan is None:
+            return
+        try:
+            wanted.within(scan.volume.shape[0])
+        except ValueError as error:
+            self.bar.say(str(error))
+            return
+        self._change(scan, View(scan.view.region, slices=wanted), _(SLICES_CHOSEN))
 
     def move(self) -> None:
         """Centre the box on the crosshair from the next question on."""

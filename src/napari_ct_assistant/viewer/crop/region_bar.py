@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_ct_assistant.support.translation import N_, _
+from napari_ct_assistant.viewer.crop.slice_bar import SliceBar
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import label as plain_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
@@ -53,8 +61,12 @@ class RegionBar(QWidget):
         self.said.setObjectName("quiet")
         # The status line has the whole text; a long one must not widen the panel.
         self.said.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        self.slices = SliceBar()
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        layout = QHBoxLayout()
+        rows.addLayout(layout)
+        rows.addWidget(self.slices)
         layout.addWidget(plain_label(_("Read")))
         for widget in (self.regions, self.move_button, self.reset_button):
             layout.addWidget(widget)
@@ -66,8 +78,10 @@ class RegionBar(QWidget):
         self.reset_button.clicked.connect(lambda: self.reset.emit())
         self.hide()
 
-    def show_regions(self, regions: Sequence[str], chosen: str) -> None:
-        """Offer a model's regions; without any, the row is hidden."""
+    def show_regions(self, regions: Sequence[str], chosen: str, *, box: bool = True) -> None:
+        """Offer a model's regions; without any, the row is hidden. box: it reads a box."""
+        self.move_button.setVisible(box)
+        self.reset_button.setVisible(box)
         self.regions.clear()
         for region in ("", *regions):
             self.regions.addItem(shown_region(region), region)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, NotEnoughMemoryError
 from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.backends.protocol import View
+from napari_ct_assistant.backends.slices.choice import WHOLE
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult
@@ -111,6 +112,7 @@ class ModelSession:
         if backend is not None and backend.capabilities.body_regions:
             record.regions = backend.capabilities.body_regions
             record.region, record.grid = reading.scan.region, reading.grid
+            record.slices = reading.scan.slices
             record.labels = backend.capabilities.labels.get(record.region, ())
         stage(_(job.stage))
         record.waited_s = time.perf_counter() - began
@@ -175,9 +177,11 @@ class ModelSession:
         else:
             stage(_("Reading the scan"))
             # A view is only given where the reader chose one.
-            chosen: dict[str, Any] = (
-                {} if view == View() else {"region": view.region, "centre": view.centre}
-            )
+            chosen: dict[str, Any] = {}
+            if view != View():
+                chosen = {"region": view.region, "centre": view.centre}
+            if view.slices != WHOLE and assistant.backend.capabilities.slices:
+                chosen["slices"] = view.slices
             reading = assistant.read(volume, progress=stage, **chosen)
         self._readings[volume] = (view, reading)
         while len(self._readings) > KEPT_READINGS:

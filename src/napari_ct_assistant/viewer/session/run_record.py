@@ -37,6 +37,8 @@ class RunRecord:
         The region that was read.
     grid : ModelGrid or None
         Where the model's input lies in the scan.
+    slices : tuple of int
+        The slices that a model which looks at single ones was shown; empty for other models.
     labels : tuple of str
         The findings of the model's screen; empty where the model does not say.
     on_reasoning : callable or None
@@ -55,6 +57,7 @@ class RunRecord:
     region: str = ""
     grid: ModelGrid | None = None
     labels: tuple[str, ...] = ()
+    slices: tuple[int, ...] = ()
     on_reasoning: TextCallback | None = None
     free_findings: bool = False
 

@@ -98,6 +98,8 @@ class ScanSession:
         The region that it read.
     box : ModelGrid or None
         Where its input lies in the scan.
+    slices : tuple of int
+        The slices that it was shown, if it looks at single ones.
     finding_names : tuple of str
         The findings of the model that read the scan last; empty where it does not say.
     labels : (tuple of str or None, str)
@@ -139,6 +141,7 @@ class ScanSession:
     regions: tuple[str, ...] = ()
     region_read: str = ""
     box: ModelGrid | None = None
+    slices: tuple[int, ...] = ()
     finding_names: tuple[str, ...] = ()
     labels: tuple[tuple[str, ...] | None, str] = (None, "")
     journal: Literal["unread", "reading", "read"] = "unread"
