@@ -19,6 +19,7 @@ The tree, with what each error stands for (standard bases in brackets)::
     ├── ExportError [ValueError]            a report that cannot be written to a file
     ├── TemplateError [ValueError]          a report template that cannot be used
     ├── PresetError [ValueError]            a preset of slices that cannot be used
+    ├── TooManySlicesError [ValueError]     more slices than a model's context holds
     ├── JournalError [OSError]              a journal that cannot be read or written
     ├── BrokenLogError [ValueError]         a broken line within a log of JSON lines
     ├── YamlFileError [ValueError]          a file that cannot be read as YAML

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace as Plain
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from napari_ct_assistant.assistant.reading.results import STOPPED_NOTE, incomple
 from napari_ct_assistant.viewer.chat.links import (
     UNSUPPORTED,
     ScanPosition,
+    answer_markdown,
     escaped,
     linked,
     parse_href,
@@ -172,3 +174,19 @@ def test_a_question_that_failed_never_overwrites_new_text(qtbot: QtBot) -> None:
     box.setPlainText("a new one")
     box.give_back("failed question")
     assert box.toPlainText() == "a new one"
+
+
+def test_a_label_links_to_the_image_behind_it() -> None:
+    """A model that was shown every third slice counts those: its SLICE 27 is the image 82."""
+    shown = tuple(range(3, 275, 3))
+    said = "A nodule in SLICE 27 (image 82); slices 3-5 (images 10-16), SLICE 99."
+    answer = Plain(
+        text=said, slice=None, ras=None, unsupported=False, choices=(), incomplete="", slices=shown
+    )
+    text = answer_markdown(answer, 275)
+    targets = re.findall(r"\(slice:(\d+)\)", text)
+    assert targets == ["81", "9", "15"]
+    assert "SLICE 27" in text
+    # As the journal shows it, without what the model was shown.
+    assert re.findall(r"\(slice:(\d+)\)", linked("SLICE 2 to 4 (images 7 to 13)", 275)) == []
+    assert re.findall(r"\(slice:(\d+)\)", linked("SLICE 27 (image 82)", 275)) == ["81"]

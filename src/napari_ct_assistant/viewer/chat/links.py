@@ -151,7 +151,9 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
             section = sentence.section
             lines += [f"**{escaped(section.capitalize())}**", ""] if section else []
         position = position_of(sentence)
-        line = linked(sentence.text.strip(), slices, labelled=counts_slices(draft.slices))
+        line = linked(
+            sentence.text.strip(), slices, labelled=counts_slices(getattr(draft, "slices", ()))
+        )
         if position is not None:
             line += f"  {position.link(number)}"
         if sentence.unsupported:
@@ -165,7 +167,7 @@ def report_markdown(draft: ReportDraft, slices: int) -> str:
 
 def answer_markdown(answer: Answer, slices: int) -> str:
     """Return an answer as markdown, with a link to its evidence at the end."""
-    labelled = counts_slices(answer.slices)
+    labelled = counts_slices(getattr(answer, "slices", ()))
     lines = answer.text.strip().splitlines()
     paragraphs = [linked(line, slices, labelled=labelled) for line in lines]
     position = position_of(answer)
