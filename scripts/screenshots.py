@@ -1,7 +1,7 @@
 """Take the README's pictures: start the real viewer, click what a person clicks, save PNGs.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/screenshots.py [--chest FOLDER]
-    python scripts/screenshots.py --screens OUT
+    python scripts/screenshots.py --screens OUT [--language de]
 
 The second command shows the maximised window on the screens of `desk_pictures.SCREENS`, each
 under Xvfb, with the window manager openbox where it is installed.
@@ -160,6 +160,11 @@ class Visit:
             self.wait(lambda: len(texts) > 4 or not self.panel.conversation.jobs.busy)
             self.shot(in_the_middle)
         self.idle()
+        asked = self.panel.outside_banner.question
+        if asked.isVisible():
+            self.shot("asked")
+            self.click(asked.yes_button)
+            self.idle()
         self.panel.conversation.jobs.text.disconnect(texts.append)
 
     def ask(self, question: str) -> None:
@@ -279,7 +284,9 @@ def main() -> None:
     parser.add_argument("--model", default="demo")
     parser.add_argument("--screens", type=Path, help="folder for pictures at several screen sizes")
     parser.add_argument("--screen", help=argparse.SUPPRESS)
+    parser.add_argument("--language", default="en", help="the language of the panel, such as de")
     options = parser.parse_args()
+    os.environ["CT_ASSISTANT_LANGUAGE"] = options.language
     if options.screens is not None and options.screen is None:
         desk_pictures.on_every_screen(options.screens, options.chest, options.model)
         return

@@ -14,8 +14,9 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from gettext import GNUTranslations
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import IO
 
@@ -31,7 +32,7 @@ LOCALES = PACKAGE / "locale"
 DOMAIN = "napari_ct_assistant"
 ISSUES = "https://github.com/napari-ct-assistant/napari-ct-assistant/issues"
 # The functions of `support.translation`; the numbers are those of their arguments.
-KEYWORDS = {"_": None, "N_": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
+KEYWORDS = {"_": None, "N_": None, "said": (1,), "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 # A comment that begins so, above a text, is shown to the translator.
 NOTE = "Translators:"
 # These lines of the head change without need.
@@ -44,7 +45,8 @@ def extract_texts() -> Catalog:
     found = Catalog(charset="utf-8")
     for folder in SOURCES:
         for path in sorted(folder.rglob("*.py")):
-            with path.open("rb") as file:
+            # Babel warns of the values of `said`, which are no texts.
+            with path.open("rb") as file, redirect_stderr(StringIO()):
                 texts = list(extract("python", file, KEYWORDS, [NOTE], strip_comment_tags=True))
             name = path.relative_to(ROOT).as_posix()
             for _line, text, notes, context in texts:

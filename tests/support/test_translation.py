@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import gettext
+import json
 import struct
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,9 @@ from napari_ct_assistant.support.translation import (
     ngettext,
     percent,
     pgettext,
+    said,
+    shown,
+    time_text,
     use_language,
 )
 
@@ -29,6 +34,7 @@ HEAD = "Content-Type: text/plain; charset=UTF-8\nPlural-Forms: nplurals=2; plura
 DANISH = {
     "": HEAD,
     "slice": "snit",
+    "{n} gaps of {size} mm, {status}": "{n} huller på {size} mm, {status}",
     "{n} slice\0{n} slices": "{n} snit\0{n} snitter",
     "decimal sign\x04.": ",",
     "percentage\x04{number}%": "{number} %",
@@ -109,6 +115,7 @@ def test_a_catalogue_translates_texts_numbers_and_dates() -> None:
     assert percent(0.254) == "25 %"
     assert percent(0.254, 1) == "25,4 %"
     assert date_text(date(2026, 3, 1)) == "01/03/2026"
+    assert time_text(datetime(2026, 3, 1, 8, 5)) == "01/03/2026 08:05"
 
 
 @pytest.mark.usefixtures("danish")
@@ -130,3 +137,19 @@ def test_a_language_without_catalogue_is_english() -> None:
     use_language("fr")
     assert language() == "en"
     assert _("slice") == "slice"
+
+
+@pytest.mark.usefixtures("danish")
+def test_what_is_said_in_english_is_shown_in_the_language() -> None:
+    text = said("{n} gaps of {size} mm, {status}", n=2, size="1.25", status="slice")
+    assert text == "2 gaps of 1.25 mm, slice"
+    assert shown(text) == text
+    use_language("da")
+    assert shown(text) == "2 huller på 1,25 mm, snit"
+    assert shown(said("outer: {text}", text=text)) == "outer: 2 huller på 1,25 mm, snit"
+    assert shown("slice") == "snit"
+    assert shown("unknown {n}") == "unknown {n}"
+    # Files get the English.
+    assert json.loads(json.dumps([text])) == ["2 gaps of 1.25 mm, slice"]
+    assert copy.deepcopy(text) == text
+    assert shown(copy.deepcopy(text)) == shown(text)

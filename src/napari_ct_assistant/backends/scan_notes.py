@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from napari_ct_assistant.support.translation import N_, said, together
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 
 # How the warning about a scan outside the model's training distribution begins.
 OUTSIDE: Final = "This scan is outside the model's training distribution"
 
-_AXES: Final = ("head to feet", "front to back", "right to left")
+_AXES: Final = (N_("head to feet"), N_("front to back"), N_("right to left"))
 
 
 def outside_note(warnings: Iterable[str]) -> str:
@@ -26,8 +27,11 @@ def cut_note(volume: CTVolume, grid: ModelGrid) -> str:
     box = [n * s for n, s in zip(grid.shape, grid.spacing, strict=True)]
     scan = [n * s for n, s in zip(volume.shape, volume.spacing, strict=True)]
     cut = [
-        f"{b:.0f} of {s:.0f} mm {axis}"
+        said("{seen} of {total} mm {axis}", seen=f"{b:.0f}", total=f"{s:.0f}", axis=axis)
         for axis, s, b in zip(_AXES, scan, box, strict=True)
         if s > b + 1
     ]
-    return f"The model sees only the middle of this scan: {', '.join(cut)}." if cut else ""
+    if not cut:
+        return ""
+    extent = together(*cut, between=", ")
+    return said("The model sees only the middle of this scan: {extent}.", extent=extent)

@@ -8,6 +8,9 @@ A text that is made when a module is imported is marked with `N_`, and translate
 it is shown: the language is chosen later. Values go in after the translation::
 
     _("{n} of {total}").format(n=n, total=total)
+
+A text that is made below the panel and also goes into files, such as a warning about a scan, is
+made with `said` and stays English; the panel passes it through `shown`.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import gettext
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +28,7 @@ FOLDER: Final = Path(__file__).parents[1] / "locale"
 ENGLISH: Final = "en"
 # The environment variable that chooses the language where the preferences leave it open.
 VARIABLE: Final = "CT_ASSISTANT_LANGUAGE"
+_NUMBER: Final = re.compile(r"[+-]?\d+\.\d+")
 
 
 class _Chosen:
@@ -98,6 +102,49 @@ def N_(message: str) -> str:  # noqa: N802 - gettext's name
     return message
 
 
+class Message(str):
+    """An English text that remembers its parts: files keep the English, the panel translates it.
+
+    Attributes
+    ----------
+    template : str
+        The text with places for the values, as the catalogues have it.
+    values : dict of str to str
+    """
+
+    template: str
+    values: dict[str, str]
+
+
+def said(template: str, **values: object) -> Message:
+    """Return `template` with its values, in English. `shown` translates it later."""
+    parts = {
+        name: value if isinstance(value, Message) else str(value) for name, value in values.items()
+    }
+    made = Message(template.format(**parts))
+    made.template, made.values = template, parts
+    return made
+
+
+def together(*parts: str, between: str = " ") -> Message:
+    """Return texts as one, with something between them; empty ones are left out."""
+    values = {f"part{n}": part for n, part in enumerate(filter(None, parts))}
+    template = between.join(f"{{{name}}}" for name in values)
+    return said(template, **values)
+
+
+def shown(text: str) -> str:
+    """Return a text in the language in use, if it is a `Message` or in the catalogue as it is."""
+    if not isinstance(text, Message):
+        return _(text)
+    # Measured lengths and the like.
+    values = {
+        name: localized(value) if _NUMBER.fullmatch(value) else shown(value)
+        for name, value in text.values.items()
+    }
+    return _(text.template).format(**values) if text else ""
+
+
 class Texts(Mapping[str, str]):
     """Texts by name, each translated when it is looked up.
 
@@ -141,3 +188,8 @@ def percent(fraction: float, digits: int = 0) -> str:
 def date_text(day: date) -> str:
     """Return a date in numbers as the language writes it."""
     return day.strftime(pgettext("date, see strftime", "%Y-%m-%d"))
+
+
+def time_text(moment: datetime) -> str:
+    """Return a date and the time of day in hours and minutes."""
+    return f"{date_text(moment)} {moment:%H:%M}"

@@ -12,6 +12,9 @@ PANEL_TITLE: Final = "CT Assistant"
 DEMO_NOTICE: Final = N_("Demonstration model trained on synthetic phantoms. Not for clinical use.")
 REAL_NOTICE: Final = N_("Machine-written draft. Check every sentence against the scan.")
 
+# What the bundled model says about itself, for the catalogues.
+DEMO_TRAINED_ON: Final = N_("synthetic chest phantoms")
+
 # Why a request cannot start.
 TOO_SHORT: Final = N_("No report drafted: {problem}. Draft again if you want one anyway.")
 DRAFT_ANYWAY: Final = N_(

@@ -8,10 +8,19 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QKeySequence
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QShortcut, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QShortcut,
+    QToolButton,
+    QWidget,
+)
 from superqt import QElidingLabel, QFlowLayout
 
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import _
 
 SPACING = 4
 
@@ -107,6 +116,19 @@ def tool_button(text: str, tooltip: str, *, checkable: bool = False) -> QToolBut
     made.setAccessibleName(tooltip.splitlines()[0].partition(":")[0])
     made.setCheckable(checkable)
     made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return made
+
+
+def dialog_buttons(*standard: QDialogButtonBox.StandardButton) -> QDialogButtonBox:
+    """Return a box with buttons that Qt provides, labelled in the language of the panel.
+
+    Qt's own translations would change the dialogs of napari, too.
+    """
+    made = QDialogButtonBox()
+    kinds = QDialogButtonBox.StandardButton
+    texts = {kinds.Cancel: _("Cancel"), kinds.Close: _("Close"), kinds.Open: _("Open")}
+    for kind in standard:
+        made.addButton(kind).setText(texts[kind])
     return made
 
 

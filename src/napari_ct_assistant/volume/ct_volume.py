@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber, InstanceNumbers
 from napari_ct_assistant.volume.geometry import (
     AXES,
@@ -123,8 +124,10 @@ class CTVolume:
         count, step = self.shape[axis], self.spacing[axis]
         if count >= FEWEST_SLICES and count * step >= SHORTEST_MM:
             return ""
-        plural = "" if count == 1 else "s"
-        return f"the scan has only {count} slice{plural} over {count * step:.0f} mm"
+        extent = f"{count * step:.0f}"
+        if count == 1:
+            return said("the scan has only 1 slice over {extent} mm", extent=extent)
+        return said("the scan has only {n} slices over {extent} mm", n=count, extent=extent)
 
     @cached_property
     def fingerprint(self) -> str:

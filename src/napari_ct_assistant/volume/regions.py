@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.ct_volume import CTVolume
 
 Side = Literal["right", "left", "midline"]
@@ -58,18 +59,21 @@ class RegionStatistics:
     @property
     def hu_text(self) -> str:
         """Mean, SD and range as one line."""
-        return (
-            f"mean {self.mean_hu:.0f} HU, SD {self.sd_hu:.0f}, "
-            f"range {self.min_hu} to {self.max_hu} HU"
+        return said(
+            "mean {mean} HU, SD {sd}, range {low} to {high} HU",
+            mean=f"{self.mean_hu:.0f}",
+            sd=f"{self.sd_hu:.0f}",
+            low=self.min_hu,
+            high=self.max_hu,
         )
 
     @property
     def size_text(self) -> str:
         """Area of a region in one slice, volume of any other."""
         if self.area_mm2 is not None:
-            return f"area {self.area_mm2:.0f} mm²"
+            return said("area {area} mm²", area=f"{self.area_mm2:.0f}")
         # 12.3 ml, but 0.045 ml: three significant figures and no exponent.
-        return f"volume {float(f'{self.volume_ml:.3g}'):g} ml"
+        return said("volume {volume} ml", volume=f"{float(f'{self.volume_ml:.3g}'):g}")
 
 
 def region_statistics(

@@ -18,6 +18,7 @@ from napari_ct_assistant.assistant.export.printable import printable
 from napari_ct_assistant.assistant.export.word import to_docx
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.support import atomic
+from napari_ct_assistant.support.translation import N_
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,13 @@ class Format:
 
 FORMATS: Final = (
     Format(
-        ".docx", "Word document", lambda report, _: to_docx(report), library=("docx", "python-docx")
+        ".docx",
+        N_("Word document"),
+        lambda report, _: to_docx(report),
+        library=("docx", "python-docx"),
     ),
     Format(".pdf", "PDF", lambda report, _: to_pdf(report), library=("fpdf", "fpdf2")),
-    Format(".txt", "Plain text", lambda report, _: to_text(report)),
+    Format(".txt", N_("Plain text"), lambda report, _: to_text(report)),
     Format(".json", "FHIR R4 DiagnosticReport", to_fhir, identified=True),
     Format(
         ".dcm",

@@ -7,10 +7,13 @@ from typing import Any, Final
 
 from napari_ct_assistant.backends.heat_map import HeatMap, PointRAS
 from napari_ct_assistant.backends.model_info import ModelInfo
+from napari_ct_assistant.support.translation import N_
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 
-STOPPED_NOTE: Final = "INCOMPLETE: this text was stopped before its end; findings may be missing."
-CUT_NOTE: Final = (
+STOPPED_NOTE: Final = N_(
+    "INCOMPLETE: this text was stopped before its end; findings may be missing."
+)
+CUT_NOTE: Final = N_(
     "INCOMPLETE: this text was cut off at the limit on its length; findings may be missing."
 )
 

@@ -9,6 +9,7 @@ from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.report_text.finding_mentions import finding_statuses
 from napari_ct_assistant.report_text.negation import has_negation
 from napari_ct_assistant.report_text.questions import IMPRESSION_QUESTION, fill
+from napari_ct_assistant.support.translation import N_, said
 
 Rewriting = Literal["explain", "shorten", "impression"]
 
@@ -18,9 +19,9 @@ PROMPTS: Final[dict[Rewriting, str]] = {
     "impression": IMPRESSION_QUESTION.replace("{findings}", "{text}"),
 }
 _TASKS: Final[dict[Rewriting, str]] = {
-    "explain": "explain text",
-    "shorten": "shorten text",
-    "impression": "summarise findings",
+    "explain": N_("explain text"),
+    "shorten": N_("shorten text"),
+    "impression": N_("summarise findings"),
 }
 MAX_CHARACTERS: Final[dict[Rewriting, int]] = {
     "explain": 1500,
@@ -77,17 +78,21 @@ def rewriting_notes(kind: Rewriting, before: str, after: str, info: ModelInfo) -
         The passage, and what the model made of it.
     info : ModelInfo
     """
-    found = []
+    found: list[str] = []
     if kind not in info.skills:
         found.append(
-            f"{info.name} was not trained to {_TASKS[kind]}; this text may be meaningless."
+            said(
+                "{model} was not trained to {task}; this text may be meaningless.",
+                model=info.name,
+                task=_TASKS[kind],
+            )
         )
     if not after.strip():
-        return [*found, "The model wrote nothing."]
+        return [*found, said("The model wrote nothing.")]
     if kind == "explain":
         return found
     if kind == "shorten" and len(after.strip()) >= len(before.strip()):
-        found.append("The text is not shorter.")
+        found.append(said("The text is not shorter."))
     whole = "findings" if kind == "impression" else "original"
     was, now = finding_statuses(before), finding_statuses(after)
     changed = [name for name in was if name in now and was[name] != now[name]]

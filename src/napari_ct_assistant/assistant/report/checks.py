@@ -29,6 +29,7 @@ from napari_ct_assistant.assistant.report.statements import (
 )
 from napari_ct_assistant.report_text.attributes import attributes_of, lengths_in
 from napari_ct_assistant.report_text.patterns import any_case, one_of
+from napari_ct_assistant.support.translation import N_, said
 
 Kind = Literal[
     "side", "lobe", "level", "degree", "size", "number", "negation", "certainty",
@@ -46,6 +47,13 @@ _NORMAL: Final = any_case(
     r"^(?:the\s+)?(?:chest|thorax|scan|study|examination|ct)\b[^.]*\bis\s+(?:normal|unremarkable)",
     r"^no\s+(?:pathological\s+|abnormal\s+)?(?:findings?|abnormalit(?:y|ies))\b",
 )
+
+
+# Values of the texts below that the panel translates.
+_WORDS: Final = (
+    N_("affirmed"), N_("denied"), N_("uncertain"), N_("historical"),
+    N_("left"), N_("right"), N_("both sides"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,11 @@ def check_lines(
         *_measurement_checks(lines, measurements),
     ]
     found += [
-        Check("not reviewed", "No reader has accepted, edited or rejected this sentence.", number)
+        Check(
+            "not reviewed",
+            said("No reader has accepted, edited or rejected this sentence."),
+            number,
+        )
         for number, line in enumerate(lines)
         if line.state == "draft"
     ]
@@ -135,7 +147,12 @@ def _contradictions(statements: Sequence[Statement]) -> Iterator[Check]:
             if one.finding and one.finding == other.finding and _contradict(one, other):
                 yield Check(
                     "negation",
-                    f"{one.finding}: {one.status} here, {other.status} in another line.",
+                    said(
+                        "{finding}: {here} here, {there} in another line.",
+                        finding=one.finding,
+                        here=one.status,
+                        there=other.status,
+                    ),
                     one.line,
                     other.line,
                 )
@@ -164,16 +181,19 @@ def _summary_checks(
         if _NORMAL.search(statement.text):
             stated = [one for one in findings if one.finding and one.status == "affirmed"]
             for one in stated:
-                text = f"{one.finding}: affirmed in the findings, but the impression says normal."
+                text = said(
+                    "{finding}: affirmed in the findings, but the impression says normal.",
+                    finding=one.finding,
+                )
                 yield Check("negation", text, statement.line, one.line)
             continue
         match = best_match(statement, findings)
         if match is None:
             if statement.finding and statement.present:
-                text = f"{statement.finding}: the findings do not mention it."
+                text = said("{finding}: the findings do not mention it.", finding=statement.finding)
                 yield Check("not in the findings", text, statement.line)
             elif not statement.finding and findings and not _ADVICE.search(statement.text):
-                text = "No sentence of the findings matches this one."
+                text = said("No sentence of the findings matches this one.")
                 yield Check("not in the findings", text, statement.line)
             continue
         yield from _compare(statement, match, candidates(statement, findings))
@@ -185,23 +205,36 @@ def _compare(statement: Statement, match: Statement, alike: Sequence[Statement])
     if not statement.present:
         affirmed = next((one for one in alike if _contradict(one, statement)), None)
         if affirmed is not None:
-            text = f"{name}: affirmed in the findings, denied in the impression."
+            text = said(
+                "{finding}: affirmed in the findings, denied in the impression.", finding=name
+            )
             yield Check("negation", text, here, affirmed.line)
         return
     if not match.present:
         if not match.denies_a_kind:
-            text = f"{name}: denied in the findings, {statement.status} in the impression."
+            text = said(
+                "{finding}: denied in the findings, {status} in the impression.",
+                finding=name,
+                status=statement.status,
+            )
             yield Check("negation", text, here, there)
         return
     if statement.status == "affirmed" and match.status == "uncertain":
-        text = f"{name}: only suspected in the findings, certain in the impression."
+        text = said(
+            "{finding}: only suspected in the findings, certain in the impression.", finding=name
+        )
         yield Check("certainty", text, here, there)
     present = [one for one in alike if one.present]
     for kind, (mine, theirs) in differences(statement, match).items():
         # "Nodules in both lungs" sums up one nodule of each side.
         if kind != "size" and _together(kind, statement, present):
             continue
-        text = f"{name}: {theirs} in the findings, {mine} in the impression."
+        text = said(
+            "{finding}: {theirs} in the findings, {mine} in the impression.",
+            finding=name,
+            theirs=theirs,
+            mine=mine,
+        )
         yield Check(kind, text, here, there)
 
 
@@ -225,7 +258,10 @@ def _not_summed_up(
         if not any(
             one.finding == statement.finding and _same_side(one, statement) for one in impression
         ):
-            text = f"{statement.finding}: affirmed here, not summed up in the impression."
+            text = said(
+                "{finding}: affirmed here, not summed up in the impression.",
+                finding=statement.finding,
+            )
             yield Check("not summed up", text, statement.line)
 
 

@@ -27,6 +27,7 @@ from napari_ct_assistant.assistant.report.parts import (
 from napari_ct_assistant.assistant.report.provenance import local_time, provenance_rows
 from napari_ct_assistant.assistant.report.saved_parts import check_references, read_parts
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import said, together
 from napari_ct_assistant.support.typed import check_types
 
 if TYPE_CHECKING:
@@ -211,18 +212,22 @@ class ReportDocument:
         drafts = self.used_drafts
         outside = next((draft.outside for draft in drafts if draft.outside), "")
         models = list(dict.fromkeys(draft.who for draft in drafts))
-        written = f"machine-written, {' and '.join(models)}" if models else ""
+        written = said("machine-written, {models}", models=" and ".join(models)) if models else ""
         signed = self.signed
         if signed is not None:
             where = f", {signed.organization}" if signed.organization else ""
-            help_ = f" The draft was {written}." if written else ""
-            cut = f" The draft was not whole. {self.incomplete}" if self.incomplete else ""
-            when = local_time(signed.time)
-            text = f"Signed off by {signed.name}{where}, {when}.{cut}{help_}"
-            return f"{outside} {text}".strip()
+            help_ = said("The draft was {written}.", written=written) if written else ""
+            cut = said("The draft was not whole.") if self.incomplete else ""
+            text = said(
+                "Signed off by {name}, {when}.",
+                name=f"{signed.name}{where}",
+                when=local_time(signed.time),
+            )
+            return together(outside, text, cut, self.incomplete, help_)
         own = list(dict.fromkeys(d.model.get("notice", "") for d in drafts))
-        parts = [outside, self.incomplete, f"Draft, {written}." if written else "Draft.", *own]
-        return " ".join(filter(None, [*parts, "Not signed off by a reader."]))
+        draft = said("Draft, {written}.", written=written) if written else said("Draft.")
+        unsigned = said("Not signed off by a reader.")
+        return together(outside, self.incomplete, draft, *own, unsigned)
 
     def provenance(self) -> list[tuple[str, str]]:
         """Return the provenance of the report, as pairs of a name and a value."""

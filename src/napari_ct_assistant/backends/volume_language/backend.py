@@ -17,11 +17,12 @@ from napari_ct_assistant.backends.protocol import (
     Progress,
     View,
 )
-from napari_ct_assistant.backends.scan_notes import OUTSIDE, cut_note
+from napari_ct_assistant.backends.scan_notes import cut_note
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.image_context import VolumeLanguageContext
 from napari_ct_assistant.backends.volume_language.loaded_model import LoadedModel
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 from napari_ct_assistant.volume.body_region import body_region
 
@@ -72,9 +73,11 @@ class VolumeLanguageBackend(LoadedModel):
         # A scan without a name and without lungs may be anything: the detector tells.
         if region in ("", "chest", "other"):
             return ""
-        return (
-            f"{OUTSIDE}: it shows the {region} ({why}), and the model was trained on chest scans; "
-            "treat the output as unreliable."
+        return said(
+            "This scan is outside the model's training distribution: it shows the {region} "
+            "({why}), and the model was trained on chest scans; treat the output as unreliable.",
+            region=region,
+            why=why,
         )
 
     def encode(
@@ -124,8 +127,12 @@ class VolumeLanguageBackend(LoadedModel):
             return ()
         trained = self.info.trained_on or "its training scans"
         return (
-            f"{OUTSIDE}, {trained} "
-            f"({distance:.1f}x the threshold); treat the output as unreliable.",
+            said(
+                "This scan is outside the model's training distribution, {trained} "
+                "({distance}x the threshold); treat the output as unreliable.",
+                trained=trained,
+                distance=f"{distance:.1f}",
+            ),
         )
 
     def finding_question(self, finding: str) -> str:

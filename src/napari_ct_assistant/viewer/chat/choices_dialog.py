@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLineEdit, QW
 
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import CHOICES_HINT, TITLE_SEPARATOR
+from napari_ct_assistant.viewer.widgets import dialog_buttons
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 MOST = 5
@@ -41,7 +42,7 @@ class ChoicesDialog(QDialog):
             form.addRow(letter, line)
             line.textChanged.connect(self._refresh)
         form.addRow(hint)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.buttons = dialog_buttons(QDialogButtonBox.StandardButton.Close)
         self.ask_button = self.buttons.addButton(_("Ask"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.ask_button.setDefault(True)
         form.addRow(self.buttons)

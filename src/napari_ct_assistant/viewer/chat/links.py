@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_ct_assistant.support.plain_text import plain
-from napari_ct_assistant.support.translation import N_, _, percent
+from napari_ct_assistant.support.translation import N_, _, percent, shown
 from napari_ct_assistant.viewer.scan.image_numbers import image_label
 from napari_ct_assistant.viewer.scan.layers import CT_KEY, index_to_world
 from napari_ct_assistant.viewer.views.planes import set_plane
@@ -183,7 +183,7 @@ def answer_markdown(answer: Answer, slices: int) -> str:
 
 def _incomplete(note: str) -> list[str]:
     """Return the paragraph that goes before a text that is not whole."""
-    return [f"**{escaped(note)}**", ""] if note else []
+    return [f"**{escaped(shown(note))}**", ""] if note else []
 
 
 def go_to(viewer: Viewer, layer: Any, position: ScanPosition) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
-from napari_ct_assistant.support.translation import N_, _, decimal
+from napari_ct_assistant.support.translation import N_, _, decimal, shown
 from napari_ct_assistant.viewer.layout.button_column import ButtonColumn
 from napari_ct_assistant.viewer.measure.measuring import Measurements, length_mm
 from napari_ct_assistant.viewer.measure.regions import LENGTHS, Region, selected_region
@@ -163,7 +163,7 @@ class MeasureBar(QWidget):
 
     def _show(self, region: Region | None, other: str = "") -> None:
         self.region = region
-        text = other if region is None else region.text
+        text = other if region is None else shown(region.text)
         text = f"{self._scan.name}: {text}" if text and self._scan else text
         self.text.setText(text)
         self.text.setToolTip(plain_tip(f"{text}\n{TIPS['region']}") if text else "")

@@ -203,7 +203,7 @@ class MeasuredSentences(QObject):
         text = before.restated(line.text, found)
         document = self._tab.editor.text
         if text is None:
-            figures = ", ".join(words for _, words in before.stated())
+            figures = ", ".join(words for _part, words in before.stated())
             self._tab.status_message.emit(_(NOT_IN_SENTENCE).format(figures=figures))
         # The text is then compared with the new figures.
         document.restate(

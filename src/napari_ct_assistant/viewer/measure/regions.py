@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.translation import N_, said
 from napari_ct_assistant.viewer.scan.belonging import is_foreign
 from napari_ct_assistant.viewer.scan.layers import volume_of, world_to_index
 from napari_ct_assistant.volume.regions import RegionStatistics, polygon_mask, region_statistics
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
     from napari_ct_assistant.volume import CTVolume
 
-AREAS: Final = ("rectangle", "ellipse", "polygon")
+AREAS: Final = (N_("rectangle"), N_("ellipse"), N_("polygon"))
+_SIDES: Final = {
+    "right": N_("on the right"),
+    "left": N_("on the left"),
+    "midline": N_("in the midline"),
+}
 LENGTHS: Final = ("line", "path")
 _ELLIPSE: Final = np.linspace(0, 2 * np.pi, 73)[:-1]
 
@@ -53,11 +59,14 @@ class Region:
         place = (
             f"{'RL'[x < 0]} {abs(x):.0f}, {'AP'[y < 0]} {abs(y):.0f}, {'HF'[z < 0]} {abs(z):.0f}"
         )
-        side = "in the midline" if self.side == "midline" else f"on the {self.side}"
-        numbers = self.statistics
-        return (
-            f"{self.name}: {side}, image {self.slice + 1} ({place} mm), "
-            f"{numbers.hu_text}, {numbers.size_text}"
+        return said(
+            "{name}: {side}, image {number} ({place} mm), {hu}, {size}",
+            name=self.name,
+            side=_SIDES[self.side],
+            number=self.slice + 1,
+            place=place,
+            hu=self.statistics.hu_text,
+            size=self.statistics.size_text,
         )
 
 
@@ -124,7 +133,10 @@ def shape_region(viewer: Viewer, scan_layer: Any, layer: Any, number: int) -> Re
     mask, (row, column) = polygon_mask(flat, (int(rows), int(columns)))
     start = np.insert([row, column], axis, at)
     return _measured(
-        f"{layer.name}, {kind} {number + 1}", volume, np.expand_dims(mask, axis), start
+        said("{layer}, {shape} {number}", layer=layer.name, shape=kind, number=number + 1),
+        volume,
+        np.expand_dims(mask, axis),
+        start,
     )
 
 
@@ -205,7 +217,9 @@ def _label_region(viewer: Viewer, scan_layer: Any, volume: CTVolume, layer: Any)
         label = np.floor((world - near[axis]) / step[axis] + 0.5).astype(int)
         lookup.append(np.clip(label, 0, data.shape[axis] - 1))
     mask = np.asarray(data[np.ix_(*lookup)] == wanted)
-    return _measured(f"{layer.name}, label {wanted}", volume, mask, first)
+    return _measured(
+        said("{layer}, label {number}", layer=layer.name, number=wanted), volume, mask, first
+    )
 
 
 def _measured(name: str, volume: CTVolume, mask: NDArray[np.bool_], start: Any) -> Region | None:

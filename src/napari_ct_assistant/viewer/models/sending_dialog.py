@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 from napari_ct_assistant.backends.server.agreements import agree
 from napari_ct_assistant.backends.server.sending import Sending
 from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.viewer.widgets import dialog_buttons
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 
@@ -44,7 +45,7 @@ class SendingDialog(QDialog):
             shown.setWordWrap(True)
             shown.setMinimumWidth(420)
             layout.addWidget(shown)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = dialog_buttons(QDialogButtonBox.StandardButton.Cancel)
         self.agree_button = self.buttons.addButton(
             _("Use it without encryption") if risky else _("Agree and send"),
             QDialogButtonBox.ButtonRole.AcceptRole,

@@ -11,7 +11,7 @@ from napari_ct_assistant.assistant.report.checks import Check, check_report
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.matching import impression_of
 from napari_ct_assistant.assistant.report.statements import lines_of
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.report.checks_list import ChecksList
 from napari_ct_assistant.viewer.report.tools import ReportTools, TakeAlongRow
 
@@ -64,7 +64,7 @@ class Checking(QObject):
         by_line: dict[int, list[str]] = {}
         for check in checks:
             if check.kind != "not reviewed" and check.line is not None:
-                by_line.setdefault(check.line, []).append(check.text)
+                by_line.setdefault(check.line, []).append(shown(check.text))
         if by_line != self._editor.checks:
             self._editor.checks = by_line
             self._editor.margin.update()

@@ -8,7 +8,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from napari_ct_assistant.assistant.report.checks import Check
-from napari_ct_assistant.support.translation import _, ngettext
+from napari_ct_assistant.support.translation import _, ngettext, shown
 from napari_ct_assistant.viewer.texts import TIPS
 
 ROWS = 4
@@ -45,7 +45,7 @@ class ChecksList(QListWidget):
         left = [check for check in checks if check.kind == "not reviewed"]
         for check in checks:
             if check.kind != "not reviewed":
-                self._add(check.text, check.line)
+                self._add(shown(check.text), check.line)
         if left:
             text = ngettext(
                 "{n} sentence has not been accepted, edited or rejected.",

@@ -58,7 +58,7 @@ class Completion(QObject):
         editor.installEventFilter(self)
         editor.textChanged.connect(self._on_changed)
         editor.cursorPositionChanged.connect(self._on_moved)
-        editor.verticalScrollBar().valueChanged.connect(lambda _: self.list.hide())
+        editor.verticalScrollBar().valueChanged.connect(lambda _value: self.list.hide())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Take the keys of the list while it is shown, and note what was typed."""

@@ -18,6 +18,7 @@ from napari_ct_assistant.assistant.report.checks import Check
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.report.checks_list import ChecksList
 from napari_ct_assistant.viewer.texts import CHECKS_BEFORE_SIGNING, FORGET_TEXT, SIGN_TEXT
+from napari_ct_assistant.viewer.widgets import dialog_buttons
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 
@@ -50,7 +51,7 @@ class SignDialog(QDialog):
         form.addRow(_("Your name"), self.name)
         form.addRow(_("Organisation (optional)"), self.organization)
         layout.addLayout(form)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = dialog_buttons(QDialogButtonBox.StandardButton.Cancel)
         self.sign_button = self.buttons.addButton(
             _("Sign off"), QDialogButtonBox.ButtonRole.AcceptRole
         )
@@ -73,7 +74,7 @@ class ForgetDialog(QDialog):
         about = plain_label(_(FORGET_TEXT))
         about.setWordWrap(True)
         layout.addWidget(about)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = dialog_buttons(QDialogButtonBox.StandardButton.Cancel)
         role = QDialogButtonBox.ButtonRole.DestructiveRole
         self.this_button = self.buttons.addButton(_("Delete this scan"), role)
         self.all_button = self.buttons.addButton(_("Delete everything"), role)

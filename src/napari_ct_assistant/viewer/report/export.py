@@ -20,11 +20,11 @@ from qtpy.QtWidgets import (
 
 from napari_ct_assistant.assistant.export import FORMATS, export_report, read_identifiers
 from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.file_dialogs import choose_folder, choose_new_file
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import IDENTIFIERS
-from napari_ct_assistant.viewer.widgets import button, row
+from napari_ct_assistant.viewer.widgets import button, dialog_buttons, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ExportDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(_("Export the report"))
         self.format = QComboBox()
-        self.format.addItems([f"{known.name} ({known.ending})" for known in FORMATS])
+        self.format.addItems([f"{_(known.name)} ({known.ending})" for known in FORMATS])
         self.format.setAccessibleName(_("Format"))
         self.file = QLineEdit(str(proposed_file()))
         self.file.setAccessibleName(_("File"))
@@ -63,7 +63,7 @@ class ExportDialog(QDialog):
         self.about = plain_label(_(IDENTIFIERS) + ".")
         self.about.setWordWrap(True)
         self.about.setObjectName("quiet")
-        notice = plain_label(report.notice)
+        notice = plain_label(shown(report.notice))
         notice.setObjectName("notice")
         notice.setWordWrap(True)
         form = QFormLayout()
@@ -71,7 +71,7 @@ class ExportDialog(QDialog):
         form.addRow(_("File"), row(self.file, self.file_button))
         form.addRow(self.identifiers, row(self.folder, self.folder_button))
         form.addRow(self.about)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = dialog_buttons(QDialogButtonBox.StandardButton.Cancel)
         self.save_button = self.buttons.addButton(
             _("Export"), QDialogButtonBox.ButtonRole.AcceptRole
         )
@@ -132,7 +132,7 @@ class ExportDialog(QDialog):
         known = FORMATS[self.format.currentIndex()]
         proposed = self.file.text().strip() or str(proposed_file(known.ending))
         every = ";;".join(
-            f"{one.name} (*{one.ending})" for one in sorted(FORMATS, key=lambda f: f != known)
+            f"{_(one.name)} (*{one.ending})" for one in sorted(FORMATS, key=lambda f: f != known)
         )
         path = choose_new_file(self, _("Export the report"), proposed, every)
         if path:

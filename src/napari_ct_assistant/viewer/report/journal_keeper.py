@@ -7,17 +7,18 @@ adds is on disk a quarter of a second later, and the window never waits for the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ct_assistant.assistant.journal.pages import Page, local_minute
+from napari_ct_assistant.assistant.journal.pages import Page
 from napari_ct_assistant.assistant.journal.store import Journal
 from napari_ct_assistant.assistant.journal.writer import JournalWriter
 from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, time_text
 from napari_ct_assistant.viewer.chat.links import escaped
 from napari_ct_assistant.viewer.texts import (
     RESTORED,
@@ -164,7 +165,7 @@ class JournalKeeper(QObject):
         if body.get("question"):
             self._question.give_back(str(body["question"]), scan)
         if before is None and page is not None and (report is not None or messages):
-            when = local_minute(page.updated)
+            when = time_text(datetime.fromtimestamp(page.updated))
             self._transcript.add("note", "", _(RESTORED).format(when=when), scan)
         self._tell_of_others(scan, page)
         if scan.unsaved:
@@ -179,7 +180,7 @@ class JournalKeeper(QObject):
             told = [part for part in other.passages() if part not in known]
             if told:
                 known += told
-                when = local_minute(other.updated)
+                when = time_text(datetime.fromtimestamp(other.updated))
                 title = _("Written in another window, {when}").format(when=when)
                 text = "\n\n".join(escaped(part).replace("\n", "\n\n") for part in told)
                 self._transcript.add("note", title, text, scan)

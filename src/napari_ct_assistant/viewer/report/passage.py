@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFrame, QTextEdit, QVBoxLayout, QWidget
 from napari_ct_assistant.assistant.reading.rewriting import Rewriting, prompt, rewriting_notes
 from napari_ct_assistant.assistant.report.summary import add_summary, check_summary
 from napari_ct_assistant.support.plain_text import plain
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.chat.growing_text import GrowingText
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button, row
@@ -164,7 +164,7 @@ class Passage(QFrame):
         self._answer = result.answer
         if self.kind == "impression" and self._text is not None:
             found += [check.text for check in check_summary(self._text.report(), text)]
-        self.doubts.setText("\n".join(found))
+        self.doubts.setText("\n".join(shown(text) for text in found))
         self.doubts.setVisible(bool(found))
         self.replace_button.setEnabled(bool(text))
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QShortcut, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.report.completion import completions
 from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.measure.measurement_row import MeasurementRow
 from napari_ct_assistant.viewer.report.checking import Checking
 from napari_ct_assistant.viewer.report.comparison import Comparison
@@ -364,7 +364,7 @@ class ReportTab(QWidget):
         report = text.report()
         scan = "" if self.scan is None else self.scan.name
         notice = report.notice if report.drafts or report.signature else ""
-        self.notice.setText(TITLE_SEPARATOR.join(filter(None, (scan, _(notice)))))
+        self.notice.setText(TITLE_SEPARATOR.join(filter(None, (scan, shown(notice)))))
         self.setWindowTitle(TITLE_SEPARATOR.join(filter(None, (_("Report"), scan))))
         self.notice.setToolTip(plain_tip(self.notice.text()))
         self.notice.setVisible(bool(self.notice.text()))

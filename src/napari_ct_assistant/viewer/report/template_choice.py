@@ -42,7 +42,7 @@ class TemplateChoice(QObject):
     def __init__(self, tools: ReportTools, name: str, parent: QObject) -> None:
         super().__init__(parent)
         self._tools = tools
-        self._templates, _ = list_templates(bundled=True)
+        self._templates, _problems = list_templates(bundled=True)
         self.template = self._templates[DEFAULT]
         tools.show_templates(list(self._templates), DEFAULT)
         self._reading = Background(self)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_ct_assistant.support.translation import N_, Texts, _, decimal
+from napari_ct_assistant.support.translation import N_, Texts, _, decimal, shown
 from napari_ct_assistant.viewer.scan.layers import is_oblique
 from napari_ct_assistant.viewer.scan.warning_banner import OBLIQUE
 from napari_ct_assistant.viewer.session.background import Background
 from napari_ct_assistant.viewer.texts import TITLE_SEPARATOR
+from napari_ct_assistant.viewer.widgets import dialog_buttons
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ class DetailsDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.values: dict[str, QLabel] = {}
         form = QFormLayout()
-        warnings = list(volume.warnings) + ([_(OBLIQUE)] if is_oblique(volume) else [])
+        warnings = [shown(text) for text in volume.warnings] + (
+            [_(OBLIQUE)] if is_oblique(volume) else []
+        )
         facts = scan_facts(volume) | {
             "HU range": _("computing…"),
             "Warnings": "\n".join(warnings) or _("none"),
@@ -98,7 +101,7 @@ class DetailsDialog(QDialog):
             value.setAccessibleName(_NAMES[name])
             form.addRow(f"{_NAMES[name]}:", value)
             self.values[name] = value
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons = dialog_buttons(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addLayout(form)

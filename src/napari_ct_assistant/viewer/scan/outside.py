@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QTextEdit, QVBoxLayout, QWidget
 
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
 from napari_ct_assistant.viewer.texts import DRAFT_ANYWAY, TIPS
 from napari_ct_assistant.viewer.widgets import add_shortcuts, button, row
@@ -124,5 +124,5 @@ class OutsideBanner(QWidget):
 def question(draft: OutsideDraft) -> str:
     """Return the question before a draft from a scan unlike those that a model learnt from."""
     info = draft.info
-    trained = info.trained_on or _("data that it does not name")
-    return _(DRAFT_ANYWAY).format(model=info.name, trained=trained, note=draft.note)
+    trained = _(info.trained_on) if info.trained_on else _("data that it does not name")
+    return _(DRAFT_ANYWAY).format(model=info.name, trained=trained, note=shown(draft.note))

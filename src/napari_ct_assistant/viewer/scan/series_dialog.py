@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.viewer.widgets import dialog_buttons
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class SeriesDialog(QDialog):
                 self.table.setItem(row, column, item)
         # The list starts with the series that is opened by default.
         self.table.selectRow(0)
-        buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel
+        buttons = dialog_buttons(
+            QDialogButtonBox.StandardButton.Open, QDialogButtonBox.StandardButton.Cancel
         )
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)

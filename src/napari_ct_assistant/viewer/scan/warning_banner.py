@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy, QStyle, QToolButton, QWidget
 
-from napari_ct_assistant.support.translation import N_, _
+from napari_ct_assistant.support.translation import N_, _, shown
 from napari_ct_assistant.viewer.scan.layers import is_oblique
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import eliding_label, row
@@ -60,7 +60,8 @@ class WarningBanner(QWidget):
 
     def show_texts(self, texts: Sequence[str]) -> None:
         """Show these warnings; without any, the banner is hidden."""
-        shown = _("{n} warnings: ").format(n=len(texts)) if len(texts) > 1 else ""
-        self.label.setText(shown + "  ·  ".join(texts))
+        texts = [shown(text) for text in texts]
+        count = _("{n} warnings: ").format(n=len(texts)) if len(texts) > 1 else ""
+        self.label.setText(count + "  ·  ".join(texts))
         self.label.setToolTip(plain_tip("\n".join(texts)))
         self.setVisible(bool(texts))

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ct_assistant.assistant.reading.label_comparison import label_differences
 from napari_ct_assistant.support.plain_text import without_markup
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.chat.links import answer_markdown, escaped, linked, report_markdown
 from napari_ct_assistant.viewer.session.jobs import (
     AskJob,
@@ -263,7 +263,7 @@ class Conversation(QObject):
             warned.add(model)
             warnings = [*result.record.warnings, *warnings]
         if warnings:
-            text = "\n\n".join(escaped(warning) for warning in warnings)
+            text = "\n\n".join(escaped(shown(warning)) for warning in warnings)
             self._transcript.add("note", _("Note"), text, result.job.scan, self._message)
 
     def _finish_turn(

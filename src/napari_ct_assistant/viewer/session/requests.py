@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.session.jobs import (
     AskJob,
     EvidenceJob,
@@ -62,7 +62,7 @@ class Requests(QObject):
             return False
         if scan.volume.too_short and scan is not self._short_scan:
             self._short_scan = scan
-            self.status_message.emit(_(TOO_SHORT).format(problem=scan.volume.too_short))
+            self.status_message.emit(_(TOO_SHORT).format(problem=shown(scan.volume.too_short)))
             return False
         return self._start(ReportJob(scan, models.model, options=models.options))
 

@@ -19,7 +19,7 @@ from napari_ct_assistant.assistant.choices.table import (
     read_choices,
 )
 from napari_ct_assistant.assistant.journal.store import data_folder
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, decimal
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.side_by_side.job import PairDraftJob, PairDraftResult
 from napari_ct_assistant.viewer.side_by_side.pair_window import PairWindow
@@ -206,7 +206,12 @@ class SideBySide(QObject):
             except ChoicesError as error:
                 return str(error)
             return ", ".join(
-                f"{one.model} {one.strength:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
+                _("{model} {strength} ({low} to {high})").format(
+                    model=one.model,
+                    strength=decimal(one.strength, 2, "+"),
+                    low=decimal(one.low, 2, "+"),
+                    high=decimal(one.high, 2, "+"),
+                )
                 for one in best
             )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_ct_assistant.assistant.choices.saved_drafts import SavedDraft
+from napari_ct_assistant.support.translation import N_
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult
 from napari_ct_assistant.viewer.session.run_record import RunRecord, TextCallback
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class PairDraftJob(Job):
     """Draft a report for a comparison."""
 
-    stage = "Drafting a report to compare"
+    stage = N_("Drafting a report to compare")
 
     def run(self, reading: Reading, record: RunRecord, _on_text: TextCallback) -> PairDraftResult:
         """Draft the report, and hash the model's weights and the scan."""

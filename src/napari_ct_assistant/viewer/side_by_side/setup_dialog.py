@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.file_dialogs import choose_file
 from napari_ct_assistant.viewer.texts import PAIR_ABOUT
-from napari_ct_assistant.viewer.widgets import button, row
+from napari_ct_assistant.viewer.widgets import button, dialog_buttons, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 
@@ -59,7 +59,7 @@ class SetupDialog(QDialog):
             chooser.clicked.connect(lambda _on=False, line=line: self._choose(line))
         form.addRow(self.blind)
         form.addRow(_("Table (CSV)"), self.table)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = dialog_buttons(QDialogButtonBox.StandardButton.Cancel)
         self.start_button = self.buttons.addButton(
             _("Compare"), QDialogButtonBox.ButtonRole.AcceptRole
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.pixels import SliceReader
 from napari_ct_assistant.volume.dicom.positions import SAME_PLACE_MM, distances
@@ -64,18 +65,18 @@ def drop_copies(
             blanks += len(blank)
             contents = {digest: k for digest, k in contents.items() if digest not in blank}
         kept.update(contents.values())
-    warnings = []
+    warnings: list[str] = []
     if copies:
         warnings.append(
-            "1 copy of a slice was left out"
+            said("1 copy of a slice was left out")
             if copies == 1
-            else f"{copies} copies of slices were left out"
+            else said("{n} copies of slices were left out", n=copies)
         )
     if blanks:
         warnings.append(
-            "1 blank slice at the position of another was left out"
+            said("1 blank slice at the position of another was left out")
             if blanks == 1
-            else f"{blanks} blank slices at the positions of others were left out"
+            else said("{n} blank slices at the positions of others were left out", n=blanks)
         )
     return [frame for k, frame in enumerate(frames) if k in kept], warnings
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.ct_volume import AIR, CTVolume
 from napari_ct_assistant.volume.dicom.encoding import DEFLATED
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
@@ -254,13 +255,17 @@ def _spell(rescale: set[tuple[float | None, float | None]]) -> str:
 
 def _header_warnings(frames: tuple[DicomFrame, ...]) -> list[str]:
     """Return doubts that the headers themselves raise."""
-    found = []
+    found: list[str] = []
     bare = [frame for frame in frames if frame.slope is None and frame.intercept is None]
     floats = all(frame.file.floating for frame in frames)
     if bare and not floats:
         found.append(
-            f"{len(bare)} of {len(frames)} slices have no RescaleSlope and RescaleIntercept: "
-            "stored values were taken as HU"
+            said(
+                "{n} of {total} slices have no RescaleSlope and RescaleIntercept: stored values "
+                "were taken as HU",
+                n=len(bare),
+                total=len(frames),
+            )
         )
     half = [frame for frame in frames if (frame.slope is None) != (frame.intercept is None)]
     for missing, name in (("intercept", "RescaleIntercept"), ("slope", "RescaleSlope")):
@@ -268,20 +273,36 @@ def _header_warnings(frames: tuple[DicomFrame, ...]) -> list[str]:
         if part:
             assumed = "0" if missing == "intercept" else "1"
             found.append(
-                f"{len(part)} of {len(frames)} slices have no {name} ({_names(part)}): it was "
-                f"taken as {assumed}, so their HU may be wrong; export them again"
+                said(
+                    "{n} of {total} slices have no {name} ({files}): it was taken as {value}, so "
+                    "their HU may be wrong; export them again",
+                    n=len(part),
+                    total=len(frames),
+                    name=name,
+                    files=_names(part),
+                    value=assumed,
+                )
             )
     units = sorted({f.unit for f in frames if f.unit not in ("", "HU", "HOUNSFIELD")})
     if units:
         shown = ", ".join(unit[:16] for unit in units[:3])
-        found.append(f"RescaleType is {shown!r}, not HU: values may not be Hounsfield units")
+        found.append(
+            said(
+                "RescaleType is {unit}, not HU: values may not be Hounsfield units",
+                unit=repr(shown),
+            )
+        )
     kept = [f for f in frames if f.file.padding is not None and not erases_padding(f)]
     if kept and not floats:
         low, high = kept[0].file.padding or (0, 0)
-        said = f"{low}" if low == high else f"{low} to {high}"
         found.append(
-            f"the padding declared in {len(kept)} of {len(frames)} slices (stored value {said}) "
-            "lies in the range of tissue; these pixels were kept as they are"
+            said(
+                "the padding declared in {n} of {total} slices (stored value {value}) lies in the "
+                "range of tissue; these pixels were kept as they are",
+                n=len(kept),
+                total=len(frames),
+                value=f"{low}" if low == high else f"{low} to {high}",
+            )
         )
     return found
 

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.dicom import duplicates
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.positions import (
@@ -85,8 +86,11 @@ def plan_stack(frames: Sequence[DicomFrame], where: Path, *, prefer: Path | None
     first = kept[0]
     if first.stacked:
         warnings.append(
-            "a multi-frame file with one position: its slices were placed one after the other "
-            f"{layout.step:.3g} mm apart; check which end is up"
+            said(
+                "a multi-frame file with one position: its slices were placed one after the other "
+                "{step} mm apart; check which end is up",
+                step=f"{layout.step:.3g}",
+            )
         )
     down, right = first.orientation[1], first.orientation[0]
     normal = np.cross(right, down)
@@ -94,8 +98,12 @@ def plan_stack(frames: Sequence[DicomFrame], where: Path, *, prefer: Path | None
     if layout.kind == "single":
         thickness = first.thickness
         warnings.append(
-            "a single slice, shown as a volume one slice thick"
-            + ("; its thickness is unknown and was taken as 1 mm" if thickness is None else "")
+            said("a single slice, shown as a volume one slice thick")
+            if thickness is not None
+            else said(
+                "a single slice, shown as a volume one slice thick; its thickness is unknown and "
+                "was taken as 1 mm"
+            )
         )
         affine = _affine(first.position, normal * layout.step, first)
         return Stack(kept, affine, (1, rows, columns), None, None, tuple(warnings))
@@ -109,8 +117,11 @@ def plan_stack(frames: Sequence[DicomFrame], where: Path, *, prefer: Path | None
     step = normal * float(along[-1] - along[0]) / (count - 1)
     if layout.kind == "rounded":
         warnings.append(
-            "slice positions are rounded in the header; the slices were taken as "
-            f"{layout.step:.4g} mm apart"
+            said(
+                "slice positions are rounded in the header; the slices were taken as {step} mm "
+                "apart",
+                step=f"{layout.step:.4g}",
+            )
         )
     elif np.ptp(sideways, axis=0).max() <= _STRAIGHT_PIXELS:
         affine = _affine(positions[0], (positions[-1] - positions[0]) / (count - 1), first)
@@ -169,8 +180,11 @@ def _distinct(
     if layout.kind == "duplicates":
         raise duplicates.refuse(asked, where)
     warnings.append(
-        f"{len(frames) - len(asked)} other slices of its series lie at the same positions and "
-        "nothing tells them apart; only the given file was opened"
+        said(
+            "{n} other slices of its series lie at the same positions and nothing tells them "
+            "apart; only the given file was opened",
+            n=len(frames) - len(asked),
+        )
     )
     return layout
 
@@ -226,16 +240,28 @@ def _even_places(
         )
     if absent:
         warnings.append(
-            f"{layout.missing} slice(s) missing: the widest gap is {gap:.2f} mm (after slice "
-            f"{widest + 1} of {len(along)}) where {usual:.2f} mm is usual; filled by linear "
-            "interpolation"
+            said(
+                "{n} slice(s) missing: the widest gap is {gap} mm (after slice {number} of "
+                "{total}) where {usual} mm is usual; filled by linear interpolation",
+                n=layout.missing,
+                gap=f"{gap:.2f}",
+                number=widest + 1,
+                total=len(along),
+                usual=f"{usual:.2f}",
+            )
         )
         return np.interp(np.arange(count), layout.slots, np.arange(len(along))), count
     even = float(along[-1] - along[0]) / (count - 1)
     wanted = along[0] + even * np.arange(count)
     warnings.append(
-        f"uneven slices: gaps run from {gaps.min():.2f} mm to {gap:.2f} mm (usually "
-        f"{usual:.2f} mm); resampled linearly to one slice every {even:.2f} mm"
+        said(
+            "uneven slices: gaps run from {low} mm to {high} mm (usually {usual} mm); resampled "
+            "linearly to one slice every {step} mm",
+            low=f"{gaps.min():.2f}",
+            high=f"{gap:.2f}",
+            usual=f"{usual:.2f}",
+            step=f"{even:.2f}",
+        )
     )
     # Where a slice lies within rounding of a wanted place, it is taken as it is.
     return np.round(np.interp(wanted, along, np.arange(len(along))), 3), count
@@ -246,8 +272,12 @@ def _note_thickness(frames: Sequence[DicomFrame], step: float, warnings: list[st
     thickness = max((frame.thickness or 0.0) for frame in frames)
     if thickness and step > 1.5 * thickness + SAME_PLACE_MM:
         warnings.append(
-            f"slices of {thickness:g} mm lie {step:.2f} mm apart: "
-            "what lies between them was not scanned"
+            said(
+                "slices of {thickness} mm lie {step} mm apart: what lies between them was not "
+                "scanned",
+                thickness=f"{thickness:g}",
+                step=f"{step:.2f}",
+            )
         )
 
 
@@ -258,13 +288,16 @@ def _describe_shift(along: NDArray[np.float64], shift: NDArray[np.float64]) -> s
     rest = np.abs(shift - run[:, None] * slope).max()
     if rest < 0.5:
         degrees = np.degrees(np.arctan(np.hypot(*slope)))
-        return (
-            f"gantry tilt of {degrees:.1f} degrees: slices were shifted within their plane by up "
-            f"to {np.abs(shift).max():.1f} mm so that the anatomy is straight"
+        return said(
+            "gantry tilt of {degrees} degrees: slices were shifted within their plane by up to "
+            "{shift} mm so that the anatomy is straight",
+            degrees=f"{degrees:.1f}",
+            shift=f"{np.abs(shift).max():.1f}",
         )
-    return (
-        f"slices lie up to {np.ptp(shift, axis=0).max():.1f} mm sideways of each other: they were "
-        "shifted back within their plane"
+    return said(
+        "slices lie up to {shift} mm sideways of each other: they were shifted back within their "
+        "plane",
+        shift=f"{np.ptp(shift, axis=0).max():.1f}",
     )
 
 

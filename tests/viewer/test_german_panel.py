@@ -1,0 +1,90 @@
+"""The panel in German: its texts and numbers, that they fit, and that files stay English."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from qtpy.QtWidgets import QAbstractButton, QApplication
+
+from napari_ct_assistant.support.translation import VARIABLE, language, said, use_language
+from napari_ct_assistant.viewer.scan.details import DetailsDialog
+from napari_ct_assistant.viewer.scan.layers import add_volume
+from tests.viewer.conftest import box_volume
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
+
+WARNING = said(
+    "slices of {thickness} mm lie {step} mm apart: what lies between them was not scanned",
+    thickness="1.5",
+    step="2.50",
+)
+
+
+@pytest.fixture(autouse=True)
+def german(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(VARIABLE, "de")
+    yield
+    use_language("en")
+
+
+@pytest.fixture
+def panel(make_panel: Callable[..., CTAssistantPanel]) -> CTAssistantPanel:
+    """Return a panel that shows a scan with a warning."""
+    panel = make_panel()
+    add_volume(panel.viewer, replace(box_volume(), warnings=(WARNING,)))
+    panel.report_controller.flush()
+    return panel
+
+
+def test_texts_and_numbers_are_german(panel: CTAssistantPanel) -> None:
+    assert language() == "de"
+    assert panel.actions_row.draft_button.text() == "Befund entwerfen"
+    assert panel.actions_row.draft_button.toolTip().endswith("(Strg+Umschalt+R)")
+    tabs = panel.tabs
+    assert [tabs.tabText(n) for n in range(tabs.count())] == ["Verlauf", "Befund", "Einzelbefunde"]
+    assert "von" in panel.view_bar.slice_line.text()
+    assert panel.view_bar.window_buttons["Lung"].text() == "Lunge"
+    assert panel.findings.horizontalHeaderItem(3).text() == "Ohne Bild"
+    assert panel.locale().decimalPoint() == ","
+
+
+def test_a_warning_is_german_and_its_file_english(panel: CTAssistantPanel) -> None:
+    shown = panel.banner.label.text()
+    assert shown.startswith("Schichten von 1,5 mm Dicke liegen 2,50 mm auseinander")
+    volume = panel.scans.volume
+    assert volume is not None
+    assert volume.warnings == (WARNING,)
+    assert WARNING.startswith("slices of 1.5 mm lie 2.50 mm apart")
+
+
+def test_details_have_the_decimal_comma(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    volume = panel.scans.volume
+    assert volume is not None
+    dialog = DetailsDialog(volume)
+    qtbot.addWidget(dialog)
+    assert dialog.values["Pixel spacing"].text() == "2,000 × 2,500 mm"
+    assert dialog.values["Warnings"].text().startswith("Schichten von 1,5 mm")
+    qtbot.waitUntil(lambda: "bis" in dialog.values["HU range"].text())
+
+
+def test_no_button_is_narrower_than_its_text(panel: CTAssistantPanel) -> None:
+    window = panel.window()
+    window.resize(1366, 768)
+    for tab in range(panel.tabs.count()):
+        panel.tabs.setCurrentIndex(tab)
+        QApplication.processEvents()
+        cut = [
+            button.text()
+            for button in panel.findChildren(QAbstractButton)
+            if button.isVisible()
+            and button.icon().isNull()
+            and button.objectName() != "chip"
+            and button.width() < button.fontMetrics().horizontalAdvance(button.text())
+        ]
+        assert not cut, panel.tabs.tabText(tab)
