@@ -91,7 +91,7 @@ def _choice(name: str, items: Sequence[str], tip: str) -> QComboBox:
     box.addItems(items)
     box.setCurrentIndex(-1)
     box.setAccessibleName(name)
-    box.setToolTip(tip)
+    box.setToolTip(plain_tip(tip))
     box.lineEdit().setPlaceholderText(name)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
