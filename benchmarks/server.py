@@ -39,7 +39,7 @@ from napari_ct_assistant.model.conversion.served import ServedLanguageModel
 
 AGREED = frozenset({"embeddings", "pixel data", "report text"})
 READERS = 8
-TOKENS = 24
+TOKENS = 16
 LEAST_RATIO = 8.0
 QUESTIONS = (
     "Is there a pleural effusion?",
@@ -311,7 +311,8 @@ def vllm(
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "OMP_NUM_THREADS": str(os.cpu_count() or 2),
+        # Threads that wait for one another are slow where other programs want the processors.
+        "OMP_NUM_THREADS": "1",
     }
     log = home / "vllm.log"
     with log.open("wb") as stream:

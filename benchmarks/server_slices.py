@@ -2,8 +2,9 @@
 
     python -m benchmarks.server_slices --vllm PYTHON
 
-PYTHON is the interpreter of an environment that has vLLM (`scripts/vllm_environment.py`). A LLaVA
-with random weights is made and served. Its answers to questions about slices are compared token by
+PYTHON is the interpreter of an environment that has vLLM with torchvision, which its build for CPUs
+(`scripts/vllm_environment.py`) lacks: models that read images cannot be loaded there. A LLaVA with
+random weights is made and served. Its answers to questions about slices are compared token by
 token with those of transformers, and the second question's cached tokens with the slices'. The
 status is 1 if they differ.
 """

@@ -110,9 +110,13 @@ class ModelInfo:
 
     def to_json(self) -> dict[str, str]:
         """Return the provenance that every result carries."""
+        return self.provenance(self.weights_sha256)
+
+    def provenance(self, weights_sha256: str) -> dict[str, str]:
+        """Return the provenance with a hash of the weights that is known already, or ""."""
         found = {
             "name": self.name,
-            "weights_sha256": self.weights_sha256,
+            "weights_sha256": weights_sha256,
             "settings_sha256": self.settings_sha256,
             "trained_on": self.trained_on,
             "notice": self.notice,

@@ -12,6 +12,8 @@ import pytest
 
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Assistant, GenerationSettings, Reading
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.template import find_template
 from napari_ct_assistant.backends.server.connection import ServerOptions
 from napari_ct_assistant.backends.server.errors import ServerError
 from napari_ct_assistant.model.conversion.language_export import ExportedLanguageModel
@@ -212,6 +214,11 @@ def test_provenance_names_server_model_and_revision(
     assert told["revision"] == exported.served.sha256
     assert told["engine"] == "vLLM 0.32.0"
     assert len(told["weights_sha256"]) == 64
+    report = ReportDocument.from_draft(reading.draft_report(), find_template(""), reading.volume)
+    rows = dict(report.provenance())
+    assert rows["Server"] == rules.address
+    assert rows["Model on the server"] == exported.served.served_name
+    assert rows["Revision on the server"] == exported.served.sha256
 
 
 def test_the_reader_is_told_that_there_is_no_evidence(reading: Reading) -> None:

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_ct_assistant.backends.server.agreements import agreements
-from napari_ct_assistant.backends.server.profiles import SavedServer, save_profile
+from napari_ct_assistant.backends.server.agreements import agree, agreements
+from napari_ct_assistant.backends.server.errors import AgreementNeededError
+from napari_ct_assistant.backends.server.profiles import SavedServer, save_profile, user_file
 from napari_ct_assistant.model.conversion.language_export import (
     ExportedLanguageModel,
     export_language_model,
 )
 from napari_ct_assistant.viewer.models.sending_dialog import SendingDialog
 from napari_ct_assistant.viewer.scan.layers import add_volume
+from napari_ct_assistant.viewer.session.jobs import RewriteJob
+from napari_ct_assistant.viewer.session.run_record import RunRecord
+from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from napari_ct_assistant.volume import CTVolume
 from tests.backends.server.vllm_rules import VllmRules, serving
+from tests.viewer.scripted import INFO
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -136,3 +141,19 @@ def test_the_box_offers_the_saved_servers(panel: CTAssistantPanel, rules: VllmRu
     assert panel.models.facts.text() == (
         f"{rules.address}  ·  you are asked before a scan is sent there"
     )
+
+
+def test_a_text_model_on_a_server_rewrites_passages(scan: ScanSession) -> None:
+    with serving(VllmRules("some/text-model", chat=lambda _: "No effusion.")) as rules:
+        save_profile("words", SavedServer(address=rules.address, reads="text"))
+        with user_file().open("a", encoding="utf-8") as stream:
+            stream.write("rewriting: words\n")
+        job = RewriteJob(scan, "demo", "shorten", "Shorten this: There is no pleural effusion.")
+        texts: list[str] = []
+        with pytest.raises(AgreementNeededError, match="text of the report") as error:
+            job.run(None, RunRecord(INFO), texts.append)  # type: ignore[arg-type]
+        assert rules.requests == []
+        agree(error.value.sending)
+        result = job.run(None, RunRecord(INFO), texts.append)  # type: ignore[arg-type]
+        assert result.answer.text == "".join(texts) == "No effusion."
+        assert result.answer.model.server == rules.address

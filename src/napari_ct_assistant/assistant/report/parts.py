@@ -133,13 +133,7 @@ class DraftInfo:
 
 def _model(info: ModelInfo, weights_sha256: str | None) -> dict[str, str]:
     sha256 = info.weights_sha256 if weights_sha256 is None else weights_sha256
-    return {
-        "name": info.name,
-        "weights_sha256": sha256,
-        "settings_sha256": info.settings_sha256,
-        "trained_on": info.trained_on,
-        "notice": info.notice,
-    }
+    return info.provenance(sha256)
 
 
 @dataclass(frozen=True)

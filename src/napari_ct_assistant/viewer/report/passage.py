@@ -160,7 +160,7 @@ class Passage(QFrame):
         text = plain(result.answer.text).strip()
         self.body.setPlainText(text)
         incomplete = [result.answer.incomplete] if result.answer.incomplete else []
-        found = incomplete + rewriting_notes(self.kind, self._source, text, result.record.info)
+        found = incomplete + rewriting_notes(self.kind, self._source, text, result.answer.model)
         self._answer = result.answer
         if self.kind == "impression" and self._text is not None:
             found += [check.text for check in check_summary(self._text.report(), text)]
