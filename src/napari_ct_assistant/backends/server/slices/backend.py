@@ -14,9 +14,9 @@ from napari_ct_assistant.backends.protocol import (
     View,
 )
 from napari_ct_assistant.backends.server.slices.context import ServedSlicesContext
-from napari_ct_assistant.backends.server.slices.preparation import prepare
 from napari_ct_assistant.backends.server.slices.served_model import ServedSliceModel
 from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.slice_model.preparation import prepare
 from napari_ct_assistant.volume import CTVolume
 
 NO_EVIDENCE: Final = (
@@ -53,6 +53,7 @@ class ServedSlicesBackend(ServedSliceModel):
             follow_ups=True,
             drawn_regions=True,
             remote=True,
+            slices=True,
         )
 
     def with_settings(self, settings: GenerationSettings) -> ServedSlicesBackend:

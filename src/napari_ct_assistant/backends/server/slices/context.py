@@ -55,7 +55,7 @@ class ServedSlicesContext:
         self.prompt_tokens: int | None = None
         self.cached_tokens: int | None = None
         self._salt = cache_salt(scan.volume.fingerprint)
-        self._shown: SliceInput = scan.pixel_values
+        self._shown = SliceInput(scan.volume, loaded.preset, scan.slices)
         self._images = image_parts(self._shown.files(), loaded.preset) if images is None else images
 
     # ---- questions
@@ -213,7 +213,7 @@ class ServedSlicesContext:
 
     def _blank(self) -> list[Message]:
         preset = self.loaded.preset
-        sizes = [(image.shape[0], image.shape[1]) for image in self._shown.images()]
+        sizes = [(image.shape[0], image.shape[1]) for image in self.scan.pixel_values]
         files = [
             encoded(image, preset.encoding, preset.jpeg_quality) for image in blank_images(sizes)
         ]

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.protocol import Backend
 from napari_ct_assistant.backends.server.connection import Connection
 from napari_ct_assistant.backends.server.slices.backend import ServedSlicesBackend
 from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.slice_model.family import NOTICE
 from napari_ct_assistant.backends.slices import find_preset
 from napari_ct_assistant.backends.slices.preset import GENERIC, MEDGEMMA
-
-NOTICE: Final = (
-    "A general image-text model looked at single slices. It sees no millimetres: trust no size "
-    "that it states. Research use only; review every output."
-)
 
 
 def load(connection: Connection, *, settings: GenerationSettings | None = None) -> Backend:
