@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from napari_ct_assistant import CTVolume, load_assistant, open_ct
 from napari_ct_assistant.assistant import Assistant, GenerationSettings, Reading
 from napari_ct_assistant.backends.nv_reason_ct.network.configuration import EncoderSizes
-from napari_ct_assistant.backends.nv_reason_ct.network.primus import Vision3D
+from napari_ct_assistant.backends.nv_reason_ct.network.vision import Vision3D
 from napari_ct_assistant.backends.nv_reason_ct.processor import NVReasonCTProcessor
 from napari_ct_assistant.model.folder import TensorHeader, weights_of
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from napari_ct_assistant.backends.nv_reason_ct.network.configuration import UNUSED, Shapes
+from napari_ct_assistant.backends.nv_reason_ct.network.configuration import UNUSED
 from napari_ct_assistant.backends.nv_reason_ct.provenance import IMAGE_PROCESSOR
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import TensorHeader, check_hashes, weights_of
@@ -87,26 +87,6 @@ def check_template(folder: Path, name: str) -> None:
                 f"{TEMPLATE_SHA256[:12]}...), so prompts would differ from training; download the "
                 "model again"
             )
-
-
-def check_shapes(found: Shapes, expected: Shapes, name: str) -> None:
-    """Compare the tensors that are used with those that the sizes describe.
-
-    Raises
-    ------
-    ModelLoadError
-        With the tensors that are unknown, missing or of the wrong shape.
-    """
-    unknown = sorted(set(found) - set(expected))
-    missing = sorted(set(expected) - set(found))
-    wrong = [
-        f"{key} is {list(shape)}, expected {list(expected[key])}"
-        for key, shape in sorted(found.items())
-        if key in expected and tuple(shape) != tuple(expected[key])
-    ]
-    for what, keys in (("unknown", unknown), ("missing", missing), ("of the wrong shape", wrong)):
-        if keys:
-            raise ModelLoadError(f"{name}: {len(keys)} tensor(s) {what}: {listing(keys, 4)}")
 
 
 def check_vocabulary(folder: Path, rows: int, name: str) -> None:

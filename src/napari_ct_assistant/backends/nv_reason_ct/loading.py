@@ -15,12 +15,12 @@ from napari_ct_assistant.backends.loading.devices import find_device, find_dtype
 from napari_ct_assistant.backends.loading.int8 import BLOCK, Int8Linear
 from napari_ct_assistant.backends.loading.memory import check_memory, free_memory
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Quantize, Remedy
+from napari_ct_assistant.backends.loading.shapes import check_shapes
 from napari_ct_assistant.backends.loading.tensors import read_tensors
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.nv_reason_ct.backend import NVReasonCTBackend
 from napari_ct_assistant.backends.nv_reason_ct.checks import (
     check_folder,
-    check_shapes,
     check_vocabulary,
     left_aside,
 )

@@ -18,7 +18,7 @@ from transformers.models.qwen3_5.modeling_qwen3_5 import (
 
 from napari_ct_assistant.backends.nv_reason_ct.network.configuration import EncoderSizes
 from napari_ct_assistant.backends.nv_reason_ct.network.positions import prompt_positions
-from napari_ct_assistant.backends.nv_reason_ct.network.primus import Vision3D
+from napari_ct_assistant.backends.nv_reason_ct.network.vision import Vision3D
 
 # It recommends GPU packages that the torch code does without.
 logging.getLogger("transformers.integrations.hub_kernels").setLevel(logging.ERROR)

@@ -1,8 +1,8 @@
-"""Primus: the 3D vision transformer of NV-Reason-CT, and the merger behind it.
+"""Primus: the 3D vision transformer of NV-Reason-CT and COLIPRI.
 
 Wald et al. 2025 (arXiv 2503.01835), with an EVA-02 trunk: rotary positions on three axes, layer
-scale, a LayerNorm within attention and MLP. Names are those of the published tensors
-(`model.vision3d.*`), so that weights need no table. Evaluation only: no drop path, no mask token.
+scale, a LayerNorm within attention and MLP. Names are those of the published tensors, so that
+weights need no table. Evaluation only: no drop path, no mask token.
 """
 
 from __future__ import annotations
@@ -16,47 +16,21 @@ from torch.nn import functional
 
 ROPE_BASE: Final = 10_000.0
 TRUNK_EPS: Final = 1e-5
-MERGER_EPS: Final = 1e-6
 MLP_CHUNK: Final = 3456  # tokens at a time; bounds the memory of the wide layer
 
 Triple = tuple[int, int, int]
 
 
-class Vision3D(nn.Module):
-    """Encoder and merger: a volume becomes one embedding of the language model for each patch.
+class Primus(nn.Module):
+    """The encoder: a volume becomes one token for each patch.
 
     Parameters
     ----------
     input_shape, patch_size : (T, H, W)
-        Voxels of the input and of a patch, in the order z, y, x.
+        Voxels of the input and of a patch, in the order of its axes.
     embed_dim, depth, num_heads : int
     mlp_hidden : int
-    out_hidden_size : int
-        Width of the language model.
     """
-
-    def __init__(
-        self,
-        input_shape: Triple,
-        patch_size: Triple,
-        embed_dim: int,
-        depth: int,
-        num_heads: int,
-        mlp_hidden: int,
-        out_hidden_size: int,
-    ):
-        super().__init__()
-        self.sub_vision = Primus(input_shape, patch_size, embed_dim, depth, num_heads, mlp_hidden)
-        self.merger = Merger(embed_dim, out_hidden_size)
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """Return the embeddings. pixel_values: [B, 1, T, H, W] -> [B, N, out_hidden_size]."""
-        features: Tensor = self.merger(self.sub_vision(pixel_values))
-        return features
-
-
-class Primus(nn.Module):
-    """The encoder; `Vision3D` describes the parameters."""
 
     def __init__(
         self,
@@ -187,22 +161,6 @@ class SwiGLU(nn.Module):
         gated = functional.silu(self.fc1_g(x)) * self.fc1_x(x)
         projected: Tensor = self.fc2(self.norm(gated))
         return projected
-
-
-class Merger(nn.Module):
-    """From the encoder's width to the language model's; no tokens are joined."""
-
-    def __init__(self, embed_dim: int, out_hidden_size: int):
-        super().__init__()
-        self.norm = nn.LayerNorm(embed_dim, eps=MERGER_EPS)
-        self.linear_fc1 = nn.Linear(embed_dim, embed_dim)
-        self.linear_fc2 = nn.Linear(embed_dim, out_hidden_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, N, embed_dim] -> [B, N, out_hidden_size]."""
-        hidden = functional.gelu(self.linear_fc1(self.norm(x)))
-        merged: Tensor = self.linear_fc2(hidden)
-        return merged
 
 
 def rotary_table(grid: Triple, head_dim: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""The Primus encoder, which several families share."""
