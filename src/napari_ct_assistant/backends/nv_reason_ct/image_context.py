@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from napari_ct_assistant.backends.nv_reason_ct.conversation.sections import (
 )
 from napari_ct_assistant.backends.nv_reason_ct.conversation.text import THINK_END
 from napari_ct_assistant.backends.nv_reason_ct.generation import forward, generate
+from napari_ct_assistant.backends.nv_reason_ct.image_grid import head_first
 from napari_ct_assistant.backends.nv_reason_ct.loaded_model import EncodedVolume, LoadedModel
 from napari_ct_assistant.backends.nv_reason_ct.snapshot import Snapshot
 from napari_ct_assistant.backends.protocol import (
@@ -35,10 +35,6 @@ from napari_ct_assistant.backends.protocol import (
 )
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.streaming import token_spans
-from napari_ct_assistant.volume import ModelGrid
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 SMALL: Final = 64 << 20
 """Bytes of a snapshot up to which several questions are asked at a time."""
@@ -275,14 +271,6 @@ class NVReasonCTContext:
         # Slices from the feet up become slices from the head down.
         on_grid = values.float().cpu().numpy().reshape(grid.tokens)[::-1]
         return HeatMap.from_attributions(on_grid, head_first(grid))
-
-
-def head_first(grid: ModelGrid) -> NDArray[np.float64]:
-    """Return the affine of a grid's tokens (I, P, L) -> RAS mm; its own first axis goes up."""
-    turn = np.diag([-1.0, 1.0, 1.0, 1.0])
-    turn[0, 3] = grid.tokens[0] - 1
-    result: NDArray[np.float64] = grid.token_affine @ turn
-    return result
 
 
 def choices_question(question: str, choices: Sequence[str]) -> str:

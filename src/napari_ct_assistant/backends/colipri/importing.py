@@ -1,0 +1,160 @@
+"""Import COLIPRI from its published file: the weights alone, with the vocabulary beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from napari_ct_assistant.backends.colipri.configuration import (
+    IMAGE,
+    INPUT_SIZE,
+    MODEL_TYPE,
+    NUM_HEADS,
+    SPACING,
+    TEMPERATURE,
+    TEXT,
+    UNUSED,
+    colipri_sizes,
+)
+from napari_ct_assistant.backends.colipri.family import NOTICE, TRAINED_ON
+from napari_ct_assistant.backends.colipri.words import VOCABULARY
+from napari_ct_assistant.backends.loading.shapes import Shapes
+from napari_ct_assistant.model.conversion.outputs import PROVENANCE, Imported, Writing
+from napari_ct_assistant.model.conversion.tensors import Entry
+from napari_ct_assistant.model.conversion.writing import new_folder
+from napari_ct_assistant.model.errors import ModelLoadError, listing
+
+SETTINGS: Final = ("orientation", "revision", "spacing", "input_size", "num_heads")
+# Two files of another repository, whose code is not run.
+TEXT_FILES: Final = (VOCABULARY, "tokenizer_config.json")
+CARD: Final = """# {name}
+
+COLIPRI ({source}), an encoder of chest CT and text with {parameters:.1f} million parameters,
+imported for napari-ct-assistant. It ranks findings and writes no text.
+
+Licence: MIT. Trained on: {trained_on}. Input: {orientation}, pinned to revision {revision}.
+
+{notice}
+"""
+
+
+def has_colipri(shapes: Shapes) -> bool:
+    """Return whether tensors are COLIPRI's, under their published names."""
+    return f"{IMAGE}backbone.down_projection.proj.weight" in shapes
+
+
+def import_colipri(
+    entries: Mapping[str, Entry],
+    source: Path,
+    name: str,
+    writing: Writing,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    trained_on: str = "",
+) -> Imported:
+    """Write a COLIPRI folder.
+
+    Parameters
+    ----------
+    entries : mapping of stored name to entry
+    source : Path
+        The weight file, or its folder; a vocabulary that lies there is copied.
+    name : str
+        Of the model, for errors.
+    settings : mapping, optional
+        "orientation" (RAS when absent, as the package since 0.1.2), "revision" of the hub,
+        "spacing", "input_size" and "num_heads", where they differ from the release's.
+    trained_on : str
+        Instead of what the release says.
+
+    Raises
+    ------
+    ModelLoadError
+        One line: what is unknown or missing.
+    """
+    said = dict(settings or {})
+    if unknown := sorted(set(said) - set(SETTINGS)):
+        raise ModelLoadError(
+            f"{name}: --set {unknown[0]} is no setting of COLIPRI; give one of "
+            f"{', '.join(SETTINGS)}"
+        )
+    folder = source if source.is_dir() else source.parent
+    revision = str(said.get("revision", _revision(folder)))
+    heads = said.get("num_heads", NUM_HEADS)
+    config: dict[str, Any] = {
+        "model_type": MODEL_TYPE,
+        "image_encoder": {"num_heads": heads, "pooler_heads": heads},
+        "text_encoder": {"num_heads": heads, "pooler_heads": heads},
+        "preprocessing": {
+            "orientation": said.get("orientation", "RAS"),
+            "spacing": said.get("spacing", SPACING),
+            "input_size": said.get("input_size", INPUT_SIZE),
+        },
+        "revision": revision,
+    }
+    ours = {
+        key: entry
+        for key, entry in entries.items()
+        if key.startswith((IMAGE, TEXT)) or key == TEMPERATURE
+    }
+    skipped = tuple(sorted(set(entries) - set(ours) | (set(UNUSED) & set(ours))))
+    ours = {key: entry for key, entry in ours.items() if key not in UNUSED}
+    shapes = {key: entry.shape for key, entry in ours.items()}
+    colipri_sizes(config, shapes, name)
+    if others := sorted(set(skipped) - set(UNUSED)):
+        raise ModelLoadError(
+            f"{name}: {len(others)} tensor(s) unknown: {listing(others, 4)}; not the published file"
+        )
+    parameters = sum(torch.Size(entry.shape).numel() for entry in ours.values())
+    needed = sum(
+        torch.Size(e.shape).numel() * (writing.dtype or e.dtype).itemsize for e in ours.values()
+    )
+    with new_folder(writing.out, needed) as part:
+        _write(part / "config.json", config)
+        for file in TEXT_FILES:
+            if (folder / file).is_file():
+                shutil.copyfile(folder / file, part / file)
+        writing.weights(part, ours)
+        card = CARD.format(
+            name=writing.out.name,
+            source=name,
+            parameters=parameters / 1e6,
+            trained_on=trained_on or TRAINED_ON,
+            orientation=config["preprocessing"]["orientation"],
+            revision=revision,
+            notice=NOTICE,
+        )
+        (part / "README.md").write_text(card, encoding="utf-8")
+        _write(
+            part / PROVENANCE,
+            {
+                "source": {"name": name, "revision": revision},
+                "layout": MODEL_TYPE,
+                "skipped": list(skipped),
+            },
+        )
+    return Imported(
+        folder=writing.out,
+        kind="model",
+        layout=MODEL_TYPE,
+        parameters=parameters,
+        bytes=sum(entry.bytes for entry in ours.values()),
+        skipped=skipped,
+        adapted=0,
+    )
+
+
+def _revision(folder: Path) -> str:
+    """Return the commit that a snapshot of the hub's cache is named by, else "unknown"."""
+    name = folder.resolve().name
+    hexadecimal = len(name) == 40 and all(c in "0123456789abcdef" for c in name)
+    return name if hexadecimal else "unknown"
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

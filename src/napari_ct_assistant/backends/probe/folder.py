@@ -1,0 +1,86 @@
+"""The folder of heads: `config.json`, the numbers, and the encoder in `encoder/`.
+
+Importing it brings no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from napari_ct_assistant.backends.family import Family
+from napari_ct_assistant.backends.loading.sizes import Counts, header_shapes
+from napari_ct_assistant.backends.probe.heads import POOLINGS
+from napari_ct_assistant.model.errors import ModelLoadError
+
+MODEL_TYPE: Final = "ct_probe"
+FORMAT_VERSION: Final = 1
+ENCODER: Final = "encoder"
+NOTICE: Final = "Not evaluated clinically. Not for clinical use."
+MOST_LABELS: Final = 10_000
+
+
+def is_probe(config: Mapping[str, Any]) -> bool:
+    """Return whether a `config.json` describes heads."""
+    return config.get("model_type") == MODEL_TYPE
+
+
+def labels_and_pooling(config: Mapping[str, Any], name: str) -> tuple[tuple[str, ...], str]:
+    """Return the findings and the pooling of a folder.
+
+    Raises
+    ------
+    ModelLoadError
+        If they are missing or no such thing.
+    """
+    version = config.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ModelLoadError(
+            f"{name}: config.json says format_version {str(version)[:20]}; this version reads "
+            f"{FORMAT_VERSION}"
+        )
+    labels = config.get("labels")
+    if (
+        not isinstance(labels, list)
+        or not 0 < len(labels) <= MOST_LABELS
+        or not all(isinstance(one, str) and one.strip() for one in labels)
+    ):
+        raise ModelLoadError(f"{name}: config.json has no list of labels; train the heads again")
+    if len(set(labels)) != len(labels):
+        raise ModelLoadError(f"{name}: config.json names a label twice; train the heads again")
+    pooling = config.get("pooling")
+    if pooling not in POOLINGS:
+        raise ModelLoadError(
+            f"{name}: config.json says pooling {str(pooling)[:20]!r}; expected one of "
+            f"{', '.join(POOLINGS)}"
+        )
+    return tuple(labels), pooling
+
+
+def count_folder(folder: Path) -> tuple[Counts, int] | None:
+    """Return the values of heads and encoder, and the encoder's tokens; None for a broken one."""
+    try:
+        shapes = header_shapes(folder / ENCODER)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        values = sum(math.prod(shape) for shape in shapes.values())
+        width, tokens = (int(config["encoder"][key]) for key in ("width", "tokens"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return (Counts(values, linear=0, cached=10 * width, copies=1), tokens) if shapes else None
+
+
+def _about(config: Mapping[str, Any]) -> tuple[str, str]:
+    return str(config.get("trained_on", "")), str(config.get("notice", NOTICE))
+
+
+PROBE: Final = Family(
+    name="heads on a frozen encoder",
+    module="napari_ct_assistant.backends.probe.loading",
+    matches=is_probe,
+    about=_about,
+    count=count_folder,
+    writes_text=False,
+)
