@@ -39,7 +39,7 @@ def run_stage(
     Parameters
     ----------
     stage
-        mae, ground, language, oracle_maps, align or instruct; the recipe must be of this stage.
+        mae, ground, language, oracle_maps, align, instruct or probe; the recipe must be of it.
     recipe
         A YAML file or the name of a bundled recipe.
     overrides
@@ -110,11 +110,15 @@ def _run(recipe: Recipe, *, check: bool = False, fresh: bool = False) -> None:
         language,
         mae,
         oracle_maps,
+        probe,
     )
     from napari_ct_assistant.training.stages.job import run_job
 
     if recipe.stage == "language":  # needs no volumes
         run_job(recipe, language.job(recipe), lambda: _record(recipe, None), check=check)
+        return
+    if recipe.stage == "probe":  # reads scans as they are
+        probe.run(recipe, lambda: _record(recipe, None), check=check)
         return
     store = open_store(recipe)
     if not fresh:

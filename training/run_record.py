@@ -40,6 +40,8 @@ _WRITTEN = (
     "training_data.json",
     "config.json",
     "generation_config.json",
+    "encoder",
+    "figures.json",
     "processor_config.json",
     "chat_template.jinja",
     "special_tokens_map.json",
@@ -178,7 +180,7 @@ def _digests(store: VolumeStore, key: str) -> dict[str, str]:
 
 def reads_data(recipe: Recipe) -> bool:
     """Return whether a recipe's data is read from files, which can change."""
-    return not isinstance(recipe.data, PhantomData) and recipe.stage != "language"
+    return not isinstance(recipe.data, PhantomData) and recipe.stage not in ("language", "probe")
 
 
 def _has_result(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.training.data.datasets.specs import ScanData
 
-Stage = Literal["mae", "ground", "language", "oracle_maps", "align", "instruct"]
+Stage = Literal["mae", "ground", "language", "oracle_maps", "align", "instruct", "probe"]
 
 
 class _Strict(BaseModel):
@@ -178,6 +178,30 @@ class ConversationSettings(_Strict):
         return self.model_copy(update={"excerpts": 1.0, "most_findings": grown})
 
 
+class ProbeSettings(_Strict):
+    """Heads on a frozen encoder (stage `probe`)."""
+
+    # A model as `--model` takes it, or a folder under `root`: its encoder is read.
+    encoder: str = "demo"
+    # What of the encoder's places is read: their mean, their maximum, or both, for each channel.
+    pooling: Literal["mean", "max", "mean_max"] = "mean_max"
+    # Region of the body, for encoders that can be pointed to one; "" leaves it to the encoder.
+    region: str = ""
+    # A table of one's own labels: the column `image` and one for each label. None: the data's own.
+    labels: Path | None = None
+    # The labels to train, all when empty.
+    findings: tuple[str, ...] = ()
+    # Inverse strengths of the penalty, of which the best on unseen folds is taken.
+    strengths: tuple[Annotated[float, Field(gt=0)], ...] = (1e-4, 1e-3, 1e-2, 1e-1)
+    folds: int = Field(5, ge=2)
+
+    @model_validator(mode="after")
+    def _some(self) -> ProbeSettings:
+        if not self.strengths:
+            raise ValueError("give at least one of strengths")
+        return self
+
+
 class TrainingSettings(_Strict):
     """Settings of the transformers Trainer."""
 
@@ -254,6 +278,7 @@ class Recipe(_Strict):
     train_encoder: bool = False
     mae: MaeSettings = MaeSettings()
     ground: GroundSettings = GroundSettings()
+    probe: ProbeSettings = ProbeSettings()
     perceiver: PerceiverSettings = PerceiverSettings()
     language: LanguageSettings = LanguageSettings()
     oracle_maps: OracleMapSettings = OracleMapSettings()
@@ -266,6 +291,13 @@ class Recipe(_Strict):
     conversation: ConversationSettings = ConversationSettings()
     training: TrainingSettings
     validation: ValidationSettings = ValidationSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _heads_have_no_trainer(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("stage") == "probe":
+            return {"training": {"epochs": 1, "learning_rate": 1.0}, **values}
+        return values
 
     @model_validator(mode="after")
     def _needs(self) -> Recipe:

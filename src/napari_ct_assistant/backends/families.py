@@ -9,10 +9,18 @@ from napari_ct_assistant.backends.colipri.family import COLIPRI
 from napari_ct_assistant.backends.family import Family
 from napari_ct_assistant.backends.nv_reason_ct.family import NV_REASON_CT
 from napari_ct_assistant.backends.probe.folder import PROBE
+from napari_ct_assistant.backends.rev_ct.family import REV_CT
 from napari_ct_assistant.backends.slice_model.family import SLICE_MODELS
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
 
-FAMILIES: Final[tuple[Family, ...]] = (VOLUME_LANGUAGE, NV_REASON_CT, SLICE_MODELS, COLIPRI, PROBE)
+FAMILIES: Final[tuple[Family, ...]] = (
+    VOLUME_LANGUAGE,
+    NV_REASON_CT,
+    SLICE_MODELS,
+    COLIPRI,
+    PROBE,
+    REV_CT,
+)
 
 
 def family_of(config: Mapping[str, Any]) -> Family | None:

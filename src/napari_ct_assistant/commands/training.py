@@ -33,8 +33,8 @@ def train(
         str,
         typer.Argument(
             metavar="STAGE",
-            help="mae, ground, language, oracle_maps, align or instruct; demo for all stages "
-            "of the demonstration model. A recipe alone is run as the stage that it is for.",
+            help="mae, ground, language, oracle_maps, align, instruct or probe; demo for all "
+            "stages of the demonstration model. A recipe alone is run as the stage that it is for.",
         ),
     ],
     recipe: Annotated[

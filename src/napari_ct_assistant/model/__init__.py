@@ -10,10 +10,11 @@ The model in ten minutes, in this order:
 | `perceivers.py` | 370 | those of E3D-GPT, M3D and RadFM: 2744 tokens to 343 image tokens |
 | `modeling.py` | 210 | `VolumeLanguageModel`: encoder + perceiver + any causal language model |
 | `splice.py` | 70 | where the image tokens go among the text |
-| `processor.py` | 370 | from a scan and a question to tensors: preparation, prompt, ids |
+| `processor.py` | 360 | from a scan and a question to tensors: prompt, ids |
 
-Beside them are the whole model's `configuration.py`, the published sizes (`presets.py`),
-`pos_embed.py`, and `encoders.py`, which makes the encoder that a configuration describes.
+Beside them are `scan_input.py`, which prepares scans, the whole model's `configuration.py`, the
+published sizes (`presets.py`), `pos_embed.py`, and `encoders.py`, which makes the encoder that a
+configuration describes.
 `folder.py` and `settings.py` check a model folder before torch builds anything; `format.py` and
 `checkpoints.py` know the names in older ones. `grounded/` is what only the demonstration model
 has, `conversion/` the import of released weights.

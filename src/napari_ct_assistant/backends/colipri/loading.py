@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -110,9 +111,17 @@ def load(
 
 
 def fill(
-    network: nn.Module, file: Path, name: str, target: torch.device, precision: torch.dtype
+    network: nn.Module,
+    file: Path,
+    name: str,
+    target: torch.device,
+    precision: torch.dtype,
+    renamed: Mapping[str, str] | None = None,
 ) -> None:
-    """Read the weights straight to the device; those of neither side stay float32."""
+    """Read the weights straight to the device; those of neither side stay float32.
+
+    `renamed` gives the network's name of each stored tensor where they differ; others are left out.
+    """
     places = {
         f"{module}.{own}".lstrip("."): (owner, own)
         for module, owner in network.named_modules()
@@ -120,7 +129,8 @@ def fill(
         if parameter is not None
     }
 
-    def wanted(key: str, shape: tuple[int, ...]) -> Tensor | None:
+    def wanted(stored: str, shape: tuple[int, ...]) -> Tensor | None:
+        key = stored if renamed is None else renamed.get(stored, "")
         if key not in places:
             return None
         owner, own = places[key]

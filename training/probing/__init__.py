@@ -1,0 +1,1 @@
+"""Heads on a frozen encoder: their samples, features, fit and figures (stage `probe`)."""
