@@ -131,6 +131,21 @@ class ColipriBackend(ScreeningBackend):
         with torch.no_grad():
             return self.model.image_tokens(pixel_values, before_block)
 
+    def tokens_of(
+        self,
+        scan: PreparedScan,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Tensor:
+        """Return the trunk's tokens of a scan, from its cache if they are there."""
+        trunk = self.model.image_encoder.backbone
+        found = scan.encoded(
+            {"backbone": trunk},
+            lambda: {"vision_tokens": self.tokens(scan.pixel_values, progress, cancel)},
+        )
+        tokens: Tensor = found["vision_tokens"].to(self.model.device)
+        return tokens
+
     def encode(
         self,
         scan: PreparedScan,
@@ -146,7 +161,7 @@ class ColipriBackend(ScreeningBackend):
             If `cancel` was set before the end.
         """
         start = time.perf_counter()
-        tokens = self.tokens(scan.pixel_values, progress, cancel)
+        tokens = self.tokens_of(scan, progress, cancel)
         return ColipriContext(self, scan, tokens, {"encode": time.perf_counter() - start})
 
     def air(self) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -134,8 +135,8 @@ class ColipriContext(ScreeningContext):
         """
         if self._swaps is None:
             axis = left_right_axis(self._backend.processor.preparation.orientation)
-            mirrored = self.scan.pixel_values.flip(2 + axis)
-            turned = self._pooled(self._backend.tokens(mirrored, cancel=cancel))
+            mirrored = replace(self.scan, pixel_values=self.scan.pixel_values.flip(2 + axis))
+            turned = self._pooled(self._backend.tokens_of(mirrored, cancel=cancel))
             swapped = 0
             for left, right in SIDES:
                 a, b = self._backend.text((left, right))

@@ -86,7 +86,11 @@ class ProbeBackend(ScreeningBackend):
             If `cancel` was set before the end.
         """
         start = time.perf_counter()
-        tokens = self.encoder.tokens(scan.pixel_values, progress, cancel)
+        found = scan.encoded(
+            {"encoder": self.encoder.network},
+            lambda: {"tokens": self.encoder.tokens(scan.pixel_values, progress, cancel)},
+        )
+        tokens = found["tokens"].to(self.encoder.device)
         return ProbeContext(self, scan, tokens, {"encode": time.perf_counter() - start})
 
     def air(self) -> Tensor:
