@@ -61,8 +61,7 @@ def run(recipe: Recipe, record: Callable[[], None], *, check: bool = False) -> N
     names = _findings(samples, settings.findings)
     held = [sample for sample in samples if sample.held_out]
     trained = [sample for sample in samples if not sample.held_out]
-    own = recipe.path(Path(settings.encoder))
-    source = str(own) if own.is_dir() else settings.encoder
+    source = _source(recipe)
     print(
         f"{recipe.output}: stage probe\n"
         f"  scans     {len(trained)} of {len({s.patient for s in trained})} patients; "
@@ -153,6 +152,13 @@ def _write(
     card = write_probe_card(folder.name, facts, said, figures, left_out)
     atomic.write_text(folder / "README.md", card)
     save_probe(folder, heads, encoder, places, more)
+
+
+def _source(recipe: Recipe) -> str:
+    """Return the model whose encoder is read: a folder under `root`, or as `--model` takes it."""
+    named = recipe.probe.encoder
+    folder = recipe.path(Path(named))
+    return str(folder) if named != "demo" and folder.is_dir() else named
 
 
 def _findings(samples: list[Sample], wanted: tuple[str, ...]) -> list[str]:

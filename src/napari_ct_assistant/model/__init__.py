@@ -12,9 +12,8 @@ The model in ten minutes, in this order:
 | `splice.py` | 70 | where the image tokens go among the text |
 | `processor.py` | 360 | from a scan and a question to tensors: prompt, ids |
 
-Beside them are `scan_input.py`, which prepares scans, the whole model's `configuration.py`, the
-published sizes (`presets.py`), `pos_embed.py`, and `encoders.py`, which makes the encoder that a
-configuration describes.
+Beside them are the whole model's `configuration.py`, the published sizes (`presets.py`),
+`pos_embed.py`, and `encoders.py`, which makes the encoder that a configuration describes.
 `folder.py` and `settings.py` check a model folder before torch builds anything; `format.py` and
 `checkpoints.py` know the names in older ones. `grounded/` is what only the demonstration model
 has, `conversion/` the import of released weights.

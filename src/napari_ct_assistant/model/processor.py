@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from napari_ct_assistant.model.format import upgraded
-from napari_ct_assistant.model.scan_input import prepare_volume
 from napari_ct_assistant.model.vision_configuration import Size3D, token_grid
 from napari_ct_assistant.report_text.questions import (
     CHOICES_QUESTION,
@@ -19,7 +19,7 @@ from napari_ct_assistant.report_text.questions import (
     SCAN_REPORT_QUESTION,
     fill,
 )
-from napari_ct_assistant.volume import CTVolume, ModelGrid
+from napari_ct_assistant.volume import CTVolume, ModelGrid, prepare_as
 
 LETTER_FIRST = "{letter}. {choice}"  # how M3D answers a multiple-choice question
 QUESTION_KINDS = ("report", "finding", "choice", "question")
@@ -160,7 +160,8 @@ class VolumeLanguageProcessor(ProcessorMixin):
         grid : ModelGrid
             Where the input lies in the scan.
         """
-        return prepare_volume(volume, self)
+        values, grid = prepare_as(volume, self)
+        return torch.from_numpy(np.ascontiguousarray(values))[None, None], grid
 
     # ---- what it was taught
 

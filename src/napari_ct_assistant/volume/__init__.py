@@ -12,7 +12,7 @@ from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.files.nifti import write_nifti
 from napari_ct_assistant.volume.model_grid import ModelGrid
 from napari_ct_assistant.volume.open import list_series, open_ct
-from napari_ct_assistant.volume.prepare import prepare, prepare_minmax
+from napari_ct_assistant.volume.prepare import prepare, prepare_as, prepare_minmax
 from napari_ct_assistant.volume.regions import (
     Diameters,
     RegionStatistics,
@@ -33,6 +33,7 @@ __all__ = [
     "list_series",
     "open_ct",
     "prepare",
+    "prepare_as",
     "prepare_minmax",
     "region_diameters",
     "region_statistics",

@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,38 @@ from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.model_grid import ModelGrid
 
 Floats = NDArray[np.float32]
+
+
+class ScanPreparation(Protocol):
+    """How a vision transformer's scans are prepared: `VolumeLanguageProcessor` describes it."""
+
+    @property
+    def image_size(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def patch_size(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def preparation(self) -> str: ...  # noqa: D102
+    @property
+    def spacing(self) -> tuple[float, ...]: ...  # noqa: D102
+    @property
+    def hu_range(self) -> tuple[float, float]: ...  # noqa: D102
+    @property
+    def value_range(self) -> tuple[float, float]: ...  # noqa: D102
+    @property
+    def antialias(self) -> bool: ...  # noqa: D102
+
+
+def prepare_as(volume: CTVolume, how: ScanPreparation) -> tuple[Floats, ModelGrid]:
+    """Return the input [D, H, W] of a scan, and where it lies."""
+    if how.preparation == "minmax":
+        return prepare_minmax(volume, shape=how.image_size, patch=how.patch_size)
+    grid = ModelGrid.centred(
+        volume, shape=how.image_size, spacing=how.spacing, patch=how.patch_size
+    )
+    values = prepare(
+        volume, grid, hu_range=how.hu_range, out_range=how.value_range, antialias=how.antialias
+    )
+    return values, grid
 
 
 def prepare(

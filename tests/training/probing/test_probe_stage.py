@@ -128,7 +128,7 @@ def test_a_check_writes_nothing(data: Path, tmp_path: Path) -> None:
     ("override", "words"),
     [
         ("validation.share=0", "nobody is held out"),
-        ("probe.findings=[Gravel]", "no scan has a label 'Gravel'"),
+        ("probe.findings=[Gravel]", "column Gravel is missing"),
         ("probe.region=chest", "no regions"),
         ("probe.encoder=nowhere", "nowhere"),
     ],

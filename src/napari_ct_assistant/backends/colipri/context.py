@@ -6,12 +6,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_ct_assistant.backends.colipri.loaded_model import LoadedColipri
 from napari_ct_assistant.backends.colipri.preparation import left_right_axis, to_ipl
 from napari_ct_assistant.backends.colipri.prompts import SIDES, pair
 from napari_ct_assistant.backends.heat_map import Evidence, HeatMap
@@ -19,9 +20,6 @@ from napari_ct_assistant.backends.prepared_scan import EncodingStopped, Prepared
 from napari_ct_assistant.backends.screening import FindingScore, ScreeningContext
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.report_text.findings import FINDINGS
-
-if TYPE_CHECKING:
-    from napari_ct_assistant.backends.colipri.backend import ColipriBackend
 
 # Of the pairs of sides, this share must swap in the mirrored scan.
 SWAPS_NEEDED: Final = 0.75
@@ -32,7 +30,7 @@ class ColipriContext(ScreeningContext):
 
     Parameters
     ----------
-    backend : ColipriBackend
+    backend : LoadedColipri
     scan : PreparedScan
     tokens : Tensor [1, N, embed_dim]
     seconds : dict
@@ -40,7 +38,7 @@ class ColipriContext(ScreeningContext):
 
     def __init__(
         self,
-        backend: ColipriBackend,
+        backend: LoadedColipri,
         scan: PreparedScan,
         tokens: Tensor,
         seconds: dict[str, float],

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor, nn
 
-from napari_ct_assistant.backends.colipri.backend import ColipriBackend, ColipriProcessor
+from napari_ct_assistant.backends.colipri.backend import ColipriBackend
 from napari_ct_assistant.backends.colipri.configuration import (
     IMAGE,
     TEXT,
@@ -18,6 +18,7 @@ from napari_ct_assistant.backends.colipri.configuration import (
     preparation,
 )
 from napari_ct_assistant.backends.colipri.family import NOTICE, TRAINED_ON, model_counts
+from napari_ct_assistant.backends.colipri.loaded_model import ColipriProcessor
 from napari_ct_assistant.backends.colipri.network import Colipri
 from napari_ct_assistant.backends.colipri.words import VOCABULARY, load_words
 from napari_ct_assistant.backends.loading.devices import find_device, find_dtype

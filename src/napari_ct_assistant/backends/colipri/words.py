@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import torch
-from tokenizers.implementations import BertWordPieceTokenizer
 from torch import Tensor
+from transformers import BertTokenizer
 
 from napari_ct_assistant.backends.colipri.configuration import MAX_TOKENS, TextSizes
 from napari_ct_assistant.model.errors import ModelLoadError
@@ -31,15 +30,19 @@ class Words:
     """
 
     def __init__(self, vocabulary: dict[str, int], positions: int, *, lowercase: bool = True):
-        self._tokenizer = BertWordPieceTokenizer(vocabulary, lowercase=lowercase)
-        self._tokenizer.enable_truncation(min(MAX_TOKENS, positions))
-        self._tokenizer.enable_padding(pad_id=vocabulary["[PAD]"])
+        self._tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=lowercase)
+        self._longest = min(MAX_TOKENS, positions)
 
     def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return token ids and attention mask, [texts, longest]."""
-        found = self._tokenizer.encode_batch(list(texts))
-        ids = torch.tensor([one.ids for one in found])
-        return ids, torch.tensor([one.attention_mask for one in found])
+        found = self._tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=self._longest,
+            return_tensors="pt",
+        )
+        return found["input_ids"], found["attention_mask"]
 
 
 def load_words(folder: Path, sizes: TextSizes, name: str) -> Words | None:

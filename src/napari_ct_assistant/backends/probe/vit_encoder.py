@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -27,10 +28,9 @@ from napari_ct_assistant.model.encoders import load_encoder
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import check_hashes, refuse_code, write_hashes
 from napari_ct_assistant.model.format import upgraded
-from napari_ct_assistant.model.scan_input import prepare_volume
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 from napari_ct_assistant.model.vit import VisionTransformer3D
-from napari_ct_assistant.volume import CTVolume
+from napari_ct_assistant.volume import CTVolume, prepare_as
 
 PROCESSOR: Final = "processor_config.json"
 
@@ -70,9 +70,10 @@ class VitEncoder(ScanEncoder):
             raise ValueError(
                 f"{self.name}: reads the middle of every scan; leave out region and crop"
             )
-        values, grid = prepare_volume(volume, self._how)
+        values, grid = prepare_as(volume, self._how)
+        pixels = torch.from_numpy(np.ascontiguousarray(values))[None, None]
         note = cut_note(volume, grid)
-        return PreparedScan(volume, values, grid, notes=(note,) if note else ())
+        return PreparedScan(volume, pixels, grid, notes=(note,) if note else ())
 
     def tokens(
         self,

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from napari_ct_assistant.backends.colipri.backend import ColipriBackend, ColipriProcessor
+from napari_ct_assistant.backends.colipri.backend import ColipriBackend
 from napari_ct_assistant.backends.colipri.configuration import (
     IMAGE,
     TEMPERATURE,
     colipri_sizes,
     preparation,
 )
+from napari_ct_assistant.backends.colipri.loaded_model import ColipriProcessor
 from napari_ct_assistant.backends.colipri.loading import STORED, WEIGHTS, fill
 from napari_ct_assistant.backends.colipri.network import Colipri
 from napari_ct_assistant.backends.loading.devices import find_device, find_dtype
