@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ct_assistant.backends.prepared_scan import View
-from napari_ct_assistant.backends.probe.encoders import ScanEncoder
 from napari_ct_assistant.backends.probe.heads import pooled
+from napari_ct_assistant.backends.probe.scan_encoder import ScanEncoder
 from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.probing.samples import Sample
 

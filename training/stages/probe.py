@@ -17,9 +17,10 @@ import numpy as np
 
 from napari_ct_assistant.assistant.models.installed import find_model
 from napari_ct_assistant.backends.model_info import shown_name
-from napari_ct_assistant.backends.probe.encoders import ScanEncoder, load_scan_encoder
+from napari_ct_assistant.backends.probe.encoders import load_scan_encoder
 from napari_ct_assistant.backends.probe.folder import ENCODER
 from napari_ct_assistant.backends.probe.loading import save_probe
+from napari_ct_assistant.backends.probe.scan_encoder import ScanEncoder
 from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe

@@ -18,8 +18,8 @@ from napari_ct_assistant.backends.prepared_scan import (
     Progress,
     View,
 )
-from napari_ct_assistant.backends.probe.encoders import ScanEncoder
 from napari_ct_assistant.backends.probe.heads import Floats, Heads, pooled
+from napari_ct_assistant.backends.probe.scan_encoder import ScanEncoder
 from napari_ct_assistant.backends.screening import (
     FindingScore,
     ScreeningBackend,

@@ -17,7 +17,7 @@ from napari_ct_assistant.backends.colipri.configuration import IMAGE, MODEL_TYPE
 from napari_ct_assistant.backends.colipri.loading import load
 from napari_ct_assistant.backends.colipri.preparation import AIR, to_ipl
 from napari_ct_assistant.backends.prepared_scan import PreparedScan, Progress, View
-from napari_ct_assistant.backends.probe.encoders import Affine, ScanEncoder
+from napari_ct_assistant.backends.probe.scan_encoder import Affine, ScanEncoder
 from napari_ct_assistant.model.folder import write_hashes
 from napari_ct_assistant.volume import CTVolume
 

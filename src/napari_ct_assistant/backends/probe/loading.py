@@ -15,7 +15,7 @@ from napari_ct_assistant.backends.loading.options import Quantize
 from napari_ct_assistant.backends.loading.shapes import check_shapes
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.probe.backend import ProbeBackend
-from napari_ct_assistant.backends.probe.encoders import ScanEncoder, load_scan_encoder
+from napari_ct_assistant.backends.probe.encoders import load_scan_encoder
 from napari_ct_assistant.backends.probe.folder import (
     ENCODER,
     FORMAT_VERSION,
@@ -24,6 +24,7 @@ from napari_ct_assistant.backends.probe.folder import (
     labels_and_pooling,
 )
 from napari_ct_assistant.backends.probe.heads import Heads
+from napari_ct_assistant.backends.probe.scan_encoder import ScanEncoder
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import (

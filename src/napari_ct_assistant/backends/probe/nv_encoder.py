@@ -36,7 +36,7 @@ from napari_ct_assistant.backends.prepared_scan import (
     View,
 )
 from napari_ct_assistant.backends.primus.network import Primus
-from napari_ct_assistant.backends.probe.encoders import KIND, NV_REASON_CT, Affine, ScanEncoder
+from napari_ct_assistant.backends.probe.scan_encoder import KIND, NV_REASON_CT, Affine, ScanEncoder
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import (
     check_hashes,

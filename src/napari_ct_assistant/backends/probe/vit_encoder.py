@@ -22,7 +22,7 @@ from napari_ct_assistant.backends.prepared_scan import (
     Progress,
     View,
 )
-from napari_ct_assistant.backends.probe.encoders import Affine, ScanEncoder
+from napari_ct_assistant.backends.probe.scan_encoder import Affine, ScanEncoder
 from napari_ct_assistant.backends.scan_notes import cut_note
 from napari_ct_assistant.model.encoders import load_encoder
 from napari_ct_assistant.model.errors import ModelLoadError
