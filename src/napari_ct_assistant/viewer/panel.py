@@ -72,6 +72,7 @@ class CTAssistantPanel(QWidget):
         # Before any widget is made.
         self.setLocale(use_locale(self._preferences))
         self._draft_next = self._attached = self._window_connected = False
+        self._theme = ""  # that the style sheets are for
 
         self.scans = ScanPicker(napari_viewer)
         self.first_read = FirstRead(self.scans, on=self._preferences.read_first, parent=self)
@@ -343,6 +344,9 @@ class CTAssistantPanel(QWidget):
 
     def _apply_theme(self, event: Any = None) -> None:  # noqa: ARG002 - napari passes the event
         theme = self.viewer.theme
+        if theme == self._theme:
+            return
+        self._theme = theme
         self.setStyleSheet(panel_style(theme))
         self.reading_layout.set_style(panel_style(theme))
         self.transcript.set_link_colour(link_colour(theme), warning_colour(theme))

@@ -12,14 +12,16 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, kron
 
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.model_grid import ModelGrid
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Floats = NDArray[np.float32]
 
@@ -163,6 +165,8 @@ class _Axis:
     @classmethod
     def linear(cls, n: int, start: float, step: float, size: int, *, antialias: bool) -> _Axis:
         """Blend `n` outputs at input positions start + k * step from `size` inputs."""
+        from scipy.sparse import csr_array
+
         # Rounding in the affines must not push a voxel centre off the scan.
         position = np.round(start + step * np.arange(n), 6)
         on_scan = np.flatnonzero((position >= -0.5) & (position <= size - 0.5))
@@ -195,6 +199,8 @@ def _resample(
     offset: float,
 ) -> Floats:
     """Blend, clip and scale `hu` along its three axes; outside the scan is `offset`."""
+    from scipy.sparse import kron
+
     depth, height, width = axes
     out = np.full([axis.length for axis in axes], offset, dtype=np.float32)
     inner = out[depth.inside, height.inside, width.inside]

@@ -7,7 +7,6 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.ct_volume import CTVolume
@@ -296,6 +295,8 @@ def patient_side(volume: CTVolume, index: ArrayLike) -> Side:
     it off, the side is measured from x = 0 of RAS.
     """
     i, _, left = (int(v) for v in np.round(np.asarray(index, dtype=float)))
+    from scipy import ndimage
+
     # Each fourth voxel is enough for a midline and sixteen times faster.
     body, pieces = ndimage.label(volume.hu[np.clip(i, 0, volume.shape[0] - 1), ::4, ::4] > BODY_HU)
     middle: float | None = None

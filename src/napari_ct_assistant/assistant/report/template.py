@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
 DEFAULT: Final = "Chest CT"
+_BUNDLED: Final = Path(str(files("napari_ct_assistant.assistant.report").joinpath("templates")))
 FOLDER_VARIABLE: Final = "CT_ASSISTANT_TEMPLATES"
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]*")
 _FIELD: Final = re.compile(r"\{(\w*)\}")
@@ -130,7 +131,7 @@ def template_files(*, bundled: bool = False) -> Iterator[Path]:
     own = [] if bundled else [user_folder()]
     for folder in (
         *own,
-        Path(str(files("napari_ct_assistant.assistant.report").joinpath("templates"))),
+        _BUNDLED,
     ):
         if folder.is_dir():
             yield from sorted(
@@ -138,15 +139,19 @@ def template_files(*, bundled: bool = False) -> Iterator[Path]:
             )
 
 
-def list_templates(*, bundled: bool = False) -> tuple[dict[str, ReportTemplate], list[str]]:
+def default_template() -> ReportTemplate:
+    """Return the default template as it comes with the package: one small file is read."""
+    return read_template(_BUNDLED / "chest.yaml")
+
+
+def list_templates() -> tuple[dict[str, ReportTemplate], list[str]]:
     """Return the templates by name, and one line for each file that cannot be used.
 
-    A department's template hides a bundled one of the same name. With `bundled`, only those that
-    come with the package are read.
+    A department's template hides a bundled one of the same name.
     """
     found: dict[str, ReportTemplate] = {}
     wrong: list[str] = []
-    for path in template_files(bundled=bundled):
+    for path in template_files():
         try:
             template = read_template(path)
         except TemplateError as error:

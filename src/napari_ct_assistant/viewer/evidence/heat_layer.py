@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from napari.layers import Image
 from napari.utils.colormaps import Colormap
-from scipy import ndimage
 
 from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.scan.belonging import mark_layer
@@ -35,6 +34,8 @@ def heat_kwargs(scan_layer: Any, heat: HeatMap) -> dict[str, Any]:
 
     The axes of the model's grid are parallel to the volume's, and so to the layer's.
     """
+    from scipy import ndimage
+
     volume = scan_layer.metadata[CT_KEY]
     corners = heat.affine @ np.array([[0, 0, 0, 1], [1, 1, 1, 1]], dtype=float).T
     first, second = (volume.ras_to_index(corner[:3]) for corner in corners.T)

@@ -1,4 +1,4 @@
-"""The report template: the bundled ones at first, a department's own once they have been read."""
+"""The report template: the bundled default at first, all others once they have been read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_ct_assistant.assistant.report.template import (
     DEFAULT,
     ReportTemplate,
+    default_template,
     find_template,
     list_templates,
 )
@@ -42,8 +43,8 @@ class TemplateChoice(QObject):
     def __init__(self, tools: ReportTools, name: str, parent: QObject) -> None:
         super().__init__(parent)
         self._tools = tools
-        self._templates, _problems = list_templates(bundled=True)
-        self.template = self._templates[DEFAULT]
+        self.template = default_template()
+        self._templates = {DEFAULT: self.template}
         tools.show_templates(list(self._templates), DEFAULT)
         self._reading = Background(self)
         self._read(name)
