@@ -180,10 +180,20 @@ def read(hands: Hands, panel: CTAssistantPanel, scan: Path, out: Path) -> None:
         hands.wait(lambda: not tab.editor.isReadOnly())
 
     def draft() -> None:
+        def unreviewed() -> int:
+            return int(tab.editor.text.report().unreviewed)
+
         hands.press("Ctrl+Shift+R")
-        hands.wait(lambda: jobs.busy)
+        hands.wait(lambda: unreviewed() > 0 or asked())
+        if asked():
+            # The scan is unlike those that the model was trained on.
+            hands.press("Alt+Y")
+        hands.wait(lambda: unreviewed() > 0)
         hands.wait(lambda: not jobs.busy)
-        hands.wait(lambda: tab.editor.text.report().unreviewed > 0)
+
+    def asked() -> bool:
+        scan = panel.scans.scan
+        return scan is not None and scan.asked_outside is not None
 
     def review() -> None:
         hands.press("F8")

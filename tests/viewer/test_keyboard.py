@@ -104,12 +104,17 @@ def test_the_keys_work_wherever_the_focus_is(
     own = tab.isWindow()
     press(Qt.Key.Key_F7)
     assert tab.isWindow() is not own
-    if tab.isWindow():
-        activate(tab.window(), qtbot)
-    else:
-        activate(panel.window(), qtbot)
+    wanted = tab.window()
+
+    def is_active() -> bool:
+        if QApplication.activeWindow() is not wanted:
+            wanted.activateWindow()
+        return QApplication.activeWindow() is wanted
+
+    qtbot.waitUntil(is_active, timeout=20_000)
     press(Qt.Key.Key_F8)
     assert tab.review.active
+    qtbot.waitUntil(is_active, timeout=20_000)
     press(Qt.Key.Key_F7)
     qtbot.waitUntil(lambda: tab.isWindow() is own)
 
