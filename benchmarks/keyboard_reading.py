@@ -205,8 +205,7 @@ def read(hands: Hands, panel: CTAssistantPanel, scan: Path, out: Path) -> None:
         hands.press("Esc")
 
     def measure() -> None:
-        hands.press("F8")  # nothing is left to review: the keys go on working
-        panel.viewer.window._qt_viewer.canvas.native.setFocus()
+        hands.press("F4")
         hands.press("X")
         hands.wait(lambda: panel.reading_bar.linked is not None)
         hands.rest(0.8)

@@ -117,6 +117,11 @@ def test_the_keys_work_wherever_the_focus_is(
     qtbot.waitUntil(is_active, timeout=20_000)
     press(Qt.Key.Key_F7)
     qtbot.waitUntil(lambda: tab.isWindow() is own)
+    wanted = tab.window()
+    qtbot.waitUntil(is_active, timeout=20_000)
+    press(Qt.Key.Key_F4)
+    canvas = panel.viewer.window._qt_viewer.canvas.native
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is canvas, timeout=20_000)
 
 
 def test_a_whole_reading_without_the_mouse(

@@ -182,6 +182,7 @@ class CTAssistantPanel(QWidget):
         self.side_by_side.status_message.connect(self.status.show_text)
         self.transcript_row.paired.connect(self.side_by_side.ask)
         panel_keys = (
+            ("F4", self.reading_bar.focus_picture),
             ("F5", self.measured.insert),
             ("Ctrl+Shift+Y", first.finish),
             ("Ctrl+Shift+B", self.side_by_side.ask),

@@ -238,6 +238,15 @@ class ReadingBar(QWidget):
 
     # -- keys
 
+    def focus_picture(self) -> None:
+        """Move the keyboard focus to the picture, where the single keys work."""
+        canvas = _canvas_beside(_dock_of(self._neighbour))
+        if canvas is not None:
+            if self._scan is not None:
+                self._viewer.layers.selection.active = self._scan
+            canvas.window().activateWindow()
+            canvas.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
     def add_shortcuts(self, window: QMainWindow) -> None:
         """Add the single-key shortcuts to `window` once, if the preferences allow them.
 
