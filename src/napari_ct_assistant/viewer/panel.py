@@ -46,7 +46,7 @@ from napari_ct_assistant.viewer.views.reading_bar import ReadingBar
 from napari_ct_assistant.viewer.views.scan_display import ScanDisplay
 from napari_ct_assistant.viewer.views.strips import make_strips
 from napari_ct_assistant.viewer.views.view_bar import ViewBar
-from napari_ct_assistant.viewer.widgets import SPACING
+from napari_ct_assistant.viewer.widgets import SPACING, row
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
@@ -128,6 +128,7 @@ class CTAssistantPanel(QWidget):
         self.columns.add_below(self.chat_controller.chips)
         self.columns.add_below(self.ask_row)
         self.models.line.addWidget(self.actions_row)
+        self.models.fold.layout().addLayout(row(self.side_by_side.button, None))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(SPACING)
@@ -180,7 +181,6 @@ class CTAssistantPanel(QWidget):
         first.status_message.connect(self.status.show_text)
         first.revealed.connect(self._on_revealed)
         self.side_by_side.status_message.connect(self.status.show_text)
-        self.transcript_row.paired.connect(self.side_by_side.ask)
         panel_keys = (
             ("F4", self.reading_bar.focus_picture),
             ("F5", self.measured.insert),

@@ -111,27 +111,24 @@ def finding_question(finding: str) -> str:
 
 
 class TranscriptRow(QWidget):
-    """The buttons for two models, Copy and Clear, in the corner of the transcript.
+    """The buttons Copy and Clear, in the corner of the transcript.
 
     Signals
     -------
-    paired, copied, cleared
+    copied, cleared
     """
 
-    paired = Signal()
     copied = Signal()
     cleared = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.pair_button = button(_("Two models…"), TIPS["pair"], small=True)
         self.copy_button = button(_("Copy"), TIPS["copy"], small=True)
         self.clear_button = button(_("Clear"), TIPS["clear"], small=True)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 2)
         layout.setSpacing(4)
-        for each in (self.pair_button, self.copy_button, self.clear_button):
-            layout.addWidget(each)
-        self.pair_button.clicked.connect(lambda: self.paired.emit())
+        layout.addWidget(self.copy_button)
+        layout.addWidget(self.clear_button)
         self.copy_button.clicked.connect(lambda: self.copied.emit())
         self.clear_button.clicked.connect(lambda: self.cleared.emit())

@@ -31,7 +31,9 @@ from napari_ct_assistant.viewer.texts import (
     PAIR_KEPT,
     PAIR_STOPPED,
     READ_FIRST_ASK,
+    TIPS,
 )
+from napari_ct_assistant.viewer.widgets import button
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -74,6 +76,8 @@ class SideBySide(QObject):
         self._blind = True
         self.table = Path()
         self.window: PairWindow | None = None
+        self.button = button(_("Two models…"), TIPS["pair"], small=True)
+        self.button.clicked.connect(lambda: self.ask())
         conversation.finished.connect(self._on_finished)
         conversation.refused.connect(self._on_refused)
         conversation.jobs.ended.connect(self._on_ended)

@@ -238,6 +238,14 @@ class ReadingBar(QWidget):
 
     # -- keys
 
+    def _key_linked(self) -> None:
+        """Open or close the linked views; the arrow keys then move the crosshair in one of them."""
+        self.show_linked(self.linked is None)
+        views = () if self.linked is None else self.linked.views.values()
+        shown = next((view for view in views if not view.isHidden()), None)
+        if shown is not None:
+            shown.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
     def focus_picture(self) -> None:
         """Move the keyboard focus to the picture, where the single keys work."""
         canvas = _canvas_beside(_dock_of(self._neighbour))
@@ -262,7 +270,7 @@ class ReadingBar(QWidget):
         ]
         actions += [
             ("Shift+M", self.measure.mark_end),
-            (READING_KEYS["linked"], lambda: self.show_linked(self.linked is None)),
+            (READING_KEYS["linked"], self._key_linked),
             (READING_KEYS["slab"], self.slab.next),
             (READING_KEYS["details"], self.show_details),
         ]
