@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextCursor
 from qtpy.QtTest import QTest
 
@@ -39,14 +38,18 @@ def take(visitor: Any, chest: Path, out: Path, model: str) -> None:
         visit.drag(nodule - along, nodule + np.array(along))
     tab.measurement.name.setEditText("nodule")
     tab.measurement.place.setEditText("right upper lobe")
-    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_F5)
+    visit.click(tab.measurement.insert_button)
     visit.shot("sentence")
     grid = np.indices((15, 30, 30)).reshape(3, -1).T - (7, 15, 15)
     inside = grid[((grid * np.asarray(layer.scale)) ** 2).sum(axis=1) < 7**2] + NODULE
     data = np.zeros(layer.data.shape, np.uint8)
     data[tuple(inside.T)] = 1
     labels = viewer.add_labels(
-        data, name="nnInteractive", scale=layer.scale, translate=layer.translate
+        data,
+        name="nnInteractive",
+        scale=layer.scale,
+        translate=layer.translate,
+        units=layer.units,
     )
     viewer.layers.selection.active = labels
     tab.measurement.name.setEditText("nodule")
