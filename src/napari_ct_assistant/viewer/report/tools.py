@@ -159,6 +159,8 @@ class SentenceRow(QWidget):
         """
         sentence = None if line is None else line.sentence
         where = None if sentence is None else sentence.slice
+        if line is not None and line.measurement is not None:
+            where = line.measurement.slice
         rejected = line is not None and line.state == "rejected"
         self.accept_button.setEnabled(sentence is not None)
         self.reject_button.setEnabled(line is not None)
