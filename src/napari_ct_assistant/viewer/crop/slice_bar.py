@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from napari_ct_assistant.backends.slices.choice import SliceRange
 from napari_ct_assistant.support.translation import _
@@ -47,15 +47,17 @@ class SliceBar(QWidget):
         )
         self.said = plain_label()
         self.said.setObjectName("quiet")
-        # The tooltip has the whole text; a long one must not widen the panel.
-        self.said.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        self.said.setWordWrap(True)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        layout = QHBoxLayout()
+        rows.addLayout(layout)
+        rows.addWidget(self.said)
         layout.addWidget(plain_label(_("Slices")))
         layout.addWidget(self.range)
         layout.addWidget(plain_label(_("at most")))
         layout.addWidget(self.count)
-        layout.addWidget(self.said, 1)
+        layout.addStretch(1)
         self.range.editingFinished.connect(self._choose)
         self.count.editingFinished.connect(self._choose)
         self._told = SliceRange()
