@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.backends.colipri.family import COLIPRI
 from napari_ct_assistant.backends.family import Family
+from napari_ct_assistant.backends.i3resnet.family import I3RESNET
 from napari_ct_assistant.backends.nv_reason_ct.family import NV_REASON_CT
 from napari_ct_assistant.backends.probe.folder import PROBE
 from napari_ct_assistant.backends.rev_ct.family import REV_CT
@@ -20,6 +21,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     COLIPRI,
     PROBE,
     REV_CT,
+    I3RESNET,
 )
 
 

@@ -56,6 +56,25 @@ class HeatMap:
         row = volume.ras_to_index(self.hottest)[0]
         return int(np.clip(np.rint(row), 0, volume.shape[0] - 1))
 
+    def peaks(self, most: int) -> list[tuple[PointRAS, float]]:
+        """Return the highest cells that no neighbour surpasses, the highest first, with values.
+
+        Neighbours share a face, an edge or a corner; of equal ones the first counts.
+        """
+        padded = np.pad(self.values, 1, constant_values=-1.0)
+        found: list[tuple[PointRAS, float]] = []
+        for flat in np.argsort(-self.values, axis=None, kind="stable"):
+            i, j, k = (int(n) for n in np.unravel_index(int(flat), self.values.shape))
+            value = float(self.values[i, j, k])
+            if value <= 0 or len(found) == most:
+                break
+            # A neighbour that was taken already is higher, or equal and before it.
+            if padded[i : i + 3, j : j + 3, k : k + 3].max() <= value:
+                x, y, z = (self.affine @ np.array([i, j, k, 1.0]))[:3]
+                found.append(((round(float(x), 1), round(float(y), 1), round(float(z), 1)), value))
+                padded[i + 1, j + 1, k + 1] = 2.0
+        return found
+
     def value_at(self, ras: ArrayLike) -> float:
         """Return the value of the cell that contains a RAS point; 0 outside the model's box."""
         index = np.rint((np.linalg.inv(self.affine) @ np.append(np.asarray(ras), 1.0))[:3])
@@ -78,12 +97,15 @@ class Evidence:
         Index along the volume's first axis of the heat map's hottest cell.
     ras : (x, y, z) mm or None
         The centre of that cell.
+    places : tuple of (x, y, z) mm
+        The highest peaks of the heat map, ranked, where the method offers places to look at.
     """
 
     support: float | None = None
     heat: HeatMap | None = None
     slice: int | None = None
     ras: PointRAS | None = None
+    places: tuple[PointRAS, ...] = ()
 
     @classmethod
     def of(cls, support: float | None, heat: HeatMap | None, volume: CTVolume) -> Evidence:

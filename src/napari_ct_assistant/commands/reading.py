@@ -234,6 +234,8 @@ def _shown(row: FindingProbability) -> str:
         return "      -  not assessable"
     if row.probability is not None:
         return f"{row.probability:>7.1%}"
+    if row.rank is None or row.margin is None:
+        return "      -  no score: see its places (ct-assistant places)"
     return f"{row.rank:>7}  margin {row.margin:+.4f}"
 
 

@@ -213,6 +213,7 @@ class CTAssistantPanel(QWidget):
         self.transcript.linkClicked.connect(evidence.follow)
         self.report_controller.tab.followed.connect(evidence.follow_in_report)
         self.findings.chosen.connect(self.show_finding)
+        self.findings_controller.tab.places.chosen.connect(evidence.go_to_place)
         evidence.status_message.connect(self.status.show_text)
 
     def _connect_chat(self) -> None:

@@ -102,6 +102,12 @@ class EvidenceController(QObject):
         elif position is not None:
             go_to(self._viewer, layer, position)
 
+    def go_to_place(self, place: ScanPosition) -> None:
+        """Move the viewer to a place in the scan on screen."""
+        layer = None if self._scans.scan is None else self._scans.layer_of(self._scans.scan)
+        if layer is not None:
+            go_to(self._viewer, layer, place)
+
     def show(self, scan: ScanSession, heat: HeatMap | None, about: str) -> bool:
         """Choose a scan and show a heat map over it; return False if there is nothing to show."""
         if scan.hidden:

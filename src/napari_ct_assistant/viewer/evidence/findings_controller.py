@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_ct_assistant.viewer.models.picker import ModelPicker
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
     from napari_ct_assistant.viewer.session.conversation import Conversation
-    from napari_ct_assistant.viewer.session.jobs import JobResult, ScreenResult
+    from napari_ct_assistant.viewer.session.jobs import EvidenceResult, JobResult, ScreenResult
 
 
 class FindingsController(QObject):
@@ -39,6 +39,7 @@ class FindingsController(QObject):
         scans.chosen.connect(lambda _layer: self.show_scan())
         conversation.screened.connect(self._on_screened)
         conversation.finished.connect(self._on_finished)
+        conversation.located.connect(self._on_located)
         models.changed.connect(lambda _model: self.tab.offer_words(False))
 
     def show_scan(self) -> None:
@@ -49,6 +50,11 @@ class FindingsController(QObject):
         else:
             checks = () if scan.hidden else scan.checks
             self.tab.show_findings(scan.shown_findings, scan.name, checks)
+
+    def _on_located(self, result: EvidenceResult) -> None:
+        """List the places of a finding, if its scan is still on screen."""
+        if result.job.scan is self._scans.scan:
+            self.tab.places.show_places(result.job.finding, result.evidence, result.job.scan.volume)
 
     def _on_screened(self, result: ScreenResult) -> None:
         scan = result.job.scan

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_ct_assistant.support.translation import N_, _
 from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
+from napari_ct_assistant.viewer.evidence.place_list import PlaceList
 from napari_ct_assistant.viewer.widgets import SPACING, button, label, row
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class FindingsTab(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.table = FindingsTable()
+        self.places = PlaceList()
         self.lines = label()
         self.lines.setWordWrap(True)
         self.lines.setObjectName("quiet")
@@ -52,6 +54,7 @@ class FindingsTab(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACING)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.places)
         layout.addWidget(self.lines)
         layout.addWidget(self._words)
         self.offer_words(False)
@@ -64,6 +67,7 @@ class FindingsTab(QWidget):
     ) -> None:
         """Show a scan's findings, and what a test of the model on this scan showed."""
         self.table.show_findings(findings, scan)
+        self.places.clear()
         ranked = any(one.rank is not None for one in findings)
         self.lines.setText("\n".join([*([_(RANKS)] if ranked else []), *checks]))
         self.lines.setVisible(bool(self.lines.text()))

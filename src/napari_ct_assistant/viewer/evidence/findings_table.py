@@ -123,7 +123,8 @@ class FindingsTable(QTableWidget):
         """
         self._click.stop()
         ranked = any(one.rank is not None for one in findings)
-        self._name_columns(ranked=ranked)
+        scored = ranked or any(one.probability is not None for one in findings)
+        self._name_columns(ranked=ranked, scored=scored or not findings)
         header = _(HEADERS[FINDING])
         if findings:
             header += f"{TITLE_SEPARATOR}{scan}"
@@ -147,8 +148,8 @@ class FindingsTable(QTableWidget):
         self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
         self.setSortingEnabled(True)
 
-    def _name_columns(self, *, ranked: bool) -> None:
-        """Name the columns for probabilities or for ranks."""
+    def _name_columns(self, *, ranked: bool, scored: bool = True) -> None:
+        """Name the columns for probabilities or for ranks; without scores there are names only."""
         tips = [TIPS[f"finding_{name}"] for name in ("probability", "baseline", "threshold")]
         if ranked:
             tips = [_(RANK_TIP), _(NO_SCAN_TIP), _(MARGIN_TIP)]
@@ -156,7 +157,8 @@ class FindingsTable(QTableWidget):
         self.setHorizontalHeaderLabels([_(header) for header in headers])
         for column, tip in zip((PROBABILITY, BASELINE, THRESHOLD), tips, strict=True):
             self.horizontalHeaderItem(column).setToolTip(plain_tip(tip))
-        self.setColumnHidden(BAR, ranked)
+            self.setColumnHidden(column, not scored)
+        self.setColumnHidden(BAR, ranked or not scored)
 
     def _fill_ranked(self, row: int, finding: FindingProbability) -> QTableWidgetItem:
         """Fill a row with rank and margins; return the cell of the rank."""

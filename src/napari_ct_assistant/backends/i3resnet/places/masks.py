@@ -40,11 +40,12 @@ class BodyMasks:
 def find_body(hu: NDArray[np.float32]) -> BodyMasks:
     """Find the body and the lungs. hu: [x, y, z], RAS axes."""
     small = hu[::STEP, ::STEP, ::STEP]
-    dense = small > BODY_HU
-    core = _largest(ndimage.binary_erosion(dense, iterations=TABLE))
-    body = ndimage.binary_dilation(core, iterations=TABLE + 1) & dense
-    for k in range(body.shape[2]):
-        body[:, :, k] = ndimage.binary_fill_holes(body[:, :, k])
+    # The lungs are filled first: a thin chest wall would not survive the erosion.
+    filled = small > BODY_HU
+    for k in range(filled.shape[2]):
+        filled[:, :, k] = ndimage.binary_fill_holes(filled[:, :, k])
+    core = _largest(ndimage.binary_erosion(filled, iterations=TABLE))
+    body = ndimage.binary_dilation(core, iterations=TABLE + 1) & filled
     labels, count = ndimage.label(body & (small < LUNG_HU))
     lung = np.zeros_like(body)
     if count:
