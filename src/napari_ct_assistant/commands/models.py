@@ -213,6 +213,14 @@ def import_foreign(
             help="Of RadFM: write only encoder and perceiver, which training can start from.",
         ),
     ] = False,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            metavar="FILE",
+            help="Of Astra: the image encoder, if FOLDER does not hold it.",
+        ),
+    ] = None,
     phenotypes: Annotated[
         Path | None,
         typer.Option(
@@ -251,6 +259,7 @@ def import_foreign(
                 trained_on=trained_on,
                 ignore_code=ignore_remote_code,
                 vision_only=vision_only,
+                encoder=None if encoder is None else _local(encoder),
                 phenotypes=phenotypes,
                 settings=_settings(settings or ()),
                 progress=lambda _, written, total: show(written, total),

@@ -273,13 +273,12 @@ class ResamplerPerceiver(Perceiver):
         latents: int = 32,
         layers: int = 6,
         head_dim: int = 64,
+        heads: int = NUM_HEADS,
     ):
         super().__init__(in_dim, out_dim, grid, kernel, bias)
         self.output_grid = (1, 1, latents)
         self.latents = nn.Parameter(torch.randn(latents, in_dim))
-        self.layers = nn.ModuleList(
-            ResamplerLayer(in_dim, self.NUM_HEADS, head_dim) for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(ResamplerLayer(in_dim, heads, head_dim) for _ in range(layers))
         self.norm = nn.LayerNorm(in_dim)
         self.projection = nn.Linear(in_dim, out_dim, bias=bias)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,18 +16,12 @@ from torch import Tensor
 from napari_ct_assistant.backends.heat_map import Evidence
 from napari_ct_assistant.backends.i3resnet.encoder import Encoder, load_encoder
 from napari_ct_assistant.backends.i3resnet.folder import about
-from napari_ct_assistant.backends.i3resnet.input.chains import (
-    ABDOMEN,
-    CHAINS,
-    CHEST,
-    EncoderInput,
-    input_hu,
-)
+from napari_ct_assistant.backends.i3resnet.grid import input_grid
+from napari_ct_assistant.backends.i3resnet.input.chains import ABDOMEN, CHAINS, CHEST, input_hu
 from napari_ct_assistant.backends.i3resnet.network.modeling import FeatureMaps
-from napari_ct_assistant.backends.i3resnet.network.sizes import STRIDES
 from napari_ct_assistant.backends.i3resnet.places.cells import cell_means
 from napari_ct_assistant.backends.i3resnet.places.heads import PlaceHeads, heads_for
-from napari_ct_assistant.backends.i3resnet.places.heat import along_the_volume, place_evidence
+from napari_ct_assistant.backends.i3resnet.places.heat import place_evidence
 from napari_ct_assistant.backends.i3resnet.places.masks import find_body
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.prepared_scan import Capabilities, PreparedScan, View
@@ -43,7 +36,7 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.settings import read_json
-from napari_ct_assistant.volume import CTVolume, ModelGrid
+from napari_ct_assistant.volume import CTVolume
 
 PLACES_ONLY: Final = (
     "Places to look at, ranked within this scan. The model cannot say whether a finding is there: "
@@ -226,15 +219,6 @@ class I3ResNetBackend(ScreeningBackend):
                 empty: Tensor = torch.zeros(1, 1, *self.encoder.settings.size)
                 self._air = self.encoder.encode(empty)
         return self._air
-
-
-def input_grid(made: EncoderInput) -> ModelGrid:
-    """Return where an input lies, its axes along the volume's."""
-    turned, affine = along_the_volume(made.values, made.affine)
-    d, h, w = turned.shape
-    x, y, z = STRIDES["layer4"]
-    patch = (math.gcd(d, z), math.gcd(h, y), math.gcd(w, x))
-    return ModelGrid((d, h, w), patch, affine)
 
 
 def load(

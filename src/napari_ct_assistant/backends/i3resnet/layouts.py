@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from napari_ct_assistant.backends.i3resnet.network.sizes import CLASSIFIER, is_counter
+from napari_ct_assistant.backends.i3resnet.network.sizes import CLASSIFIER, CONTRASTIVE, is_counter
 from napari_ct_assistant.backends.i3resnet.releases import ASTRA, MERLIN, MERLIN_FIVE_YEAR
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 
+ASTRA_PREFIX: Final = "visual_encoder.model.encode_image.i3_resnet."
 WRAPPER: Final = "module."  # of models trained on several GPUs
 _FEATURES: Final = {
     "0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4",
@@ -27,6 +28,7 @@ _OTHER: Final = (
     "encode_text.", "logit_scale", "adapter.", "decode_text.", "perceiver.", "llama_proj.",
     "layer_norm.", "language_model.", "embed_tokens.",
 )  # fmt: skip
+_HEADS: Final = (f"{CLASSIFIER}.", f"{CONTRASTIVE}.")
 _ENCODER: Final = re.compile(r"^(?P<prefix>(?:[\w.]+\.)?)(?P<stem>conv1|features\.0)\.weight$")
 GENERATOR: Final = ("perceiver.", "llama_proj.", "layer_norm.")
 
@@ -89,6 +91,8 @@ def encoder_keys(shapes: Mapping[str, tuple[int, ...]]) -> EncoderKeys:
                 name = f"{_FEATURES.get(number, number)}.{rest}"
             if not prefix and name.startswith(_OTHER):
                 others.append(key)
+            elif prefix == ASTRA_PREFIX and name.startswith(_HEADS):
+                others.append(key)  # of Merlin; they do not fit the fine-tuned encoder
             elif not is_counter(name):
                 mapped[key] = name
         elif own.startswith(_OTHER):
