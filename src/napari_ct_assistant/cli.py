@@ -21,7 +21,6 @@ from napari_ct_assistant.commands import (
     journal,
     language_export,
     models,
-    places,
     reading,
     recipes,
     rewriting,
@@ -73,7 +72,7 @@ app.command("ask")(reading.ask)
 app.command("screen")(reading.screen)
 app.command("rewrite")(rewriting.rewrite)
 models.app.command("export-llm")(language_export.export_llm)
-app.command("places")(places.places)
+app.command("places")(reading.places)
 app.add_typer(models.app, name="models")
 app.add_typer(servers.app, name="servers")
 app.add_typer(journal.app, name="journal")

@@ -24,6 +24,7 @@ from napari_ct_assistant.model.conversion.tensors import Entry, forget, read_ent
 from napari_ct_assistant.model.conversion.writing import SHARD_BYTES, Progress
 from napari_ct_assistant.model.errors import ModelLoadError
 
+PIECE_BYTES = 512 * 1024**2
 # Of weight files that a release has under names of its own.
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
@@ -102,7 +103,9 @@ def import_model(
                 shard_bytes=shard_bytes,
                 progress=progress,
             )
-        writing = Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
+        # Astra's file is larger than most computers' memory: a small piece of it at a time.
+        piece = min(shard_bytes, PIECE_BYTES)
+        writing = Writing(Path(out).expanduser(), dtype, piece, progress)
         if has_generator(entries) and not vision_only:
             return _named(
                 name,

@@ -135,9 +135,9 @@ def add_model(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Download a model that is an option of this package, and import it.
+    """Download and import an optional model, pinned by its hash.
 
-    Its licence and training data are shown first. Files are pinned by their SHA-256.
+    Its licence and training data are shown first. Nothing of it comes with this package.
     """
     with one_line_errors():
         from napari_ct_assistant.assistant.models.added import add, addable

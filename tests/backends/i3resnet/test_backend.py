@@ -149,6 +149,9 @@ def test_chains_are_chosen_by_region(backbone: Path, small_volume: CTVolume) -> 
     other = assistant.backend.prepare(small_volume, View(region="abdomen"))
     assert not torch.equal(scan.pixel_values, other.pixel_values)
     assert assistant.read(small_volume, region="abdomen").screen() == []
+    moved = assistant.backend.prepare(small_volume, View(centre=(0.0, 0.0, 0.0)))
+    assert torch.equal(moved.pixel_values, scan.pixel_values)
+    assert moved.notes == ("This model reads the middle of every scan: its box is not moved.",)
     with pytest.raises(ValueError, match="region is 'head'; give one of chest, abdomen"):
         assistant.backend.prepare(small_volume, View(region="head"))
 

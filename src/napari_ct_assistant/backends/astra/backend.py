@@ -11,7 +11,7 @@ import torch
 from napari_ct_assistant.backends.astra.image_context import AstraContext
 from napari_ct_assistant.backends.astra.prompts import ABDOMEN, CHAIN, CHEST, REGIONS
 from napari_ct_assistant.backends.i3resnet.encoder import Encoder
-from napari_ct_assistant.backends.i3resnet.grid import input_grid
+from napari_ct_assistant.backends.i3resnet.grid import FIXED_BOX, input_grid
 from napari_ct_assistant.backends.prepared_scan import Capabilities, PreparedScan, Progress, View
 from napari_ct_assistant.backends.scan_notes import cut_note
 from napari_ct_assistant.backends.volume_language.backend import VolumeLanguageBackend
@@ -46,19 +46,20 @@ class AstraBackend(VolumeLanguageBackend):
         Raises
         ------
         ValueError
-            If there is no such region, or a centre is given.
+            If there is no such region.
         """
         if view.region and view.region not in REGIONS:
             raise ValueError(
                 f"{self.info.name}: region is {view.region!r}; give one of {', '.join(REGIONS)}"
             )
-        if view.centre is not None:
-            raise ValueError(f"{self.info.name}: reads the middle of a scan; leave out the crop")
         shown, why = body_region(volume)
         region = view.region or (ABDOMEN if shown == ABDOMEN else CHEST)
         made = self.encoder.prepare(volume, CHAIN[region])
         grid = input_grid(made)
-        notes = [cut_note(volume, grid)] if CHAIN[region] == ABDOMEN else []
+        notes = (
+            cut_note(volume, grid) if CHAIN[region] == ABDOMEN else "",
+            "" if view.centre is None else FIXED_BOX,
+        )
         reason = "" if view.region else why or "the region that most of the training shows"
         return PreparedScan(
             volume,

@@ -16,7 +16,7 @@ from torch import Tensor
 from napari_ct_assistant.backends.heat_map import Evidence
 from napari_ct_assistant.backends.i3resnet.encoder import Encoder, load_encoder
 from napari_ct_assistant.backends.i3resnet.folder import about
-from napari_ct_assistant.backends.i3resnet.grid import input_grid
+from napari_ct_assistant.backends.i3resnet.grid import FIXED_BOX, input_grid
 from napari_ct_assistant.backends.i3resnet.input.chains import ABDOMEN, CHAINS, CHEST, input_hu
 from napari_ct_assistant.backends.i3resnet.network.modeling import FeatureMaps
 from napari_ct_assistant.backends.i3resnet.places.cells import cell_means
@@ -177,19 +177,20 @@ class I3ResNetBackend(ScreeningBackend):
         Raises
         ------
         ValueError
-            If there is no such region, or a centre is given.
+            If there is no such region.
         """
         if view.region and view.region not in CHAINS:
             raise ValueError(
                 f"{self.info.name}: region is {view.region!r}; give one of {', '.join(CHAINS)}"
             )
-        if view.centre is not None:
-            raise ValueError(f"{self.info.name}: reads the middle of a scan; leave out the crop")
         chain = view.region or self.encoder.settings.chain
         made = self.encoder.prepare(volume, chain)
         grid = input_grid(made)
         reason = "" if view.region else "the chain of the model's own training"
-        notes = (cut_note(volume, grid),) if chain == ABDOMEN else ()
+        notes = (
+            cut_note(volume, grid) if chain == ABDOMEN else "",
+            "" if view.centre is None else FIXED_BOX,
+        )
         return PreparedScan(
             volume,
             torch.from_numpy(made.values)[None, None],

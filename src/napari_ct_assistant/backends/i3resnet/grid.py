@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from napari_ct_assistant.backends.i3resnet.input.chains import EncoderInput
 from napari_ct_assistant.backends.i3resnet.network.sizes import STRIDES
 from napari_ct_assistant.backends.i3resnet.places.heat import along_the_volume
 from napari_ct_assistant.volume import ModelGrid
+
+FIXED_BOX: Final = "This model reads the middle of every scan: its box is not moved."
 
 
 def input_grid(made: EncoderInput) -> ModelGrid:
