@@ -12,8 +12,8 @@ from napari_ct_assistant.report_text.findings import FINDINGS
 from napari_ct_assistant.report_text.questions import FINDING_QUESTION
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.question_box import QuestionBox
-from napari_ct_assistant.viewer.texts import ASK_PLACEHOLDER, TIPS
-from napari_ct_assistant.viewer.widgets import button, row
+from napari_ct_assistant.viewer.texts import TIPS
+from napari_ct_assistant.viewer.widgets import button, label, row
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 
@@ -76,7 +76,13 @@ class AskRow(QWidget):
         self.examples_button.setMenu(QMenu(self.examples_button))
         self.show_findings(FINDINGS)
         self.choices_button = button(_("Choices…"), TIPS["choices"], small=True)
-        line = row(self.box, self.ask_button, self.examples_button, self.choices_button)
+        # In place of the box, whose placeholder would be cut off where the column is narrow.
+        self.why = label()
+        self.why.setWordWrap(True)
+        self.why.setObjectName("quiet")
+        self.why.hide()
+        line = row(self.why, self.box, self.ask_button, self.examples_button, self.choices_button)
+        line.setStretchFactor(self.why, 1)
         line.setStretchFactor(self.box, 1)
         for one in (self.ask_button, self.examples_button, self.choices_button):
             line.setAlignment(one, Qt.AlignmentFlag.AlignBottom)
@@ -85,10 +91,11 @@ class AskRow(QWidget):
         self.ask_button.clicked.connect(self.box.submit)
 
     def set_text(self, no_text: str) -> None:
-        """Disable the row if the chosen model answers no questions; `no_text` says why."""
-        self.box.setPlaceholderText(no_text or _(ASK_PLACEHOLDER))
-        self.box.setToolTip(plain_tip(no_text))
+        """Say in place of the row why the chosen model answers no questions; "" if it does."""
+        self.why.setText(no_text)
+        self.why.setVisible(bool(no_text))
         for one in (self.box, self.ask_button, self.examples_button, self.choices_button):
+            one.setVisible(not no_text)
             one.setEnabled(not no_text)
 
     def show_findings(self, findings: Sequence[str]) -> None:
