@@ -73,8 +73,8 @@ def test_draft_and_questions_are_off_and_say_why(panel: CTAssistantPanel, qtbot:
     assert not panel.actions_row.draft_button.isEnabled()
     assert panel.actions_row.findings_button.isEnabled()
     assert panel.actions_row.draft_button.toolTip().startswith(why)
-    assert not panel.ask_row.box.isEnabled()
-    assert panel.ask_row.box.placeholderText().startswith(why)
+    assert panel.ask_row.box.isHidden()
+    assert panel.ask_row.why.text().startswith(why)
     messages = len(panel.transcript.messages)
     for attempt in (panel.draft_report, lambda: panel.ask("And?")):
         panel.status.show_text("Ready")
@@ -84,7 +84,8 @@ def test_draft_and_questions_are_off_and_say_why(panel: CTAssistantPanel, qtbot:
     assert len(panel.transcript.messages) == messages
     panel.models.set_model("demo")
     assert panel.actions_row.draft_button.isEnabled()
-    assert panel.ask_row.box.isEnabled()
+    assert not panel.ask_row.box.isHidden()
+    assert panel.ask_row.why.isHidden()
 
 
 def test_a_finding_shows_its_map(panel: CTAssistantPanel, qtbot: QtBot) -> None:
