@@ -7,11 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from qtpy.QtWidgets import QAbstractButton, QApplication
+from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel
 
+from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.template import find_template
+from napari_ct_assistant.backends.scan_notes import OUTSIDE
 from napari_ct_assistant.support.translation import VARIABLE, language, said, use_language
+from napari_ct_assistant.viewer.report.export import ExportDialog
 from napari_ct_assistant.viewer.scan.details import DetailsDialog
 from napari_ct_assistant.viewer.scan.layers import add_volume
+from tests.assistant.report.report_samples import sample_draft
 from tests.viewer.conftest import box_volume
 
 if TYPE_CHECKING:
@@ -88,3 +93,16 @@ def test_no_button_is_narrower_than_its_text(panel: CTAssistantPanel) -> None:
             and button.width() < button.fontMetrics().horizontalAdvance(button.text())
         ]
         assert not cut, panel.tabs.tabText(tab)
+
+
+def test_the_long_texts_of_the_export_are_whole(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    warned = replace(sample_draft(), warnings=(f"{OUTSIDE}: " + "treat it as unreliable; " * 12,))
+    report = ReportDocument.from_draft(warned, find_template())
+    assert OUTSIDE in report.notice
+    dialog = ExportDialog(report, panel.report_controller.tab)
+    qtbot.addWidget(dialog)
+    with qtbot.waitExposed(dialog):
+        dialog.show()
+    long = [label for label in dialog.findChildren(QLabel) if label.wordWrap()]
+    assert len(long) == 2
+    assert not [one.text() for one in long if one.height() < one.heightForWidth(one.width())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtCore import QObject, QStandardPaths, Signal
 from qtpy.QtWidgets import (
@@ -30,6 +30,8 @@ from napari_ct_assistant.viewer.widgets import label as plain_label
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.report.tab import ReportTab
     from napari_ct_assistant.volume import CTVolume
+
+WIDTH: Final = 520
 
 
 def proposed_file(ending: str = FORMATS[0].ending) -> Path:
@@ -79,7 +81,8 @@ class ExportDialog(QDialog):
         layout.addLayout(form)
         layout.addWidget(notice)
         layout.addWidget(self.buttons)
-        self.resize(520, self.sizeHint().height())
+        # The hint does not know into how many lines this width breaks the texts.
+        self.resize(WIDTH, layout.totalHeightForWidth(WIDTH))
         self.format.currentIndexChanged.connect(self._show_ending)
         self.identifiers.toggled.connect(self._refresh)
         self.file.textChanged.connect(self._follow_ending)
