@@ -60,14 +60,14 @@ class PlaceHeads:
 
     def save(self, file: Path) -> None:
         """Write them to a file; the weights in half precision."""
-        said = {
+        stated = {
             "layer": self.layer,
             "findings": list(self.findings),
             "backbone": self.backbone,
             "record": dict(self.record),
         }
         tensors = {"weight": self.weight.astype(np.float16), "bias": self.bias}
-        save_file(tensors, file, metadata={RECORD: json.dumps(said)})
+        save_file(tensors, file, metadata={RECORD: json.dumps(stated)})
 
 
 def read_heads(file: Path, name: str) -> PlaceHeads:
@@ -80,11 +80,11 @@ def read_heads(file: Path, name: str) -> PlaceHeads:
     """
     try:
         with safe_open(file, framework="np") as stream:
-            said = json.loads((stream.metadata() or {})[RECORD])
+            stated = json.loads((stream.metadata() or {})[RECORD])
             weight = stream.get_tensor("weight").astype(np.float32)
             bias = stream.get_tensor("bias").astype(np.float32)
-        findings = tuple(str(one) for one in said["findings"])
-        layer, backbone, record = said["layer"], str(said["backbone"]), dict(said["record"])
+        findings = tuple(str(one) for one in stated["findings"])
+        layer, backbone, record = stated["layer"], str(stated["backbone"]), dict(stated["record"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelLoadError(f"{name}: {file.name} is damaged; train the heads again") from error
     if (
