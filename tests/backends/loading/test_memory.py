@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import importlib.util
 import math
+import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import torch
 from napari_ct_assistant import load_assistant
 from napari_ct_assistant.assistant import ModelLoadError
 from napari_ct_assistant.backends.loading import devices, memory, quantization
-from napari_ct_assistant.backends.loading.memory import check_memory, free_bytes
+from napari_ct_assistant.backends.loading.memory import check_memory, free_bytes, out_of_memory
+from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
 from napari_ct_assistant.backends.loading.sizes import Counts, count
 from napari_ct_assistant.backends.volume_language import loading
 from napari_ct_assistant.model.folder import expected_tensors
@@ -157,3 +160,43 @@ def test_memory_comes_back(untrained: Path) -> None:
     assert tensors() - before == one
     second.close()
     assert tensors() == before
+
+
+@pytest.mark.parametrize(
+    ("how", "advice"),
+    [
+        ({}, "close other programs$"),
+        ({"eight_bit": True}, r'programs, or load it with quantize="8bit"$'),
+        (
+            {"eight_bit": True, "spread": True},
+            r'programs, or load it with quantize="8bit" or device_map="auto"$',
+        ),
+    ],
+)
+def test_memory_that_runs_out_while_loading_is_freed(how: dict[str, bool], advice: str) -> None:
+    kept: list[weakref.ref[Any]] = []
+
+    def load_half() -> None:
+        half = torch.zeros(8)
+        kept.append(weakref.ref(half))
+        raise torch.OutOfMemoryError("no room")
+
+    try:
+        load_half()
+    except torch.OutOfMemoryError as error:
+        told = out_of_memory(error, "vicuna", torch.device("cuda"), **how)
+        assert kept[0]() is None, "the half that was loaded stays while the error is shown"
+        assert re.search(f"^vicuna: does not fit in the memory of cuda; .*{advice}", str(told))
+        on_cpu = out_of_memory(error, "vicuna", torch.device("cpu"), **how)
+        assert "device_map" not in str(on_cpu)
+
+
+def test_a_load_that_runs_out_of_memory_names_the_model(
+    untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(loading.VolumeLanguageModel, "from_pretrained", full)
+    with pytest.raises(NotEnoughMemoryError, match="tiny-model: does not fit in the memory of cpu"):
+        load_assistant(untrained, device="cpu")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -23,8 +22,7 @@ from napari_ct_assistant.backends.astra.prompts import END, IMAGE_TOKEN, PROMPT,
 from napari_ct_assistant.backends.i3resnet.encoder import place, read_network
 from napari_ct_assistant.backends.i3resnet.folder import about
 from napari_ct_assistant.backends.loading.devices import find_device, find_dtype
-from napari_ct_assistant.backends.loading.memory import check_memory, free_memory
-from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
+from napari_ct_assistant.backends.loading.memory import check_memory, out_of_memory
 from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS, count
 from napari_ct_assistant.backends.loading.tensors import read_tensors
 from napari_ct_assistant.backends.model_info import ModelInfo
@@ -97,11 +95,7 @@ def load(
         check_memory(name, counts, target, precision, tokens=tokens)
         _fill(network, sizes, folder, name, target, precision)
     except torch.OutOfMemoryError as error:
-        traceback.clear_frames(error.__traceback__)
-        free_memory()
-        raise NotEnoughMemoryError(
-            f"{name}: does not fit in the memory of {target.type}; close other programs"
-        ) from error
+        raise out_of_memory(error, name, target) from error
     network.encoder_settings = said.encoder
     processor = processor_for(tokenizer, sizes, said)
     trained_on, notice = about(config)

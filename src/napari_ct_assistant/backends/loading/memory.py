@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+import traceback
 
 import torch
 
@@ -83,6 +84,39 @@ def check_memory(
     raise NotEnoughMemoryError(
         f"{name}: needs about {need / 1e9:.1f} GB in {kind} on {device.type}, "
         f"{free / 1e9:.1f} GB are free; close other programs or use a smaller model",
+        tuple(remedies),
+    )
+
+
+def out_of_memory(
+    error: torch.OutOfMemoryError,
+    name: str,
+    device: torch.device,
+    *,
+    eight_bit: bool = False,
+    spread: bool = False,
+) -> NotEnoughMemoryError:
+    """Free what was loaded before memory ran out, and return the error to raise.
+
+    Parameters
+    ----------
+    error : torch.OutOfMemoryError
+        What ended the loading.
+    name : str
+        Of the model.
+    device : torch.device
+    eight_bit, spread : bool
+        Whether 8-bit weights, and a GPU model spread over GPU and computer memory, can still be
+        chosen.
+    """
+    # The frames that the error came through hold what was loaded so far.
+    traceback.clear_frames(error.__traceback__)
+    free_memory()
+    remedies = [Remedy("quantize", "8bit")] if eight_bit else []
+    if spread and device.type == "cuda":
+        remedies.append(Remedy("device_map", "auto"))
+    return NotEnoughMemoryError(
+        f"{name}: does not fit in the memory of {device.type}; close other programs",
         tuple(remedies),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,8 @@ from transformers.models.qwen3_5.configuration_qwen3_5 import Qwen3_5TextConfig
 
 from napari_ct_assistant.backends.loading.devices import find_device, find_dtype
 from napari_ct_assistant.backends.loading.int8 import BLOCK, Int8Linear
-from napari_ct_assistant.backends.loading.memory import check_memory, free_memory
-from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Quantize, Remedy
+from napari_ct_assistant.backends.loading.memory import check_memory, out_of_memory
+from napari_ct_assistant.backends.loading.options import Quantize
 from napari_ct_assistant.backends.loading.shapes import check_shapes
 from napari_ct_assistant.backends.loading.tensors import read_tensors
 from napari_ct_assistant.backends.model_info import ModelInfo
@@ -111,13 +110,7 @@ def load(
         check_memory(name, counts, target, precision, quantize=quantize, tokens=tokens)
         _fill(network, folder, name, target, precision, quantize=quantize)
     except torch.OutOfMemoryError as error:
-        # The frames that the error came through hold what was loaded so far.
-        traceback.clear_frames(error.__traceback__)
-        free_memory()
-        remedies = (Remedy("quantize", "8bit"),) if quantize is None else ()
-        raise NotEnoughMemoryError(
-            f"{name}: does not fit in the memory of {target.type}; close other programs", remedies
-        ) from error
+        raise out_of_memory(error, name, target, eight_bit=quantize is None) from error
     info = ModelInfo(
         name=name,
         trained_on=TRAINED_ON,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +14,8 @@ from napari_ct_assistant.backends.loading.devices import (
     find_device,
     find_dtype,
 )
-from napari_ct_assistant.backends.loading.memory import check_memory, free_memory
-from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Quantize, Remedy
+from napari_ct_assistant.backends.loading.memory import check_memory, out_of_memory
+from napari_ct_assistant.backends.loading.options import Quantize
 from napari_ct_assistant.backends.loading.quantization import quantization_config
 from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS, count
 from napari_ct_assistant.backends.model_info import ModelInfo
@@ -101,15 +100,8 @@ def load(
     except ModelLoadError:
         raise
     except torch.OutOfMemoryError as error:
-        # The frames that the error came through hold what was loaded so far.
-        traceback.clear_frames(error.__traceback__)
-        free_memory()
-        remedies = [Remedy("quantize", "8bit")] if quantize is None else []
-        if device_map is None and target.type == "cuda":
-            remedies.append(Remedy("device_map", "auto"))
-        raise NotEnoughMemoryError(
-            f"{name}: does not fit in the memory of {target.type}; close other programs",
-            tuple(remedies),
+        raise out_of_memory(
+            error, name, target, eight_bit=quantize is None, spread=device_map is None
         ) from error
     except BaseException as error:
         # The libraries that read a folder raise anything, and a panic of the tokenizer's Rust code
