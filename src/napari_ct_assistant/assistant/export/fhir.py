@@ -16,6 +16,7 @@ from napari_ct_assistant.assistant.export.measured import (
 )
 from napari_ct_assistant.assistant.export.plain import title_of, to_text
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.assistant.report.provenance import local_time
 
 _XHTML = "http://www.w3.org/1999/xhtml"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
@@ -115,10 +116,10 @@ def _contained(report: ReportDocument, now: str) -> list[dict[str, Any]]:
         model = draft.model
         versions = [{"value": f"{name} {version}"} for name, version in draft.versions.items()]
         notes = [
+            *draft.warnings,
             f"Trained on {model.get('trained_on') or 'unnamed data'}.",
             model.get("notice", ""),
-            f"Drafted at {draft.created}.",
-            *draft.warnings,
+            f"Drafted at {local_time(draft.created)}.",
         ]
         device: dict[str, Any] = {
             "resourceType": "Device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Final
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.image_note import image_note
 from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
+from napari_ct_assistant.assistant.export.pdf_flow import Block, Flow
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
@@ -63,47 +65,37 @@ def to_pdf(report: ReportDocument) -> bytes:
     paper.set_lang("en")
     paper.add_page()
 
-    def write(text: str, size: float, style: str = "", grey: int = 0, indent: float = 0.0) -> None:
-        paper.set_font(_FAMILY, style, size)
-        paper.set_text_color(grey)
-        paper.set_x(_MARGIN_MM + indent)
-        paper.multi_cell(0, size * 0.48, text, align="L", new_x="LMARGIN", new_y="NEXT")
-
-    def flow(*parts: tuple[str, float, int]) -> None:
-        for text, size, grey in parts:
-            paper.set_font(_FAMILY, "", size)
-            paper.set_text_color(grey)
-            paper.write(parts[0][1] * 0.48, text)
-        paper.ln(parts[0][1] * 0.48)
-
-    write(title_of(report), 17, "B")
+    flow = Flow(paper, _FAMILY, _MARGIN_MM)
+    flow.heading(title_of(report), 17)
     paper.ln(2)
     paper.set_fill_color(252, 243, 232)
     paper.set_font(_FAMILY, size=9)
     paper.set_text_color(*_BROWN)
     paper.multi_cell(0, 4.8, notice, align="L", fill=True, padding=2, new_x="LMARGIN", new_y="NEXT")
+    flow.draw(_blocks(report))
+    return bytes(paper.output())
+
+
+def _blocks(report: ReportDocument) -> Iterator[Block]:
+    """Yield the report's headings and lines, then its measurements and its provenance."""
     for section in report.body():
-        paper.ln(3 if section.level == 1 else 1)
+        top = section.level == 1
         if section.heading:
-            write(section.heading, 12.5 if section.level == 1 else 10.5, "B")
-        for line in section.lines:
+            size = 12.5 if top else 10.5
+            yield Block(((section.heading, size, 0),), 3 if top else 1, bold=True, begins=top)
+        for number, line in enumerate(section.lines):
             note = image_note(report, line)
-            if note:
-                flow((line.text, 10.5, 0), (f" ({note})", 8, 120))
-            else:
-                write(line.text, 10.5)
-            paper.ln(0.8)
+            gap = 0.8 if number or section.heading else 3
+            grey = ((f" ({note})", 8.0, 120),) if note else ()
+            yield Block(((line.text, 10.5, 0), *grey), gap)
     measured = measurement_rows(report)
     if measured:
-        paper.ln(3)
-        write(HEADING, 12.5, "B")
+        yield Block(((HEADING, 12.5, 0),), 3, bold=True, begins=True)
         for name, figures in measured:
-            write(f"{name}: {figures}", 9)
-    paper.ln(5)
-    write("Provenance", 9, "B", grey=90)
+            yield Block(((f"{name}: {figures}", 9, 0),))
+    yield Block((("Provenance", 9, 90),), 5, bold=True, last=True)
     for name, value in report.provenance():
-        write(f"{name}: {value}", 7.5, grey=90)
-    return bytes(paper.output())
+        yield Block(((f"{name}: {value}", 7.5, 90),), last=True)
 
 
 def _check(text: str, font: Path) -> None:

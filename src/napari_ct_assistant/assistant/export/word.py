@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.assistant.export.image_note import image_note
 from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
+from napari_ct_assistant.assistant.export.pdf_flow import MOST_TAKEN_ALONG
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
@@ -32,7 +33,10 @@ def to_docx(report: ReportDocument) -> bytes:
     document.styles["Normal"].font.size = Pt(11)
     document.add_heading(_clean(title_of(report)), 0)
     _notice(document.add_paragraph(), report.notice, RGBColor, None)
+    last_part = len(document.paragraphs)
     for section in report.body():
+        if section.level == 1:
+            last_part = len(document.paragraphs)
         if section.heading:
             document.add_heading(_clean(section.heading), section.level)
         for line in section.lines:
@@ -43,7 +47,11 @@ def to_docx(report: ReportDocument) -> bytes:
                 run.font.color.rgb, run.font.size = RGBColor(0x80, 0x80, 0x80), Pt(8)
     measured = measurement_rows(report)
     if measured:
-        _table(document, HEADING, measured)
+        _table(document, HEADING, measured, followed=True)
+    # The provenance is one block, and never alone on a page: the end of the report goes with it.
+    ending = document.paragraphs[last_part:]
+    for paragraph in ending if len(ending) <= MOST_TAKEN_ALONG else ending[-1:]:
+        paragraph.paragraph_format.keep_with_next = True
     _table(document, "Provenance", report.provenance())
     for section in document.sections:
         _notice(section.footer.paragraphs[0], report.notice, RGBColor, Pt(8))
@@ -52,17 +60,29 @@ def to_docx(report: ReportDocument) -> bytes:
     return stream.getvalue()
 
 
-def _table(document: Any, heading: str, rows: Iterable[tuple[str, str]]) -> None:
+def _table(
+    document: Any, heading: str, rows: Iterable[tuple[str, str]], *, followed: bool = False
+) -> None:
+    """Add a table that no page end splits, nor parts from what follows it if it is `followed`."""
+    from docx.oxml import OxmlElement
     from docx.shared import Pt
 
     document.add_heading(heading, 1)
     table = document.add_table(rows=0, cols=2, style="Light Grid Accent 1")
     for name, value in rows:
-        cells = table.add_row().cells
+        row = table.add_row()
+        cells = row.cells
         cells[0].text, cells[1].text = _clean(name), _clean(value)
+        row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))
         for cell in cells:
-            for run in cell.paragraphs[0].runs:
+            paragraph = cell.paragraphs[0]
+            paragraph.paragraph_format.keep_together = True
+            paragraph.paragraph_format.keep_with_next = True
+            for run in paragraph.runs:
                 run.font.size = Pt(8)
+    if table.rows and not followed:
+        for cell in table.rows[-1].cells:
+            cell.paragraphs[0].paragraph_format.keep_with_next = False
 
 
 def _notice(paragraph: Any, text: str, colour: Any, size: Any) -> None:
