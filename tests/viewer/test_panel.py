@@ -20,7 +20,7 @@ from napari_ct_assistant.viewer.scan.layers import add_volume, world_to_index
 from napari_ct_assistant.viewer.session.background import calls_running
 from napari_ct_assistant.viewer.texts import BUSY, DEMO_NOTICE, NO_SCAN, REAL_NOTICE
 from napari_ct_assistant.volume import CTVolume, write_nifti
-from tests.tiny_model import NOTICE
+from tests.tiny_model import NOTICE, save_tiny_model
 from tests.viewer.conftest import box_volume
 from tests.viewer.event_loop import EventLoopMonitor
 
@@ -314,17 +314,69 @@ def test_bad_file_is_one_line_and_a_notification(
     assert len(panel.viewer.layers) == 1
 
 
-def test_missing_model_gives_the_question_back(panel: CTAssistantPanel, qtbot: QtBot) -> None:
-    panel.models.set_model("/no/such/model")
+def test_a_wrong_model_path_turns_everything_off_until_it_is_corrected(
+    panel: CTAssistantPanel, qtbot: QtBot, tmp_path: Path
+) -> None:
+    qtbot.keyClicks(panel.ask_row.box, "Is it there?")
+    path = tmp_path / "model"
+    panel.models.set_model(str(path))
     assert panel.models.notice.text() == REAL_NOTICE
+    actions = panel.actions_row
+    said = "There is no model model on this machine. Correct its path in the box"
+    for button in (actions.draft_button, actions.findings_button):
+        assert not button.isEnabled()
+        assert button.toolTip().startswith(said)
+    assert not panel.models.problem.isHidden()
+    assert panel.models.problem.text.text().startswith(said)
+    assert panel.ask_row.ask_button.isHidden()
+    assert panel.ask_row.why.text().startswith(said)
+    for attempt in (panel.draft_report, panel.screen, lambda: panel.ask("And?")):
+        panel.status.show_text("Ready")
+        attempt()
+        assert panel.status.label.text().startswith(said)
+        assert not panel.conversation.jobs.busy
+    # The folder comes, for example on a disk that is connected now.
+    save_tiny_model(path, learned=False)
+    panel.models.problem.retry_button.click()
+    assert panel.models.problem.isHidden()
+    assert actions.draft_button.isEnabled()
+    assert actions.findings_button.isEnabled()
+    assert panel.ask_row.box.toPlainText() == "Is it there?"
+    qtbot.waitUntil(lambda: not panel.models.busy, timeout=60_000)
+    panel.models.set_model(str(path / "nothing"))
+    assert not actions.draft_button.isEnabled()
+    panel.models.set_model("demo")
+    assert actions.draft_button.isEnabled()
+
+
+def test_a_model_that_cannot_be_loaded_gives_the_question_back_and_is_off(
+    panel: CTAssistantPanel, qtbot: QtBot, tmp_path: Path
+) -> None:
+    folder = save_tiny_model(tmp_path / "broken", learned=False)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-100])
+    panel.models.set_model(str(folder))
+    assert panel.actions_row.draft_button.isEnabled()
     qtbot.keyClicks(panel.ask_row.box, "Is it there?")
     qtbot.mouseClick(panel.ask_row.ask_button, LEFT)
     wait_idle(panel, qtbot)
-    assert "model: not a folder" in last_text(panel)
-    assert any("model: not a folder" in text for text in problems())
-    assert panel.ask_row.box.toPlainText() == "Is it there?"
+    assert "is damaged" in last_text(panel)
+    assert any("is damaged" in text for text in problems())
     texts = [message.plain_text() for message in panel.transcript.messages]
     assert "Is it there?" in texts
+    assert not panel.actions_row.draft_button.isEnabled()
+    assert not panel.actions_row.findings_button.isEnabled()
+    assert panel.actions_row.draft_button.toolTip().startswith("broken cannot be loaded. Choose")
+    said = panel.models.problem.text.text()
+    assert "is damaged" in said
+    assert said.endswith("Choose another model from the list, or mend this one and try again.")
+    weights.write_bytes(whole)
+    panel.models.problem.retry_button.click()
+    qtbot.waitUntil(lambda: panel.models.is_loaded and not panel.models.busy, timeout=60_000)
+    assert panel.models.problem.isHidden()
+    assert panel.actions_row.draft_button.isEnabled()
+    assert panel.ask_row.box.toPlainText() == "Is it there?"
 
 
 def test_open_reads_off_the_qt_thread_and_shows_the_scan(

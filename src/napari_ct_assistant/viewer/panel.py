@@ -218,6 +218,7 @@ class CTAssistantPanel(QWidget):
 
     def _connect_chat(self) -> None:
         chat = self.chat_controller
+        self.ask_row.available.connect(chat.chips.setVisible)
         self.transcript.againAsked.connect(chat.again)
         self.transcript.editAsked.connect(chat.edit)
         self.ask_row.choices_button.clicked.connect(lambda: chat.open_choices())

@@ -46,6 +46,7 @@ class ResultDisplay(QObject):
         self._status, self._show_outside, self._keys = status, show_outside, keys
         scans.loading.connect(self._on_loading)
         models.changed.connect(lambda _model: self._refresh_actions())
+        models.usable_changed.connect(self._refresh_actions)
         conversation.busy.connect(self._on_busy)
         conversation.stage.connect(self._on_stage)
         conversation.finished.connect(self._on_finished)
@@ -74,8 +75,9 @@ class ResultDisplay(QObject):
     def _refresh_actions(self) -> None:
         busy, opening = self._conversation.jobs.busy, self._scans.busy
         no_text, scan = self._models.no_text, self._scans.volume is not None
-        self._actions.set_state(busy, opening, scan=scan, no_text=no_text)
-        self._ask.set_text(no_text)
+        unusable = self._models.unusable
+        self._actions.set_state(busy, opening, scan=scan, no_text=no_text, unusable=unusable)
+        self._ask.set_text(unusable or no_text)
         self._keys.set_busy(busy or opening)
 
     def _on_finished(self, result: JobResult) -> None:

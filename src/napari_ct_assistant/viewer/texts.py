@@ -56,6 +56,16 @@ SCREENS_ONLY: Final = N_(
     "{model} screens for findings and writes no text. Press Findings, or choose another model for "
     "reports and answers."
 )
+MODEL_MISSING: Final = N_(
+    "There is no model {model} on this machine. Correct its path in the box, choose another model "
+    "from the list, or browse for its folder."
+)
+MODEL_NOT_DOWNLOADED: Final = N_(
+    "{model} is not on this machine. Download it, or choose another model from the list."
+)
+MODEL_BROKEN: Final = N_(
+    "{why}. Choose another model from the list, or mend this one and try again."
+)
 
 REPORT_EMPTY: Final = N_("Type here, or press Draft report.")
 REPORT_STATES: Final = Texts(

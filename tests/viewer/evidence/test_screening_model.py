@@ -74,6 +74,8 @@ def test_draft_and_questions_are_off_and_say_why(panel: CTAssistantPanel, qtbot:
     assert panel.actions_row.findings_button.isEnabled()
     assert panel.actions_row.draft_button.toolTip().startswith(why)
     assert panel.ask_row.box.isHidden()
+    # Suggested questions would be refused, by click and by Alt+1.
+    assert panel.chat_controller.chips.isHidden()
     assert panel.ask_row.why.text().startswith(why)
     messages = len(panel.transcript.messages)
     for attempt in (panel.draft_report, lambda: panel.ask("And?")):
@@ -85,6 +87,7 @@ def test_draft_and_questions_are_off_and_say_why(panel: CTAssistantPanel, qtbot:
     panel.models.set_model("demo")
     assert panel.actions_row.draft_button.isEnabled()
     assert not panel.ask_row.box.isHidden()
+    assert not panel.chat_controller.chips.isHidden()
     assert panel.ask_row.why.isHidden()
 
 

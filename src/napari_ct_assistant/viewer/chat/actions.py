@@ -45,15 +45,19 @@ class ActionRow(QWidget):
         self.findings_button.clicked.connect(lambda: self.screened.emit())
         self.stop_button.clicked.connect(lambda: self.stopped.emit())
 
-    def set_state(self, busy: bool, opening: bool, *, scan: bool, no_text: str = "") -> None:
+    def set_state(
+        self, busy: bool, opening: bool, *, scan: bool, no_text: str = "", unusable: str = ""
+    ) -> None:
         """Enable the buttons that can be used now.
 
         busy: a job runs. opening: a scan is being opened. scan: one is chosen. no_text: why the
-        chosen model writes no report, "" if it does.
+        chosen model writes no report, "" if it does. unusable: why it cannot be used at all.
         """
-        self.draft_button.setEnabled(scan and not busy and not no_text)
-        self.draft_button.setToolTip(plain_tip(no_text) if no_text else TIPS["draft"])
-        self.findings_button.setEnabled(scan and not busy)
+        ready, why = scan and not busy and not unusable, unusable or no_text
+        self.draft_button.setEnabled(ready and not no_text)
+        self.draft_button.setToolTip(plain_tip(why) if why else TIPS["draft"])
+        self.findings_button.setEnabled(ready)
+        self.findings_button.setToolTip(plain_tip(unusable) if unusable else TIPS["findings"])
         self.stop_button.setEnabled(busy or opening)
 
 
@@ -63,9 +67,12 @@ class AskRow(QWidget):
     Signals
     -------
     asked : str
+    available : bool
+        Whether the chosen model answers questions.
     """
 
     asked = Signal(str)
+    available = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -97,6 +104,7 @@ class AskRow(QWidget):
         for one in (self.box, self.ask_button, self.examples_button, self.choices_button):
             one.setVisible(not no_text)
             one.setEnabled(not no_text)
+        self.available.emit(not no_text)
 
     def show_findings(self, findings: Sequence[str]) -> None:
         """Offer a question for each of a model's findings, CT-RATE's 18 without any."""

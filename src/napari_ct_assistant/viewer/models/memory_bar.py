@@ -1,4 +1,4 @@
-"""The message that a model does not fit into memory, with a button for each remedy."""
+"""Why the chosen model cannot be used, with a button for each way out."""
 
 from __future__ import annotations
 
@@ -25,15 +25,21 @@ BUTTON_TEXTS = Texts(
 
 
 class MemoryBar(QWidget):
-    """A line of text and up to four buttons; hidden while there is no problem.
+    """A line of text and buttons for the ways out; hidden while there is no problem.
 
     Signals
     -------
     chosen : Remedy
         The remedy that the reader wants to try.
+    browsed
+        The reader wants to choose another folder.
+    retried
+        The reader has mended the model and wants it looked at again.
     """
 
     chosen = Signal(object)
+    browsed = Signal()
+    retried = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,6 +49,11 @@ class MemoryBar(QWidget):
         self.text.setAccessibleName(_("Problem with the model"))
         self._remedies: tuple[Remedy, ...] = ()
         self.buttons = [button("") for _number in range(MOST_REMEDIES)]
+        self.says_unusable = False
+        self.browse_button = button(_("Browse for a folder…"))
+        self.retry_button = button(_("Try again"))
+        self.browse_button.clicked.connect(lambda: self.browsed.emit())
+        self.retry_button.clicked.connect(lambda: self.retried.emit())
         row = QFlowLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setHorizontalSpacing(4)
@@ -50,6 +61,8 @@ class MemoryBar(QWidget):
         for number, each in enumerate(self.buttons):
             row.addWidget(each)
             each.clicked.connect(partial(self._on_clicked, number))
+        for each in (self.browse_button, self.retry_button):
+            row.addWidget(each)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -68,6 +81,20 @@ class MemoryBar(QWidget):
         for each, remedy in zip(self.buttons, self._remedies, strict=False):
             each.setText(remedy_text(remedy))
             each.show()
+        self.says_unusable = False
+        self.browse_button.hide()
+        self.retry_button.hide()
+        self.show()
+
+    def show_unusable(self, line: str) -> None:
+        """Say that no model can be made of what was chosen, and offer another folder."""
+        self._remedies = ()
+        self.text.setText(line)
+        for each in self.buttons:
+            each.hide()
+        self.says_unusable = True
+        self.browse_button.show()
+        self.retry_button.show()
         self.show()
 
     def _on_clicked(self, number: int, _checked: bool = False) -> None:

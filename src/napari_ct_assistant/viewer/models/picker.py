@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 from napari_ct_assistant.assistant.models.installed import bundled_models, remember_folder
 from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, Remedy
 from napari_ct_assistant.backends.model_info import shown_name
+from napari_ct_assistant.backends.server.address import is_address
 from napari_ct_assistant.backends.server.errors import AgreementNeededError
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.file_dialogs import choose_folder
@@ -29,7 +30,15 @@ from napari_ct_assistant.viewer.models.load_menu import LoadMenu
 from napari_ct_assistant.viewer.models.memory_bar import MemoryBar
 from napari_ct_assistant.viewer.models.sending_dialog import SendingGuard
 from napari_ct_assistant.viewer.session.background import Background, one_line
-from napari_ct_assistant.viewer.texts import DEMO_NOTICE, REAL_NOTICE, SCREENS_ONLY, TIPS
+from napari_ct_assistant.viewer.texts import (
+    DEMO_NOTICE,
+    MODEL_BROKEN,
+    MODEL_MISSING,
+    MODEL_NOT_DOWNLOADED,
+    REAL_NOTICE,
+    SCREENS_ONLY,
+    TIPS,
+)
 from napari_ct_assistant.viewer.widgets import SPACING, button, eliding_label, row
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -52,11 +61,14 @@ class ModelPicker(QWidget):
     -------
     changed : str
         Another model was chosen, or the chosen one was loaded.
+    usable_changed
+        Whether the chosen model can be used may have changed.
     unagreed : Sending
         To load the model would use a connection that nobody has agreed to.
     """
 
     changed = Signal(str)
+    usable_changed = Signal()
     unagreed = Signal(object)
 
     def __init__(
@@ -112,6 +124,8 @@ class ModelPicker(QWidget):
         self.load_button.clicked.connect(self.load_or_unload)
         self.hub.arrived.connect(self._on_arrived)
         self.problem.chosen.connect(self._on_remedy)
+        self.problem.browsed.connect(self.ask_folder)
+        self.problem.retried.connect(self._on_retried)
 
     def join(self, jobs: JobRunner) -> None:
         """Load models into the session of `jobs`, and follow its jobs."""
@@ -142,6 +156,20 @@ class ModelPicker(QWidget):
         return "" if writes else _(SCREENS_ONLY).format(model=shown_name(self.model))
 
     @property
+    def unusable(self) -> str:
+        """Why the chosen model cannot be used, and the way out, in a line; "" if it can be."""
+        session, model = self.session, self.model
+        if session is None or not session.finds_on_disk or self.is_loaded:
+            return ""
+        if session.broken == (model, self.options):
+            why = _("{model} cannot be loaded").format(model=shown_name(model))
+            return _(MODEL_BROKEN).format(why=why)
+        if self._survey.find(model) is not None or self._survey.server(model) is not None:
+            return ""
+        said = MODEL_NOT_DOWNLOADED if could_be_on_the_hub(model) else MODEL_MISSING
+        return _(said).format(model=shown_name(model))
+
+    @property
     def names(self) -> list[str]:
         """The models that are known to be installed."""
         return [known.name for known in self._survey.installed]
@@ -158,7 +186,7 @@ class ModelPicker(QWidget):
         known = self._survey.find(model)
         if known is None:
             self._survey = replace(self._survey, servers=saved_servers())
-        if known is None and could_be_on_the_hub(model):
+        if known is None and not is_address(model):
             self._survey = replace(self._survey, installed=self._all_models())
             known = self._survey.find(model)
         if known is None and could_be_on_the_hub(model):
@@ -291,6 +319,12 @@ class ModelPicker(QWidget):
         self.menu.set_options(remedy.apply(self.options))
         self.load_or_unload()
 
+    def _on_retried(self) -> None:
+        if Path(self.model).expanduser().exists():
+            self.load_or_unload()  # it says what is wrong
+        else:
+            self.set_model(self.model)
+
     def _on_arrived(self, repo: str) -> None:
         # If another model was chosen in the meantime, it stays chosen.
         if self.model == repo:
@@ -344,3 +378,19 @@ class ModelPicker(QWidget):
         self.load_button.setToolTip(TIPS["unload" if loaded else "load"])
         here = known is not None or loaded or server is not None
         self.load_button.setEnabled(here and not self._working and not self._reading)
+        self._show_unusable()
+        self.usable_changed.emit()
+
+    def _show_unusable(self) -> None:
+        """Say under the box why the chosen model cannot be used; the hub's bar does so itself."""
+        session, line = self.session, self.unusable
+        if session is None or self._working or self._reading:
+            return
+        if line and session.broken == (self.model, self.options):
+            line = _(MODEL_BROKEN).format(why=session.broken_why.rstrip("."))
+        elif line and could_be_on_the_hub(self.model):
+            return
+        if line:
+            self.problem.show_unusable(line)
+        elif self.problem.says_unusable:
+            self.problem.hide()

@@ -17,6 +17,7 @@ from napari_ct_assistant.backends.loading.options import BEST, LoadOptions, NotE
 from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.backends.slices.choice import WHOLE
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult
@@ -55,12 +56,17 @@ class ModelSession:
     def __init__(
         self, load: Callable[..., Assistant] = load_real, *, scan_cache: bool = True
     ) -> None:
+        # Another loader than ours has names of its own.
+        self.finds_on_disk = load is load_real
         self._load = load if scan_cache else partial(load, scan_cache=False)
         self._lock = threading.Lock()
         self._loaded: tuple[str, LoadOptions] | None = None
         self._assistant: Assistant | None = None
         # Why the last load failed, if it failed for lack of memory.
         self.refused: NotEnoughMemoryError | None = None
+        # What the last load could not make a model of, and why.
+        self.broken: tuple[str, LoadOptions] | None = None
+        self.broken_why = ""
         # The scan that was used most recently comes last.
         self._readings: OrderedDict[CTVolume, tuple[View, Reading]] = OrderedDict()
 
@@ -153,13 +159,16 @@ class ModelSession:
             self._drop_model()
             # `device` is always given, the other options only where they were chosen.
             wanted = {"device": None} | options.arguments()
-            self.refused = None
+            self.refused = self.broken = None
             try:
                 self._assistant = self._load(model, **wanted)
             except NotEnoughMemoryError as error:
                 # A copy, because the error itself keeps its stack frames alive.
                 self.refused = NotEnoughMemoryError(error.line, error.remedies, "panel")
                 raise NotEnoughMemoryError(error.line, error.remedies, "panel") from None
+            except ModelLoadError as error:
+                self.broken, self.broken_why = (model, options), str(error)
+                raise
             self._loaded = (model, options)
         return self._assistant
 

@@ -105,6 +105,10 @@ class Requests(QObject):
         done.
         """
         scan = self._scans.scan
+        unusable = self._models.unusable
+        if unusable:
+            self.status_message.emit(unusable)
+            return None
         if text and self._models.no_text:
             self.status_message.emit(self._models.no_text)
             return None
