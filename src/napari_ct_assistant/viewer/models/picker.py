@@ -166,8 +166,9 @@ class ModelPicker(QWidget):
             return _(MODEL_BROKEN).format(why=why)
         if self._survey.find(model) is not None or self._survey.server(model) is not None:
             return ""
-        said = MODEL_NOT_DOWNLOADED if could_be_on_the_hub(model) else MODEL_MISSING
-        return _(said).format(model=shown_name(model))
+        hub = could_be_on_the_hub(model)
+        said = _(MODEL_NOT_DOWNLOADED) if hub else _(MODEL_MISSING)
+        return said.format(model=shown_name(model))
 
     @property
     def names(self) -> list[str]:
