@@ -13,7 +13,7 @@ from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import find_template
 from napari_ct_assistant.backends.scan_notes import OUTSIDE
 from napari_ct_assistant.support.translation import VARIABLE, language, said, use_language
-from napari_ct_assistant.viewer.report.export import ExportDialog
+from napari_ct_assistant.viewer.report.export.dialog import ExportDialog
 from napari_ct_assistant.viewer.scan.details import DetailsDialog
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from tests.assistant.report.report_samples import sample_draft
@@ -104,5 +104,5 @@ def test_the_long_texts_of_the_export_are_whole(panel: CTAssistantPanel, qtbot: 
     with qtbot.waitExposed(dialog):
         dialog.show()
     long = [label for label in dialog.findChildren(QLabel) if label.wordWrap()]
-    assert len(long) == 2
+    assert len(long) == 3
     assert not [one.text() for one in long if one.height() < one.heightForWidth(one.width())]

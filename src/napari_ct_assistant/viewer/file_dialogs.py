@@ -17,10 +17,10 @@ _ORGANIZATION = "QtProject"
 _KEYS = ("FileDialog/history", "FileDialog/lastVisited")
 
 
-def choose_folder(parent: QWidget, title: str) -> str:
-    """Ask for a folder; "" if none was chosen."""
+def choose_folder(parent: QWidget, title: str, start: str = "") -> str:
+    """Ask for a folder, in `start` at first; "" if none was chosen."""
     with _no_history():
-        return str(QFileDialog.getExistingDirectory(parent, title))
+        return str(QFileDialog.getExistingDirectory(parent, title, start))
 
 
 def choose_file(parent: QWidget, title: str, filters: str) -> str:

@@ -128,6 +128,10 @@ IDENTIFIERS: Final = N_(
     "Take patient and study identifiers from the scan's DICOM files, so that an archive can file "
     "the report with its study"
 )
+STUDY_FIELDS: Final = N_(
+    "They go into this file only and are kept nowhere else. The date is read from the scan's DICOM "
+    "files; it is patient data."
+)
 
 TIPS: Final = Texts(
     {
@@ -288,6 +292,8 @@ TIPS: Final = Texts(
         ),
         "export": N_("Save as DOCX, PDF, text, FHIR or DICOM SR (Ctrl+Shift+X)"),
         "report_window": N_("Show the report in its own window, beside the scan and the chat (F7)"),
+        "open_export": N_("Open the file with the program that this computer uses for such files"),
+        "hide_export": N_("Hide this line; the file stays"),
         "sign": N_(
             "Sign off the report with your name; you then take responsibility for it\n"
             "(Ctrl+Shift+S)"

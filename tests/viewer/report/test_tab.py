@@ -11,7 +11,8 @@ from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED
 from napari_ct_assistant.viewer.report.dialogs import SignDialog
 from napari_ct_assistant.viewer.report.editor import MARGIN
-from napari_ct_assistant.viewer.report.export import ExportDialog, Exporter
+from napari_ct_assistant.viewer.report.export.dialog import ExportDialog
+from napari_ct_assistant.viewer.report.export.exporter import Exporter
 from napari_ct_assistant.viewer.report.tab import ReportTab
 from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from napari_ct_assistant.viewer.texts import TIPS

@@ -15,12 +15,15 @@ from napari_ct_assistant.assistant.export.formats import (
     format_of,
 )
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, read_identifiers
+from napari_ct_assistant.assistant.export.study_details import NO_COMPARISON, StudyDetails
 
 __all__ = [
     "FORMATS",
+    "NO_COMPARISON",
     "ExportError",
     "Format",
     "Identifiers",
+    "StudyDetails",
     "check_path",
     "export_report",
     "format_of",

@@ -21,6 +21,7 @@ from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, ImageReference
 from napari_ct_assistant.assistant.export.measured import quantities
 from napari_ct_assistant.assistant.export.plain import title_of
+from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line
 
@@ -64,7 +65,11 @@ def section_codes() -> dict[str, tuple[Code, Code]]:
     }
 
 
-def to_dicom_sr(report: ReportDocument, identifiers: Identifiers | None = None) -> bytes:
+def to_dicom_sr(
+    report: ReportDocument,
+    identifiers: Identifiers | None = None,
+    study: StudyDetails = NO_DETAILS,
+) -> bytes:
     """Return the report as a DICOM file.
 
     Unsigned it is PARTIAL, UNVERIFIED and PRELIMINARY; signed COMPLETE, VERIFIED and FINAL with
@@ -95,6 +100,8 @@ def to_dicom_sr(report: ReportDocument, identifiers: Identifiers | None = None) 
     dataset.InstanceCreationDate = now.strftime("%Y%m%d")
     dataset.InstanceCreationTime = now.strftime("%H%M%S")
     _patient_and_study(dataset, identifiers, generate_uid(None))
+    if identifiers is None and study.date:
+        dataset.StudyDate = study.date.strftime("%Y%m%d")
     dataset.Modality = "SR"
     dataset.SeriesInstanceUID = generate_uid(None)
     dataset.SeriesNumber = 1
@@ -112,7 +119,7 @@ def to_dicom_sr(report: ReportDocument, identifiers: Identifiers | None = None) 
     root = ContainerContentItem(
         codes.LN.DiagnosticImagingReport, is_content_continuous=False, template_id="2000"
     )
-    root.ContentSequence = ContentSequence(_content(report, identifiers, cited))
+    root.ContentSequence = ContentSequence(_content(report, identifiers, study, cited))
     dataset.update(root)
     if identifiers is not None and identifiers.instances:
         images = list(cited.values()) or list(identifiers.instances)
@@ -158,7 +165,10 @@ def _flags(dataset: Dataset, report: ReportDocument) -> None:
 
 
 def _content(
-    report: ReportDocument, identifiers: Identifiers | None, cited: dict[str, ImageReference]
+    report: ReportDocument,
+    identifiers: Identifiers | None,
+    study: StudyDetails,
+    cited: dict[str, ImageReference],
 ) -> list[ContentItem]:
     """Return the items below the root; `cited` collects the images that they refer to."""
     from highdicom.sr import CodeContentItem, ContentSequence
@@ -177,6 +187,10 @@ def _content(
     ]
     known = section_codes()
     groups: dict[str, list[ContentItem]] = {}
+    for name, value in study.rows():
+        kind = "comparison" if name == "Comparison" else "technique"
+        group = groups.setdefault(kind, [])
+        group.append(_text(known[kind][1], f"{name}: {value}", CONTAINS))
     for section in report.body():
         kind = section.key.partition("/")[0]
         _, concept = known.get(kind, known[""])

@@ -15,6 +15,7 @@ from napari_ct_assistant.assistant.export.measured import (
     quantities,
 )
 from napari_ct_assistant.assistant.export.plain import title_of, to_text
+from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.provenance import local_time
 
@@ -22,7 +23,11 @@ _XHTML = "http://www.w3.org/1999/xhtml"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
-def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> bytes:
+def to_fhir(
+    report: ReportDocument,
+    identifiers: Identifiers | None = None,
+    study: StudyDetails = NO_DETAILS,
+) -> bytes:
     """Return the report as JSON, with status preliminary until it is signed and then final.
 
     The models and the signature are in a contained Provenance. The full text is in `text` and,
@@ -34,7 +39,7 @@ def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> b
     observations = _observations(report)
     resource: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
-        "text": {"status": "additional", "div": _narrative(report)},
+        "text": {"status": "additional", "div": _narrative(report, study)},
         "contained": [*_contained(report, now), *observations],
         # R4 "partial": data in the report may be incomplete.
         "status": "partial" if report.incomplete and not signed else report.status,
@@ -61,6 +66,8 @@ def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> b
         },
         "issued": signed.time if signed else now,
     }
+    if study.date:
+        resource["effectiveDateTime"] = study.date.isoformat()
     if signed:
         who: dict[str, Any] = {"display": signed.name}
         resource["resultsInterpreter"] = [who]
@@ -83,16 +90,17 @@ def to_fhir(report: ReportDocument, identifiers: Identifiers | None = None) -> b
         {
             "contentType": "text/plain; charset=utf-8",
             "language": "en",
-            "data": base64.b64encode(to_text(report)).decode(),
+            "data": base64.b64encode(to_text(report, study)).decode(),
             "title": title_of(report),
         }
     ]
     return (json.dumps(resource, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _narrative(report: ReportDocument) -> str:
+def _narrative(report: ReportDocument, study: StudyDetails) -> str:
     """Return the report as XHTML."""
     parts = [f"<p><b>{_text(report.notice)}</b></p>"]
+    parts += [f"<p>{_text(name)}: {_text(value)}</p>" for name, value in study.rows()]
     for section in report.body():
         if section.heading:
             tag = "h2" if section.level == 1 else "h3"

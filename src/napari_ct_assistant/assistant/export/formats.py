@@ -15,6 +15,7 @@ from napari_ct_assistant.assistant.export.identifiers import Identifiers
 from napari_ct_assistant.assistant.export.pdf import to_pdf
 from napari_ct_assistant.assistant.export.plain import to_text
 from napari_ct_assistant.assistant.export.printable import printable
+from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.export.word import to_docx
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.support import atomic
@@ -32,7 +33,7 @@ class Format:
 
     ending: str
     name: str
-    make: Callable[[ReportDocument, Identifiers | None], bytes]
+    make: Callable[[ReportDocument, Identifiers | None, StudyDetails], bytes]
     identified: bool = False
     library: tuple[str, str] | None = None
 
@@ -41,11 +42,13 @@ FORMATS: Final = (
     Format(
         ".docx",
         N_("Word document"),
-        lambda report, _: to_docx(report),
+        lambda report, _, study: to_docx(report, study),
         library=("docx", "python-docx"),
     ),
-    Format(".pdf", "PDF", lambda report, _: to_pdf(report), library=("fpdf", "fpdf2")),
-    Format(".txt", N_("Plain text"), lambda report, _: to_text(report)),
+    Format(
+        ".pdf", "PDF", lambda report, _, study: to_pdf(report, study), library=("fpdf", "fpdf2")
+    ),
+    Format(".txt", N_("Plain text"), lambda report, _, study: to_text(report, study)),
     Format(".json", "FHIR R4 DiagnosticReport", to_fhir, identified=True),
     Format(
         ".dcm",
@@ -97,7 +100,11 @@ def check_path(path: Path, *, identified: bool = False) -> Format:
 
 
 def export_report(
-    report: ReportDocument, path: str | Path, *, identifiers: Identifiers | None = None
+    report: ReportDocument,
+    path: str | Path,
+    *,
+    identifiers: Identifiers | None = None,
+    study: StudyDetails = NO_DETAILS,
 ) -> Path:
     """Write a report in the format given by the file ending, and return the path.
 
@@ -111,6 +118,8 @@ def export_report(
         Ends in .docx, .pdf, .txt, .json (FHIR) or .dcm (DICOM SR).
     identifiers : Identifiers, optional
         Patient and study of the scan, for FHIR and DICOM SR.
+    study : StudyDetails, optional
+        Study date, region and comparison, for every format.
 
     Raises
     ------
@@ -123,7 +132,7 @@ def export_report(
     form = check_path(path, identified=identifiers is not None)
     if not report.body():
         raise ExportError("the report is empty; write or draft something before you export it")
-    data = form.make(printable(report), identifiers)
+    data = form.make(printable(report), identifiers, study)
     atomic.remove_leftovers(path.absolute().parent, path.suffix)
     atomic.write_bytes(path, data, private=True)
     return path

@@ -14,6 +14,7 @@ from napari_ct_assistant.assistant.export.image_note import image_note
 from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
 from napari_ct_assistant.assistant.export.pdf_flow import Block, Flow
 from napari_ct_assistant.assistant.export.plain import title_of
+from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
 # DejaVu Sans: Latin, Greek, Cyrillic, Hebrew, Arabic, and most symbols.
@@ -23,7 +24,7 @@ _BROWN: Final = (138, 59, 0)
 _MARGIN_MM: Final = 20.0
 
 
-def to_pdf(report: ReportDocument) -> bytes:
+def to_pdf(report: ReportDocument, study: StudyDetails = NO_DETAILS) -> bytes:
     """Return the report as a PDF, with the notice in every footer and the provenance last.
 
     Raises
@@ -37,7 +38,7 @@ def to_pdf(report: ReportDocument) -> bytes:
         style: Path(str(files("napari_ct_assistant.assistant.export").joinpath("fonts", name)))
         for style, name in _FONTS.items()
     }
-    text = f"{report}{title_of(report)}{report.provenance()}"
+    text = f"{report}{title_of(report)}{report.provenance()}{study.rows()}"
     _check(text, paths[""])
     notice = report.notice
 
@@ -72,12 +73,14 @@ def to_pdf(report: ReportDocument) -> bytes:
     paper.set_font(_FAMILY, size=9)
     paper.set_text_color(*_BROWN)
     paper.multi_cell(0, 4.8, notice, align="L", fill=True, padding=2, new_x="LMARGIN", new_y="NEXT")
-    flow.draw(_blocks(report))
+    flow.draw(_blocks(report, study))
     return bytes(paper.output())
 
 
-def _blocks(report: ReportDocument) -> Iterator[Block]:
-    """Yield the report's headings and lines, then its measurements and its provenance."""
+def _blocks(report: ReportDocument, study: StudyDetails) -> Iterator[Block]:
+    """Yield the study, the headings and lines of the report, measurements and provenance."""
+    for number, (name, value) in enumerate(study.rows()):
+        yield Block(((f"{name}: {value}", 10.5, 0),), 0.8 if number else 3)
     for section in report.body():
         top = section.level == 1
         if section.heading:

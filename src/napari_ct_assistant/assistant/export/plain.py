@@ -6,6 +6,7 @@ import textwrap
 
 from napari_ct_assistant.assistant.export.image_note import image_note
 from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
+from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
 WIDTH = 96
@@ -16,22 +17,21 @@ def title_of(report: ReportDocument) -> str:
     return f"{report.template} report" if report.template else "Report"
 
 
-def to_text(report: ReportDocument) -> bytes:
-    """Return the report as UTF-8 text: notice, report, measurements, notice again, provenance."""
+def to_text(report: ReportDocument, study: StudyDetails = NO_DETAILS) -> bytes:
+    """Return the report as UTF-8 text.
+
+    In this order: notice, study, report, measurements, notice again, provenance.
+    """
     notice = textwrap.fill(report.notice, WIDTH)
     body = "\n".join(
         textwrap.fill(line, WIDTH) if line else ""
         for line in report.text_with(lambda line: image_note(report, line)).splitlines()
     )
-    rows = [
-        textwrap.fill(f"{name}: {value}", WIDTH, subsequent_indent="  ")
-        for name, value in report.provenance()
-    ]
-    measured = [
-        textwrap.fill(f"{name}: {figures}", WIDTH, subsequent_indent="  ")
-        for name, figures in measurement_rows(report)
-    ]
-    parts = [title_of(report), notice, body]
+    rows, measured, about = (
+        [textwrap.fill(f"{name}: {value}", WIDTH, subsequent_indent="  ") for name, value in pairs]
+        for pairs in (report.provenance(), measurement_rows(report), study.rows())
+    )
+    parts = [title_of(report), notice, *(["\n".join(about)] if about else []), body]
     if measured:
         parts.append(f"{HEADING.upper()}\n" + "\n".join(measured))
     parts += [notice, "PROVENANCE\n" + "\n".join(rows)]

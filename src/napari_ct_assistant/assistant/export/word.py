@@ -11,12 +11,13 @@ from napari_ct_assistant.assistant.export.image_note import image_note
 from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
 from napari_ct_assistant.assistant.export.pdf_flow import MOST_TAKEN_ALONG
 from napari_ct_assistant.assistant.export.plain import title_of
+from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.report.document import ReportDocument
 
 MAX_PROPERTY: Final = 255  # characters of a document property
 
 
-def to_docx(report: ReportDocument) -> bytes:
+def to_docx(report: ReportDocument, study: StudyDetails = NO_DETAILS) -> bytes:
     """Return the report as a .docx file, with the notice on every page and a provenance table."""
     from docx import Document
     from docx.shared import Pt, RGBColor
@@ -33,6 +34,11 @@ def to_docx(report: ReportDocument) -> bytes:
     document.styles["Normal"].font.size = Pt(11)
     document.add_heading(_clean(title_of(report)), 0)
     _notice(document.add_paragraph(), report.notice, RGBColor, None)
+    for name, value in study.rows():
+        paragraph = document.add_paragraph()
+        paragraph.paragraph_format.space_after = Pt(0)
+        paragraph.add_run(f"{name}: ").bold = True
+        paragraph.add_run(_clean(value))
     last_part = len(document.paragraphs)
     for section in report.body():
         if section.level == 1:

@@ -9,7 +9,7 @@ from qtpy.QtCore import QCoreApplication, QObject, Signal
 
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.report.dialogs import ForgetDialog, SignDialog
-from napari_ct_assistant.viewer.report.export import Exporter
+from napari_ct_assistant.viewer.report.export.exporter import Exporter
 from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
 from napari_ct_assistant.viewer.report.tab import ReportTab
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
@@ -92,6 +92,7 @@ class ReportController(QObject):
     def _on_scan(self, _layer: Any) -> None:
         scan = self._scans.scan
         self.tab.show_scan(scan)
+        self.exporter.show_scan()
         if self.keeper is not None:
             self.keeper.show_scan(scan)
 

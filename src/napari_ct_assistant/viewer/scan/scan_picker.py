@@ -135,7 +135,10 @@ class ScanPicker(QWidget):
         for layer in self._layers:
             volume = volume_of(layer)
             if volume is not None:
-                self.open_scans.of(volume).name = str(layer.name)
+                scan = self.open_scans.of(volume)
+                scan.name = str(layer.name)
+                if scan.files is None and layer.source.path:
+                    scan.files = Path(layer.source.path)
         self.box.blockSignals(True)
         self.box.clear()
         self.box.addItems([layer.name for layer in self._layers])
@@ -228,10 +231,11 @@ class ScanPicker(QWidget):
 
             return open_ct(path, series=key, progress=report, cancel=cancel)
 
-        self._run(path, read, self._show, cancel)
+        self._run(path, read, lambda volume: self._show(path, volume), cancel)
 
-    def _show(self, volume: CTVolume) -> None:
+    def _show(self, path: Path, volume: CTVolume) -> None:
         layer = add_volume(self._viewer, volume)
+        self.open_scans.of(volume).files = path
         self.opened.emit(layer)
 
     def _run(

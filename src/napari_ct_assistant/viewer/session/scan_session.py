@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -52,6 +53,9 @@ class ScanSession:
         Without its voxels once the scan is closed.
     name : str
         What the scan is called on screen.
+    files : Path or None
+        The file or folder that the scan was opened from, where that is known. It may be named for
+        the patient: it is kept while the scan is open, and nowhere else.
     is_open : bool
         False once the scan's last layer was removed. Messages in the transcript still refer to
         the session then.
@@ -119,6 +123,7 @@ class ScanSession:
 
     volume: CTVolume
     name: str = ""
+    files: Path | None = field(default=None, repr=False)
     is_open: bool = True
     history: ChatHistory = field(default_factory=ChatHistory)
     typed: str = ""
@@ -167,6 +172,7 @@ class ScanSession:
         voxels are replaced by a volume of the same geometry without any.
         """
         self.is_open = False
+        self.files = None
         volume = self.volume
         self.volume = CTVolume(
             np.broadcast_to(np.int16(AIR), volume.shape),

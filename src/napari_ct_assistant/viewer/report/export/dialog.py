@@ -1,4 +1,4 @@
-"""Exports the report: asks for format, identifiers and file, and writes it in the background."""
+"""The export dialog: format, file, and what about patient and study goes into the file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import QObject, QStandardPaths, Signal
+from qtpy.QtCore import QStandardPaths
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -18,18 +18,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ct_assistant.assistant.export import FORMATS, export_report, read_identifiers
+from napari_ct_assistant.assistant.export import FORMATS
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.file_dialogs import choose_folder, choose_new_file
-from napari_ct_assistant.viewer.session.background import Background, one_line
-from napari_ct_assistant.viewer.texts import IDENTIFIERS
+from napari_ct_assistant.viewer.report.export.study_fields import StudyFields, dicom_folder
+from napari_ct_assistant.viewer.texts import IDENTIFIERS, STUDY_FIELDS
 from napari_ct_assistant.viewer.widgets import button, dialog_buttons, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
 if TYPE_CHECKING:
-    from napari_ct_assistant.viewer.report.tab import ReportTab
-    from napari_ct_assistant.volume import CTVolume
+    from napari_ct_assistant.viewer.session.scan_session import ScanSession
 
 WIDTH: Final = 520
 
@@ -45,9 +44,22 @@ def proposed_file(ending: str = FORMATS[0].ending) -> Path:
 
 
 class ExportDialog(QDialog):
-    """Asks for the format, the file, and whether to take identifiers from the DICOM files."""
+    """Asks for the format, the file, and what about patient and study goes into it.
 
-    def __init__(self, report: ReportDocument, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    report : ReportDocument
+    parent : QWidget, optional
+    scan : ScanSession, optional
+        The scan that the report is about, to propose its folder and what is known about it.
+    """
+
+    def __init__(
+        self,
+        report: ReportDocument,
+        parent: QWidget | None = None,
+        scan: ScanSession | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle(_("Export the report"))
         self.format = QComboBox()
@@ -58,19 +70,26 @@ class ExportDialog(QDialog):
         self.file_button = button(_("Choose…"))
         self.identifiers = QCheckBox(_("Patient and study"))
         self.identifiers.setToolTip(_(IDENTIFIERS))
-        self.folder = QLineEdit()
+        self.study = StudyFields(scan, self)
+        folder = dicom_folder(scan)
+        self.folder = QLineEdit("" if folder is None else str(folder))
         self.folder.setAccessibleName(_("The scan's DICOM folder"))
         self.folder.setPlaceholderText(_("The scan's DICOM folder"))
         self.folder_button = button(_("Choose…"))
         self.about = plain_label(_(IDENTIFIERS) + ".")
         self.about.setWordWrap(True)
         self.about.setObjectName("quiet")
+        about_study = plain_label(_(STUDY_FIELDS))
+        about_study.setWordWrap(True)
+        about_study.setObjectName("quiet")
         notice = plain_label(shown(report.notice))
         notice.setObjectName("notice")
         notice.setWordWrap(True)
         form = QFormLayout()
         form.addRow(_("Format"), self.format)
         form.addRow(_("File"), row(self.file, self.file_button))
+        self.study.add_to(form)
+        form.addRow(about_study)
         form.addRow(self.identifiers, row(self.folder, self.folder_button))
         form.addRow(self.about)
         self.buttons = dialog_buttons(QDialogButtonBox.StandardButton.Cancel)
@@ -85,6 +104,7 @@ class ExportDialog(QDialog):
         self.resize(WIDTH, layout.totalHeightForWidth(WIDTH))
         self.format.currentIndexChanged.connect(self._show_ending)
         self.identifiers.toggled.connect(self._refresh)
+        self.study.changed.connect(self._refresh)
         self.file.textChanged.connect(self._follow_ending)
         self.folder.textChanged.connect(self._refresh)
         self.file_button.clicked.connect(self._choose_file)
@@ -128,7 +148,8 @@ class ExportDialog(QDialog):
         wanted = possible and self.identifiers.isChecked()
         self.folder.setEnabled(wanted)
         self.folder_button.setEnabled(wanted)
-        ready = bool(self.file.text().strip()) and not (wanted and not self.folder.text().strip())
+        ready = bool(self.file.text().strip()) and self.study.ready
+        ready = ready and not (wanted and not self.folder.text().strip())
         self.save_button.setEnabled(ready)
 
     def _choose_file(self) -> None:
@@ -142,67 +163,6 @@ class ExportDialog(QDialog):
             self.file.setText(path)
 
     def _choose_folder(self) -> None:
-        path = choose_folder(self, _("The DICOM folder of this scan"))
+        path = choose_folder(self, _("The DICOM folder of this scan"), self.folder.text().strip())
         if path:
             self.folder.setText(path)
-
-
-class Exporter(QObject):
-    """Exports the report of the chosen scan.
-
-    Signals
-    -------
-    status_message : str
-        One line: what was written, or why nothing was.
-    """
-
-    status_message = Signal(str)
-
-    def __init__(self, tab: ReportTab, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._tab = tab
-        self._background = Background(self)
-        self.busy = False
-
-    def ask(self) -> None:
-        """Ask for the format and the file, then write the file."""
-        scan = self._tab.scan
-        if scan is None:
-            return
-        report = self._tab.text_of(scan).report()
-        if not report.body():
-            self.status_message.emit(_("The report is empty: there is nothing to export"))
-            return
-        dialog = ExportDialog(report, self._tab)
-        if dialog.exec():
-            self.export(report, scan.volume, dialog.path, dialog.identified)
-
-    def export(
-        self, report: ReportDocument, volume: CTVolume, path: Path, folder: Path | None = None
-    ) -> None:
-        """Write `report` to `path`; `folder` holds the DICOM files to take identifiers from."""
-        if self.busy:
-            self.status_message.emit(
-                _("Another export is still being written; wait until it is done")
-            )
-            return
-        self.busy = True
-        self.status_message.emit(_("Exporting {file}").format(file=path.name))
-
-        def write() -> Path:
-            identifiers = None if folder is None else read_identifiers(folder, volume)
-            return export_report(report, path, identifiers=identifiers)
-
-        self._background.run(
-            write,
-            returned=lambda done: self.status_message.emit(
-                _("Exported {file}").format(file=done.name)
-            ),
-            errored=lambda error: self.status_message.emit(
-                _("Not exported: {problem}").format(problem=one_line(error))
-            ),
-            finished=self._on_finished,
-        )
-
-    def _on_finished(self) -> None:
-        self.busy = False

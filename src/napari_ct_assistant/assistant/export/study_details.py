@@ -1,0 +1,55 @@
+"""Study date, region and comparison, which the reader may add to an exported report.
+
+A `ReportDocument` has none of them, so that no journal keeps them: the date is patient data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from napari_ct_assistant.support.plain_text import plain
+
+
+@dataclass(frozen=True, repr=False)
+class StudyDetails:
+    """What the reader adds to one export; "" leaves an entry out. Its `repr` shows none of it.
+
+    Attributes
+    ----------
+    study_date : str
+        Such as "2025-03-01".
+    region : str
+        The part of the body that was examined.
+    comparison : str
+        The earlier examination that was compared, or that there is none.
+    """
+
+    study_date: str = ""
+    region: str = ""
+    comparison: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("study_date", "region", "comparison"):
+            object.__setattr__(self, name, " ".join(plain(getattr(self, name)).split()))
+
+    @property
+    def date(self) -> date | None:
+        """The study date, None if it is not given as year, month and day."""
+        try:
+            return date.fromisoformat(self.study_date)
+        except ValueError:
+            return None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the entries as pairs of a name and a value."""
+        rows = (
+            ("Study date", self.study_date),
+            ("Region", self.region),
+            ("Comparison", self.comparison),
+        )
+        return [(name, value) for name, value in rows if value]
+
+
+NO_DETAILS = StudyDetails()
+NO_COMPARISON = "None"
