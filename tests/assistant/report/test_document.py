@@ -181,6 +181,20 @@ def test_comparison_shows_words_that_went_and_came(report: ReportDocument) -> No
     assert changes[5].parts == (("added", "Mine."),)
 
 
+def test_a_deleted_sentence_is_compared_below_its_own_heading(report: ReportDocument) -> None:
+    """It stood below the heading of whatever came before it, such as the last organ's."""
+    without = changed(report, "Severe cardiomegaly.", text="")
+    without = changed(without, "Trachea and both main bronchi are open.", text="")
+    changes = compare_with_draft(without)
+    assert [(change.part, change.heading, change.state) for change in changes] == [
+        ("Technique", "Technique", "template"),
+        ("Findings", "Findings", "rejected"),
+        ("Findings", "Heart and vessels", "draft"),
+        ("Findings", "Lungs", "draft"),
+        ("Impression", "Impression", "rejected"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("old", "new"), [("", ""), ("a b", "b a"), ("1.5 cm", "15 mm"), ("é", "è")]
 )

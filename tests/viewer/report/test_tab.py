@@ -187,6 +187,9 @@ def test_comparison_shows_what_went_and_came(drafted_tab: ReportTab, qtbot: QtBo
     qtbot.keyClick(drafted_tab.editor, Qt.Key.Key_F9)
     assert drafted_tab.pages.currentWidget() is drafted_tab.comparison
     assert "are open. Stable." in drafted_tab.comparison.toPlainText()
+    shown = drafted_tab.comparison.toPlainText().splitlines()
+    headings = ["Technique", "Findings", "Airways", "Heart and vessels", "Lungs", "Impression"]
+    assert [line for line in shown if line in headings] == headings
     html = drafted_tab.comparison.toHtml()
     assert "underline" in html
     qtbot.mouseClick(drafted_tab.tools.compare_button, LEFT)

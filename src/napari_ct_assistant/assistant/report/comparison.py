@@ -16,11 +16,16 @@ _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
 @dataclass(frozen=True)
 class Change:
-    """One sentence: its section, its state, and its words as runs of (operation, text)."""
+    """One sentence: its section, its state, and its words as runs of (operation, text).
+
+    `part` is the heading of the part of the report that the section belongs to, such as
+    "Findings" for an organ; it is `heading` itself where the sentence is directly below it.
+    """
 
     heading: str
     state: State
     parts: tuple[tuple[Op, str], ...]
+    part: str = ""
 
 
 def compare_with_draft(report: ReportDocument) -> list[Change]:
@@ -31,13 +36,15 @@ def compare_with_draft(report: ReportDocument) -> list[Change]:
     """
     changes: list[Change] = []
     after: dict[int, int] = {}  # drafted sentence -> index in `changes` after its own change
+    headings = {s.key.partition("/")[0]: s.heading for s in report.sections if s.level == 1}
     for section, line in report.lines():
         state = report.state(line)
         old = "" if line.source is None else report.sources[line.source].sentence.text
         new = "" if state == "rejected" else " ".join(line.text.split())
         if line.source is None and state == "rejected":
             continue
-        changes.append(Change(section.heading, state, word_changes(old, new)))
+        part = headings.get(section.key.partition("/")[0], section.heading)
+        changes.append(Change(section.heading, state, word_changes(old, new), part))
         if line.source is not None:
             after[line.source] = len(changes)
     reports = {n for n, draft in enumerate(report.drafts) if draft.kind == "report"}
@@ -46,7 +53,6 @@ def compare_with_draft(report: ReportDocument) -> list[Change]:
         (number for index in after if (number := report.sources[index].draft) in reports),
         default=max(reports, default=-1),
     )
-    headings = {s.key.partition("/")[0]: s.heading for s in report.sections if s.level == 1}
     inserted: list[tuple[int, Change]] = []
     place = 0
     for index, source in enumerate(report.sources):
@@ -54,12 +60,11 @@ def compare_with_draft(report: ReportDocument) -> list[Change]:
             place = after[index]
         elif source.draft == newest:
             words = word_changes(source.sentence.text, "")
-            heading = (
-                changes[place - 1].heading
-                if place
-                else headings.get(source.sentence.section.lower(), source.sentence.section)
-            )
-            inserted.append((place, Change(heading, "rejected", words)))
+            drafted = source.sentence.section
+            part = headings.get(drafted.lower(), drafted)
+            before = changes[place - 1] if place else None
+            heading = before.heading if before is not None and before.part == part else part
+            inserted.append((place, Change(heading, "rejected", words, part)))
     for place, change in reversed(inserted):
         changes.insert(place, change)
     return changes

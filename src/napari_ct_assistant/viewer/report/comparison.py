@@ -35,8 +35,12 @@ class Comparison(QTextBrowser):
 
     def show_report(self, report: ReportDocument) -> None:
         """Show how the report differs from its draft."""
-        lines, heading = [], None
+        lines: list[str] = []
+        part = heading = None
         for change in compare_with_draft(report):
+            if change.part != part:
+                part = heading = change.part
+                lines.append(f"<h3>{escape(part)}</h3>")
             if change.heading != heading:
                 heading = change.heading
                 lines.append(f"<p><b>{escape(heading)}</b></p>")
