@@ -73,7 +73,7 @@ def _table(
     from docx.oxml import OxmlElement
     from docx.shared import Pt
 
-    document.add_heading(heading, 1)
+    document.add_heading(heading, 1).paragraph_format.keep_with_next = True
     table = document.add_table(rows=0, cols=2, style="Light Grid Accent 1")
     for name, value in rows:
         row = table.add_row()
