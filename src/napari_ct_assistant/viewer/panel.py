@@ -27,7 +27,12 @@ from napari_ct_assistant.viewer.layout.reading_layout import ReadingLayout
 from napari_ct_assistant.viewer.layout.text_columns import TextColumns
 from napari_ct_assistant.viewer.measure.measured_sentences import MeasuredSentences
 from napari_ct_assistant.viewer.models.picker import ModelPicker
-from napari_ct_assistant.viewer.preferences import load_preferences, remember_layout, use_locale
+from napari_ct_assistant.viewer.preferences import (
+    load_preferences,
+    remember_layout,
+    remember_width,
+    use_locale,
+)
 from napari_ct_assistant.viewer.report.controller import ReportController
 from napari_ct_assistant.viewer.report.first_read import FirstRead
 from napari_ct_assistant.viewer.results import ResultDisplay
@@ -141,6 +146,7 @@ class CTAssistantPanel(QWidget):
             self,
             self.columns,
             *make_strips(self.view_bar, self.reading_bar, self.evidence_controller.bar, self),
+            {True: self._preferences.reading_width, False: self._preferences.napari_width},
         )
 
     def _connect(self) -> None:
@@ -164,6 +170,7 @@ class CTAssistantPanel(QWidget):
         findings.tab.words_asked.connect(self.screen)
         findings.arrived.connect(lambda: self.tabs.setCurrentWidget(findings.tab))
         self.reading_layout.changed.connect(remember_layout)
+        self.reading_layout.dragged.connect(remember_width)
         self.transcript_row.copied.connect(self.copy)
         self.transcript_row.cleared.connect(self.transcript.clear)
         self.requests.status_message.connect(self.status.show_text)

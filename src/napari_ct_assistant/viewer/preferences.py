@@ -25,6 +25,8 @@ class Preferences:
     letters: bool = True
     keys: bool = True
     layout: str = "automatic"
+    reading_width: int = 0
+    napari_width: int = 0
     journal: bool = True
     scan_cache: bool = True
     template: str = ""
@@ -48,6 +50,8 @@ def load_preferences() -> Preferences:
         letters=settings.display.letters,
         keys=settings.display.keys,
         layout=settings.display.layout,
+        reading_width=settings.display.reading_width,
+        napari_width=settings.display.napari_width,
         journal=settings.report.journal,
         # Who keeps no journal wants nothing of a scan kept.
         scan_cache=settings.report.journal and settings.report.scan_cache,
@@ -67,10 +71,19 @@ def use_locale(preferences: Preferences) -> QLocale:
 
 def remember_layout(reading: bool) -> None:
     """Keep the layout of the window for the next start."""
+    _remember("layout", "reading" if reading else "napari")
+
+
+def remember_width(reading: bool, width: int) -> None:
+    """Keep the panel's width in the reading layout, or in napari's, for the next start."""
+    _remember("reading_width" if reading else "napari_width", width)
+
+
+def _remember(name: str, value: str | int) -> None:
     from napari.settings import get_plugin_settings
 
     try:
         display = get_plugin_settings(PLUGIN).display
     except KeyError:
         return
-    display.layout = "reading" if reading else "napari"
+    setattr(display, name, value)

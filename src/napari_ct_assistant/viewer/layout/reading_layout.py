@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from typing import Final
 
 from qtpy.compat import isalive
@@ -30,6 +31,8 @@ CANVAS_SHARE: Final = 0.515
 SLIDER_LINES: Final = 2
 # A main window sets the sizes of its docks some time after it was resized.
 SETTLE_MS: Final = 150
+# The least share of the window's width for the canvas beside a panel as wide as the reader made it.
+LEAST_CANVAS: Final = 0.2
 
 
 class ReadingLayout(QObject):
@@ -50,14 +53,20 @@ class ReadingLayout(QObject):
         Placed below the canvas.
     button : QToolButton
         Switches the layout, as `LAYOUT_KEY` does.
+    widths : mapping of bool to int
+        The panel's width in the reading layout (True) and in napari's, as the reader dragged it;
+        0 where nobody has.
 
     Signals
     -------
     changed : bool
         The reader switched to the reading layout (True) or back to napari's.
+    dragged : bool, int
+        The reader gave the panel another width in this layout.
     """
 
     changed = Signal(bool)
+    dragged = Signal(bool, int)
 
     def __init__(
         self,
@@ -66,6 +75,7 @@ class ReadingLayout(QObject):
         tools: ToolStrip,
         position: PositionStrip,
         button: QToolButton,
+        widths: Mapping[bool, int] | None = None,
     ) -> None:
         super().__init__(panel)
         self._panel, self._columns = panel, columns
@@ -75,8 +85,11 @@ class ReadingLayout(QObject):
         self._shortcuts: list[QShortcut] = []
         self._folded: list[QDockWidget] = []
         self._width = 0  # of the dock when the mouse was pressed
-        self._dragged = False
+        self._widths = {True: 0, False: 0} | dict(widths or {})
         self.reading = self._wanted = False
+        self._released = QTimer(self)
+        self._released.setSingleShot(True)
+        self._released.timeout.connect(self._keep_width)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -108,6 +121,8 @@ class ReadingLayout(QObject):
         self._shortcuts = add_shortcuts(window, [(LAYOUT_KEY, self.toggle)], whole_window=True)
         if self._wanted:
             self.set_reading(True)
+        else:
+            self._settle.start()
 
     def detach(self) -> None:
         """Take the strips out of the window, and show napari's layout."""
@@ -115,6 +130,7 @@ class ReadingLayout(QObject):
         if window is None:
             return
         self._settle.stop()
+        self._released.stop()
         window.removeEventFilter(self)
         remove_shortcuts(self._shortcuts)
         self._unfold(window)
@@ -151,7 +167,6 @@ class ReadingLayout(QObject):
             for dock in self._folded:
                 dock.hide()
             window.statusBar().hide()
-            self._dragged = False
             self._set_width()
             # Sizes are final only after the window's own layout.
             self._settle.start()
@@ -168,11 +183,12 @@ class ReadingLayout(QObject):
                 dock.show()
         self._folded = []
         window.statusBar().show()
+        self._settle.start()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Set the panel's width when the window has another size, until the reader drags it."""
+        """Set the panel's width when the window has another size; keep the one that is dragged."""
         kind = event.type()
-        if kind == QEvent.Type.Resize and self.reading and not self._dragged:
+        if kind == QEvent.Type.Resize:
             self._settle.start()
         # The window itself gets the mouse only between its docks.
         elif kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease):
@@ -180,21 +196,38 @@ class ReadingLayout(QObject):
             if dock is not None and kind == QEvent.Type.MouseButtonPress:
                 self._width = dock.width()
             elif dock is not None:
-                self._dragged = self._dragged or dock.width() != self._width
+                # The window moves its docks after this event.
+                self._released.start()
         return bool(super().eventFilter(watched, event))
+
+    def _keep_width(self) -> None:
+        """Keep the width that the reader gave the panel."""
+        dock = _dock_of(self._panel)
+        if dock is None or dock.isFloating() or dock.width() == self._width:
+            return
+        self._widths[self.reading] = dock.width()
+        self.dragged.emit(self.reading, dock.width())
 
     def _set_width(self) -> None:
         """Give the panel the width for this window."""
         window, dock = self._window, _dock_of(self._panel)
-        if window is None or dock is None or dock.isFloating() or not self.reading:
+        if window is None or dock is None or dock.isFloating():
             return
+        if not (self.reading or self._widths[False]):
+            return  # napari's own
         if window.dockWidgetArea(dock) not in (
             Qt.DockWidgetArea.LeftDockWidgetArea,
             Qt.DockWidgetArea.RightDockWidgetArea,
         ):
             return
-        width = self.panel_width(window)
+        kept = self._widths[self.reading]
+        width = self._within(window, kept) if kept else self.panel_width(window)
         window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+
+    def _within(self, window: QMainWindow, width: int) -> int:
+        """Return a width that leaves room for the canvas in a window of this size."""
+        most = int(window.width() * (1 - LEAST_CANVAS)) - self._tools.width()
+        return max(self._panel.minimumSizeHint().width(), min(width, most))
 
     def panel_width(self, window: QMainWindow) -> int:
         """Return the width of the panel in a window of this size."""

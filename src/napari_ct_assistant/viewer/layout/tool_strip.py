@@ -13,6 +13,8 @@ from napari_ct_assistant.viewer.layout.button_column import GAP, GROUP_GAP, Butt
 from napari_ct_assistant.viewer.layout.icons import set_icons
 
 MOST_COLUMNS: Final = 4
+# Another width can bring another height, and that another width.
+MOST_FITS: Final = 3
 EDGE: Final = 3
 
 
@@ -43,6 +45,7 @@ class ToolStrip(QWidget):
         self._columns, self._icons = list(columns), dict(icons)
         self._drawn: tuple[object, ...] = ()
         self._each = QSize(1, 1)
+        self._fitting = self._fit_again = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(EDGE, EDGE, EDGE, EDGE)
         layout.setSpacing(GROUP_GAP)
@@ -78,6 +81,25 @@ class ToolStrip(QWidget):
         self._fit()
 
     def _fit(self) -> None:
+        """Fit the buttons into the strip.
+
+        A new width can resize the strip before `setFixedWidth` returns. Fitted inside that call,
+        its smallest width would be the new one, and its largest the old one.
+        """
+        self._fit_again = True
+        if self._fitting:
+            return
+        self._fitting = True
+        try:
+            for _fit in range(MOST_FITS):
+                self._fit_again = False
+                self._fit_once()
+                if not self._fit_again:
+                    break
+        finally:
+            self._fitting = False
+
+    def _fit_once(self) -> None:
         """Draw the icons, give the buttons one size, and choose the number of columns."""
         first = self.buttons[0]
         first.ensurePolished()
