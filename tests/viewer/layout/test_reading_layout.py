@@ -11,6 +11,7 @@ from napari.settings import get_settings
 from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_ct_assistant.assistant import FindingProbability
 from napari_ct_assistant.viewer.layout.reading_layout import LAYOUT_KEY
 from napari_ct_assistant.viewer.preferences import load_preferences
 from napari_ct_assistant.viewer.scan.layers import add_volume
@@ -207,3 +208,37 @@ def test_nothing_is_cut_or_drawn_over_with_large_text(
     for button in strip.buttons:
         place = QRect(button.mapTo(strip, QPoint()), button.size())
         assert strip.rect().contains(place)
+
+
+def test_a_low_screen_with_large_text_shows_the_whole_window(
+    panel: CTAssistantPanel, qtbot: QtBot
+) -> None:
+    """What a screen of 1364 x 768 has room for at 150 %, below the title of the window."""
+    window = show_at(panel, 909, 499, qtbot)
+    panel.tabs.setCurrentWidget(panel.report_controller.tab)
+    panel.evidence_controller.bar.show_heat("Pleural effusion", visible=True)
+    wait_for_layout(panel.viewer, qtbot)
+    assert window.minimumSizeHint().height() <= 499
+    assert (window.width(), window.height()) == (909, 499)
+    assert panel.report_controller.tab.editor.height() >= 3 * panel.fontMetrics().lineSpacing()
+
+
+def test_texts_in_a_narrow_column_can_be_read(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    transcript, table = panel.transcript, panel.findings
+    shown = transcript.add("model", "Report  \u00b7  A series with a long description, 275 images")
+    shown.head.offer(again=True, edit=True)
+    show_at(panel, 1366, 768, qtbot)
+    for widget in (transcript, table):
+        widget.setParent(None)
+        qtbot.addWidget(widget)
+        widget.resize(280, 400)
+        widget.show()
+    found = [FindingProbability("Arterial wall calcification", 0.5, baseline=0.0)]
+    table.show_findings(found, "Chest")
+    qtbot.wait(100)
+    assert transcript.horizontalScrollBar().maximum() == 0
+    assert table.columnWidth(0) >= 18 * table.fontMetrics().averageCharWidth()
+    table.resize(900, 400)
+    qtbot.wait(50)
+    assert table.horizontalScrollBar().maximum() == 0
+    assert table.columnWidth(0) > 400

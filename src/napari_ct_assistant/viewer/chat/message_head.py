@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import TIPS
-from napari_ct_assistant.viewer.widgets import button
-from napari_ct_assistant.viewer.widgets import label as plain_label
+from napari_ct_assistant.viewer.widgets import button, eliding_label
+from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
 Speaker = Literal["you", "model", "note"]
 
@@ -29,7 +29,8 @@ class MessageHead(QWidget):
 
     def __init__(self, speaker: Speaker, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._label = plain_label()
+        # A title that is shortened never makes the transcript wider than its column.
+        self._label = eliding_label()
         self._label.setObjectName("who")
         self.copy_button = _head_button(_("Copy"), _("Copy this message"), "message_copy")
         self.again_button = _head_button(_("Again"), _("Write this message again"), "again")
@@ -52,6 +53,7 @@ class MessageHead(QWidget):
     def set_title(self, title: str) -> None:
         """Change the title."""
         self._label.setText(title)
+        self._label.setToolTip(plain_tip(title))
         self._label.setVisible(bool(title))
 
     def offer(self, *, again: bool = False, edit: bool = False) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
-from qtpy.QtGui import QKeyEvent, QPainter
+from qtpy.QtGui import QKeyEvent, QPainter, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -35,6 +35,8 @@ MARGIN_TIP: Final = N_(
 )
 NO_SCAN_TIP: Final = N_("The margin without any scan: the same for every patient")
 
+# The least width of the names.
+NAME_LETTERS: Final = 18
 THRESHOLD_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
@@ -97,7 +99,9 @@ class FindingsTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         header = self.horizontalHeader()
-        header.setSectionResizeMode(FINDING, QHeaderView.ResizeMode.Stretch)
+        # `_fit_names` gives it what the other columns leave.
+        header.setSectionResizeMode(FINDING, QHeaderView.ResizeMode.Fixed)
+        header.sectionResized.connect(lambda column, *_: column == FINDING or self._fit_names())
         header.setTextElideMode(Qt.TextElideMode.ElideRight)
         for column in (PROBABILITY, BASELINE, THRESHOLD):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
@@ -115,6 +119,17 @@ class FindingsTable(QTableWidget):
         self._click.setInterval(QApplication.doubleClickInterval())
         self._click.timeout.connect(lambda: self._tell(self.chosen))
         self.clicked.connect(lambda _index: self._click.start())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Use the whole width."""
+        super().resizeEvent(event)
+        self._fit_names()
+
+    def _fit_names(self) -> None:
+        """Let the names be read; where that leaves no room, the last columns are scrolled to."""
+        others = sum(self.columnWidth(n) for n in range(len(HEADERS)) if n != FINDING)
+        least = NAME_LETTERS * self.fontMetrics().averageCharWidth()
+        self.setColumnWidth(FINDING, max(least, self.viewport().width() - others))
 
     def show_findings(self, findings: Sequence[FindingProbability], scan: str = "") -> None:
         """Fill the table with a scan's findings in the given order; a click on a header sorts it.

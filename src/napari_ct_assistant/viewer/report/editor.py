@@ -255,6 +255,11 @@ class ReportEditor(QTextEdit):
         offset = int(line.block.layout().position().y() - box.top()) if row.isValid() else 0
         return QRect(0, top + offset, MARGIN, height)
 
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the height of three lines, which leaves room on low screens with large text."""
+        lines = 3 * self.fontMetrics().lineSpacing() + 2 * int(self.document().documentMargin())
+        return QSize(super().minimumSizeHint().width(), lines)
+
 
 class Margin(QWidget):
     """The margin beside the text: each sentence's state as a sign, and its slice as a link."""
