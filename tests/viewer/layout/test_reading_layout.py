@@ -12,6 +12,8 @@ from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_ct_assistant.assistant import FindingProbability
+from napari_ct_assistant.viewer.chat.transcript import Transcript
+from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
 from napari_ct_assistant.viewer.layout.reading_layout import LAYOUT_KEY
 from napari_ct_assistant.viewer.preferences import load_preferences
 from napari_ct_assistant.viewer.scan.layers import add_volume
@@ -223,13 +225,11 @@ def test_a_low_screen_with_large_text_shows_the_whole_window(
     assert panel.report_controller.tab.editor.height() >= 3 * panel.fontMetrics().lineSpacing()
 
 
-def test_texts_in_a_narrow_column_can_be_read(panel: CTAssistantPanel, qtbot: QtBot) -> None:
-    transcript, table = panel.transcript, panel.findings
+def test_texts_in_a_narrow_column_can_be_read(qtbot: QtBot) -> None:
+    transcript, table = Transcript(), FindingsTable()
     shown = transcript.add("model", "Report  \u00b7  A series with a long description, 275 images")
     shown.head.offer(again=True, edit=True)
-    show_at(panel, 1366, 768, qtbot)
     for widget in (transcript, table):
-        widget.setParent(None)
         qtbot.addWidget(widget)
         widget.resize(280, 400)
         widget.show()
