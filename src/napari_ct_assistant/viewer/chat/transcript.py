@@ -37,7 +37,7 @@ class Transcript(QScrollArea):
         self.setAccessibleName(_("Transcript"))
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setMinimumHeight(160)
+        self.setMinimumHeight(100)
         self.messages: list[Message] = []
         self._link_colour = self._warning_colour = ""
         self._scan: ScanSession | None = None

@@ -101,7 +101,7 @@ class FindingsTable(QTableWidget):
         header = self.horizontalHeader()
         # `_fit_names` gives it what the other columns leave.
         header.setSectionResizeMode(FINDING, QHeaderView.ResizeMode.Fixed)
-        header.sectionResized.connect(lambda column, *_: column == FINDING or self._fit_names())
+        header.sectionResized.connect(self._on_resized)
         header.setTextElideMode(Qt.TextElideMode.ElideRight)
         for column in (PROBABILITY, BASELINE, THRESHOLD):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
@@ -124,6 +124,10 @@ class FindingsTable(QTableWidget):
         """Use the whole width."""
         super().resizeEvent(event)
         self._fit_names()
+
+    def _on_resized(self, column: int, _before: int, _now: int) -> None:
+        if column != FINDING:
+            self._fit_names()
 
     def _fit_names(self) -> None:
         """Let the names be read; where that leaves no room, the last columns are scrolled to."""

@@ -125,6 +125,11 @@ class ToolStrip(QWidget):
         )
         for column in self._columns:
             column.set_columns(count)
+            # Without this, the bar around it keeps the height of the other number of columns.
+            above: QWidget | None = column
+            while above is not None and above is not self:
+                above.updateGeometry()
+                above = above.parentWidget()
         self.setFixedWidth(count * (self._each.width() + GAP) - GAP + 2 * EDGE)
 
     def _height_for(self, count: int) -> int:
