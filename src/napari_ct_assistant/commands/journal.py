@@ -76,7 +76,10 @@ def delete(
         typer.Option("--all", help="Delete the journal of every scan, and every encoded scan."),
     ] = False,
 ) -> None:
-    """Delete the journal of one scan, or of every scan with --all, and what is kept encoded."""
+    """Delete the journal of one scan, or of every scan with --all.
+
+    Encoded scans are deleted with it.
+    """
     from napari_ct_assistant.assistant.journal.store import Journal
 
     with one_line_errors():

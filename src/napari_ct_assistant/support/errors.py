@@ -20,6 +20,9 @@ The tree, with what each error stands for (standard bases in brackets)::
     ├── TemplateError [ValueError]          a report template that cannot be used
     ├── PresetError [ValueError]            a preset of slices that cannot be used
     ├── TooManySlicesError [ValueError]     more slices than a model's context holds
+    ├── WritesNoTextError                   a question to a model that only screens
+    ├── OutlineError [ValueError]           a label that cannot be measured
+    ├── ChoicesError [ValueError]           a table of choices that cannot be used
     ├── JournalError [OSError]              a journal that cannot be read or written
     ├── BrokenLogError [ValueError]         a broken line within a log of JSON lines
     ├── YamlFileError [ValueError]          a file that cannot be read as YAML

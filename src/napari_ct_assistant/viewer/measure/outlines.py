@@ -8,6 +8,7 @@ from uuid import uuid4
 import numpy as np
 
 from napari_ct_assistant.assistant.report.measurement import Measurement
+from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.translation import _, decimal
 from napari_ct_assistant.viewer.measure.regions import label_box
 from napari_ct_assistant.viewer.scan.belonging import is_foreign
@@ -24,7 +25,7 @@ OUTLINES_KEY: Final = "ct_outlines"
 TOLERANCE: Final = 0.02
 
 
-class OutlineError(ValueError):
+class OutlineError(CTAssistantError, ValueError):
     """A label that cannot be measured; the message is one line that says why."""
 
 
