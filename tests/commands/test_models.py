@@ -72,6 +72,7 @@ def test_downloaded_models_are_listed_and_others_not(cache: Path) -> None:
         "bytes": 2_000_000,
         "trained_on": "CT-RATE",
         "notice": "",
+        "writes_text": True,
     }
     words = run(app, ["models", "list"]).stdout
     assert "somebody/ct-reader  (downloaded, 2.0 MB)" in words

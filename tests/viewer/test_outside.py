@@ -111,8 +111,14 @@ def test_a_letter_meant_for_a_text_never_answers(panel: CTAssistantPanel, qtbot:
     panel.activateWindow()
     box, question = panel.ask_row.box, panel.outside_banner.question
     panel.draft_report()
-    box.setFocus()
-    qtbot.waitUntil(box.hasFocus)
+
+    def focused() -> bool:
+        """Ask again until no window of another test has the focus."""
+        panel.activateWindow()
+        box.setFocus()
+        return bool(box.hasFocus())
+
+    qtbot.waitUntil(focused)
     idle(panel, qtbot)
     assert question.isVisible()
     qtbot.keyClicks(QApplication.focusWidget(), "yyn")

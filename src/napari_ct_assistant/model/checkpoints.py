@@ -9,10 +9,17 @@ from transformers.conversion_mapping import register_checkpoint_conversion_mappi
 from transformers.core_model_loading import WeightRenaming
 
 from napari_ct_assistant.model.format import RENAMED_TENSORS
+from napari_ct_assistant.support.loading_lock import LOADING_LOCK
 
 
 class CurrentNamesModel(PreTrainedModel):
     """A transformers model that is saved under today's names, whatever it was loaded from."""
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """Load as `PreTrainedModel` does, one thread at a time."""
+        with LOADING_LOCK:
+            return super().from_pretrained(*args, **kwargs)
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         """Save as `PreTrainedModel` does, without translating names back to the loaded file's."""

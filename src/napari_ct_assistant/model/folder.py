@@ -21,6 +21,7 @@ from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.format import FORMAT_VERSION, RENAMED_FILES, WEIGHTS, upgraded_tensor
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
+from napari_ct_assistant.support.loading_lock import LOADING_LOCK
 
 HASHES: Final = "SHA256SUMS"
 INDEX: Final = "model.safetensors.index.json"
@@ -229,7 +230,7 @@ def check_tensors(
 
 def expected_tensors(config: VolumeLanguageConfig) -> tuple[dict[str, tuple[int, ...]], set[str]]:
     """Return the shapes of a model's tensors, and the names of tied ones, which may be absent."""
-    with torch.device("meta"):
+    with LOADING_LOCK, torch.device("meta"):
         model = VolumeLanguageModel(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     return shapes, set(model.all_tied_weights_keys)

@@ -23,6 +23,7 @@ from napari_ct_assistant.backends.slices.preset import SlicePreset
 from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.settings import MAX_JSON
+from napari_ct_assistant.support.loading_lock import LOADING_LOCK
 
 
 def load_assistant(
@@ -102,8 +103,8 @@ def load_assistant(
                 f"{shown_name(model)}: reads the scan as a volume; leave out the preset of slices"
             )
         more["preset"] = preset
-    return Assistant(
-        family.load(
+    with LOADING_LOCK:
+        backend = family.load(
             folder,
             shown_name(model),
             device=device,
@@ -112,7 +113,9 @@ def load_assistant(
             quantize=quantize,
             device_map=device_map,
             **more,
-        ),
+        )
+    return Assistant(
+        backend,
         ScanCache(data_folder() / FOLDER) if scan_cache else None,
     )
 

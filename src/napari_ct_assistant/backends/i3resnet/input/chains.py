@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from napari_ct_assistant.backends.nv_reason_ct.input.resampling import resample
 from napari_ct_assistant.volume import CTVolume
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Affine = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -172,4 +174,7 @@ def _bins(have: int, want: int) -> csr_array:
     edges = np.concatenate([[0], np.cumsum(lengths)])
     source = np.concatenate([np.arange(a, b) for a, b in zip(begin, end, strict=True)])
     shares = np.repeat(1.0 / lengths, lengths).astype(np.float32)
+    # Late, since the panel imports this module for its figures.
+    from scipy.sparse import csr_array
+
     return csr_array((shares, source, edges), shape=(want, have))

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QLineEdit
 from napari_ct_assistant.assistant.export import NO_COMPARISON, StudyDetails, read_identifiers
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.background import Background
-from napari_ct_assistant.volume.discovery import FILE_ENDINGS
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 def dicom_folder(scan: ScanSession | None) -> Path | None:
     """Return the folder of the DICOM files that a scan was opened from, None if there is none."""
+    from napari_ct_assistant.volume.discovery import FILE_ENDINGS  # with the readers' libraries
+
     files = None if scan is None else scan.files
     if files is None or files.name.lower().endswith((*FILE_ENDINGS, ".zip")):
         return None
