@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,16 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CT_ASSISTANT_DATA", str(home))
     monkeypatch.setenv("CT_ASSISTANT_CONFIG", str(tmp_path / "ct-assistant-config"))
     return home
+
+
+@pytest.fixture(autouse=True)
+def transformers_whole() -> Iterator[None]:
+    """Fail the test that leaves transformers changed: later ones would have untied weights."""
+    yield
+    found = sys.modules.get("transformers.modeling_utils")
+    if found is not None:
+        tie = found.PreTrainedModel.tie_weights
+        assert tie.__qualname__ == "PreTrainedModel.tie_weights", tie
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from napari_ct_assistant.support.loading_lock import LOADING_LOCK
+
 BLOCK = 4
 
 
@@ -70,14 +72,16 @@ class VllmRules:
     @property
     def model(self) -> Any:
         """The language model and its tokenizer."""
-        if self._model is None:
-            from transformers import AutoModelForCausalLM, AutoTokenizer
+        # Requests come in threads of their own, beside those that load a model here.
+        with LOADING_LOCK:
+            if self._model is None:
+                from transformers import AutoModelForCausalLM, AutoTokenizer
 
-            self._model = (
-                AutoModelForCausalLM.from_pretrained(self.folder).eval(),
-                AutoTokenizer.from_pretrained(self.folder),
-            )
-        return self._model
+                self._model = (
+                    AutoModelForCausalLM.from_pretrained(self.folder).eval(),
+                    AutoTokenizer.from_pretrained(self.folder),
+                )
+            return self._model
 
     def cached(self, rows: list[bytes], salt: str) -> int:
         """Return how many leading tokens were there before; remember those of this prompt."""
