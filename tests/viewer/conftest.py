@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_ct_assistant.viewer.preferences import remember_width
 from napari_ct_assistant.viewer.session.background import calls_running
 from napari_ct_assistant.viewer.session.scan_session import ScanSession
 from napari_ct_assistant.volume import CTVolume
@@ -39,6 +40,13 @@ def box_volume(
     affine[:3, 3] = (60.0, 35.0, 110.0)
     affine[3, 3] = 1
     return CTVolume(hu, affine, "Chest", warnings)
+
+
+@pytest.fixture(autouse=True)
+def automatic_widths() -> None:
+    """Forget the panel widths that another test dragged: napari keeps them for the process."""
+    remember_width(reading=True, width=0)
+    remember_width(reading=False, width=0)
 
 
 @pytest.fixture

@@ -78,8 +78,8 @@ def test_the_report_stands_beside_the_transcript_on_a_wide_screen(
     panel: CTAssistantPanel, qtbot: QtBot
 ) -> None:
     show_at(panel, 1920, 1080, qtbot)
+    qtbot.waitUntil(lambda: panel.columns.report_is_beside)
     assert canvas_share(panel) >= 0.5
-    assert panel.columns.report_is_beside
     assert panel.transcript.isVisible()
     tab = panel.report_controller.tab
     assert tab.isVisible()
