@@ -1,4 +1,4 @@
-"""Text token by token: streamed, timed and cancellable."""
+"""Text token by token: chosen, streamed, timed and cancellable."""
 
 from __future__ import annotations
 
@@ -9,9 +9,59 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import StoppingCriteria, TextStreamer
+from transformers import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    StoppingCriteria,
+    TemperatureLogitsWarper,
+    TextStreamer,
+    TopPLogitsWarper,
+)
 
 from napari_ct_assistant.backends.protocol import OnText
+from napari_ct_assistant.backends.settings import GenerationSettings
+
+
+class TokenChooser:
+    """Chooses the next token from the logits, for families that generate without `generate`.
+
+    Parameters
+    ----------
+    settings : GenerationSettings
+    prompt : list of int
+        Token ids before the answer.
+    never : sequence of int
+        Tokens that no answer may contain.
+    """
+
+    def __init__(
+        self, settings: GenerationSettings, prompt: list[int], never: Sequence[int] = ()
+    ) -> None:
+        self._ids = list(prompt)
+        self._never = list(never)
+        self._sample = settings.temperature > 0
+        self._rules = LogitsProcessorList()
+        if settings.repetition_penalty != 1:
+            self._rules.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+        if self._sample:
+            self._rules.append(TemperatureLogitsWarper(settings.temperature))
+            if settings.top_p < 1:
+                self._rules.append(TopPLogitsWarper(settings.top_p))
+
+    def __call__(self, logits: Tensor) -> int:
+        """Return the next token. logits: [1, vocabulary]."""
+        scores: Any = logits.float()
+        if self._never:
+            never = torch.tensor(self._never, device=logits.device)
+            scores = scores.index_fill(1, never, float("-inf"))
+        if len(self._rules):
+            scores = self._rules(torch.tensor([self._ids], device=logits.device), scores)
+        if self._sample:
+            token = int(torch.multinomial(scores.softmax(-1), 1))
+        else:
+            token = int(scores.argmax(-1))
+        self._ids.append(token)
+        return token
 
 
 class CallbackStreamer(TextStreamer):

@@ -8,12 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopPLogitsWarper,
-)
 
 from napari_ct_assistant.backends.nv_reason_ct.conversation.labels import known_labels
 from napari_ct_assistant.backends.nv_reason_ct.conversation.text import AnswerParts
@@ -22,6 +16,7 @@ from napari_ct_assistant.backends.nv_reason_ct.processor import NVReasonCTProces
 from napari_ct_assistant.backends.nv_reason_ct.snapshot import CHUNK, Snapshot
 from napari_ct_assistant.backends.protocol import GeneratedText, OnText, Prompt
 from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.backends.streaming import TokenChooser
 
 _UNFINISHED = "\N{REPLACEMENT CHARACTER}"  # the bytes so far are no whole character
 
@@ -41,7 +36,7 @@ def generate(
     """Generate the answer to a question; `GeneratedText` says what is returned."""
     start = time.perf_counter()
     parts = AnswerParts(prompt.thinking, on_text, on_reasoning)
-    choose = _Chooser(settings, processor.special.not_written, prompt.ids)
+    choose = TokenChooser(settings, prompt.ids, processor.special.not_written)
     cache = snapshot.copies()
     limit = settings.max_new_tokens or processor.max_new_tokens
     answer: list[int] = []
@@ -101,33 +96,3 @@ def forward(
         )
         found.append(out.logits)
     return found[-1] if keep else torch.cat(found, dim=1)
-
-
-class _Chooser:
-    """Chooses the next token from the logits."""
-
-    def __init__(self, settings: GenerationSettings, never: tuple[int, ...], prompt: list[int]):
-        self._ids = list(prompt)
-        self._never = list(never)
-        self._sample = settings.temperature > 0
-        self._rules = LogitsProcessorList()
-        if settings.repetition_penalty != 1:
-            self._rules.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
-        if self._sample:
-            self._rules.append(TemperatureLogitsWarper(settings.temperature))
-            if settings.top_p < 1:
-                self._rules.append(TopPLogitsWarper(settings.top_p))
-
-    def __call__(self, logits: Tensor) -> int:
-        """Return the next token. logits: [1, vocabulary]."""
-        ids = torch.tensor([self._ids], device=logits.device)
-        scores = logits.float().index_fill(
-            1, torch.tensor(self._never, device=logits.device), float("-inf")
-        )
-        scores = self._rules(ids, scores)
-        if self._sample:
-            token = int(torch.multinomial(scores.softmax(-1), 1))
-        else:
-            token = int(scores.argmax(-1))
-        self._ids.append(token)
-        return token

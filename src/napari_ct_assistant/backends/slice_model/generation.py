@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import (
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopPLogitsWarper,
-)
 
 from napari_ct_assistant.backends.protocol import GeneratedText, OnText, Prompt
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.slice_model.processor import SliceModelProcessor
 from napari_ct_assistant.backends.slice_model.snapshot import Snapshot
+from napari_ct_assistant.backends.streaming import TokenChooser
 
 _UNFINISHED = "\N{REPLACEMENT CHARACTER}"  # the bytes so far are no whole character
 
@@ -106,7 +99,7 @@ def generate(
     """Generate the answer to a question; `window` is the most tokens that the model can hold."""
     start = time.perf_counter()
     parts = AnswerTokens(processor, prompt.thinking, on_text, on_reasoning)
-    choose = _Chooser(settings, [*snapshot.prefix, *prompt.ids])
+    choose = TokenChooser(settings, [*snapshot.prefix, *prompt.ids])
     cache = snapshot.copies()
     limit = settings.max_new_tokens or processor.preset.max_new_tokens
     limit = max(1, min(limit, window - snapshot.length - len(prompt.ids)))
@@ -135,30 +128,3 @@ def generate(
         cut=not stopped and (not ended or parts.thinking),
         reasoning=parts.text(reasoning=True).strip(),
     )
-
-
-class _Chooser:
-    """Chooses the next token from the logits."""
-
-    def __init__(self, settings: GenerationSettings, prompt: list[int]):
-        self._ids = list(prompt)
-        self._sample = settings.temperature > 0
-        self._rules = LogitsProcessorList()
-        if settings.repetition_penalty != 1:
-            self._rules.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
-        if self._sample:
-            self._rules.append(TemperatureLogitsWarper(settings.temperature))
-            if settings.top_p < 1:
-                self._rules.append(TopPLogitsWarper(settings.top_p))
-
-    def __call__(self, logits: Tensor) -> int:
-        """Return the next token. logits: [1, vocabulary]."""
-        scores: Any = logits.float()
-        if len(self._rules):
-            scores = self._rules(torch.tensor([self._ids], device=logits.device), scores)
-        if self._sample:
-            token = int(torch.multinomial(scores.softmax(-1), 1))
-        else:
-            token = int(scores.argmax(-1))
-        self._ids.append(token)
-        return token

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +18,6 @@ from napari_ct_assistant.backends.protocol import (
     OnText,
     PreparedScan,
     Prompt,
-    ScreenQuestion,
     Statement,
 )
 from napari_ct_assistant.backends.settings import GenerationSettings
@@ -27,8 +26,9 @@ from napari_ct_assistant.backends.slice_model.conversation import Renderer
 from napari_ct_assistant.backends.slice_model.generation import generate
 from napari_ct_assistant.backends.slice_model.loaded_model import EncodedSlices, LoadedModel
 from napari_ct_assistant.backends.slice_model.snapshot import Snapshot
+from napari_ct_assistant.backends.slices.preset import SlicePreset
+from napari_ct_assistant.backends.slices.questions import SliceQuestions
 from napari_ct_assistant.backends.streaming import token_spans
-from napari_ct_assistant.report_text.sentences import sentence_spans
 
 SMALL: Final = 64 << 20
 """Bytes of a snapshot up to which several questions are asked at a time."""
@@ -42,7 +42,7 @@ class SlicePrompt(Prompt):
     prefix: tuple[int, ...] = ()
 
 
-class SliceModelContext:
+class SliceModelContext(SliceQuestions):
     """An `ImageContext` of a slice model.
 
     Parameters
@@ -85,29 +85,10 @@ class SliceModelContext:
 
     # ---- questions
 
-    def report_sections(self) -> Sequence[str]:
-        """Return the one question of the report."""
-        return ["Report"]
-
-    def report_question(self, section: str, written: Mapping[str, str]) -> tuple[str, bool]:  # noqa: ARG002  one question
-        """Return the preset's question for the report; it quotes nothing."""
-        return self._renderer.preset.report(self.scan.region), False
-
-    def split_report(self, text: str) -> dict[str, str]:
-        """Return the report as one section: no headings are known of such models."""
-        return {"Report": text.strip()}
-
-    def sentence_spans(self, text: str) -> list[tuple[int, int]]:
-        """Return the character spans of a report's sentences."""
-        return sentence_spans(text)
-
-    def screen_questions(self) -> Sequence[ScreenQuestion]:
-        """Return the questions for the preset's findings of the region."""
-        preset = self._renderer.preset
-        return [
-            ScreenQuestion(name, preset.screen_question(name))
-            for name in preset.labels(self.scan.region)
-        ]
+    @property
+    def preset(self) -> SlicePreset:
+        """How the model is shown a scan."""
+        return self._renderer.preset
 
     def prompt(
         self,

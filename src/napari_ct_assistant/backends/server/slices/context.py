@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from napari_ct_assistant.backends.protocol import (
     OnText,
     PreparedScan,
     Prompt,
-    ScreenQuestion,
     Statement,
 )
 from napari_ct_assistant.backends.server.errors import ServerError
@@ -28,12 +27,13 @@ from napari_ct_assistant.backends.server.slices.messages import (
 from napari_ct_assistant.backends.server.slices.served_model import ServedSliceModel
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.slices import SliceInput, blank_images, encoded
-from napari_ct_assistant.report_text.sentences import sentence_spans
+from napari_ct_assistant.backends.slices.preset import SlicePreset
+from napari_ct_assistant.backends.slices.questions import SliceQuestions
 
 AT_ONCE: Final = 8
 
 
-class ServedSlicesContext:
+class ServedSlicesContext(SliceQuestions):
     """An `ImageContext` of a slice model on a server.
 
     Parameters
@@ -60,29 +60,10 @@ class ServedSlicesContext:
 
     # ---- questions
 
-    def report_sections(self) -> Sequence[str]:
-        """Return the one question of the report."""
-        return ["Report"]
-
-    def report_question(self, section: str, written: Mapping[str, str]) -> tuple[str, bool]:  # noqa: ARG002  one question
-        """Return the preset's question for the report; it quotes nothing."""
-        return self.loaded.preset.report(self.scan.region), False
-
-    def split_report(self, text: str) -> dict[str, str]:
-        """Return the report as one section: no headings are known of such models."""
-        return {"Report": text.strip()}
-
-    def sentence_spans(self, text: str) -> list[tuple[int, int]]:
-        """Return the character spans of a report's sentences."""
-        return sentence_spans(text)
-
-    def screen_questions(self) -> Sequence[ScreenQuestion]:
-        """Return the questions for the preset's findings of the region."""
-        preset = self.loaded.preset
-        return [
-            ScreenQuestion(name, preset.screen_question(name))
-            for name in preset.labels(self.scan.region)
-        ]
+    @property
+    def preset(self) -> SlicePreset:
+        """How the model is shown a scan."""
+        return self.loaded.preset
 
     def prompt(
         self,
