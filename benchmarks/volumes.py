@@ -16,13 +16,15 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.machine import named, only_cores, usable_cores
+from benchmarks.rows import Groups, MissingPeerError, Row, Settings, faster, race
 from napari_ct_assistant.volume import (
     AIR,
     CTReadError,
@@ -40,6 +42,66 @@ Array = NDArray[Any]
 Times = dict[str, tuple[float, float]]
 CHEST = Path(__file__).parents[1].parent / "shared" / "data" / "chest_lidc_0314"
 SHAPE, SPACING, PATCH = (112, 224, 224), (3.0, 1.5, 1.5), (8, 16, 16)
+
+
+def loading(settings: Settings) -> Iterator[Row]:
+    """Open the 275-slice chest, beside SimpleITK's ImageSeriesReader; one core and two."""
+    if settings.quick or not CHEST.is_dir():
+        return
+    sitk = simpleitk()
+    for cores in usable_cores():
+        with only_cores(cores):
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(cores)
+            ours, theirs = race(
+                lambda: open_ct(CHEST), lambda: _read_simpleitk(sitk, CHEST), settings, memory=True
+            )
+        yield Row(
+            f"loading 275 slices, {named(cores)}",
+            f"SimpleITK {sitk.Version.VersionString()} ImageSeriesReader",
+            ours,
+            theirs,
+            (faster(5),),
+        )
+
+
+def preparation(settings: Settings) -> Iterator[Row]:
+    """Resample the chest to a model's box, beside SimpleITK's resampler; one core and two."""
+    if settings.quick or not CHEST.is_dir():
+        return
+    sitk = simpleitk()
+    volume = open_ct(CHEST)
+    grid = ModelGrid.centred(volume, shape=SHAPE, spacing=SPACING, patch=PATCH)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.hu[::-1]))
+    image.SetSpacing(volume.spacing[::-1])
+    for cores in usable_cores():
+        with only_cores(cores):
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(cores)
+            ours, theirs = race(
+                lambda: prepare(volume, grid),
+                lambda: _resample_simpleitk(sitk, image, volume, grid),
+                settings,
+                memory=True,
+            )
+        yield Row(
+            f"preparation to 224 x 224 x 112, {named(cores)}",
+            f"SimpleITK {sitk.Version.VersionString()} ResampleImageFilter",
+            ours,
+            theirs,
+            (faster(2),),
+        )
+
+
+GROUPS: Final[Groups] = {"loading": loading, "preparation": preparation}
+
+
+def simpleitk() -> Any:
+    """Return SimpleITK, or say how it is installed."""
+    try:
+        import SimpleITK as sitk  # noqa: N813 - its usual name
+    except ImportError:
+        raise MissingPeerError("SimpleITK is missing: pip install SimpleITK") from None
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    return sitk
 
 
 def main() -> int:

@@ -1,0 +1,88 @@
+"""The rows of the benchmarks: what is compared, what is asked, and what counts as a regression."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+from benchmarks import suite, tables
+from benchmarks.rows import Cost, Row, Settings, Target, faster, peak_memory, race
+
+
+def _row(**given: object) -> Row:
+    values = {
+        "step": "loading",
+        "peer": "another 1.0",
+        "ours": Cost(0.5, 0.4, 100),
+        "theirs": Cost(2.0, 1.0, 400),
+        "targets": (faster(5), Target("memory", 0.5), Target("acceptance", 0.3)),
+        "counts": {"files": 3},
+        "measured": {"acceptance": 0.31},
+    }
+    return Row(**{**values, **given})  # type: ignore[arg-type]
+
+
+def test_targets_are_judged_by_their_quantity() -> None:
+    row = _row()
+    assert (row.ratio, row.processor_ratio, row.memory_share) == (4.0, 2.5, 0.25)
+    assert [row.reached(target) for target in row.targets] == [False, True, True]
+    assert row.reached(Target("seconds", 0.5)) is True
+    assert row.reached(Target("share", 0.2)) is False
+    assert row.reached(Target("bandwidth", 0.6)) is None
+    alone = _row(theirs=None)
+    assert alone.ratio is alone.memory_share is alone.reached(faster(2)) is None
+
+
+def test_a_row_survives_json() -> None:
+    for row in (_row(), _row(theirs=None, targets=(), counts={}, measured={})):
+        assert Row.from_json(json.loads(json.dumps(row.to_json()))) == row
+
+
+def test_ways_take_turns_and_a_peer_may_stand_for_many() -> None:
+    order: list[str] = []
+
+    def theirs() -> None:
+        order.append("theirs")
+        time.sleep(0.002)
+
+    ours_cost, theirs_cost = race(
+        lambda: order.append("ours"), theirs, Settings(repeat=2), factor=1000
+    )
+    assert order == ["ours", "theirs"] * 3
+    assert theirs_cost.seconds >= 2 > ours_cost.seconds
+    assert ours_cost.memory is None
+
+
+def test_the_peak_of_memory_is_that_of_the_run_alone() -> None:
+    kept = np.ones(30_000_000, np.uint8)
+    peak = peak_memory(lambda: np.ones(20_000_000, np.uint8))
+    if peak is None:
+        pytest.skip("needs Linux")
+    assert 20_000_000 <= peak < 30_000_000
+    assert kept.all()
+
+
+def test_a_regression_is_a_halved_ratio_or_another_count() -> None:
+    before = {"ratios": {"loading": 7.0}, "counts": {"loading": {"files": 3}}}
+
+    def compare(row: Row) -> list[str]:
+        results = {"groups": {"loading": {"quiet": {"rows": [row.to_json()]}}}}
+        return suite.compare(results, ["loading"], before)
+
+    assert compare(_row()) == []
+    assert compare(_row(theirs=Cost(1.7, 1.0))) == ["loading: 3.40x, was 7x"]
+    assert compare(_row(counts={"files": 4})) == ["loading: counts {'files': 4}, were {'files': 3}"]
+
+
+def test_the_table_has_a_line_for_each_row_and_for_each_peer_that_is_missing() -> None:
+    row, busy = _row(), _row(theirs=Cost(3.0, 1.0))
+    groups = {
+        "loading": {"quiet": {"rows": [row.to_json()]}, "busy": {"rows": [busy.to_json()]}},
+        "opening": {"quiet": {"rows": [], "missing": "pip install it"}},
+    }
+    head, rule, first, second = tables.table({"groups": groups})
+    assert {line.count("|") for line in (head, rule, first, second)} == {head.count("|")}
+    assert "| 500 ms | 2 s | 4x | 2.5x | 6x | 5x: no; memory <= 0.5 (0.25): yes" in first
+    assert "pip install it" in second
