@@ -22,7 +22,8 @@ from napari_ct_assistant.backends.astra.prompts import END, IMAGE_TOKEN, PROMPT,
 from napari_ct_assistant.backends.i3resnet.encoder import place, read_network
 from napari_ct_assistant.backends.i3resnet.folder import about
 from napari_ct_assistant.backends.loading.devices import find_device, find_dtype
-from napari_ct_assistant.backends.loading.memory import check_memory, out_of_memory
+from napari_ct_assistant.backends.loading.failures import load_failures
+from napari_ct_assistant.backends.loading.memory import check_memory
 from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS, count
 from napari_ct_assistant.backends.loading.tensors import read_tensors
 from napari_ct_assistant.backends.model_info import ModelInfo
@@ -91,11 +92,9 @@ def load(
     compare(shapes, expected_shapes(network), name)
     counts = count(shapes, dict(said.text))
     tokens = sizes.latents + 3 * QUESTION_TOKENS + MAX_NEW_TOKENS
-    try:
+    with load_failures(name, folder, target):
         check_memory(name, counts, target, precision, tokens=tokens)
         _fill(network, sizes, folder, name, target, precision)
-    except torch.OutOfMemoryError as error:
-        raise out_of_memory(error, name, target) from error
     network.encoder_settings = said.encoder
     processor = processor_for(tokenizer, sizes, said)
     trained_on, notice = about(config)

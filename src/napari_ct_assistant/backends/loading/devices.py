@@ -50,12 +50,16 @@ def find_dtype(dtype: str | None, device: torch.device, name: str) -> torch.dtyp
     return cast("torch.dtype", getattr(torch, full))
 
 
-def check_device_map(device_map: str, name: str) -> None:
-    """Raise `ModelLoadError` if `device_map` is not "auto", or accelerate is not installed."""
+def check_device_map(device_map: str, device: str | None, name: str) -> None:
+    """Raise `ModelLoadError` unless it is "auto", no device is named and accelerate is there."""
     if device_map != "auto":
         raise ModelLoadError(f"{name}: device_map is {device_map!r}; give 'auto' or leave it out")
     if find_spec("accelerate") is None:
         raise ModelLoadError(f"{name}: device_map='auto' needs accelerate: pip install accelerate")
+    if device is not None:
+        raise ModelLoadError(
+            f"{name}: device_map='auto' and device {device!r} exclude each other; leave one out"
+        )
 
 
 def best_device() -> torch.device:

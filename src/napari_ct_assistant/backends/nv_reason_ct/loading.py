@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from transformers.models.qwen3_5.configuration_qwen3_5 import Qwen3_5TextConfig
 
 from napari_ct_assistant.backends.loading.devices import find_device, find_dtype
+from napari_ct_assistant.backends.loading.failures import load_failures
 from napari_ct_assistant.backends.loading.int8 import BLOCK, Int8Linear
-from napari_ct_assistant.backends.loading.memory import check_memory, out_of_memory
+from napari_ct_assistant.backends.loading.memory import check_memory
 from napari_ct_assistant.backends.loading.options import Quantize
 from napari_ct_assistant.backends.loading.shapes import check_shapes
 from napari_ct_assistant.backends.loading.tensors import read_tensors
@@ -106,11 +107,9 @@ def load(
     network.image_token_id = special.image
     processor = NVReasonCTProcessor(tokenizer, special, sizes, pixdim)
     counts, tokens = model_counts(shapes, config, sizes)
-    try:
+    with load_failures(name, folder, target, eight_bit=quantize is None):
         check_memory(name, counts, target, precision, quantize=quantize, tokens=tokens)
         _fill(network, folder, name, target, precision, quantize=quantize)
-    except torch.OutOfMemoryError as error:
-        raise out_of_memory(error, name, target, eight_bit=quantize is None) from error
     info = ModelInfo(
         name=name,
         trained_on=TRAINED_ON,

@@ -20,7 +20,8 @@ from napari_ct_assistant.backends.loading.devices import (
     find_device,
     find_dtype,
 )
-from napari_ct_assistant.backends.loading.memory import check_memory, out_of_memory
+from napari_ct_assistant.backends.loading.failures import load_failures
+from napari_ct_assistant.backends.loading.memory import check_memory
 from napari_ct_assistant.backends.loading.options import Quantize
 from napari_ct_assistant.backends.loading.quantization import quantization_config
 from napari_ct_assistant.backends.model_info import ModelInfo
@@ -76,16 +77,12 @@ def load(
         how["quantization_config"] = quantization_config(quantize, precision, name)
         how["device_map"] = {"": target}
     if device_map is not None:
-        check_device_map(device_map, name)
-        if device is not None:
-            raise ModelLoadError(
-                f"{name}: device_map='auto' and device {device!r} exclude each other; leave one out"
-            )
+        check_device_map(device_map, device, name)
         how["device_map"] = device_map
     shapes = {key: header.shape for key, header in headers.items()}
     tokens = longest_prompt(config, image_settings(folder), shown)
     transformers_logging.disable_progress_bar()
-    try:
+    with load_failures(name, folder, target, eight_bit=quantize is None, spread=device_map is None):
         described = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -103,21 +100,6 @@ def load(
             tokens=tokens,
         )
         network = _network(name, folder, precision, target, how)
-    except ModelLoadError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise out_of_memory(
-            error, name, target, eight_bit=quantize is None, spread=device_map is None
-        ) from error
-    except BaseException as error:
-        # The libraries that read a folder raise anything, and a panic of the tokenizer's Rust code
-        # is no Exception.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        reason = " ".join(str(error).replace(str(folder), name).split())[:300]
-        raise ModelLoadError(
-            f"{name}: cannot be loaded: {reason or type(error).__name__}"
-        ) from error
     info = ModelInfo(
         name=name,
         notice=NOTICE,
