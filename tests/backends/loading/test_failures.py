@@ -19,7 +19,7 @@ class PanicException(BaseException):
 @pytest.mark.parametrize("kind", [ValueError, OSError, KeyError, PanicException])
 def test_a_librarys_failure_is_one_line_without_the_path(kind: type[BaseException]) -> None:
     with (
-        pytest.raises(ModelLoadError, match="^vicuna: cannot be loaded: ") as told,
+        pytest.raises(ModelLoadError, match=r"^vicuna: cannot be loaded: ") as told,
         load_failures("vicuna", FOLDER, torch.device("cpu")),
     ):
         raise kind(f"cannot read {FOLDER}/config.json\nbecause it is broken")
@@ -31,7 +31,7 @@ def test_a_librarys_failure_is_one_line_without_the_path(kind: type[BaseExceptio
 
 def test_a_failure_without_words_is_named_by_its_kind() -> None:
     with (
-        pytest.raises(ModelLoadError, match="^vicuna: cannot be loaded: RuntimeError$"),
+        pytest.raises(ModelLoadError, match=r"^vicuna: cannot be loaded: RuntimeError$"),
         load_failures("vicuna", FOLDER, torch.device("cpu")),
     ):
         raise RuntimeError
@@ -39,7 +39,7 @@ def test_a_failure_without_words_is_named_by_its_kind() -> None:
 
 def test_our_own_line_is_kept() -> None:
     with (
-        pytest.raises(ModelLoadError, match="^vicuna: has no tokenizer$"),
+        pytest.raises(ModelLoadError, match=r"^vicuna: has no tokenizer$"),
         load_failures("vicuna", FOLDER, torch.device("cpu")),
     ):
         raise ModelLoadError("vicuna: has no tokenizer")
