@@ -9,7 +9,7 @@ from napari_ct_assistant.backends.loading.failures import load_failures
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
 from napari_ct_assistant.model.errors import ModelLoadError
 
-FOLDER = Path("/home/reader/models/vicuna")
+FOLDER = Path("models/vicuna-7b-folder")
 
 
 class PanicException(BaseException):
