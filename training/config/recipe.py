@@ -189,6 +189,8 @@ class ProbeSettings(_Strict):
     region: str = ""
     # A table of one's own labels: the column `image` and one for each label. None: the data's own.
     labels: Path | None = None
+    # How scores become probabilities; isotonic wants some hundred patients with a finding.
+    calibration: Literal["platt", "isotonic"] = "platt"
     # The labels to train, all when empty.
     findings: tuple[str, ...] = ()
     # Inverse strengths of the penalty, of which the best on unseen folds is taken.

@@ -9,16 +9,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from napari_ct_assistant.backends.probe.heads import Floats, Heads, sigmoid
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.datasets.splits import place_of
+
+Calibration = Literal["platt", "isotonic"]
+Points = tuple[Floats, Floats]
 
 FEWEST: Final = 3  # patients with a finding, and without it, that a head needs
 MOST_ITERATIONS: Final = 500
@@ -41,6 +45,7 @@ def fit_heads(
     pooling: str,
     strengths: Sequence[float],
     folds: int,
+    calibration: Calibration = "platt",
 ) -> Fitted:
     """Fit a head for each finding that enough training patients have and lack.
 
@@ -56,6 +61,7 @@ def fit_heads(
     strengths
         Of the penalty (inverse), of which the best on unseen folds is taken.
     folds : int
+    calibration : "platt" or "isotonic"
 
     Raises
     ------
@@ -78,14 +84,16 @@ def fit_heads(
             left_out[name] = f"{with_it} training patient(s) with it, {without} without"
             continue
         kept.append(name)
-        rows.append(_fit_one(standard[known], truth, fold[known], strengths))
+        rows.append(_fit_one(standard[known], truth, fold[known], strengths, calibration))
     if not kept:
         first, why = next(iter(left_out.items()), ("no finding", "no labels"))
         raise RecipeError(
             f"data: no head can be trained; {first}: {why}, and {FEWEST} of each are needed"
         )
-    weight, bias, slope, shift, threshold = (np.array(column) for column in zip(*rows, strict=True))
-    heads = Heads(tuple(kept), pooling, weight, bias, mean, scale, slope, shift, threshold)
+    numbers, curves = zip(*rows, strict=True)
+    weight, bias, slope, shift, threshold = (np.array(one) for one in zip(*numbers, strict=True))
+    points = _of_equal_length(curves) if calibration == "isotonic" else None
+    heads = Heads(tuple(kept), pooling, weight, bias, mean, scale, slope, shift, threshold, points)
     return Fitted(heads, left_out)
 
 
@@ -97,16 +105,26 @@ def fold_of(patients: Sequence[str], folds: int) -> NDArray[np.intp]:
 
 
 def _fit_one(
-    x: Floats, truth: NDArray[np.bool_], fold: NDArray[np.intp], strengths: Sequence[float]
-) -> tuple[Floats, float, float, float, float]:
-    """Return weight, bias, slope, shift and threshold of a head."""
+    x: Floats,
+    truth: NDArray[np.bool_],
+    fold: NDArray[np.intp],
+    strengths: Sequence[float],
+    calibration: Calibration,
+) -> tuple[tuple[Floats, float, float, float, float], Points]:
+    """Return weight, bias, slope, shift and threshold of a head, and its isotonic points."""
     outside = {strength: _unseen_logits(x, truth, fold, strength) for strength in strengths}
     best = min(strengths, key=lambda strength: _log_loss(truth, outside[strength]))
     logits = outside[best]
-    slope, shift = calibrated(logits, truth)
-    threshold = best_threshold(sigmoid(slope * logits + shift), truth)
+    points: Points = (np.zeros(0), np.zeros(0))
+    if calibration == "isotonic":
+        slope, shift = 1.0, 0.0
+        points = isotonic(logits, truth)
+        threshold = best_threshold(np.interp(logits, *points), truth)
+    else:
+        slope, shift = calibrated(logits, truth)
+        threshold = best_threshold(sigmoid(slope * logits + shift), truth)
     final = _regression(best).fit(x, truth)
-    return final.coef_[0], float(final.intercept_[0]), slope, shift, threshold
+    return (final.coef_[0], float(final.intercept_[0]), slope, shift, threshold), points
 
 
 def _unseen_logits(
@@ -142,6 +160,29 @@ def calibrated(logits: Floats, truth: NDArray[np.bool_]) -> tuple[float, float]:
     if slope > 0:
         return slope, shift
     return 0.0, float(np.log(truth.mean() / (1 - truth.mean())))
+
+
+def isotonic(logits: Floats, truth: NDArray[np.bool_]) -> Points:
+    """Return the points of isotonic calibration: logits, and the probability of each.
+
+    The probability never falls with the logit, and is at most as sure as Platt's smoothed targets
+    (Zadrozny and Elkan 2002, doi 10.1145/775047.775151).
+    """
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    fit = IsotonicRegression(
+        y_min=1 / (negatives + 2), y_max=(positives + 1) / (positives + 2), out_of_bounds="clip"
+    ).fit(logits, truth.astype(np.float64))
+    return np.asarray(fit.X_thresholds_), np.asarray(fit.y_thresholds_)
+
+
+def _of_equal_length(curves: Sequence[Points]) -> Points:
+    """Return the points of all heads as two arrays; shorter ones repeat their last point."""
+    longest = max(len(x) for x, _ in curves)
+    x, y = (
+        np.stack([np.pad(one, (0, longest - len(one)), mode="edge") for one in column])
+        for column in zip(*curves, strict=True)
+    )
+    return x, y
 
 
 def best_threshold(probability: Floats, truth: NDArray[np.bool_]) -> float:

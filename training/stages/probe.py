@@ -93,6 +93,7 @@ def run(recipe: Recipe, record: Callable[[], None], *, check: bool = False) -> N
         pooling=settings.pooling,
         strengths=settings.strengths,
         folds=settings.folds,
+        calibration=settings.calibration,
     )
     heads = fitted.heads
     columns = [names.index(name) for name in heads.labels]
@@ -131,11 +132,13 @@ def _write(
     shutil.rmtree(folder / ENCODER, ignore_errors=True)  # of an interrupted run
     data = trained_on(recipe)
     said = notice(recipe, data)
-    more = {
+    more: dict[str, Any] = {
         "trained_on": data,
         "notice": said,
         "unreliable_findings": unreliable(figures),
     }
+    if recipe.probe.region:
+        more["region"] = recipe.probe.region
     atomic.write_text(folder / FIGURES, json.dumps(figures, indent=2) + "\n")
     versions = package_versions()
     code = f"napari-ct-assistant {versions['napari-ct-assistant']}"
@@ -148,6 +151,7 @@ def _write(
             f"licence of {name}": LICENCES[name] for name in data.split(" and ") if name in LICENCES
         },
         "features": f"{heads.pooling} over {places:,} places",
+        "calibration": recipe.probe.calibration,
         "code": code if commit is None else f"{code}, commit {commit}",
     }
     card = write_probe_card(folder.name, facts, said, figures, left_out)

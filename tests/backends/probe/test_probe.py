@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import ModelLoadError
 from napari_ct_assistant.backends.prepared_scan import View
 from napari_ct_assistant.backends.probe.encoders import load_scan_encoder
 from napari_ct_assistant.backends.probe.heads import Heads, pooled
+from napari_ct_assistant.backends.probe.loading import read_heads
 from tests.backends.colipri.tiny_colipri import save_tiny_colipri
 from tests.backends.nv_reason_ct.tiny_checkpoint import save_tiny_checkpoint
 from tests.backends.probe.tiny_probe import LABELS, save_tiny_probe
@@ -115,6 +117,29 @@ def test_settings_that_do_not_fit(
     config = json.loads((folder / "config.json").read_text()) | changes
     (folder / "config.json").write_text(json.dumps(config))
     refused(folder, *words)
+
+
+def test_isotonic_points_are_kept_and_checked(probe: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(probe, tmp_path / "model")
+    (folder / "SHA256SUMS").unlink()
+    stored = load_file(folder / "model.safetensors")
+    x = np.array([[-1, 0, 2], [-1, 1, 1]], np.float32)
+    y = np.array([[0.1, 0.3, 0.8], [0.2, 0.6, 0.6]], np.float32)
+    save_file(stored | {"points_logit": x, "points_probability": y}, folder / "model.safetensors")
+    heads = read_heads(folder, "model", LABELS, "mean_max")
+    assert set(heads.tensors()) == {*stored, "points_logit", "points_probability"}
+    features = np.random.default_rng(0).normal(size=(50, len(heads.mean)))
+    logits, found = heads.logits(features), heads.probabilities(features)
+    for label in range(2):
+        expected = np.interp(logits[:, label], x[label], y[label])
+        np.testing.assert_allclose(found[:, label], expected, atol=1e-6)
+    save_file(
+        stored | {"points_logit": x, "points_probability": y[:, ::-1].copy()},
+        folder / "model.safetensors",
+    )
+    refused(folder, "impossible numbers")
+    save_file(stored | {"points_logit": x}, folder / "model.safetensors")
+    refused(folder, "points_probability", "missing")
 
 
 def test_without_its_encoder(probe: Path, tmp_path: Path) -> None:

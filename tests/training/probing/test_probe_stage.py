@@ -10,28 +10,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_ct_assistant import CTVolume, load_assistant
+from napari_ct_assistant import load_assistant
 from napari_ct_assistant.cli import app
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.data.csv_labels import read_labels_table
 from napari_ct_assistant.training.probing.figures import head_figures, unreliable
-from napari_ct_assistant.training.probing.fit import fit_heads, fold_of
+from napari_ct_assistant.training.probing.fit import Calibration, fit_heads, fold_of, isotonic
 from napari_ct_assistant.volume import write_nifti
 from tests.backends.colipri.tiny_colipri import save_tiny_colipri
+from tests.training.probing.scans import scan_of
 
 PATIENTS = 30
-
-
-def scan_of(number: int, bright: bool) -> CTVolume:
-    """Return a body of water; those with the finding hold a bright block."""
-    rng = np.random.default_rng(number)
-    hu = np.full((30, 40, 40), -1000, np.int16)
-    hu[:, 6:-6, 6:-6] = rng.integers(0, 60)
-    if bright:
-        hu[8:20, 10:24, 12:28] = 800
-    affine = np.diag([-8.0, -8.0, -8.0, 1.0])[[2, 1, 0, 3]]
-    affine[:3, 3] = (160, 160, 120)
-    return CTVolume(hu, affine)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +158,8 @@ def test_all_scans_of_a_patient_are_in_one_fold() -> None:
     assert set(np.bincount(folds)) == {12}
 
 
-def test_probabilities_are_calibrated_on_new_patients() -> None:
+@pytest.mark.parametrize(("calibration", "count"), [("platt", 400), ("isotonic", 1500)])
+def test_probabilities_are_calibrated_on_new_patients(calibration: Calibration, count: int) -> None:
     rng = np.random.default_rng(1)
 
     def draw(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -177,16 +167,31 @@ def test_probabilities_are_calibrated_on_new_patients() -> None:
         p = 1 / (1 + np.exp(-(1.5 * x[:, 0] - 0.5)))
         return x, (rng.random(count) < p).astype(float)
 
-    x, y = draw(400)
+    x, y = draw(count)
     fitted = fit_heads(
-        x, y[:, None], ["a"], [str(n) for n in range(400)], pooling="mean",
-        strengths=(0.01, 0.1, 1.0), folds=5,
+        x, y[:, None], ["a"], [str(n) for n in range(count)], pooling="mean",
+        strengths=(0.01, 0.1, 1.0), folds=5, calibration=calibration,
     )  # fmt: skip
     new, truth = draw(4000)
     p = fitted.heads.probabilities(new)[:, 0]
     for low, high in ((0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)):
         inside = (p >= low) & (p < high)
         assert abs(p[inside].mean() - truth[inside].mean()) < 0.08
+
+
+def test_isotonic_calibration_follows_what_no_slope_can() -> None:
+    """Scores below 0 are right in one of five, above in half, however far away they are."""
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 3, 4000)
+    truth = rng.random(4000) < np.where(logits > 0, 0.5, 0.2)
+    x, y = isotonic(logits, truth)
+    assert (np.diff(x) > 0).all()
+    assert (np.diff(y) >= 0).all()
+    found = np.interp([-5.0, -1.0, 1.0, 5.0], x, y)
+    np.testing.assert_allclose(found, [0.2, 0.2, 0.5, 0.5], atol=0.06)
+    # A few scans on which the logits separate the classes are no certainty.
+    x, y = isotonic(np.arange(6.0), np.arange(6) >= 3)
+    np.testing.assert_allclose(y[[0, -1]], [1 / 5, 4 / 5])
 
 
 def test_a_rare_finding_is_left_out_and_named() -> None:

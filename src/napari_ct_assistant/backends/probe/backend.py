@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
@@ -37,11 +37,14 @@ class ProbeBackend(ScreeningBackend):
     heads : Heads
     encoder : ScanEncoder
     info : ModelInfo
+    region : str
+        The region of the body that the heads were trained on; "" for the encoder's choice.
     """
 
     heads: Heads
     encoder: ScanEncoder
     info: ModelInfo
+    region: str = ""
     _air: list[Tensor] = field(default_factory=list)
     _making: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,7 +61,7 @@ class ProbeBackend(ScreeningBackend):
     @property
     def capabilities(self) -> Capabilities:
         """What the model can do."""
-        regions = self.encoder.regions
+        regions = (self.region,) if self.region else self.encoder.regions
         return Capabilities(
             body_regions=regions,
             labels=dict.fromkeys(regions or ("",), self.heads.labels),
@@ -68,8 +71,19 @@ class ProbeBackend(ScreeningBackend):
         )
 
     def prepare(self, volume: CTVolume, view: View) -> PreparedScan:
-        """Make the encoder's input for a scan."""
-        return self.encoder.prepare(volume, view)
+        """Make the encoder's input for a scan.
+
+        Raises
+        ------
+        ValueError
+            If another region than that of the training is asked for.
+        """
+        if self.region and view.region not in ("", self.region):
+            raise ValueError(
+                f"{self.info.name}: region is {view.region!r}; its heads were trained on "
+                f"{self.region}"
+            )
+        return self.encoder.prepare(volume, replace(view, region=self.region or view.region))
 
     def encode(
         self,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_ct_assistant.backends.colipri.configuration import is_colipri
+from napari_ct_assistant.backends.i3resnet.folder import is_i3resnet
 from napari_ct_assistant.backends.nv_reason_ct.network.configuration import is_nv_reason_ct
 from napari_ct_assistant.backends.probe.colipri_encoder import load_colipri_encoder
+from napari_ct_assistant.backends.probe.i3resnet_encoder import load_i3resnet_encoder
 from napari_ct_assistant.backends.probe.nv_encoder import load_nv_encoder
 from napari_ct_assistant.backends.probe.scan_encoder import KIND, NV_REASON_CT, VIT, ScanEncoder
 from napari_ct_assistant.backends.probe.vit_encoder import load_vit_encoder
@@ -33,6 +35,8 @@ def load_scan_encoder(
     kind = config.get(KIND)
     if is_colipri(config):
         return load_colipri_encoder(folder, name, device=device, dtype=dtype)
+    if is_i3resnet(config):
+        return load_i3resnet_encoder(folder, name, device=device, dtype=dtype)
     if kind == NV_REASON_CT or is_nv_reason_ct(config):
         return load_nv_encoder(folder, name, config, device=device, dtype=dtype)
     ours = (
@@ -44,5 +48,6 @@ def load_scan_encoder(
         return load_vit_encoder(folder, name, device=device, dtype=dtype)
     raise ModelLoadError(
         f"{name}: model_type {str(config.get('model_type'))[:40]!r} has no encoder that heads can "
-        "be trained on; give COLIPRI, NV-Reason-CT, or a model or encoder of this package"
+        "be trained on; give COLIPRI, NV-Reason-CT, Merlin, Astra's backbone, or a model or "
+        "encoder of this package"
     )

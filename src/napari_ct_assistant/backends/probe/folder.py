@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from napari_ct_assistant.backends.family import Family
+from napari_ct_assistant.backends.i3resnet.family import ACTIVATIONS
+from napari_ct_assistant.backends.i3resnet.folder import is_i3resnet
 from napari_ct_assistant.backends.loading.sizes import Counts, header_shapes
 from napari_ct_assistant.backends.probe.heads import POOLINGS
 from napari_ct_assistant.model.errors import ModelLoadError
@@ -67,8 +69,11 @@ def count_folder(folder: Path) -> tuple[Counts, int] | None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         values = sum(math.prod(shape) for shape in shapes.values())
         width, tokens = (int(config["encoder"][key]) for key in ("width", "tokens"))
+        encoder = json.loads((folder / ENCODER / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    if is_i3resnet(encoder):
+        return Counts(values, linear=0, cached=ACTIVATIONS, copies=1), 1
     return (Counts(values, linear=0, cached=10 * width, copies=1), tokens) if shapes else None
 
 

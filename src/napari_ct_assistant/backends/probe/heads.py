@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 POOLINGS: Final = ("mean", "max", "mean_max")
+POINTS: Final = ("points_logit", "points_probability")  # stored names of isotonic calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,9 @@ class Heads:
         By which features are standardised.
     slope, shift : [labels]
         Platt's calibration: sigmoid(slope * logit + shift).
+    points : ([labels, K], [labels, K]) or None
+        Isotonic calibration, in place of Platt's: logits in ascending order, and the probability
+        of each. Between two points it is linear, beyond the outer ones constant.
     thresholds : [labels]
         Probability from which on a finding counts as present.
     """
@@ -43,11 +47,15 @@ class Heads:
     slope: Floats
     shift: Floats
     thresholds: Floats
+    points: tuple[Floats, Floats] | None = None
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Return the numbers as they are stored."""
         kept = ("weight", "bias", "mean", "scale", "slope", "shift", "thresholds")
-        return {key: np.asarray(getattr(self, key), dtype=np.float32) for key in kept}
+        stored = {key: getattr(self, key) for key in kept}
+        if self.points is not None:
+            stored |= dict(zip(POINTS, self.points, strict=True))
+        return {key: np.asarray(value, dtype=np.float32) for key, value in stored.items()}
 
     def logits(self, features: Floats) -> Floats:
         """Return each head's logit. [..., F] -> [..., labels]."""
@@ -57,7 +65,13 @@ class Heads:
 
     def probabilities(self, features: Floats) -> Floats:
         """Return calibrated probabilities. [..., F] -> [..., labels]."""
-        return sigmoid(self.slope * self.logits(features) + self.shift)
+        logits = self.logits(features)
+        if self.points is None:
+            return sigmoid(self.slope * logits + self.shift)
+        found: Floats = np.empty_like(logits)
+        for label, (x, y) in enumerate(zip(*self.points, strict=True)):
+            found[..., label] = np.interp(logits[..., label], x, y)
+        return found
 
     def contributions(self, label: int, tokens: Floats) -> Floats:
         """Return what each place adds to a finding's logit. tokens: [N, C] -> [N].

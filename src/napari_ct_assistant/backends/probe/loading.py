@@ -23,7 +23,7 @@ from napari_ct_assistant.backends.probe.folder import (
     NOTICE,
     labels_and_pooling,
 )
-from napari_ct_assistant.backends.probe.heads import Heads
+from napari_ct_assistant.backends.probe.heads import POINTS, Heads
 from napari_ct_assistant.backends.probe.scan_encoder import ScanEncoder
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
@@ -90,7 +90,13 @@ def load(
         files=(folder / WEIGHTS, folder / ENCODER / WEIGHTS),
         settings_sha256=settings_sha256(folder),
     )
-    return ProbeBackend(heads, encoder, info)
+    region = config.get("region", "")
+    if region and region not in encoder.regions:
+        raise ModelLoadError(
+            f"{name}: config.json says region {str(region)[:20]!r}; the encoder has "
+            f"{', '.join(encoder.regions) or 'no regions'}"
+        )
+    return ProbeBackend(heads, encoder, info, region)
 
 
 def read_heads(folder: Path, name: str, labels: tuple[str, ...], pooling: str) -> Heads:
@@ -106,8 +112,13 @@ def read_heads(folder: Path, name: str, labels: tuple[str, ...], pooling: str) -
         raise ModelLoadError(f"{name}: no {WEIGHTS} in the folder; copy the model again")
     shapes = {key: header.shape for key, header in tensor_headers(file, name).items()}
     width = shapes.get("weight", (0, 0))[-1]
-    own = dict.fromkeys(("bias", "slope", "shift", "thresholds"), (len(labels),))
+    own: dict[str, tuple[int, ...]] = dict.fromkeys(
+        ("bias", "slope", "shift", "thresholds"), (len(labels),)
+    )
     own |= dict.fromkeys(("mean", "scale"), (width,))
+    if any(key in shapes for key in POINTS):
+        count = next(shapes[key][-1] for key in POINTS if key in shapes)
+        own |= dict.fromkeys(POINTS, (len(labels), count))
     check_shapes(shapes, {"weight": (len(labels), width), **own}, name)
     try:
         stored = load_file(file)
@@ -115,9 +126,12 @@ def read_heads(folder: Path, name: str, labels: tuple[str, ...], pooling: str) -
         raise ModelLoadError(f"{name}: {file.name} is damaged; copy the model again") from error
     tensors = {key: np.asarray(value, dtype=np.float64) for key, value in stored.items()}
     finite = all(np.isfinite(value).all() for value in tensors.values())
-    if not finite or (tensors["scale"] <= 0).any():
+    points = (tensors.pop(POINTS[0]), tensors.pop(POINTS[1])) if POINTS[0] in tensors else None
+    # Neither logits nor probabilities may fall from one point to the next.
+    falling = points is not None and any((np.diff(one) < 0).any() for one in points)
+    if not finite or falling or (tensors["scale"] <= 0).any():
         raise ModelLoadError(f"{name}: {file.name} holds impossible numbers; train the heads again")
-    return Heads(labels, pooling, **tensors)
+    return Heads(labels, pooling, **tensors, points=points)
 
 
 def save_probe(
@@ -133,7 +147,7 @@ def save_probe(
     tokens : int
         Places that the encoder gives for a scan.
     more : mapping
-        Further entries of `config.json`: "trained_on", "notice", figures.
+        Further entries of `config.json`: "trained_on", "notice", "region", figures.
     """
     folder.mkdir(parents=True, exist_ok=True)
     width = len(heads.mean) // (2 if heads.pooling == "mean_max" else 1)
