@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_ct_assistant.backends.loading.sizes import Counts
 from napari_ct_assistant.backends.protocol import Backend
+from napari_ct_assistant.support.collector import collection_postponed
 
 
 @dataclass(frozen=True)
@@ -48,5 +49,7 @@ class Family:
 
     def load(self, folder: Path, name: str, **options: Any) -> Backend:
         """Load a model folder; `options` are those of `load_assistant`."""
-        backend: Backend = import_module(self.module).load(folder, name, **options)
+        with collection_postponed():
+            module = import_module(self.module)
+        backend: Backend = module.load(folder, name, **options)
         return backend

@@ -204,3 +204,30 @@ def test_a_double_click_asks_and_does_not_also_trace(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: chosen == ["Emphysema"])
     qtbot.keyClick(table, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert asked == ["Emphysema"] * 2
+
+
+def test_the_next_map_only_changes_what_differs(make_napari_viewer: Maker) -> None:
+    """napari builds all shaders again whenever it is told that a layer is shown or moved."""
+    viewer = make_napari_viewer()
+    volume = box_volume()
+    scan = add_volume(viewer, volume)
+    heat = HeatLayer(viewer)
+    layer = heat.show(scan, heat_at(volume, (0, 0, 0)), "one")
+    told: list[str] = []
+    for name in ("visible", "scale", "translate"):
+        getattr(layer.events, name).connect(lambda _event=None, name=name: told.append(name))
+    heat.show(scan, heat_at(volume, (2, 2, 2)), "two")
+    assert told == []
+    # Between two sentences with a map, one that comes from no place: nothing is drawn.
+    heat.blank()
+    assert told == []
+    assert not heat.visible
+    assert layer.data.max() == 0
+    heat.show(scan, heat_at(volume, (1, 1, 1)), "three")
+    assert told == []
+    assert heat.visible
+    assert layer.data.max() > 0
+    # A reader who hides the map and goes on sees the next one, as before.
+    heat.set_visible(False)
+    heat.show(scan, heat_at(volume, (0, 1, 1)), "four")
+    assert told == ["visible", "visible"]

@@ -79,7 +79,9 @@ class EvidenceController(QObject):
         """Follow a link in the report, and show the heat map of its sentence."""
         position = parse_href(href)
         if position is None:
-            self._hide()
+            # The sentence on screen comes from no place in the scan.
+            self.layer.blank()
+            self.bar.hide()
             return
         # Several sentences may come from one place: the one at the cursor is meant.
         same = [one for one in scan.heat if position_of(one) == position]
@@ -89,7 +91,7 @@ class EvidenceController(QObject):
         self.go(scan, href)
 
     def _hide(self) -> None:
-        """Hide the heat map: the sentence on screen comes from no place in the scan."""
+        """Hide the heat map."""
         self.layer.set_visible(False)
         self.bar.hide()
 

@@ -83,14 +83,19 @@ class HeatLayer:
         layer = self.layer
         if layer is not None and layer.data.shape == placed["data"].shape:
             layer.data = placed["data"]
-            layer.scale, layer.translate = placed["scale"], placed["translate"]
+            # Each of these draws the layer again; the maps of one scan lie at the same place.
+            for name in ("scale", "translate"):
+                if not np.array_equal(getattr(layer, name), placed[name]):
+                    setattr(layer, name, placed[name])
         else:
             if layer is not None:
                 self._viewer.layers.remove(layer)
             layer = self._add(placed)
         layer.metadata[HEAT_KEY] = about
         mark_layer(layer, scan_layer.metadata[CT_KEY])
-        layer.visible = True
+        if not layer.visible:
+            # napari builds all shaders again, even where nothing changes.
+            layer.visible = True
         return layer
 
     def _add(self, placed: dict[str, Any]) -> Image:
@@ -115,11 +120,22 @@ class HeatLayer:
         selection.active = active
         return layer
 
+    def blank(self) -> None:
+        """Show no map until the next one.
+
+        The layer stays visible, with nothing in it: napari builds the shaders of all that is on
+        the canvas again when a layer is hidden or shown, which takes longer than a new map.
+        """
+        layer = self.layer
+        if layer is not None and layer.visible and layer.metadata[HEAT_KEY]:
+            layer.data = np.zeros_like(layer.data)
+            layer.metadata[HEAT_KEY] = ""
+
     @property
     def visible(self) -> bool:
-        """Whether the map is shown."""
+        """Whether a map is shown."""
         layer = self.layer
-        return layer is not None and bool(layer.visible)
+        return layer is not None and bool(layer.visible and layer.metadata[HEAT_KEY])
 
     def set_visible(self, visible: bool) -> None:
         """Show or hide the map."""

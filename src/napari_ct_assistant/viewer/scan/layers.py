@@ -8,6 +8,7 @@ RAS coordinates ``(-w[2], -w[1], -w[0])``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -97,6 +98,18 @@ def add_volume(viewer: Viewer, volume: CTVolume, name: str = "") -> Image:
     layer = viewer.add_image(volume.hu, **layer_kwargs(volume, name))
     viewer.layers.selection.active = layer
     return layer
+
+
+@cache
+def prepare_layers() -> None:
+    """Make napari ready for its first layer of shapes; call it in a worker thread.
+
+    napari imports pandas and loads its compiled triangulation with the first one. That takes a
+    quarter of a second, for which the window would stand still at the reader's first measurement.
+    """
+    from napari.layers import Shapes
+
+    Shapes(ndim=3, features={"label": np.empty(0, dtype=object)})
 
 
 def volume_of(layer: Any) -> CTVolume | None:

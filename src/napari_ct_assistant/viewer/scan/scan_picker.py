@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox, QWidget
 from napari_ct_assistant.support.plain_text import plain, without_markup
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.file_dialogs import choose_file, choose_folder
-from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of
+from napari_ct_assistant.viewer.scan.layers import add_volume, prepare_layers, volume_of
 from napari_ct_assistant.viewer.scan.series_dialog import choose_series
 from napari_ct_assistant.viewer.scan.units import Units
 from napari_ct_assistant.viewer.session.background import UPDATE_MS, Background, one_line
@@ -229,6 +229,7 @@ class ScanPicker(QWidget):
         def read() -> CTVolume:
             from napari_ct_assistant.volume import open_ct
 
+            prepare_layers()
             return open_ct(path, series=key, progress=report, cancel=cancel)
 
         self._run(path, read, lambda volume: self._show(path, volume), cancel)

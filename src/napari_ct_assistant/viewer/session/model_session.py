@@ -18,6 +18,7 @@ from napari_ct_assistant.backends.model_info import shown_name
 from napari_ct_assistant.backends.protocol import View
 from napari_ct_assistant.backends.slices.choice import WHOLE
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.collector import collection_postponed
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult
@@ -32,7 +33,8 @@ KEPT_READINGS = 3
 
 def load_real(model: str, *, scan_cache: bool = True, **options: Any) -> Assistant:
     """Load a model. This imports torch, in the worker thread."""
-    from napari_ct_assistant.assistant import load_assistant
+    with collection_postponed():
+        from napari_ct_assistant.assistant import load_assistant
 
     return load_assistant(model, scan_cache=scan_cache, **options)
 
