@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 
-LATER = ("pydicom", "nibabel", "scipy.spatial", "scipy.sparse", "torch", "transformers", "docx")
+LATER = (
+    *("pydicom", "nibabel", "scipy.spatial", "scipy.sparse", "scipy.ndimage", "numpy.f2py"),
+    *("torch", "transformers", "docx"),
+)
 CODE = f"""
 import json, sys
 import napari.viewer

@@ -5,9 +5,13 @@ from __future__ import annotations
 import napari
 from qtpy.compat import isalive
 
-from napari_ct_assistant.viewer.panel import CTAssistantPanel
+from napari_ct_assistant.support.collector import collection_postponed
 from napari_ct_assistant.viewer.preferences import PLUGIN
 from napari_ct_assistant.viewer.texts import PANEL_TITLE
+
+with collection_postponed():
+    # Some two hundred modules, beside napari's.
+    from napari_ct_assistant.viewer.panel import CTAssistantPanel
 
 # The panel of each viewer (by its id), from the first docking until the viewer's window is gone.
 _PANELS: dict[int, CTAssistantPanel] = {}

@@ -292,6 +292,15 @@ def test_each_scan_keeps_its_own_measurements(scene: Scene) -> None:
     np.testing.assert_allclose(measurements.layer.scale, second.scale)
 
 
+def test_a_closed_panel_draws_on_no_scan_that_has_gone(scene: Scene) -> None:
+    scene.bar.detach()
+    scene.viewer.layers.clear()
+    add_volume(scene.viewer, box_volume((12, 30, 30)), "second")
+    scene.bar.measurements.select_tool("polygon")
+    assert scene.bar.measurements.tool == ""
+    assert scene.bar.measurements.layer is None
+
+
 @pytest.fixture
 def reading(ct: CTVolume, qtbot: QtBot) -> ReadingBar:
     viewer = ViewerModel()

@@ -123,7 +123,8 @@ class Measurements(QObject):
         self._viewer.layers.selection.events.active.connect(self._on_active)
 
     def detach(self) -> None:
-        """Stop following the viewer; the measurements stay."""
+        """Stop following the viewer and its scan; the measurements stay."""
+        self._scan = self._end = None
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         self._watch(None)

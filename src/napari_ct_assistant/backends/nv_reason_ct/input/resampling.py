@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_ct_assistant.volume import CTVolume
 
@@ -70,6 +69,9 @@ def resample(
     start: Affine = index[:3, 3].astype(np.float64)
     skew = np.abs(index[:3, :3] - np.diag(steps)) * np.array(shape)
     if skew.max() > 1e-6:
+        # Imported here: the panel knows of every family of models, and opens without scipy.
+        from scipy import ndimage
+
         out = np.empty(shape, dtype=np.float32)
         ndimage.affine_transform(
             hu, index[:3, :3], index[:3, 3], shape, output=out, order=1, mode="nearest"
