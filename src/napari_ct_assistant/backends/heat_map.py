@@ -99,6 +99,9 @@ class Evidence:
         The centre of that cell.
     places : tuple of (x, y, z) mm
         The highest peaks of the heat map, ranked, where the method offers places to look at.
+    shares : tuple of float
+        What each slice that a slice model was shown adds to the support, in nats, in the order of
+        its labels; () for models that read the volume.
     """
 
     support: float | None = None
@@ -106,6 +109,7 @@ class Evidence:
     slice: int | None = None
     ras: PointRAS | None = None
     places: tuple[PointRAS, ...] = ()
+    shares: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, support: float | None, heat: HeatMap | None, volume: CTVolume) -> Evidence:

@@ -14,8 +14,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from napari_ct_assistant import CTVolume, load_assistant
+from napari_ct_assistant import CTVolume, load_assistant, open_ct
 from napari_ct_assistant.assistant import Assistant, GenerationSettings
+from napari_ct_assistant.backends.slices import SliceRange
 
 GENERIC = ("CT slices of the chest.", "<image>", "SLICE 1", "<image>", "SLICE 2", "<image>",
            "SLICE 3", "\n\nComment on opacities. Findings:")  # fmt: skip
@@ -86,3 +87,10 @@ def test_a_reading_answers_as_the_notebook_does(shared_data: Path) -> None:
     assert [*prompt.prefix, *prompt.ids] == arrays["input_ids"][0].tolist()
     answer = context.generate(prompt, settings=GenerationSettings(max_new_tokens=12))
     assert answer.ids == arrays["generated"].tolist()
+
+
+def test_shares_of_a_sharp_model_add_up_to_the_support(case: Case, shared_data: Path) -> None:
+    """The fixtures' weights are large, so the likelihood bends on the way from no slices."""
+    reading = case[0].read(open_ct(shared_data / "chest_lidc_0314"), slices=SliceRange(60, 200, 9))
+    found = reading.evidence("Is there a nodule?", "Yes, in SLICE 4.")
+    assert sum(found.shares) == pytest.approx(found.support, rel=0.02, abs=0.02)

@@ -107,7 +107,8 @@ def test_slices_in_pieces_are_slices_at_once(
 
 
 def test_shares_belong_to_the_shown_slices(reading: Reading, small_volume: CTVolume) -> None:
-    found = reading.evidence(QUESTION, "No.")
+    answers = ("No.", "Yes.", "Yes, in SLICE 4.")
+    found = max((reading.evidence(QUESTION, one) for one in answers), key=lambda e: max(e.shares))
     shown = reading.context.scan.slices
     assert shown == reading.backend.processor.preset.choose(40, SliceRange(10, 30, 9))
     assert len(shown) == 9
@@ -121,6 +122,37 @@ def test_shares_belong_to_the_shown_slices(reading: Reading, small_volume: CTVol
     # The middle of the slice.
     row = small_volume.ras_to_index(found.ras)
     assert row[0] == pytest.approx(found.slice, abs=0.01)
+
+
+def test_shares_add_up_to_the_support(reading: Reading) -> None:
+    context = reading.context
+    prompt = context.prompt(QUESTION)
+    text = "Yes, in SLICE 4. No nodule."
+    ids = context.answer_ids(text)
+    found = context.attribute(prompt, ids, [(0, 16), (16, len(text)), (0, len(text)), (3, 3)])
+    for one in found[:3]:
+        assert len(one.shares) == len(context.scan.slices)
+        assert one.support is not None
+        assert sum(one.shares) == pytest.approx(one.support, rel=0.02, abs=0.02)
+    assert found[3].support is None
+    assert found[3].shares == ()
+
+
+def test_slices_without_content_have_no_share(assistant: Assistant) -> None:
+    """Four slices of air, then two of a body: all is read from these, and blind is air alone."""
+    hu = np.full((6, 40, 40), -1024, np.int16)
+    hu[4:, 8:32, 8:32] = np.random.default_rng(0).integers(-200, 300, (2, 24, 24))
+    affine = np.diag([-5.0, -2.0, -2.0, 1.0])[[2, 1, 0, 3]]
+    reading = assistant.read(CTVolume(hu, affine))
+    assert [image.any() for image in reading.context.scan.pixel_values] == [False] * 4 + [True] * 2
+    found = reading.evidence(QUESTION, "Yes, in SLICE 5.")
+    np.testing.assert_allclose(found.shares[:4], 0, atol=1e-5)
+    assert np.abs(found.shares[4:]).max() > 1e-3
+    assert sum(found.shares) == pytest.approx(found.support, rel=0.02, abs=0.02)
+    air = assistant.read(CTVolume(np.full_like(hu, -1024), affine))
+    nothing = air.evidence(QUESTION, "Yes, in SLICE 5.")
+    assert nothing.support == pytest.approx(0, abs=1e-4)
+    assert nothing.slice is None
 
 
 def test_tokens_before_loading_are_the_image_processors(assistant: Assistant) -> None:

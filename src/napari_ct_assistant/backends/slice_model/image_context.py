@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -33,6 +33,7 @@ from napari_ct_assistant.backends.streaming import token_spans
 SMALL: Final = 64 << 20
 """Bytes of a snapshot up to which several questions are asked at a time."""
 ROWS: Final = 6
+LEAST_SHARE: Final = 1e-4  # nats; below it, the largest share would be one of rounding
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,7 @@ class SliceModelContext(SliceQuestions):
         where = [(0, len(ids))] if spans is None else self._token_spans(ids, spans)
         seen = self._log_likelihoods([(prompt, ids)])[0]
         blind = self._log_likelihoods([(prompt, ids)], blind=True)[0]
+        supports = [float((seen[a:b] - blind[a:b]).sum()) for a, b in where]
         shares: list[Tensor | None] = [None] * len(where)
         if not self._is_blind:
             with suppress(torch.OutOfMemoryError):  # the support needs no graph
@@ -216,12 +218,14 @@ class SliceModelContext(SliceQuestions):
                     where,
                     self._owners(prompt),
                     len(self.scan.slices),
+                    supports,
                 )
         found = []
-        for (a, b), share in zip(where, shares, strict=True):
-            support = float((seen[a:b] - blind[a:b]).sum()) if b > a else None
+        for (a, b), support, share in zip(where, supports, shares, strict=True):
             heat = None if share is None else self._heat_map(share)
-            found.append(Evidence.of(support, heat, self.scan.volume))
+            one = Evidence.of(support if b > a else None, heat, self.scan.volume)
+            nats = () if share is None else tuple(share.tolist())
+            found.append(replace(one, shares=nats))
         return found
 
     def without_image(self) -> SliceModelContext:
@@ -297,7 +301,12 @@ class SliceModelContext(SliceQuestions):
         return torch.tensor(owners)
 
     def _heat_map(self, shares: Tensor) -> HeatMap | None:
-        """Lay one value for each shown slice on the scan's slices; those between have none."""
+        """Lay one value for each shown slice on the scan's slices; those between have none.
+
+        None where no slice speaks for the statement.
+        """
+        if float(shares.max()) < LEAST_SHARE:
+            return None
         grid = self.scan.grid
         first = min(self.scan.slices)
         values = np.zeros(grid.tokens, dtype=np.float32)
