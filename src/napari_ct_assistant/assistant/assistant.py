@@ -68,6 +68,26 @@ class Assistant:
     def settings(self, settings: GenerationSettings) -> None:
         self._backend = self.backend.with_settings(settings)
 
+    def with_preset(self, preset: str | None) -> Assistant:
+        """Return the same loaded model with another slice preset.
+
+        Parameters
+        ----------
+        preset
+            Its name or file; None for the model's own.
+
+        Raises
+        ------
+        ModelLoadError
+            If the model does not look at slices, or its presets cannot be changed here.
+        PresetError
+            If there is no such preset, or the file is invalid.
+        """
+        change = getattr(self.backend, "with_preset", None)
+        if change is None:
+            raise ModelLoadError(f"{self.info.name}: its slices cannot be shown by another preset")
+        return Assistant(change(preset), self._cache)
+
     def read(
         self,
         volume: CTVolume,

@@ -111,7 +111,9 @@ class CTAssistantPanel(QWidget):
             self,
         )
         self.evidence_controller = EvidenceController(napari_viewer, self.scans, self)
-        self.crop = CropController(napari_viewer, self.scans, self.conversation, self.status, self)
+        self.crop = CropController(
+            napari_viewer, self.scans, self.conversation, self.models, self.status, self
+        )
         self.chat_controller = ChatController(
             napari_viewer, self.scans, self.conversation, self.ask_row.box, self.ask, self
         )

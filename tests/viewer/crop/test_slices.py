@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from qtpy.QtCore import Qt
 
 from napari_ct_assistant.backends.slices.choice import SliceRange
@@ -65,3 +66,57 @@ def test_range_and_number_of_the_slices_hold_for_the_next_question(
         qtbot.keyClick(row.range, Qt.Key.Key_Return)
         assert why in panel.crop.bar.said.text()
         assert scan.view.slices == SliceRange(5, 9, 2)
+
+
+def test_a_department_chooses_its_preset_without_loading_again(
+    make_panel: Callable[..., CTAssistantPanel],
+    ct: CTVolume,
+    qtbot: QtBot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CT_ASSISTANT_SLICE_PRESETS", str(tmp_path))
+    (tmp_path / "two.yaml").write_text(
+        "name: two slices\nwindows: [[-160, 240]]\nslices: 2\nrule: even\n"
+        "report_question: Describe it.\n"
+    )
+    (tmp_path / "broken.yaml").write_text("name: broken\nslices: many\n")
+    folder = save_tiny_model(tmp_path / "slices")
+    panel = make_panel(show=True)
+    add_volume(panel.viewer, ct)
+    panel.models.set_model(str(folder))
+    row = panel.crop.bar.slices
+    panel.models.load_or_unload()
+    qtbot.waitUntil(lambda: not panel.models.busy, timeout=60_000)
+    # Range, number and preset can be chosen before the first reading.
+    assert row.isVisible()
+    assert not row.said.isVisible()
+    names = [row.presets.itemText(i) for i in range(row.presets.count())]
+    assert names == ["medgemma-1.5 (usual)", "two slices", "generic-vl"]
+    assert str(tmp_path) in row.presets.toolTip()
+    assert "broken.yaml" in row.presets.toolTip()
+    session = panel.models.session
+    assert session is not None
+    assert session.assistant is not None
+    network = session.assistant.model
+
+    def choose(number: int) -> None:
+        row.presets.setCurrentIndex(number)
+        row.presets.activated.emit(number)
+        qtbot.waitUntil(lambda: not panel.models.busy, timeout=60_000)
+
+    def ask() -> int:
+        assert panel.ask("Is there a pleural effusion? Answer only Yes or No.")
+        qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
+        assert panel.scans.scan is not None
+        return len(panel.scans.scan.slices)
+
+    choose(1)
+    assert panel.models.is_loaded
+    assert ask() == 2
+    assert row.presets.currentText() == "two slices"
+    assert session.assistant.model is network
+    choose(0)
+    assert session.assistant.processor.preset.name == "medgemma-1.5"
+    assert session.assistant.model is network
+    assert ask() > 2

@@ -19,7 +19,7 @@ from napari_ct_assistant.backends.slice_model.image_context import (
 )
 from napari_ct_assistant.backends.slice_model.loaded_model import LoadedModel
 from napari_ct_assistant.backends.slice_model.preparation import prepare
-from napari_ct_assistant.backends.slices import RGB
+from napari_ct_assistant.backends.slices import RGB, find_preset
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.volume import CTVolume
 
@@ -56,6 +56,23 @@ class SliceModelBackend(LoadedModel):
     def with_settings(self, settings: GenerationSettings) -> SliceModelBackend:
         """Return the same loaded model with other settings."""
         return replace(self, settings=settings)
+
+    def with_preset(self, preset: str | None) -> SliceModelBackend:
+        """Return the same loaded model that is shown scans by another preset.
+
+        Parameters
+        ----------
+        preset
+            Its name or file; None for the model's own.
+
+        Raises
+        ------
+        PresetError
+            If there is none, or the file is invalid.
+        """
+        chosen = self.processor.with_preset(None if preset is None else find_preset(preset))
+        labels = chosen.preset.labels(chosen.preset.regions[0])
+        return replace(self, processor=chosen, info=replace(self.info, findings=labels))
 
     @property
     def window(self) -> int:

@@ -89,7 +89,8 @@ def load(
         images = _image_processor(folder, name)
         rows = int(described.get_text_config().vocab_size)
         tokenizer, special = load_tokenizer(folder, config, rows, name)
-        processor = SliceModelProcessor(tokenizer, images, special, described, shown)
+        usual = _usual(folder, config, shown)
+        processor = SliceModelProcessor(tokenizer, images, special, described, shown, usual)
         check_memory(
             name,
             model_counts(shapes, config, tokens),
@@ -119,6 +120,14 @@ def _preset(
         return preset_of(folder, config) if preset is None else preset
     except PresetError as error:
         raise ModelLoadError(f"{name}: {error}") from error
+
+
+def _usual(folder: Path, config: Mapping[str, Any], chosen: SlicePreset) -> SlicePreset:
+    """Return the model's own preset; the chosen one where its file cannot be read."""
+    try:
+        return preset_of(folder, config)
+    except PresetError:
+        return chosen
 
 
 def _image_processor(folder: Path, name: str) -> Any:

@@ -8,6 +8,7 @@ torchvision.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class SliceModelProcessor:
     config
         The model's configuration.
     preset : SlicePreset
+    usual : SlicePreset, optional
+        The model's own preset, where it is another one.
     """
 
     def __init__(
@@ -45,15 +48,23 @@ class SliceModelProcessor:
         special: SpecialTokens,
         config: Any,
         preset: SlicePreset,
+        usual: SlicePreset | None = None,
     ):
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.special = special
         self.preset = preset
+        self.usual = usual or preset
         self._kind = str(config.model_type)
         self._tokens = int(getattr(config, "mm_tokens_per_image", 0) or 0)
         added = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
         self._added = sorted(added, key=len, reverse=True)
+
+    def with_preset(self, preset: SlicePreset | None) -> SliceModelProcessor:
+        """Return the same processor with another preset; None: the model's own."""
+        other = copy(self)
+        other.preset = preset or self.usual
+        return other
 
     # ---- slices
 

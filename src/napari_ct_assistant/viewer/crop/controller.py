@@ -19,6 +19,7 @@ from napari_ct_assistant.volume import ModelGrid
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from napari_ct_assistant.viewer.models.picker import ModelPicker
     from napari_ct_assistant.viewer.scan.scan_picker import ScanPicker
     from napari_ct_assistant.viewer.session.conversation import Conversation
     from napari_ct_assistant.viewer.session.jobs import JobResult
@@ -38,6 +39,8 @@ class CropController(QObject):
     scans : ScanPicker
     conversation : Conversation
         Its results say what was read.
+    models : ModelPicker
+        Its loaded model says whether slices are looked at, and by which presets.
     status : StatusLine
     parent : QObject, optional
     """
@@ -47,11 +50,13 @@ class CropController(QObject):
         viewer: Viewer,
         scans: ScanPicker,
         conversation: Conversation,
+        models: ModelPicker,
         status: StatusLine,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._scans, self._status = viewer, scans, status
+        self._models = models
         self.layer = CropLayer(viewer)
         self.bar = RegionBar()
         self.bar.region_chosen.connect(self.choose)
@@ -59,6 +64,8 @@ class CropController(QObject):
         self.bar.reset.connect(self.reset)
         self.bar.slices.chosen.connect(self.choose_slices)
         self.bar.slices.wrong.connect(self.bar.say)
+        self.bar.slices.preset_chosen.connect(self.choose_preset)
+        models.changed.connect(lambda _model: self.refresh())
         scans.chosen.connect(lambda _layer: self.refresh())
         conversation.finished.connect(self.take_result)
 
@@ -74,13 +81,19 @@ class CropController(QObject):
 
     def refresh(self) -> None:
         """Show row and box of the chosen scan."""
-        scan = self._scans.scan
-        if scan is None or not scan.regions:
+        scan, looks_at_slices = self._scans.scan, self._slice_model()
+        regions: tuple[str, ...] = () if scan is None else scan.regions
+        if not regions and looks_at_slices is not None:
+            regions = looks_at_slices.capabilities.body_regions
+        if scan is None or not regions:
             self.bar.show_regions((), "")
             self.layer.remove()
             return
-        self.bar.show_regions(scan.regions, scan.view.region, box=not scan.slices)
-        self.bar.slices.show_slices(scan.slices, scan.volume.shape[0], scan.view.slices)
+        offered = looks_at_slices is not None
+        self.bar.show_regions(regions, scan.view.region, box=not scan.slices and not offered)
+        total = scan.volume.shape[0]
+        self.bar.slices.show_slices(scan.slices, total, scan.view.slices, offered=offered)
+        self._show_presets(looks_at_slices)
         self.bar.say(_read(scan))
         if scan.box is None:
             self.layer.remove()
@@ -104,6 +117,36 @@ class CropController(QObject):
             self.bar.say(str(error))
             return
         self._change(scan, View(scan.view.region, slices=wanted), _(SLICES_CHOSEN))
+
+    def choose_preset(self, name: str) -> None:
+        """Show slices by another preset from the next question on; the model stays loaded."""
+        scan, models = self._scans.scan, self._models
+        if scan is None or (name or None) == models.options.preset:
+            return
+        models.menu.set_options(models.options.changed(preset=name or None))
+        models.load_or_unload()
+        self._change(scan, scan.view, _(SLICES_CHOSEN))
+
+    def _slice_model(self) -> Any:
+        """Return the loaded model if it looks at slices."""
+        session = self._models.session
+        if session is None or not self._models.is_loaded:
+            return None
+        backend = getattr(session.assistant, "backend", None)
+        return backend if backend is not None and backend.capabilities.slices else None
+
+    def _show_presets(self, model: Any) -> None:
+        processor = getattr(model, "processor", None)
+        if not hasattr(model, "with_preset") or processor is None:
+            self.bar.slices.show_presets((), "", "")  # a server's stands in its profile
+            return
+        from napari_ct_assistant.backends.slices.preset import list_presets, user_folder
+
+        found, wrong = list_presets()
+        said = _("How slices are shown to the model. Your own presets: YAML files in {folder}")
+        lines = [said.format(folder=user_folder()), *wrong]
+        chosen = self._models.options.preset or ""
+        self.bar.slices.show_presets(list(found), processor.usual.name, chosen, "\n".join(lines))
 
     def move(self) -> None:
         """Centre the box on the crosshair from the next question on."""

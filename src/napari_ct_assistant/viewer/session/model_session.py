@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,10 @@ class ModelSession:
         self, model: str, options: LoadOptions, stage: Callable[[str], None]
     ) -> Assistant:
         """Return the model; load it unless it is loaded already."""
+        if self._assistant is not None and self._differs_in_preset(model, options):
+            self._assistant = self._assistant.with_preset(options.preset)
+            self._readings.clear()
+            self._loaded = (model, options)
         if self._assistant is None or self._loaded != (model, options):
             stage(_("Loading the model {model}").format(model=shown_name(model)))
             self._drop_model()
@@ -173,6 +178,16 @@ class ModelSession:
                 raise
             self._loaded = (model, options)
         return self._assistant
+
+    def _differs_in_preset(self, model: str, options: LoadOptions) -> bool:
+        """Return whether the loaded model is the wanted one but for its slice preset."""
+        if self._loaded is None or not hasattr(
+            getattr(self._assistant, "backend", None), "with_preset"
+        ):
+            return False
+        loaded, with_options = self._loaded
+        other = with_options.preset != options.preset
+        return other and (loaded, replace(with_options, preset=options.preset)) == (model, options)
 
     def _reading_of(
         self,
