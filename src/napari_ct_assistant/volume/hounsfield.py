@@ -21,6 +21,7 @@ def to_hu(
     out: NDArray[np.int16],
     on_low: OnLow | None = None,
     on_fraction: OnFraction | None = None,
+    limits: tuple[int, int] | None = None,
 ) -> tuple[int, int]:
     """Write round(raw * slope + intercept), kept within AIR to HU_MAX, into `out`.
 
@@ -39,6 +40,8 @@ def to_hu(
     on_fraction
         Called, if values are not whole or not numbers, with the values less their whole part
         [rows, columns] in float32, NaN where they are not numbers.
+    limits
+        Lowest and highest value of `raw`, if they are known.
 
     Returns
     -------
@@ -50,7 +53,8 @@ def to_hu(
     whole rescales are exact. Working on a block of rows at a time keeps the temporary small.
     """
     if raw.dtype.kind in "iu" and raw.itemsize == 2 and raw.dtype.isnative:
-        low, high = int(raw.min()) + intercept, int(raw.max()) + intercept
+        lowest, highest = limits or (int(raw.min()), int(raw.max()))
+        low, high = lowest + intercept, highest + intercept
         if slope == 1 and low == int(low) and low >= -32768 and high <= HU_MAX:
             # Two's complement: the sum is right in 16 bits whatever the sign of `raw`.
             offset = np.array(int(intercept) & 0xFFFF, dtype=np.uint16).view(np.int16)

@@ -100,7 +100,7 @@ def read_header(path: Path) -> Header | NotDicom:
     OSError
         If the file cannot be read.
     """
-    with path.open("rb", buffering=0) as file:
+    with FileIO(path) as file:
         data = file.read(_FIRST_READ)
         if not data:
             return NotDicom.EMPTY

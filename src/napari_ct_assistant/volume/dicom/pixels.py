@@ -94,10 +94,10 @@ class SliceReader:
             raw: NDArray[Any] = np.frombuffer(data, dtype, file.rows * file.columns, start)
             return raw.reshape(shape).astype(dtype.newbyteorder("="))
         direct = dtype.itemsize == 2 and out.flags.c_contiguous
-        with file.path.open("rb", buffering=0) as stream:
+        with FileIO(file.path) as stream:
             check_unchanged(stream, file)
             # Before memory is taken for what a damaged header claims.
-            if stream.seek(0, 2) < start + needed:
+            if file.state[0] < start + needed:
                 raise CTReadError(file.path, "cut off within its pixel data; copy it again")
             stream.seek(start)
             raw = out.view(dtype) if direct else np.empty(shape, dtype=dtype)
@@ -193,16 +193,20 @@ def _finish(
         return to_hu(raw, slope, intercept, out, on_low)
     raw = raw.view(f"{'i' if file.signed else 'u'}{raw.itemsize}")
     spare = raw.itemsize * 8 - file.bits_stored
+    limits = None
     if spare > 0 and file.signed:
         # Old files keep overlays in the bits above BitsStored.
         np.left_shift(raw, spare, out=raw)
         np.right_shift(raw, spare, out=raw)
-    elif spare > 0 and int(raw.max()) >> file.bits_stored:
-        np.bitwise_and(raw, (1 << file.bits_stored) - 1, out=raw)
+    elif spare > 0:
+        limits = int(raw.min()), int(raw.max())
+        if limits[1] >> file.bits_stored:
+            np.bitwise_and(raw, (1 << file.bits_stored) - 1, out=raw)
+            limits = None
     padded = None
     if file.padding is not None and erases_padding(frame):
         padded = (raw >= file.padding[0]) & (raw <= file.padding[1])
-    low, high = to_hu(raw, slope, intercept, out, on_low)
+    low, high = to_hu(raw, slope, intercept, out, on_low, limits=limits)
     if padded is not None:
         if on_low is not None:
             on_low(padded & (out > AIR), out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import warnings
+from functools import lru_cache
 from pathlib import Path
 
 from napari_ct_assistant.volume.dicom.tags import WANTED
@@ -65,15 +66,10 @@ class HeaderValues:
         raw = self._values.get(tag, b"").strip(b" \0")
         if not raw:
             return None
-        try:
-            found = [float(part) for part in raw.split(b"\\")]
-        except ValueError:
-            found = []
-        if count == 1:
-            found = found[:1]
-        if len(found) != count or not all(math.isfinite(v) and abs(v) <= limit for v in found):
+        found = _numbers(raw, count, limit)
+        if not found:
             raise CTReadError(self._path, f"impossible {WANTED[tag]}; export it again")
-        return found
+        return list(found)
 
     def decimals(self, tag: int) -> list[int]:
         """Return how many decimals each part of a decimal string has, trailing zeros apart."""
@@ -136,6 +132,22 @@ class HeaderValues:
         if len(raw) % 4 or len(raw) > 64:
             return ()
         return struct.unpack(f"{self.order}{len(raw) // 4}L", raw)
+
+
+@lru_cache(maxsize=256)
+def _numbers(raw: bytes, count: int, limit: float) -> tuple[float, ...]:
+    """Return `count` decimal strings within +-limit, () if they are others.
+
+    The slices of a series mostly repeat theirs.
+    """
+    try:
+        found = [float(part) for part in raw.split(b"\\")]
+    except ValueError:
+        return ()
+    if count == 1:
+        found = found[:1]
+    fits = len(found) == count and all(math.isfinite(v) and abs(v) <= limit for v in found)
+    return tuple(found) if fits else ()
 
 
 def printable(text: str) -> str:
