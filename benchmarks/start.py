@@ -14,16 +14,17 @@ import argparse
 import importlib.metadata
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+from benchmarks.display import on_display
+from benchmarks.rows import Cost, Groups, Row, Settings, Target
 
 PLUGIN, PANEL = "napari-ct-assistant", "CT Assistant"
-SCREEN = "-screen 0 1400x900x24"
 # Wall and processor seconds.
 Seconds = tuple[float, float]
 
@@ -36,23 +37,9 @@ def main() -> int:
     if options.one:
         print(json.dumps(start_napari(plugin=options.one == "with")))
         return 0
-    from napari_ct_assistant.viewer.app import display_available
-
-    command = [sys.executable, "-m", "benchmarks.start", "--one"]
-    available, reason = display_available()
-    if not available:
-        xvfb = shutil.which("xvfb-run")
-        if xvfb is None:
-            print(f"{reason}; start a display or install Xvfb", file=sys.stderr)
-            return 1
-        command = [xvfb, "-a", "-s", SCREEN, *command]
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, median of {options.repeat}\n")
-    runs: dict[str, list[dict[str, Seconds]]] = {"without": [], "with": []}
-    for _ in range(options.repeat):
-        # In turn, so that other work on the machine disturbs both kinds alike.
-        for kind, results in runs.items():
-            results.append(run(command, kind))
-    without, with_plugin = (median(runs[kind], "start") for kind in runs)
+    runs = in_turn(options.repeat)
+    without, with_plugin = (median(runs[kind], "start") for kind in ("without", "with"))
     added = with_plugin[0] - without[0], with_plugin[1] - without[1]
     print(f"{'':34}{'seconds':>9}{'processor':>11}")
     show("napari's start without the plugin", without)
@@ -60,6 +47,37 @@ def main() -> int:
     show("added by the plugin", added)
     show("opening the panel", median(runs["with"], "panel"))
     return 0
+
+
+def start(settings: Settings) -> Iterator[Row]:
+    """Start napari with and without the plugin, and open the panel."""
+    if settings.quick:
+        return
+    runs = in_turn(settings.repeat)
+    without, with_plugin = (Cost(*median(runs[kind], "start")) for kind in ("without", "with"))
+    added = Cost(
+        max(0.0, with_plugin.seconds - without.seconds),
+        max(0.0, with_plugin.processor - without.processor),
+    )
+    note = f"napari alone starts in {without.seconds:.2f} s"
+    yield Row("what the plugin adds to napari's start", "", added,
+              targets=(Target("seconds", 0.15),), note=note)  # fmt: skip
+    panel = Cost(*median(runs["with"], "panel"))
+    yield Row("opening the panel", "", panel, targets=(Target("seconds", 0.5),))
+
+
+GROUPS: Final[Groups] = {"start": start}
+
+
+def in_turn(repeat: int) -> dict[str, list[dict[str, Seconds]]]:
+    """Start napari so many times without and with the plugin."""
+    command = on_display([sys.executable, "-m", "benchmarks.start", "--one"])
+    runs: dict[str, list[dict[str, Seconds]]] = {"without": [], "with": []}
+    for _ in range(repeat):
+        # In turn, so that other work on the machine disturbs both kinds alike.
+        for kind, results in runs.items():
+            results.append(run(command, kind))
+    return runs
 
 
 def run(command: list[str], kind: str) -> dict[str, Seconds]:
