@@ -10,7 +10,7 @@ Crops teach quickly what can be seen locally, whole volumes what needs the whole
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ from napari_ct_assistant.training.stages.trainer import StageTrainer, save_encod
 
 class GroundingModel(nn.Module):
     """An encoder with the patch-level loss, for the Trainer."""
+
+    _no_split_modules: ClassVar[list[str]] = ["Block"]
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from napari_ct_assistant.model.vit import set_grad_checkpointing
 from napari_ct_assistant.training.config.errors import RecipeError
@@ -34,6 +33,7 @@ from napari_ct_assistant.training.monitoring.timed_steps import time_steps
 from napari_ct_assistant.training.monitoring.turn_counts import count_turns
 from napari_ct_assistant.training.release.stage_card import RECORD, write_stage_card
 from napari_ct_assistant.training.sequences.conversation_dataset import ConversationDataset
+from napari_ct_assistant.training.stages.checkpoints import last_checkpoint
 from napari_ct_assistant.training.stages.trainer import StageTrainer
 
 
@@ -87,7 +87,8 @@ def run_job(
         Train and write nothing.
     """
     folder = recipe.folder / "checkpoints"
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    found = last_checkpoint(folder)
+    last = None if found is None else str(found)
     with tempfile.TemporaryDirectory() as nowhere:
         trainer = make_trainer(recipe, job, last, Path(nowhere) if check else folder)
     done = int(last.rsplit("-", 1)[1]) if last else 0

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
 
 from napari_ct_assistant.model.vit import VisionTransformer3D
 from napari_ct_assistant.training.config.errors import RecipeError
@@ -19,10 +18,17 @@ from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.monitoring.callbacks import not_finite
 from napari_ct_assistant.training.monitoring.validation import validation_loss
+from napari_ct_assistant.training.stages.checkpoints import PortableCheckpoints
 from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW, NoLinearLayerError
+from napari_ct_assistant.training.stages.sharding import (
+    fsdp_plugin,
+    gathered,
+    reshard,
+    shard_on_cpu,
+)
 
 
-class StageTrainer(Trainer):
+class StageTrainer(PortableCheckpoints):
     """The transformers Trainer with weighted tokens, Muon and an exponential schedule.
 
     If a batch has `loss_weights`, the loss is the weighted mean of the tokens' cross-entropy, over
@@ -32,9 +38,15 @@ class StageTrainer(Trainer):
     exponential_to: float | None = None
     muon = False
     steps: int
-    optimizer: Any
-    lr_scheduler: Any
     control: Any
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Make the accelerator; it splits the model if the launcher asks for FSDP."""
+        plugin = fsdp_plugin()
+        super().create_accelerator_and_postprocess()
+        if plugin is not None and not self.is_fsdp_enabled and self.args.world_size > 1:
+            shard_on_cpu(self.accelerator, plugin)
+            self.is_fsdp_enabled = True
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Make the optimizer."""
@@ -198,8 +210,12 @@ def whole_weights(trainer: StageTrainer) -> dict[str, Tensor] | None:
     """
     if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         return None
-    weights: dict[str, Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    return weights if process_state().is_main_process else {}
+    main = process_state().is_main_process
+    if trainer.is_deepspeed_enabled:
+        weights: dict[str, Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        return weights if main else {}
+    reshard(trainer.model)
+    return gathered(trainer.model.state_dict(), keep=main)
 
 
 def save_encoder(recipe: Recipe, encoder: VisionTransformer3D, trainer: StageTrainer) -> None:

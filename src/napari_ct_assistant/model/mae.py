@@ -9,6 +9,8 @@ Shapes: B volumes, N patches of which L are kept, C channels.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +36,9 @@ class MaskedAutoencoder3D(nn.Module):
     ValueError
         If `mask_ratio` is not between 0 and 1, or the heads do not divide the channels.
     """
+
+    # What FSDP splits, layer by layer.
+    _no_split_modules: ClassVar[list[str]] = ["Block"]
 
     def __init__(
         self,
