@@ -14,7 +14,12 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.load import load_recipe
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.distributed import process_state
+from napari_ct_assistant.training.distributed import (
+    main_first,
+    naming_lost_processes,
+    process_state,
+    wait_for_all,
+)
 from napari_ct_assistant.training.run_record import (
     check_same_recipe,
     check_same_scans,
@@ -70,7 +75,7 @@ def run_recipe(recipe: Recipe, *, restart: bool = False, check: bool = False) ->
     """
     done = recipe.folder / "done"
     if restart and not check:
-        with process_state().main_process_first():
+        with main_first():
             remove_result(recipe)
     recipe = for_device(recipe, recorded_precision(recipe))
     if not (restart and check):
@@ -87,16 +92,17 @@ def run_recipe(recipe: Recipe, *, restart: bool = False, check: bool = False) ->
     _check_predecessors(recipe)
     _check_machine(recipe)
     # All processes must have checked before the main process writes what they look for.
-    process_state().wait_for_everyone()
+    wait_for_all()
     recipe.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    _run(recipe)
-    process_state().wait_for_everyone()
+    with naming_lost_processes():
+        _run(recipe)
+    wait_for_all()
     if process_state().is_main_process:
         seconds = round(time.monotonic() - start)
         atomic.write_text(done, f"{seconds} s\n")
         print(f"{recipe.output}: finished in {seconds} s", flush=True)
-    process_state().wait_for_everyone()
+    wait_for_all()
 
 
 def _run(recipe: Recipe, *, check: bool = False, fresh: bool = False) -> None:
@@ -145,7 +151,7 @@ def _run(recipe: Recipe, *, check: bool = False, fresh: bool = False) -> None:
 def _record(recipe: Recipe, store: VolumeStore | None) -> None:
     if process_state().is_main_process:
         write_record(recipe, store)
-    process_state().wait_for_everyone()
+    wait_for_all()
 
 
 def _check_finished(recipe: Recipe) -> None:

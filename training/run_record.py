@@ -19,6 +19,7 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.volume_store import VolumeStore
+from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.release.code_version import code_commit, package_versions
 from napari_ct_assistant.training.release.stage_card import trained_on
 
@@ -126,6 +127,7 @@ def write_record(recipe: Recipe, store: VolumeStore | None) -> None:
         "recipe": recipe_values(recipe),
         "data": None if store is None else _data_sets(store),
         "trained_on": trained_on(recipe),
+        "processes": process_state().num_processes,
         "versions": package_versions(),
         "commit": code_commit(),
     }
@@ -137,6 +139,12 @@ def recorded_precision(recipe: Recipe) -> str | None:
     known = (_has_result(recipe.folder) and _read(recipe.folder)) or {}
     value = known.get("recipe", {}).get("training.precision")
     return None if value is None else str(value)
+
+
+def recorded_processes(recipe: Recipe) -> int | None:
+    """Return how many processes began the run in the recipe's folder; None without one."""
+    value = ((_has_result(recipe.folder) and _read(recipe.folder)) or {}).get("processes")
+    return None if value is None else int(value)
 
 
 def remove_result(recipe: Recipe) -> None:

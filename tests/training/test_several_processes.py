@@ -1,4 +1,8 @@
-"""Two processes with a batch of one have the losses of one process with a batch of two."""
+"""Two processes with a batch of one have the losses of one process with a batch of two.
+
+So they have under FSDP, which splits the weights between them; and what they leave when they are
+killed, one process continues.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from napari_ct_assistant.model import VolumeLanguageModel
 from napari_ct_assistant.model.encoders import load_encoder
-from tests.training.several_stages import run_all, write_table
+from tests.training.several_stages import run_all, train, write_table
 from tests.training.toy import Toy, losses
 
 # Seconds on an idle machine; three processes that share a busy core take their time.
 pytestmark = pytest.mark.timeout(900)
 
-STAGES = ("mae", "align", "instruct", "ground")
+STAGES = ("mae", "align", "instruct", "instruct_muon", "ground")
+SHARDED = ("mae", "instruct", "instruct_muon")
 
 
 @pytest.fixture(scope="module")
 def outputs(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """Run four stages once here and once under torchrun: one folder each, and what it printed."""
+    """Run the stages once here and once under torchrun: one folder each, and what it printed."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     write_table(toy, one)
     write_table(toy, two)
@@ -48,6 +54,45 @@ def test_losses_are_those_of_one_process(outputs: tuple[Path, Path, str], stage:
     expected = losses(one / stage)
     assert len(expected) == 3
     assert losses(two / stage) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("stage", SHARDED)
+def test_losses_under_fsdp_are_those_of_one_process(
+    outputs: tuple[Path, Path, str], stage: str
+) -> None:
+    one, two, _ = outputs
+    assert losses(two / "fsdp" / stage) == pytest.approx(losses(one / stage), rel=1e-4)
+
+
+@pytest.mark.parametrize("stage", SHARDED)
+def test_models_written_under_fsdp_are_whole(outputs: tuple[Path, Path, str], stage: str) -> None:
+    one, two, _ = outputs
+    load: Any = load_encoder if stage == "mae" else VolumeLanguageModel.from_pretrained
+    assert {path.name for path in (two / "fsdp" / stage).iterdir()} == {
+        path.name for path in (one / stage).iterdir()
+    }
+    expected, found = (load(f).state_dict() for f in (one / stage, two / "fsdp" / stage))
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("stage", ["mae", "instruct"])
+def test_one_process_continues_what_two_have_begun(
+    outputs: tuple[Path, Path, str], toy: Toy, stage: str
+) -> None:
+    """The weights of the killed run were split; its steps keep their two samples."""
+    one, two, _ = outputs
+    folder = two / "killed" / stage
+    last = folder / "checkpoints" / "checkpoint-2"
+    assert {path.name for path in last.iterdir()} == {
+        *("trained.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json"),
+        *("rng_state_0.pth", "rng_state_1.pth"),
+    }
+    # One that was being written when the power went.
+    (folder / "checkpoints" / "checkpoint-3").mkdir()
+    train(toy, stage, two, folder, 1, "training.save_minutes=1e-9")
+    assert losses(folder) == pytest.approx(losses(one / stage), rel=1e-4)
 
 
 @pytest.mark.parametrize("stage", ["mae", "align", "instruct"])
@@ -76,5 +121,5 @@ def test_rank_0_alone_writes_and_prints(outputs: tuple[Path, Path, str]) -> None
         assert printed.count(f"{two / stage}: finished in") == 1
         assert (two / stage / "done").is_file()
         assert not (two / stage / "checkpoints").exists()
-    assert printed.count("volumes: 3 of 3") == 3
+    assert printed.count("volumes: 3 of 3") == 9
     assert len(list((two / "store").rglob("*.b2nd"))) == 3

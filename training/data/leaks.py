@@ -22,7 +22,7 @@ from napari_ct_assistant.training.data.datasets.read_records import open_dataset
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.volume_files import voxel_digest
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.distributed import process_state
+from napari_ct_assistant.training.distributed import main_first, process_state
 from napari_ct_assistant.volume import CTVolume
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class RecipeLeaks:
             return
         seen = self.before | Seen.of(self.store)
         for held_out in self.held_out:
-            with process_state().main_process_first():
+            with main_first():
                 for _ in held_out.fill():
                     pass
             refuse_scans(seen.scans, held_out, str(self.recipe.output))

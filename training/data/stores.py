@@ -14,7 +14,7 @@ from napari_ct_assistant.training.data.datasets.splits import EmptySplitError
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.phantom_store import PhantomStore
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.distributed import process_state
+from napari_ct_assistant.training.distributed import main_first, process_state
 
 
 def open_store(recipe: Recipe) -> VolumeStore:
@@ -61,7 +61,7 @@ def stand_in(store: VolumeStore) -> None:
 def fill_store(store: VolumeStore) -> None:
     """Prepare missing volumes in the main process and print the progress."""
     state = process_state()
-    with state.main_process_first():
+    with main_first():
         for number in store.fill():
             if state.is_main_process and (number % 100 == 0 or number == len(store)):
                 print(f"volumes: {number} of {len(store)}", flush=True)

@@ -15,7 +15,7 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
 from napari_ct_assistant.training.data.token_cache import StandInTokens, TokenCache
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.distributed import process_state
+from napari_ct_assistant.training.distributed import main_first, process_state
 from napari_ct_assistant.training.release.stage_card import notice, trained_on
 from napari_ct_assistant.training.sequences.collator import Collator
 from napari_ct_assistant.training.sequences.conversation_dataset import (
@@ -47,7 +47,7 @@ def conversation_job(
         if store.stand_in is not None:
             cache = StandInTokens(model.vision_tower)
         else:
-            with process_state().main_process_first():
+            with main_first():
                 cache = TokenCache(store.folder / "tokens", model.vision_tower, store)
                 cache.fill()
     source = StoreConversations(store, recipe.conversation, cache)

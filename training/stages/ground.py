@@ -29,6 +29,7 @@ from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, C
 from napari_ct_assistant.training.data.volume_dataset import CropDataset, VolumeDataset
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.distributed import mean_over_processes, process_state
+from napari_ct_assistant.training.parallel.sharding import launched_sharded
 from napari_ct_assistant.training.stages.calibration import calibrate
 from napari_ct_assistant.training.stages.job import Job, validation_samples
 from napari_ct_assistant.training.stages.trainer import StageTrainer, save_encoder
@@ -186,6 +187,11 @@ def job(recipe: Recipe, store: VolumeStore) -> Job:
     if settings.details:
         encoder.config.concept_pairs = list(store.concept_pairs)
     kept, spare = store.training, settings.operating_points
+    if spare and launched_sharded():
+        raise RecipeError(
+            f"ground.operating_points: {spare}, but they are measured with a whole model, and this "
+            "launch splits it; set 0, or start without FSDP and DeepSpeed"
+        )
     if len(kept) - spare < 1:
         raise RecipeError(
             f"ground.operating_points: {spare} of {len(kept)} volumes leave none for training"

@@ -19,7 +19,7 @@ from napari_ct_assistant.model.vit import set_grad_checkpointing
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.data.volume_store import VolumeStore
-from napari_ct_assistant.training.distributed import process_state
+from napari_ct_assistant.training.distributed import process_state, wait_for_all
 from napari_ct_assistant.training.monitoring.callbacks import (
     Checkpoints,
     Curves,
@@ -31,9 +31,11 @@ from napari_ct_assistant.training.monitoring.losses import write_losses
 from napari_ct_assistant.training.monitoring.preflight import RunSize
 from napari_ct_assistant.training.monitoring.timed_steps import time_steps
 from napari_ct_assistant.training.monitoring.turn_counts import count_turns
+from napari_ct_assistant.training.parallel.batches import divide
+from napari_ct_assistant.training.parallel.checkpoints import last_checkpoint
 from napari_ct_assistant.training.release.stage_card import RECORD, write_stage_card
+from napari_ct_assistant.training.run_record import recorded_processes
 from napari_ct_assistant.training.sequences.conversation_dataset import ConversationDataset
-from napari_ct_assistant.training.stages.checkpoints import last_checkpoint
 from napari_ct_assistant.training.stages.trainer import StageTrainer
 
 
@@ -89,6 +91,7 @@ def run_job(
     folder = recipe.folder / "checkpoints"
     found = last_checkpoint(folder)
     last = None if found is None else str(found)
+    recipe = _continued(recipe, last)
     with tempfile.TemporaryDirectory() as nowhere:
         trainer = make_trainer(recipe, job, last, Path(nowhere) if check else folder)
     done = int(last.rsplit("-", 1)[1]) if last else 0
@@ -125,7 +128,17 @@ def run_job(
         if (recipe.folder / RECORD).is_file():
             write_stage_card(recipe, steps=trainer.state.global_step)
         shutil.rmtree(folder, ignore_errors=True)
-    process_state().wait_for_everyone()
+    wait_for_all()
+
+
+def _continued(recipe: Recipe, last: str | None) -> Recipe:
+    """Return the recipe for this number of processes; a step keeps its number of samples."""
+    t, begun_by = recipe.training, recorded_processes(recipe)
+    if last is None or begun_by is None:
+        return recipe
+    plan = divide(t, process_state().num_processes, t.batch_size * t.accumulate * begun_by)
+    changed = t.model_copy(update={"batch_size": plan.size, "accumulate": plan.accumulate})
+    return recipe.model_copy(update={"training": changed})
 
 
 def make_trainer(recipe: Recipe, job: Job, last: str | None, folder: Path) -> StageTrainer:
@@ -148,7 +161,8 @@ def make_trainer(recipe: Recipe, job: Job, last: str | None, folder: Path) -> St
         )
     gpu = torch.cuda.is_available()
     samples = len(job.dataset)
-    steps = math.ceil(samples / (t.batch_size * t.accumulate * process_state().num_processes))
+    plan = divide(t, process_state().num_processes)
+    steps = math.ceil(samples / plan.whole)
     exponential = t.schedule == "exponential"
     best = job.validation is not None and validation.keep == "best"
     arguments = TrainingArguments(
@@ -199,7 +213,13 @@ def make_trainer(recipe: Recipe, job: Job, last: str | None, folder: Path) -> St
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.steps = steps
+    trainer.steps, trainer.batches = steps, plan
+    begun_by = recorded_processes(recipe)
+    if last and trainer.is_deepspeed_enabled and begun_by not in (None, plan.processes):
+        raise RecipeError(
+            f"{recipe.output}: DeepSpeed continues with as many processes as began the run, "
+            f"{begun_by}, not {plan.processes}; start again with --restart"
+        )
     # E3D-GPT states "exponential decay" without a rate; our choice is down to 1 % over the run.
     trainer.exponential_to = 0.01 if exponential else None
     trainer.muon = t.optimizer == "muon"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.training.parallel.sharding import split_like, whole
 
 MOMENTUM = 0.95
 # The reference's quintic iteration; five steps bring singular values to between 0.7 and 1.2.
@@ -57,7 +58,10 @@ class Muon(Optimizer):
                     state["momentum_buffer"] = torch.zeros_like(weight.grad)
                 mean = state["momentum_buffer"].lerp_(weight.grad, 1 - MOMENTUM)
                 dtype = torch.float32 if weight.device.type == "cpu" else torch.bfloat16
-                update = orthogonal(weight.grad.lerp(mean, MOMENTUM), dtype)
+                # Under FSDP each process has a part of the matrix; only the whole one can be made
+                # orthogonal, by each process for itself.
+                direction = whole(weight.grad.lerp(mean, MOMENTUM))
+                update = split_like(orthogonal(direction, dtype), weight)
                 # As large as AdamW's typical step, so that one learning rate serves both.
                 size = 0.2 * max(weight.shape) ** 0.5
                 weight.mul_(1 - group["lr"] * group["weight_decay"])

@@ -18,14 +18,15 @@ from napari_ct_assistant.training.config.recipe import Recipe
 from napari_ct_assistant.training.distributed import process_state
 from napari_ct_assistant.training.monitoring.callbacks import not_finite
 from napari_ct_assistant.training.monitoring.validation import validation_loss
-from napari_ct_assistant.training.stages.checkpoints import PortableCheckpoints
-from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW, NoLinearLayerError
-from napari_ct_assistant.training.stages.sharding import (
+from napari_ct_assistant.training.parallel.batches import SHARE, Batches, weigh
+from napari_ct_assistant.training.parallel.checkpoints import PortableCheckpoints
+from napari_ct_assistant.training.parallel.sharding import (
     fsdp_plugin,
     gathered,
     reshard,
     shard_on_cpu,
 )
+from napari_ct_assistant.training.stages.optimizers import MuonWithAdamW, NoLinearLayerError
 
 
 class StageTrainer(PortableCheckpoints):
@@ -38,6 +39,8 @@ class StageTrainer(PortableCheckpoints):
     exponential_to: float | None = None
     muon = False
     steps: int
+    batches: Batches
+    is_fsdp_enabled: bool
     control: Any
 
     def create_accelerator_and_postprocess(self) -> None:
@@ -53,10 +56,10 @@ class StageTrainer(PortableCheckpoints):
         if not self.muon:
             return super().create_optimizer(model)
         if self.optimizer is None:
-            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            if self.is_deepspeed_enabled:
                 raise RecipeError(
-                    "training.optimizer: muon needs whole matrices, but FSDP and DeepSpeed split "
-                    "them; use adamw"
+                    "training.optimizer: muon needs whole matrices, but DeepSpeed splits them; use "
+                    "adamw, or FSDP"
                 )
             network = self.model if model is None else model
             try:
@@ -90,6 +93,7 @@ class StageTrainer(PortableCheckpoints):
     ) -> tuple[list[Any], Any]:
         """Return the batches of one step and the sum of their tokens' weights."""
         batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._count_each_once(batches)
         if len(batches) > 1 and "input_ids" in batches[0]:
             batches = by_length(batches, getattr(self.data_collator, "pad_id", 0))
         if batches and "loss_weights" in batches[0]:
@@ -98,6 +102,13 @@ class StageTrainer(PortableCheckpoints):
             if self.args.world_size > 1:
                 count = self.accelerator.gather(count).sum()
         return batches, count
+
+    def _count_each_once(self, batches: list[dict[str, Any]]) -> None:
+        """Take out of a step's batches what only fills them up, at the end of the run."""
+        plan, step, samples = self.batches, self.state.global_step, len(self.train_dataset)
+        process = self.args.process_index
+        real = [plan.real(step, number, process, samples) for number in range(len(batches))]
+        weigh(batches, real, plan.real_in_step(step, samples), plan.processes)
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -141,9 +152,11 @@ class StageTrainer(PortableCheckpoints):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Return the loss, and the outputs if asked."""
-        weights = inputs.pop("loss_weights", None)
+        weights, share = inputs.pop("loss_weights", None), inputs.pop(SHARE, None)
         if weights is None:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+            loss = loss if share is None else loss * share
+            return (loss, outputs) if return_outputs else loss
         labels = inputs.pop("labels")
         # Logits only where an answer is learned: most of a sequence is image tokens.
         learned = (labels[:, 1:] != -100).any(dim=0).nonzero()[:, 0]

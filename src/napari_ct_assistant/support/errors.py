@@ -33,7 +33,8 @@ The tree, with what each error stands for (standard bases in brackets)::
     ├── WrongValueError [ValueError]        a recipe value that the network cannot have
     ├── NoLinearLayerError [ValueError]     Muon where no linear layer is trained
     ├── MalformedAnswerError [ValueError]   an endpoint's answer in the wrong form
-    └── NonFiniteLossError [RuntimeError]   a loss that became NaN or infinite
+    ├── NonFiniteLossError [RuntimeError]   a loss that became NaN or infinite
+    └── LostProcessError [RuntimeError]     a process of a training run that has ended
 
 Each message is one line that names what is at fault and says what to do, so the
 command line prints it as it stands. The errors live beside the code that raises

@@ -21,6 +21,15 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from napari_ct_assistant.training.config.errors import RecipeError
 
 
+def launched_sharded() -> bool:
+    """Return whether the launcher asks for FSDP or DeepSpeed."""
+    return _asked("ACCELERATE_USE_FSDP") or _asked("ACCELERATE_USE_DEEPSPEED")
+
+
+def _asked(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() in ("true", "1")
+
+
 def fsdp_plugin() -> FullyShardedDataParallelPlugin | None:
     """Return what the launcher asks of FSDP; None if it does not ask for it.
 
@@ -29,7 +38,7 @@ def fsdp_plugin() -> FullyShardedDataParallelPlugin | None:
     RecipeError
         If it asks for the older FSDP, whose flattened parameters are not supported.
     """
-    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() not in ("true", "1"):
+    if not _asked("ACCELERATE_USE_FSDP"):
         return None
     version = os.environ.get("FSDP_VERSION", "1")
     if version != "2":

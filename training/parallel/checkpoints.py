@@ -23,8 +23,8 @@ from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from napari_ct_assistant.training.config.errors import RecipeError
-from napari_ct_assistant.training.distributed import process_state
-from napari_ct_assistant.training.stages.sharding import gathered, reshard, split_like
+from napari_ct_assistant.training.distributed import process_state, wait_for_all
+from napari_ct_assistant.training.parallel.sharding import gathered, reshard, split_like
 
 WEIGHTS, OPTIMIZER, SCHEDULE = "trained.safetensors", "optimizer.pt", "scheduler.pt"
 # The Trainer's name; it is written when all other files of a checkpoint are there.
@@ -107,7 +107,7 @@ class PortableCheckpoints(Trainer):
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
         # The main process writes the Trainer's state next, by which a checkpoint counts as whole.
-        process_state().wait_for_everyone()
+        wait_for_all()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         file = Path(resume_from_checkpoint) / WEIGHTS
@@ -137,6 +137,11 @@ class PortableCheckpoints(Trainer):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
         folder = Path(checkpoint)
+        if not (folder / OPTIMIZER).is_file():
+            raise RecipeError(
+                f"{checkpoint}: was written by DeepSpeed or an earlier version's FSDP; continue "
+                "with the same launcher and version, or train again with --restart"
+            )
         # Mapped, so that a process reads only its own part of each tensor.
         kept = torch.load(folder / OPTIMIZER, map_location="cpu", mmap=True, weights_only=True)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]

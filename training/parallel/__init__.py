@@ -1,0 +1,1 @@
+"""Training by several processes: batches, sharded weights, checkpoints for any number."""
