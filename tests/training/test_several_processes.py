@@ -86,7 +86,7 @@ def test_one_process_continues_what_two_have_begun(
     folder = two / "killed" / stage
     last = folder / "checkpoints" / "checkpoint-2"
     assert {path.name for path in last.iterdir()} == {
-        *("trained.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json"),
+        *("trained.safetensors", "optimizer.safetensors", "schedule.json", "trainer_state.json"),
         *("rng_state_0.pth", "rng_state_1.pth"),
     }
     # One that was being written when the power went.

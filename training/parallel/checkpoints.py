@@ -26,7 +26,7 @@ from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.distributed import process_state, wait_for_all
 from napari_ct_assistant.training.parallel.sharding import gathered, reshard, split_like
 
-WEIGHTS, OPTIMIZER, SCHEDULE = "trained.safetensors", "optimizer.pt", "scheduler.pt"
+WEIGHTS, OPTIMIZER, SETTINGS = "trained.safetensors", "optimizer.safetensors", "schedule.json"
 # The Trainer's name; it is written when all other files of a checkpoint are there.
 STATE = "trainer_state.json"
 
@@ -70,12 +70,6 @@ def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
     return found | {name: b for name, b in model.named_buffers() if name in kept}
 
 
-def _whole(values: dict[str, Any], *, keep: bool) -> dict[str, Any]:
-    """Return the optimizer's values for a parameter, whole."""
-    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
-    return values | gathered(tensors, keep=keep)
-
-
 class PortableCheckpoints(Trainer):
     """The transformers Trainer with checkpoints for any number of processes."""
 
@@ -99,10 +93,17 @@ class PortableCheckpoints(Trainer):
             super()._save_optimizer_and_scheduler(output_dir)
             return
         state, main = self.optimizer.state_dict(), self.args.should_save
-        kept = {index: _whole(values, keep=main) for index, values in state["state"].items()}
+        values = {
+            f"{index}.{name}": value
+            for index, of_parameter in state["state"].items()
+            for name, value in of_parameter.items()
+        }
+        tensors = gathered(values, keep=main)
         if main:
-            torch.save({**state, "state": kept}, Path(output_dir) / OPTIMIZER)
-            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULE)
+            folder = Path(output_dir)
+            save_file(tensors, folder / OPTIMIZER)
+            settings = {"groups": state["param_groups"], "schedule": self.lr_scheduler.state_dict()}
+            (folder / SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
@@ -110,10 +111,15 @@ class PortableCheckpoints(Trainer):
         wait_for_all()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        file = Path(resume_from_checkpoint) / WEIGHTS
-        if self.is_deepspeed_enabled or not file.is_file():  # or of an earlier version
+        if self.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
+        file = Path(resume_from_checkpoint) / WEIGHTS
+        if not file.is_file():
+            raise RecipeError(
+                f"{resume_from_checkpoint}: was written by DeepSpeed or an earlier version; "
+                "continue with the same launcher and version, or train again with --restart"
+            )
         target = self.model if model is None else model
         trained = trained_tensors(target)
         with safe_open(file, framework="pt") as kept, torch.no_grad():
@@ -126,34 +132,28 @@ class PortableCheckpoints(Trainer):
                 tensor.copy_(split_like(kept.get_tensor(name), tensor))
 
     def _load_best_model(self) -> None:
-        best = str(self.state.best_model_checkpoint)
-        if self.is_deepspeed_enabled or not (Path(best) / WEIGHTS).is_file():
+        if self.is_deepspeed_enabled:
             super()._load_best_model()
-            return
-        self._load_from_checkpoint(best)
+        else:
+            self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None or self.is_deepspeed_enabled:
             super()._load_optimizer_and_scheduler(checkpoint)
             return
         folder = Path(checkpoint)
-        if not (folder / OPTIMIZER).is_file():
-            raise RecipeError(
-                f"{checkpoint}: was written by DeepSpeed or an earlier version's FSDP; continue "
-                "with the same launcher and version, or train again with --restart"
-            )
-        # Mapped, so that a process reads only its own part of each tensor.
-        kept = torch.load(folder / OPTIMIZER, map_location="cpu", mmap=True, weights_only=True)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        for index, values in kept["state"].items():
-            reference = parameters[index]
-            for name, value in values.items():
-                if isinstance(value, Tensor):
-                    alike = value.ndim and value.shape == reference.shape
-                    part = split_like(value, reference) if alike else value
-                    values[name] = part.clone()  # the file may be removed
-        self.optimizer.load_state_dict(kept)
-        self.lr_scheduler.load_state_dict(torch.load(folder / SCHEDULE, weights_only=True))
+        state: dict[int, dict[str, Tensor]] = {}
+        with safe_open(folder / OPTIMIZER, framework="pt") as kept:
+            for key in sorted(kept.keys()):
+                number, _, name = key.partition(".")
+                value, parameter = kept.get_tensor(key), parameters[int(number)]
+                if value.ndim and value.shape == parameter.shape:
+                    value = split_like(value, parameter)
+                state.setdefault(int(number), {})[name] = value
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        self.optimizer.load_state_dict({"state": state, "param_groups": settings["groups"]})
+        self.lr_scheduler.load_state_dict(settings["schedule"])
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is None:
