@@ -57,6 +57,10 @@ def recipe_values(recipe: Recipe) -> dict[str, Any]:
     values = recipe.model_dump(mode="json", exclude={"root", "output"})
     for key in _FREE:
         values["training"].pop(key)
+    for data in (values["data"], *values["held_out"]):
+        data.pop("shards", None)  # the voxels are the same wherever they are read from
+        for part in data.get("parts", ()):
+            part.pop("shards", None)
     flat = dict(_flatten(values))
     # A start that was trained anew with another recipe is another start.
     starts = {"encoder.start": recipe.encoder.start if recipe.encoder else None}

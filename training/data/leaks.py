@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from napari_ct_assistant.support import atomic
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.recipe import Recipe
-from napari_ct_assistant.training.data.datasets.read_records import open_dataset
+from napari_ct_assistant.training.data.datasets.read_records import open_dataset, open_shards
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.volume_files import voxel_digest
 from napari_ct_assistant.training.data.volume_store import VolumeStore
@@ -197,7 +197,13 @@ class RecipeLeaks:
         self.held_out: list[DatasetStore] = []
         if isinstance(store, DatasetStore):
             self.held_out = [
-                open_dataset(data, recipe.path(data.store), store.box.size, store.box.patch)
+                open_dataset(
+                    data,
+                    recipe.path(data.store),
+                    store.box.size,
+                    store.box.patch,
+                    open_shards(data, recipe.root),
+                )
                 for data in recipe.held_out
             ]
         starts = [recipe.encoder.start if recipe.encoder else None, recipe.model]

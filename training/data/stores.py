@@ -8,7 +8,11 @@ import numpy as np
 
 from napari_ct_assistant.training.config.encoders import encoder_config
 from napari_ct_assistant.training.config.recipe import PhantomData, Recipe
-from napari_ct_assistant.training.data.datasets.read_records import box_of, read_records
+from napari_ct_assistant.training.data.datasets.read_records import (
+    box_of,
+    open_shards,
+    read_records,
+)
 from napari_ct_assistant.training.data.datasets.specs import TableData
 from napari_ct_assistant.training.data.datasets.splits import EmptySplitError
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
@@ -40,7 +44,11 @@ def open_store(recipe: Recipe) -> VolumeStore:
             with suppress(EmptySplitError):
                 records += read_records(data.model_copy(update={"split": "validation"}))[0]
         store = DatasetStore(
-            folder, records, box_of(data, config.image_size, config.patch_size), skips
+            folder,
+            records,
+            box_of(data, config.image_size, config.patch_size),
+            skips,
+            open_shards(data, recipe.root),
         )
     store.hold_out(recipe.validation.share)
     return store
@@ -48,7 +56,7 @@ def open_store(recipe: Recipe) -> VolumeStore:
 
 def stand_in(store: VolumeStore) -> None:
     """Let a check read noise in place of the volumes that are not prepared yet."""
-    missing = sum(not store.volume_file(index).exists() for index in range(len(store)))
+    missing = sum(not store.is_prepared(index) for index in range(len(store)))
     if missing and process_state().is_main_process:
         print(
             f"{missing} of {len(store)} scan(s) are not prepared yet; the check uses noise instead",

@@ -35,6 +35,17 @@ def read_volume(file: Path) -> NDArray[np.int16]:
     return np.asarray(blosc2.open(str(file), mode="r")[:], dtype=np.int16)
 
 
+def decode_volume(content: bytes) -> NDArray[np.int16]:
+    """Return the voxels, int16 [D, H, W], of a prepared volume's file.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        If it is damaged.
+    """
+    return np.asarray(blosc2.ndarray_from_cframe(content)[:], dtype=np.int16)
+
+
 def voxel_digest(hu: NDArray[np.int16]) -> str:
     """Return a digest, 32 hex digits, of voxels [D, H, W] and their shape."""
     digest = hashlib.blake2b(np.asarray(hu.shape, "<i8").tobytes(), digest_size=16)

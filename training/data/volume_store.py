@@ -88,6 +88,14 @@ class VolumeStore(ABC):
     def volume_file(self, index: int) -> Path:
         """Return the file of a prepared volume."""
 
+    def is_prepared(self, index: int) -> bool:
+        """Return whether a volume can be read."""
+        return self.volume_file(index).exists()
+
+    def stored_bytes(self, index: int) -> int:
+        """Return the bytes of a prepared volume."""
+        return self.volume_file(index).stat().st_size
+
     @abstractmethod
     def fill(self, workers: int | None = None) -> Iterator[int]:
         """Prepare missing volumes; yields the number that are there after each one."""
@@ -158,7 +166,7 @@ class VolumeStore(ABC):
 
     def volume(self, index: int) -> NDArray[np.int16]:
         """Return a whole volume in HU, int16 [D, H, W]."""
-        if self.stand_in is not None and not self.volume_file(index).exists():
+        if self.stand_in is not None and not self.is_prepared(index):
             return self.stand_in
         return np.asarray(self._open(index)[:], dtype=np.int16)
 

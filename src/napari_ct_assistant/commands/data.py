@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,7 @@ from napari_ct_assistant.commands.terminal.output import (
 
 if TYPE_CHECKING:
     from napari_ct_assistant.training.data.datasets.record import ScanRecord
+    from napari_ct_assistant.training.data.datasets.store import DatasetStore
     from napari_ct_assistant.training.data.volume_store import VolumeStore
 
 
@@ -45,6 +47,23 @@ def prepare(
         bool,
         typer.Option("--verify", help="Also check every prepared volume and redo damaged ones."),
     ] = False,
+    shards: Annotated[
+        bool,
+        typer.Option(
+            "--shards", help="Also write the prepared volumes into few large tar files (shards)."
+        ),
+    ] = False,
+    shard_size: Annotated[
+        str, typer.Option("--shard-size", metavar="SIZE", help="Size of a shard, e.g. 500MB.")
+    ] = "1GB",
+    move: Annotated[
+        bool,
+        typer.Option("--move", help="Remove each volume's own file once it is in a shard."),
+    ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", metavar="I/N", help="Only part I of N, one for each machine."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Prepare the scans of a recipe's data set for training.
@@ -55,12 +74,21 @@ def prepare(
         from napari_ct_assistant.training.config.load import load_recipe
         from napari_ct_assistant.training.data.stores import open_store
 
+        if move and not shards:
+            raise fail("--move needs --shards")
+        size = _bytes(shard_size)
         store = open_store(load_recipe(recipe, list(overrides or ())))
+        prefix = _keep_part(store, part)
+        if shards:
+            # They may be still to be written.
+            _dataset(store, "--shards").shards.named = False
         found = _fill(store, workers)
         for line in store.notes:
             note(line)
         if verify:
             found["verified"] = _verify(store, workers)
+        if shards:
+            found["shards"] = _pack(_dataset(store, "--shards"), size, prefix, workers, move)
         for text, scans in found["warnings"].items():
             note(f"warning: {text} ({scans})")
         if as_json:
@@ -82,7 +110,7 @@ def _fill(store: VolumeStore, workers: int | None) -> dict[str, Any]:
             left = (len(store) - done) / rate / 3600
             note(f"{done} of {len(store)}, {rate:.2f} per second, {left:.1f} h left")
     seconds = time.monotonic() - start
-    sizes = [os.stat(store.volume_file(i)).st_size for i in range(len(store))]  # noqa: PTH116
+    sizes = [store.stored_bytes(i) for i in range(len(store))]
     found: dict[str, Any] = {
         "folder": str(store.folder),
         "volumes": len(store),
@@ -99,19 +127,64 @@ def _fill(store: VolumeStore, workers: int | None) -> dict[str, Any]:
 
 def _verify(store: VolumeStore, workers: int | None) -> int:
     """Check every prepared volume, redo the damaged ones and return how many were checked."""
-    from napari_ct_assistant.training.data.datasets.store import DatasetStore
-
-    if not isinstance(store, DatasetStore):
-        raise fail("--verify: phantoms have no source files to compare with")
+    dataset = _dataset(store, "--verify")
     wrong = 0
-    for index, problem in store.verify():
+    for index, problem in dataset.verify():
         if problem:
             wrong += 1
-            note(f"{store.records[index].name}: {problem}; preparing it again")
+            note(f"{dataset.records[index].name}: {problem}; preparing it again")
     if wrong:
         for _ in store.fill(workers):
             pass
     return len(store)
+
+
+def _bytes(size: str) -> int:
+    """Return a size such as 500MB or 1GiB in bytes."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        found = int(TypeAdapter(ByteSize).validate_python(size))
+    except ValidationError:
+        found = 0
+    if found < 1:
+        raise fail(f"--shard-size {size}: give a size such as 500MB or 1GiB")
+    return found
+
+
+def _keep_part(store: VolumeStore, part: str | None) -> str:
+    """Leave a store the scans of one machine's part; return how names of its shards begin."""
+    if part is None:
+        return ""
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", part)
+    number, parts = map(int, found.groups()) if found else (0, 0)
+    if not 0 < number <= parts:
+        raise fail(f"--part {part}: give the part and the number of parts, e.g. 1/4")
+    _dataset(store, "--part").keep_part(number, parts)
+    return f"{number}of{parts}-"
+
+
+def _dataset(store: VolumeStore, option: str) -> DatasetStore:
+    """Return the store of a data set's scans; phantoms end the command."""
+    from napari_ct_assistant.training.data.datasets.store import DatasetStore
+
+    if not isinstance(store, DatasetStore):
+        raise fail(f"{option}: for data sets; phantoms are made where they are needed")
+    return store
+
+
+def _pack(
+    store: DatasetStore, size: int, prefix: str, workers: int | None, move: bool
+) -> dict[str, Any]:
+    """Write the volumes that are in no shard yet; return folder, number and size of all shards."""
+    from napari_ct_assistant.training.data.shards import packing
+
+    last = time.monotonic()
+    for done in packing.pack(store, size, prefix=prefix, workers=workers, move=move):
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            note(f"{done} of {len(store)} volumes written into shards")
+    return packing.shard_summary(store)
 
 
 def _summary(found: dict[str, Any]) -> str:
@@ -123,6 +196,12 @@ def _summary(found: dict[str, Any]) -> str:
         lines.append(f"skipped {len(found['skipped'])}, listed in {found['folder']}/skipped.csv")
     if "verified" in found:
         lines.append(f"verified {found['verified']}")
+    if "shards" in found:
+        made = found["shards"]
+        lines.append(
+            f"{made['shards']} shards with {made['volumes']} volumes in {made['folder']}: "
+            f"{made['bytes'] / 1e9:.2f} GB"
+        )
     return "\n".join(lines)
 
 

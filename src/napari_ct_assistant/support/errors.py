@@ -28,6 +28,7 @@ The tree, with what each error stands for (standard bases in brackets)::
     ├── YamlFileError [ValueError]          a file that cannot be read as YAML
     ├── RecipeError [ValueError]            a training recipe that cannot be run
     │   ├── EmptySplitError                 a split without any scan
+    │   ├── ShardError                      a shard that cannot be read
     │   ├── EndpointError                   a chat endpoint that cannot be used
     │   └── LeakError                       held-out data that was trained on
     ├── WrongValueError [ValueError]        a recipe value that the network cannot have

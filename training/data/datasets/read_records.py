@@ -29,6 +29,8 @@ from napari_ct_assistant.training.data.datasets.specs import (
 from napari_ct_assistant.training.data.datasets.store import DatasetStore
 from napari_ct_assistant.training.data.datasets.table import read_table
 from napari_ct_assistant.training.data.masks.find import with_masks
+from napari_ct_assistant.training.data.shards.places import FolderPlace, open_place
+from napari_ct_assistant.training.data.shards.reader import Shards
 
 
 def read_records(data: ScanData, skips: Skips | None = None) -> tuple[list[ScanRecord], Skips]:
@@ -93,9 +95,23 @@ def box_of(data: ScanData, size: Sequence[int], patch: Sequence[int]) -> Box:
     return Box(tuple(size), tuple(patch), data.preparation, data.spacing)
 
 
+def open_shards(data: ScanData, root: Path) -> Shards:
+    """Return the shards that a recipe names, or those in its store's own folder `shards`."""
+    store, named = root / data.store, data.shards
+    if named is None:
+        return Shards(FolderPlace(store / "shards"), store)
+    copies = named.cache_folder and (root / named.cache_folder)
+    place = open_place(named.address, root)
+    return Shards(place, store, cache=named.cache, copies=copies, named=True)
+
+
 def open_dataset(
-    data: ScanData, folder: Path, size: Sequence[int], patch: Sequence[int]
+    data: ScanData,
+    folder: Path,
+    size: Sequence[int],
+    patch: Sequence[int],
+    shards: Shards | None = None,
 ) -> DatasetStore:
     """Return the store of a recipe's data; nothing is prepared yet."""
     records, skips = read_records(data)
-    return DatasetStore(folder, records, box_of(data, size, patch), skips)
+    return DatasetStore(folder, records, box_of(data, size, patch), skips, shards)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from napari_ct_assistant.training.data.masks.specs import MaskData
 
@@ -18,10 +18,29 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ShardData(_Strict):
+    """Shards that `ct-assistant prepare --shards` wrote, read in place of the store's volumes.
+
+    address: a folder, or https://, s3:// or another address of fsspec; cache: bytes of volumes that
+    are kept on this machine, e.g. "200 GB"; cache_folder: where, by default in the store. Instead
+    of these keys, a recipe may have the address alone.
+    """
+
+    address: str = Field(min_length=1)
+    cache: ByteSize = ByteSize(0)
+    cache_folder: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_alone(cls, values: Any) -> Any:
+        return {"address": values} if isinstance(values, str) else values
+
+
 class _Scans(_Strict):
     """Keys of every data set of real scans.
 
-    store: the folder for prepared volumes; unreadable: whether a sample that cannot be read is an
+    store: the folder for prepared volumes; shards: where they are read from if they were put into
+    shards; unreadable: whether a sample that cannot be read is an
     error or skipped; preparation: "spacing" resamples and crops centrally (E3D-GPT), "minmax"
     scales by the volume's own range and stretches it (M3D, ViT3D-LLaMA3); spacing: mm (D, H, W);
     questions: JSONL files from `ct-assistant instructions`; label_questions: also ask for each
@@ -32,6 +51,7 @@ class _Scans(_Strict):
     """
 
     store: Path = Path("volumes")
+    shards: ShardData | None = None
     split: Split = "train"
     unreadable: Literal["error", "skip"] = "error"
     preparation: Literal["spacing", "minmax"] = "spacing"
@@ -48,10 +68,12 @@ class TableData(_Scans):
 
     Optional columns: `patient`, `split`, any of the 18 findings (0 or 1), and `masks` (a file or
     folder; needed if `masks` names no folder). Without a `split` column, a share `held_out` of the
-    patients is test. reports: false reads images only.
+    patients is test. reports: false reads images only. name: identifies the table's scans in place
+    of its folder, so that its shards can be read where the table is in another folder.
     """
 
     kind: Literal["table"]
+    name: str | None = Field(None, pattern=r"^[\w.-]+$")
     table: Path
     held_out: float = Field(HELD_OUT, gt=0, lt=1)
     reports: bool = True
@@ -115,6 +137,7 @@ class SeveralData(_Strict):
     kind: Literal["several"]
     parts: tuple[OneDataset, ...] = Field(min_length=1)
     store: Path = Path("volumes")
+    shards: ShardData | None = None
 
     @model_validator(mode="after")
     def _alike(self) -> SeveralData:

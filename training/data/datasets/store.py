@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 
+import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +33,10 @@ from napari_ct_assistant.training.data.datasets.record_turns import (
 from napari_ct_assistant.training.data.datasets.validation import choose_patients
 from napari_ct_assistant.training.data.masks.files import mask_stamp
 from napari_ct_assistant.training.data.patch_concepts import FINDING_CONCEPTS, Concept
-from napari_ct_assistant.training.data.volume_files import read_labels, read_volume, voxel_digest
+from napari_ct_assistant.training.data.shards.index import ShardError
+from napari_ct_assistant.training.data.shards.prepared_volumes import PreparedVolumes
+from napari_ct_assistant.training.data.shards.reader import Shards
+from napari_ct_assistant.training.data.volume_files import read_labels
 from napari_ct_assistant.training.data.volume_store import VolumeStore
 from napari_ct_assistant.training.sequences.turns import Turn
 from napari_ct_assistant.training.worker_pool import WorkerPool
@@ -52,16 +56,25 @@ class DatasetStore(VolumeStore):
     box : Box
     skips : Skips, optional
         How to treat scans that cannot be read; by default the first is an error.
+    shards : Shards, optional
+        Read for the volumes that have no file in `folder`; by default those in its `shards`.
     """
 
     def __init__(
-        self, folder: Path, records: Sequence[ScanRecord], box: Box, skips: Skips | None = None
+        self,
+        folder: Path,
+        records: Sequence[ScanRecord],
+        box: Box,
+        skips: Skips | None = None,
+        shards: Shards | None = None,
     ):
         super().__init__(folder)
         self.records = list(records)
         self.box = box
         self.skips = skips or Skips()
-        self.manifest = Manifest(folder)
+        self.prepared = PreparedVolumes(folder, shards)
+        self.manifest = self.prepared.manifest
+        self.shards = self.prepared.shards
         self.label_manifest = Manifest(folder, "labels")
         self._keys = [box.key(record) for record in self.records]
         found = {_mask_concepts(record) for record in self.records}
@@ -82,9 +95,8 @@ class DatasetStore(VolumeStore):
     def hold_out(self, share: float | None) -> None:
         """Hold out patients for the validation loss (see `choose_patients`); they come last."""
         self._validation = choose_patients(self.records, share)
-        order = sorted(range(len(self)), key=lambda i: self.records[i].patient in self._validation)
-        self.records = [self.records[i] for i in order]
-        self._keys = [self._keys[i] for i in order]
+        of_validation = [record.patient in self._validation for record in self.records]
+        self._keep(sorted(range(len(self)), key=of_validation.__getitem__))
 
     @property
     def validation(self) -> range:
@@ -115,9 +127,28 @@ class DatasetStore(VolumeStore):
         """Identifies the scans and the box."""
         return f"scans {hashlib.sha256(''.join(self._keys).encode()).hexdigest()[:16]}"
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of each scan's prepared volume."""
+        return tuple(self._keys)
+
+    def keep_part(self, part: int, parts: int) -> None:
+        """Keep the scans that fall to one of several machines, by their keys. part: from 1."""
+        self._keep([i for i, k in enumerate(self._keys) if int(k[:8], 16) % parts == part - 1])
+        if not self.records:
+            raise RecipeError(f"part {part} of {parts}: no scan falls to it; use fewer parts")
+
     def volume_file(self, index: int) -> Path:
-        """Return the file of a prepared scan."""
+        """Return the file of a prepared scan; it may be in a shard instead."""
         return self.manifest.path(self._keys[index])
+
+    def is_prepared(self, index: int) -> bool:
+        """Return whether a volume can be read, from its file or a shard."""
+        return self.prepared.can_be_read(self._keys[index], self._keys)
+
+    def stored_bytes(self, index: int) -> int:
+        """Return the bytes of a prepared volume."""
+        return self.prepared.bytes_of(self._keys[index])
 
     @property
     def concepts(self) -> tuple[Concept, ...]:
@@ -169,7 +200,7 @@ class DatasetStore(VolumeStore):
             of the store and listed in `skipped.csv` instead.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.manifest.reload()
+        self.prepared.load(self._keys)
         self.label_manifest.reload()
         wanted = {i: w for i in range(len(self)) if (w := self._wanted(i)) != Wanted()}
         self._refuse_absent(wanted)
@@ -182,11 +213,12 @@ class DatasetStore(VolumeStore):
             yield done
         for index, made in self._prepare(wanted, workers or os.cpu_count() or 1):
             if isinstance(made, CTReadError):
+                record = self.records[index]
+                of_shard = self.shards.lost.get(self._keys[index])
                 if self.skips.unreadable == "error":
                     raise made
-                record = self.records[index]
                 of_mask = record.masks and made.path.is_relative_to(record.masks.path)
-                reason = str(made) if of_mask else made.problem
+                reason = of_shard or (str(made) if of_mask else made.problem)
                 self.skips.add(f"{record.dataset} {record.name}", reason)
                 lost.append(index)
                 continue
@@ -205,9 +237,9 @@ class DatasetStore(VolumeStore):
         A volume with a problem is removed from the manifest, so that `fill` prepares it again.
         """
         for index, key in enumerate(self._keys):
-            problem = self._problem(index)
-            if problem and key in self.manifest.rows:
-                self.manifest.add(key, {"bytes": -1, "seconds": 0.0, "forgotten": problem})
+            problem = self.prepared.problem(key)
+            if not problem and self._replaced(index):
+                problem = "its source has changed since"
             yield index, problem
 
     @property
@@ -260,12 +292,22 @@ class DatasetStore(VolumeStore):
             for (index, _, _), made in pool.unordered(_attempt, tasks):
                 yield index, made
 
+    def _keep(self, indices: Sequence[int]) -> None:
+        self.records = [self.records[i] for i in indices]
+        self._keys = [self._keys[i] for i in indices]
+
+    def _open(self, index: int) -> blosc2.NDArray:
+        try:
+            return self.prepared.open(self._keys[index])
+        except ShardError as error:
+            raise ShardError(f"{self.name(index)}: {error}") from None
+
     def _labels_file(self, index: int) -> Path:
         return self.label_manifest.path(self.box.labels_key(self.records[index]))
 
     def _wanted(self, index: int) -> Wanted:
         """Return which of a scan's files are missing, or were made from masks that have changed."""
-        known = self.manifest.has(self._keys[index]) and not self._replaced(index)
+        known = self.prepared.has(self._keys[index]) and not self._replaced(index)
         volume = None if known else self.volume_file(index)
         masks = self.records[index].masks
         if masks is None:
@@ -282,6 +324,10 @@ class DatasetStore(VolumeStore):
         """Name all scans that do not exist, before hours are spent on the others."""
         images = [self.records[index].image for index in wanted]
         absent = [image for image in images if not image.exists()]
+        if absent and self.skips.unreadable == "error":
+            for index in wanted:
+                if of_shard := self.shards.lost.get(self._keys[index]):
+                    raise ShardError(f"{self.name(index)}: {of_shard}")
         if len(absent) < 2 or self.skips.unreadable == "skip":
             return  # `attempt` names a single one, with its reason
         shown = ", ".join([*(image.name for image in absent[1:4]), *["..."][: len(absent) > 4]])
@@ -315,27 +361,12 @@ class DatasetStore(VolumeStore):
     def _leave_out(self, lost: Sequence[int]) -> None:
         """Remove scans that cannot be read, and list all that were skipped."""
         gone = set(lost)
-        self.records = [r for i, r in enumerate(self.records) if i not in gone]
-        self._keys = [k for i, k in enumerate(self._keys) if i not in gone]
+        self._keep([i for i in range(len(self)) if i not in gone])
         if self.skips.found:
             self.skips.write(self.folder / "skipped.csv")
         if not self.records:
             reason = next(iter(self.skips.found.items()), ("", "no scans"))
             raise RecipeError(f"no scan could be read; the first: {': '.join(reason)}")
-
-    def _problem(self, index: int) -> str:
-        key, record = self._keys[index], self.records[index]
-        if not self.manifest.has(key):
-            return "not prepared"
-        row = self.manifest.rows[key]
-        try:
-            if voxel_digest(read_volume(self.manifest.path(key))) != row["content"]:
-                return "its voxels have changed"
-        except (RuntimeError, ValueError, OSError):
-            return "its file is damaged"
-        if record.image.exists() and list(source_stamp(record.image)) != row["source"]:
-            return "its source has changed since"
-        return ""
 
 
 def _mask_concepts(record: ScanRecord) -> tuple[str, ...]:

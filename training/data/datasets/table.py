@@ -61,7 +61,7 @@ def read_table(data: TableData, skips: Skips) -> list[ScanRecord]:
     """
     with_column = data.masks is not None and data.masks.folder is None
     needed = ["image", *(["report"] if data.reports else []), *(["masks"] if with_column else [])]
-    records = _records(data.table, needed, skips, _Wants(data.reports, with_column))
+    records = _records(data.table, needed, skips, _Wants(data.reports, with_column, name=data.name))
     return keep_split(records, data.split, data.held_out)
 
 
@@ -78,11 +78,15 @@ def table_records(table: Path, skips: Skips) -> list[ScanRecord]:
 
 @dataclass(frozen=True)
 class _Wants:
-    """What a reader wants of a table. empty: also scans without report and question."""
+    """What a reader wants of a table.
+
+    empty: also scans without report and question; name: the table's, in place of its folder.
+    """
 
     reports: bool
     masks: bool
     empty: bool = False
+    name: str | None = None
 
 
 def _records(table: Path, needed: list[str], skips: Skips, wants: _Wants) -> list[ScanRecord]:
@@ -198,12 +202,13 @@ def _of_two_splits(scans: Iterable[_Scan]) -> list[_Scan]:
 def _record(scan: _Scan, wants: _Wants, folder: Path) -> ScanRecord:
     texts = scan.texts
     report = texts.get("report", "") if wants.reports else ""
+    own = f"{wants.name}/{scan.name}" if wants.name else str(scan.path)
     return ScanRecord(
         # An image of the same name in another table is another scan.
-        dataset=f"{NAME} {folder}",
+        dataset=f"{NAME} {wants.name or folder}",
         name=scan.name,
         image=scan.path,
-        patient=patient_hash(NAME, texts.get("patient") or str(scan.path)),
+        patient=patient_hash(NAME, texts.get("patient") or own),
         split=texts.get("split", ""),
         reports={WHOLE: report} if report else {},
         labels=scan.labels,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
 import sys
 import threading
@@ -72,7 +73,7 @@ def one_line_errors() -> Iterator[None]:
     except MemoryError as error:
         raise fail(NO_MEMORY) from error
     except CTAssistantError as error:
-        raise fail(str(error)) from error
+        raise fail(_without_traceback(str(error))) from error
     except OSError as error:
         # The folders above may be named for a patient.
         where = f"{Path(str(error.filename)).name}: " if error.filename else ""
@@ -85,6 +86,13 @@ def one_line_errors() -> Iterator[None]:
                 "the device is out of memory; close other programs or use --device cpu"
             ) from error
         raise
+
+
+def _without_traceback(text: str) -> str:
+    """Return the line of an error; torch puts a loader process's whole traceback before it."""
+    if not re.match(r"Caught \w+ in DataLoader worker process \d+\.\n", text):
+        return text
+    return re.sub(r"^[\w.]+: ", "", text.rstrip().rpartition("\n")[2])
 
 
 def _out_of_device_memory(error: Exception) -> bool:
