@@ -31,6 +31,7 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
     endings = ("docx", "pdf", "txt", "json", "dcm")
     files = [tmp_path / f"a.{ending}" for ending in endings]
     options = [word for file in files for word in ("--out", str(file))]
+    options += ["--study-date", "2025-03-01", "--study-region", "Chest", "--comparison", "NONE"]
     done = run(app, ["report", scan, "--model", str(tiny_model_folder), "--json", *options])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["sentences"]
@@ -38,7 +39,11 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
     text = " ".join(files[2].read_text(encoding="utf-8").split())
     assert "Draft, machine-written, model tiny-model trained on nothing." in text
     assert NOTICE in text
-    assert json.loads(files[3].read_text(encoding="utf-8"))["status"] == "preliminary"
+    for words in ("Study date: 2025-03-01", "Region: Chest", "Comparison: None"):
+        assert words in text
+    fhir = json.loads(files[3].read_text(encoding="utf-8"))
+    assert fhir["status"] == "preliminary"
+    assert fhir["effectiveDateTime"] == "2025-03-01"
     assert pydicom.dcmread(files[4]).VerificationFlag == "UNVERIFIED"
     assert all(file.stat().st_size > 500 for file in files)
 
@@ -53,6 +58,7 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
             "a.pdf: this format cannot hold patient",
         ),
         (["--with-identifiers"], "needs --out"),
+        (["--comparison", "CT of 2024"], "--comparison needs --out with a file"),
         (["--template", "Ours"], "no template 'Ours'; give one of"),
         (["--template", "ours.yaml"], "ours.yaml: cannot be read"),
     ],
@@ -67,12 +73,21 @@ def test_what_cannot_be_written_is_refused_before_the_model_runs(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_details_that_the_scan_does_not_have_are_refused_before_the_model_runs(scan: str) -> None:
+    done = run(app, ["report", scan, "--out", "a.txt", "--study-date", "Scan"])
+    assert done.exit_code == 1, done.exception
+    assert done.stderr.splitlines()[-1].startswith("error: scan.nii.gz: not a DICOM file")
+    assert "loading the model" not in done.stderr
+
+
 def test_journal_list_show_delete() -> None:
     assert run(app, ["journal", "list"]).stdout == "the journal is empty\n"
     report = ReportDocument.from_draft(sample_draft(), find_template(), weights_sha256="")
     journal = Journal()
     journal.save("ab" * 32, {"report": report.to_json(), "transcript": []})
-    journal.save("cd" * 32, {"transcript": [{"title": "You", "text": "Is it big?"}]})
+    text = "**Size**\\: *4 mm* \\(image\\)\\.  [image\u00a084](slice:83)\n\n1\\. yes"
+    messages = [{"title": "You", "text": "Is it big?"}, {"title": "demo", "text": text}]
+    journal.save("cd" * 32, {"transcript": messages})
     journal.close()
     listed = run(app, ["journal", "list"]).stdout.splitlines()
     assert [line[:16] for line in listed] == ["cd" * 8, "ab" * 8]
@@ -81,7 +96,9 @@ def test_journal_list_show_delete() -> None:
     shown = run(app, ["journal", "show", "ab"]).stdout
     assert "Severe cardiomegaly." in shown
     assert "Not signed off by a reader." in shown
-    assert run(app, ["journal", "show", "cd"]).stdout == "You\nIs it big?\n"
+    # Plain text, without the panel's markdown.
+    plain = "You\nIs it big?\n\ndemo\nSize\\: 4 mm (image).  image 84\n\n1. yes\n"
+    assert run(app, ["journal", "show", "cd"]).stdout == plain
     done = run(app, ["journal", "delete", "abab"])
     assert done.stdout == "deleted the journal of 1 scan\n"
     assert run(app, ["journal", "delete", "--all"]).stdout == "deleted the journal of 1 scan\n"

@@ -24,8 +24,11 @@ from napari_ct_assistant.commands.terminal.output import (
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability, Reading, ReportDraft
+    from napari_ct_assistant.assistant.export import StudyDetails
     from napari_ct_assistant.backends.heat_map import PointRAS
     from napari_ct_assistant.volume import CTVolume
+
+FROM_SCAN: Final = "scan"
 
 
 @with_reading_options
@@ -55,6 +58,31 @@ def report(
             help="Copy patient and study from the scan's DICOM files to the .json and .dcm files.",
         ),
     ] = False,
+    date: Annotated[
+        str,
+        typer.Option(
+            "--study-date",
+            metavar="DATE",
+            help="Study date for the files: year-month-day, or 'scan' to read it from the DICOM "
+            "files. Without it no date is written.",
+        ),
+    ] = "",
+    study_region: Annotated[
+        str,
+        typer.Option(
+            "--study-region",
+            metavar="WORDS",
+            help="Region for the files, or 'scan' for the one that the scan shows.",
+        ),
+    ] = "",
+    comparison: Annotated[
+        str,
+        typer.Option(
+            "--comparison",
+            metavar="WORDS",
+            help="Earlier examination for the files, or 'none'.",
+        ),
+    ] = "",
     short_scan: Annotated[
         bool,
         typer.Option(
@@ -69,19 +97,47 @@ def report(
     """
     with one_line_errors():
         load = options.load_options()
-        save = _saver(path, out or [], template, identified=with_identifiers)
+        details = {"--study-date": date, "--study-region": study_region, "--comparison": comparison}
+        save = _saver(path, out or [], template, details, identified=with_identifiers)
         volume = open_scan(path, options.series)
         if volume.too_short and not short_scan:
             raise fail(
                 f"{path.name}: {volume.too_short}; add --short-scan to draft a report anyway"
             )
+        study = _study(path, volume, date, study_region, comparison)
         reading, _ = read_scan(volume, options.model, load, options)
-        draft_in_terminal(reading, as_json=options.as_json, save=save)
+        draft_in_terminal(
+            reading, as_json=options.as_json, save=lambda read, draft: save(read, draft, study)
+        )
+
+
+def _study(path: Path, volume: CTVolume, date: str, region: str, comparison: str) -> StudyDetails:
+    """Return what was given for the files; "scan" and "none" are filled in."""
+    from napari_ct_assistant.assistant.export import (
+        NO_COMPARISON,
+        StudyDetails,
+        region_of,
+        study_date,
+    )
+
+    if date.strip().lower() == FROM_SCAN:
+        date = study_date(path, volume)
+        if not date:
+            raise fail(f"--study-date scan: {path.name}: its files have no study date; give one")
+    if region.strip().lower() == FROM_SCAN:
+        region = region_of(volume)
+        if not region:
+            raise fail(
+                f"--study-region scan: {path.name}: it is not known what it shows; give words"
+            )
+    if comparison.strip().lower() == NO_COMPARISON.lower():
+        comparison = NO_COMPARISON
+    return StudyDetails(date, region, comparison)
 
 
 def _saver(
-    scan: Path, out: list[Path], template: str, *, identified: bool
-) -> Callable[[Reading, ReportDraft], None]:
+    scan: Path, out: list[Path], template: str, details: dict[str, str], *, identified: bool
+) -> Callable[[Reading, ReportDraft, StudyDetails], None]:
     """Check files and template before the model runs; return what writes a draft to the files."""
     from napari_ct_assistant.assistant.export import check_path, export_report, read_identifiers
     from napari_ct_assistant.assistant.report.document import ReportDocument
@@ -92,12 +148,15 @@ def _saver(
         check_path(path, identified=identified)
     if identified and not out:
         raise fail("--with-identifiers needs --out with a .json or .dcm file")
+    given = next((name for name, value in details.items() if value.strip()), "")
+    if given and not out:
+        raise fail(f"{given} needs --out with a file")
 
-    def save(reading: Reading, draft: ReportDraft) -> None:
+    def save(reading: Reading, draft: ReportDraft, study: StudyDetails) -> None:
         report = ReportDocument.from_draft(draft, layout, reading.volume)
         identifiers = read_identifiers(scan, reading.volume) if identified else None
         for path in out:
-            export_report(report, path, identifiers=identifiers)
+            export_report(report, path, identifiers=identifiers, study=study)
             note(f"wrote {path.name}")
 
     return save

@@ -28,6 +28,17 @@ def without_markup(text: str) -> str:
     return plain(text).replace("<", "\u2039").replace(">", "\u203a")
 
 
+# Of markdown what the panel's messages have: escapes, links, bold and italic words.
+_MARKDOWN: Final = re.compile(
+    r"\\(?P<escaped>[\\`*_{}\[\]<>()#+\-.!|~&])|(?P<link>\]\([^()\s]*\))|[\[*]"
+)
+
+
+def without_markdown(text: str) -> str:
+    """Return a message of the panel as plain text: without escapes, links and marks for bold."""
+    return _MARKDOWN.sub(lambda found: found["escaped"] or "", text).replace("\xa0", " ")
+
+
 def escaped_json(text: str) -> str:
     """Return JSON with the characters that `plain` removes as escapes: no value changes."""
     unsafe = re.compile(f"{_REMOVED.pattern}|{_SURROGATE.pattern}")

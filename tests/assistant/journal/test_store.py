@@ -95,7 +95,18 @@ def test_pages_of_earlier_versions_have_no_others(journal: Journal) -> None:
     page = journal.load(SCAN)
     assert page is not None
     assert page.others == ()
-    assert page.unfinished == INTERRUPTED
+    assert page.unfinished({}) == INTERRUPTED
+
+
+def test_a_text_that_the_reader_stopped_is_not_called_interrupted(journal: Journal) -> None:
+    cut = {"title": "Report", "text": "The heart *is", "complete": False}
+    journal.save(SCAN, {"transcript": [cut | {"stopped": True}, cut]})
+    page = Journal(journal.path).load(SCAN)
+    assert page is not None
+    stopped, other = page.passages()
+    # What was not complete was saved as it came: no mark in it is markdown.
+    assert stopped == "Report\nThe heart *is\n[Stopped.]"
+    assert other in [f"Report\nThe heart *is\n[{why}]" for why in (INTERRUPTED, STILL_WRITTEN)]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +122,7 @@ def test_a_damaged_program_or_list_of_pages_is_left_out(journal: Journal, wrong:
     page = Journal(journal.path).load(SCAN)
     assert page is not None
     assert page.body == {"question": "two"}
-    assert page.unfinished in (INTERRUPTED, STILL_WRITTEN)
+    assert page.unfinished({}) in (INTERRUPTED, STILL_WRITTEN)
 
 
 def test_deleted_text_is_not_left_in_the_file(journal: Journal) -> None:

@@ -13,6 +13,7 @@ from napari_ct_assistant.assistant.journal.pages import INTERRUPTED, STILL_WRITT
 from napari_ct_assistant.assistant.journal.store import FILE, Journal
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.volume import CTVolume
+from tests.viewer.session.test_conversation import Slow
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -73,6 +74,26 @@ def test_a_text_that_an_ended_program_was_writing_is_called_interrupted(
         pass
     panel = opened(make_panel, ct, qtbot)
     assert f"The heart is {INTERRUPTED}" in texts(panel)
+
+
+def test_a_text_that_the_reader_stopped_is_not_called_interrupted(
+    make_panel: Maker, ct: CTVolume, qtbot: QtBot
+) -> None:
+    """Even if the program ends before the model does."""
+    model = Slow()
+    panel = make_panel(lambda _model, **_options: model)
+    add_volume(panel.viewer, CTVolume(ct.hu.copy(), ct.affine, ct.series))
+    qtbot.waitUntil(lambda: panel.scans.scan.journal == "read", timeout=20_000)
+    with qtbot.waitSignal(panel.conversation.jobs.text, timeout=20_000):
+        panel.ask("Is it there?")
+    panel.stop()
+    panel.report_controller.flush()
+    page = Journal().pages()[0]
+    assert page.passages()[-1].endswith("Perhaps\n[Stopped.]")
+    model.go_on.set()
+    qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=20_000)
+    panel.report_controller.flush()
+    assert Journal().pages()[0].passages()[-1].endswith("Perhaps not.")
 
 
 def test_what_two_windows_wrote_is_both_there(

@@ -15,7 +15,12 @@ from napari_ct_assistant.assistant.export.formats import (
     format_of,
 )
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, read_identifiers
-from napari_ct_assistant.assistant.export.study_details import NO_COMPARISON, StudyDetails
+from napari_ct_assistant.assistant.export.study_details import (
+    NO_COMPARISON,
+    StudyDetails,
+    region_of,
+    study_date,
+)
 
 __all__ = [
     "FORMATS",
@@ -28,4 +33,6 @@ __all__ = [
     "export_report",
     "format_of",
     "read_identifiers",
+    "region_of",
+    "study_date",
 ]

@@ -6,9 +6,15 @@ A `ReportDocument` has none of them, so that no journal keeps them: the date is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from napari_ct_assistant.assistant.export.identifiers import read_identifiers
 from napari_ct_assistant.support.plain_text import plain
+
+if TYPE_CHECKING:
+    from napari_ct_assistant.volume import CTVolume
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,3 +59,26 @@ class StudyDetails:
 
 NO_DETAILS = StudyDetails()
 NO_COMPARISON = "None"
+
+
+def region_of(volume: CTVolume) -> str:
+    """Return the region that a scan shows, in English as the report, "" if that is not known."""
+    from napari_ct_assistant.volume.body_region import body_region
+
+    region = body_region(volume)[0]
+    return region.capitalize() if region not in ("", "other") else volume.body_part.capitalize()
+
+
+def study_date(folder: Path, volume: CTVolume) -> str:
+    """Return the study date in the files of a scan as year-month-day, "" if they have none.
+
+    Raises
+    ------
+    ExportError
+        If they are no DICOM files, or not the scan's.
+    """
+    text = read_identifiers(folder, volume).values["StudyDate"]
+    try:
+        return datetime.strptime(text, "%Y%m%d").date().isoformat()
+    except ValueError:
+        return ""

@@ -7,18 +7,20 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
+from napari_ct_assistant.support.plain_text import without_markdown
 from napari_ct_assistant.support.translation import N_, _
 
 INTERRUPTED: Final = N_("Interrupted: the program ended while this was being written.")
 STILL_WRITTEN: Final = N_(
     "Another window of the program is still writing this. Open the scan again to see the rest."
 )
+STOPPED: Final = N_("Stopped.")
 # A window on another computer is taken to run for so long after it wrote.
 RECENT_SECONDS: Final = 60.0
 
@@ -99,9 +101,10 @@ class Page:
     seen: dict[str, int] | None = None
     others: tuple[Page, ...] = ()
 
-    @property
-    def unfinished(self) -> str:
-        """What to say after a message that was not complete when the page was saved."""
+    def unfinished(self, message: Mapping[str, Any]) -> str:
+        """Return what to say after a message that was not complete when the page was saved."""
+        if message.get("stopped"):
+            return _(STOPPED)
         running = self.program is not None and self.program.runs(self.updated)
         return _(STILL_WRITTEN if running else INTERRUPTED)
 
@@ -123,8 +126,11 @@ class Page:
 
         parts = []
         for message in self.body.get("transcript") or ():
-            title, text = message.get("title", ""), message.get("text", "")
-            cut = "" if message.get("complete", True) else f"[{self.unfinished}]"
+            title, text = message.get("title", ""), str(message.get("text", ""))
+            complete = message.get("complete", True)
+            # A text that is not complete was saved as it came, without markdown.
+            text = without_markdown(text) if complete else text
+            cut = "" if complete else f"[{self.unfinished(message)}]"
             parts.append("\n".join(filter(None, (title, text, cut))))
         if self.body.get("report"):
             with suppress(ValueError):

@@ -99,7 +99,10 @@ class JournalKeeper(QObject):
         jobs.began.connect(self._on_began)
         jobs.text.connect(lambda _text: self.mark_changed(self._working_on))
         jobs.ended.connect(self._on_ended)
+        jobs.stopping.connect(self._on_stopping)
         self._working_on: ScanSession | None = None
+        # The job that the reader has stopped, while it still runs.
+        self._stopped: Job | None = None
 
     def _empty_mailbox(self) -> None:
         while not self._mailbox.empty():
@@ -189,7 +192,7 @@ class JournalKeeper(QObject):
         for message in () if page is None else page.body.get("transcript") or ():
             text = str(message.get("text", ""))
             if page is not None and not message.get("complete", True):
-                text = f"{escaped(text)}\n\n*{page.unfinished}*"
+                text = f"{escaped(text)}\n\n*{page.unfinished(message)}*"
             speaker, title = message.get("speaker", "note"), str(message.get("title", ""))
             self._transcript.add(speaker, title, text, scan)
 
@@ -199,8 +202,13 @@ class JournalKeeper(QObject):
         self._working_on = job.scan
         self.mark_changed(job.scan)
 
+    def _on_stopping(self, job: Job) -> None:
+        """Write at once that the reader stopped it: the program may end before the model does."""
+        self._stopped = job
+        self.mark_changed(job.scan)
+
     def _on_ended(self, job: Job) -> None:
-        self._working_on = None
+        self._working_on = self._stopped = None
         page, self._last_page = self._last_page, {}
         key = job.scan.journal_key
         if job.scan.is_open:
@@ -254,6 +262,7 @@ class JournalKeeper(QObject):
                 "text": message.markdown or message.plain_text(),
                 "complete": not message.is_being_written,
             }
+            | ({"stopped": True} if message.job is self._stopped is not None else {})
             for message in self._transcript.messages
             if message.scan is scan
         ]

@@ -32,6 +32,8 @@ class JobRunner(QObject):
     text, reasoning : str
         The text written since the last update, and what the model wrote before its answer.
     done : JobResult
+    stopping : Job
+        The reader asked the job to stop.
     stopped : Job
         The job was stopped before it wrote any text.
     failed : Job, str
@@ -47,6 +49,7 @@ class JobRunner(QObject):
     text = Signal(str)
     reasoning = Signal(str)
     done = Signal(object)
+    stopping = Signal(object)
     stopped = Signal(object)
     failed = Signal(object, str)
     unagreed = Signal(object, object)
@@ -100,6 +103,7 @@ class JobRunner(QObject):
         """Ask the running job to stop; what it wrote so far still arrives through `done`."""
         if self._job is not None:
             self._job.cancel.set()
+            self.stopping.emit(self._job)
             self.stage.emit(_("Stopping"))
 
     def _update(self) -> None:

@@ -6,20 +6,23 @@ Their values are in the dialog alone, and go with it: the date is patient data.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QLineEdit
 
-from napari_ct_assistant.assistant.export import NO_COMPARISON, StudyDetails, read_identifiers
+from napari_ct_assistant.assistant.export import (
+    NO_COMPARISON,
+    StudyDetails,
+    region_of,
+    study_date,
+)
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.session.background import Background
 
 if TYPE_CHECKING:
     from napari_ct_assistant.viewer.session.scan_session import ScanSession
-    from napari_ct_assistant.volume import CTVolume
 
 
 def dicom_folder(scan: ScanSession | None) -> Path | None:
@@ -124,20 +127,3 @@ class StudyFields(QObject):
             errored=lambda _error: None,
             finished=lambda: field.setPlaceholderText(before),
         )
-
-
-def region_of(volume: CTVolume) -> str:
-    """Return the region that a scan shows, in English as the report, "" if that is not known."""
-    from napari_ct_assistant.volume.body_region import body_region
-
-    region = body_region(volume)[0]
-    return region.capitalize() if region not in ("", "other") else volume.body_part.capitalize()
-
-
-def study_date(folder: Path, volume: CTVolume) -> str:
-    """Return the study date in the files of a scan as year-month-day, "" if they have none."""
-    text = read_identifiers(folder, volume).values["StudyDate"]
-    try:
-        return datetime.strptime(text, "%Y%m%d").date().isoformat()
-    except ValueError:
-        return ""
