@@ -1,4 +1,4 @@
-"""`recipes`: list the bundled recipes of `train`, copy one, check one."""
+"""`recipes`: list the bundled recipes of `train`, copy one, check one, predict its cost."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ import typer
 
 from napari_ct_assistant.commands.terminal.extras import training_extra
 from napari_ct_assistant.commands.terminal.options import AsJson, Overrides, RecipeFile
-from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json, say
+from napari_ct_assistant.commands.terminal.output import (
+    fail,
+    note,
+    one_line_errors,
+    print_json,
+    say,
+)
 
-app = typer.Typer(no_args_is_help=True, help="List, copy and check training recipes.")
+app = typer.Typer(no_args_is_help=True, help="List, copy, check and cost training recipes.")
 
 
 @app.command("list")
@@ -66,3 +72,115 @@ def check(
                 note(f"error: {problem}")
         if found is None:
             raise typer.Exit(1)
+
+
+@app.command()
+def cost(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    gpus: Annotated[
+        str, typer.Option("--gpus", metavar="N,N", help="Numbers of GPUs.")
+    ] = "8,64,512",
+    volumes: Annotated[
+        int,
+        typer.Option(
+            "--volumes",
+            metavar="N",
+            min=1,
+            help="Volumes of a pass; of question pairs, their number.",
+        ),
+    ] = 354_000,
+    step_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--step-seconds",
+            metavar="S",
+            help="Seconds of a step on one GPU, as `train --check` measures them. Without it, the "
+            "FLOPs of a step are counted (stage mae).",
+        ),
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Measure a step on this machine, on noise (stage mae)."),
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option("--gpu", metavar="NAME", help="A100, H100, H200, B200 or L40S.")
+    ] = "H100",
+    utilization: Annotated[
+        float,
+        typer.Option("--utilization", metavar="X", help="Share of its peak that a step reaches."),
+    ] = 0.4,
+    volume_bytes: Annotated[
+        float, typer.Option("--volume-bytes", metavar="B", help="Bytes of a prepared volume.")
+    ] = 4.53e6,
+    read_speed: Annotated[
+        float | None,
+        typer.Option(
+            "--read-speed", metavar="B", help="Bytes per second that the storage delivers in all."
+        ),
+    ] = None,
+    write_speed: Annotated[
+        float,
+        typer.Option("--write-speed", metavar="B", help="Bytes per second of a checkpoint."),
+    ] = 1e9,
+    mtbf_hours: Annotated[
+        float | None,
+        typer.Option(
+            "--mtbf-hours",
+            metavar="H",
+            help="Mean hours between failures of one GPU. Default: from Llama 3's training.",
+        ),
+    ] = None,
+    restart_minutes: Annotated[
+        float,
+        typer.Option(
+            "--restart-minutes", metavar="MIN", help="From a failure to the next training step."
+        ),
+    ] = 10.0,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Also write a plot (.svg, .png).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict what a run needs on many GPUs.
+
+    Hours, bytes read per second, checkpoints and restarts, computed from the cost of one step. No
+    run is made: docs/scaling.md says how it is computed.
+    """
+    with one_line_errors(), training_extra():
+        from napari_ct_assistant.training.config.load import load_recipe
+        from napari_ct_assistant.training.monitoring import run_cost
+
+        numbers = [int(n) if n.strip().isdigit() else 0 for n in gpus.split(",")]
+        if 0 in numbers:
+            raise fail(f"--gpus {gpus}: give numbers of GPUs, e.g. 8,64,512")
+        assumed = run_cost.Assumptions(
+            gpu=gpu,
+            utilization=utilization,
+            volume_bytes=volume_bytes,
+            write_speed=write_speed,
+            read_speed=read_speed,
+            mtbf_hours=mtbf_hours or run_cost.MTBF_HOURS,
+            restart_minutes=restart_minutes,
+        )
+        one = load_recipe(recipe, list(overrides or ()))
+        if measure and step_seconds is not None:
+            raise fail("--measure and --step-seconds exclude each other")
+        where = "one GPU"
+        if measure:
+            from napari_ct_assistant.training.monitoring.measured_step import measure_step
+
+            step_seconds, where = measure_step(one)
+        step = run_cost.step_cost(one, assumed, step_seconds, where)
+        found = run_cost.predict(one, step, volumes, numbers, assumed)
+        title = f"{recipe}, {one.training.length(volumes):,} volumes read"
+        if plot is not None:
+            from napari_ct_assistant.training.monitoring.run_cost_plot import plot_costs
+
+            plot_costs(step, found, title, plot)
+        if as_json:
+            print_json(run_cost.to_json(step, found, assumed, volumes))
+            return
+        note(f"A prediction, not a measurement. {title}; one step of {step.volumes} on one GPU:")
+        note(f"{step.seconds:.3g} s, {step.source}")
+        say(run_cost.markdown_table(found))
