@@ -19,7 +19,12 @@ from typing import Any, Final
 from benchmarks import machine, tables
 from benchmarks.rows import Groups, Measure, MissingPeerError, Row, Settings
 
-MODULES: Final = ("benchmarks.volumes", "benchmarks.first_slice", "benchmarks.start")
+MODULES: Final = (
+    "benchmarks.volumes",
+    "benchmarks.first_slice",
+    "benchmarks.start",
+    "benchmarks.phantoms",
+)
 RESULTS: Final = Path(__file__).parent / "results.json"
 BASELINE: Final = Path(__file__).parent / "baseline.json"
 # A ratio that falls under this share of the committed one is a regression; noise stays above it.

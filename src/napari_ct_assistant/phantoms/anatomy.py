@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from napari_ct_assistant.phantoms.patient import Patient
 from napari_ct_assistant.phantoms.trunk import BINS, Rays, paint_trunk
 
 
-def paint_body(canvas: Canvas, patient: Patient) -> None:
+def paint_body(canvas: Canvas, patient: Patient, workers: Executor) -> None:
     """Paint body, lungs, upper abdomen and couch: everything but heart and vessels."""
     rays = Rays(canvas, patient)
-    paint_trunk(canvas, patient, rays)
+    paint_trunk(canvas, patient, rays, workers)
     _spine(canvas, patient, rays.heights)
     _armpits(canvas, patient)
     _sternum(canvas, patient)

@@ -8,7 +8,6 @@ a local box.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -298,9 +297,10 @@ class Lattice:
         out: Floats = (rows.reshape(-1, m) @ self.columns).reshape(n, h, -1)
         return out
 
-    def __iter__(self) -> Iterator[Floats]:
-        for start in range(0, len(self.rows), self.BLOCK):
-            yield from self.slices(slice(start, start + self.BLOCK))
+    def blocks(self) -> list[slice]:
+        """Return the slices in parts that are small enough."""
+        starts = range(0, len(self.rows), self.BLOCK)
+        return [slice(k, min(k + self.BLOCK, len(self.rows))) for k in starts]
 
 
 def _spline(at: Floats, pitch: float, m: int) -> Floats:

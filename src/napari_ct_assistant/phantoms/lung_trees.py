@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.phantoms.canvas import Canvas
+from napari_ct_assistant.phantoms.canvas import Canvas, Floats
 from napari_ct_assistant.phantoms.mediastinum import HILA
 from napari_ct_assistant.phantoms.patient import Patient
 from napari_ct_assistant.phantoms.truth import part_rng
@@ -74,15 +74,20 @@ def _points_along(
     return points, ra[which] + (rb - ra)[which] * t, level[which]
 
 
-def paint_vessels(canvas: Canvas, p: Patient) -> None:
-    """Paint arteries and veins where there is lung."""
+def vessels(canvas: Canvas, p: Patient) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the weights of arteries and veins [I, P, L], and the flat indices that have one."""
     w = np.zeros(canvas.shape, np.float32)
     touched = []
     for name, leaves, root in (("arteries", 300, 4.4), ("veins", 220, 3.8)):
         pts, rad, _ = grow_tree(p, part_rng(p.seed, "lung " + name), leaves, root, 0.75)
         touched.append(canvas.stamp_balls(p.pose.to_scanner(pts), rad, w))
+    return w, np.concatenate(touched)
+
+
+def paint_vessels(canvas: Canvas, p: Patient, w: Floats, touched: NDArray[np.int64]) -> None:
+    """Paint arteries and veins, as `vessels` gives them, where there is lung."""
     blood = 40.0 + 0.5 * (p.right_blood_hu - 40)
-    paint_in_lung(canvas, w, np.concatenate(touched), blood)
+    paint_in_lung(canvas, w, touched, blood)
 
 
 def paint_in_lung(canvas: Canvas, w: Any, touched: Any, hu: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,9 @@ class Heart:
             raise ValueError("the heart lies outside the field of view")
         return box
 
-    def paint(self, canvas: Canvas) -> tuple[Box, NDArray[np.bool_], NDArray[np.bool_]]:
+    def paint(
+        self, canvas: Canvas, workers: Executor
+    ) -> tuple[Box, NDArray[np.bool_], NDArray[np.bool_]]:
         """Paint the heart; return its box and, in it, the masks of heart and effusion.
 
         The smooth envelope of the chambers is filled with fat, which thus fills their grooves.
@@ -135,10 +138,13 @@ class Heart:
         box = self.box(canvas)
         heart = np.zeros(tuple(s.stop - s.start for s in box), bool)
         fluid = np.zeros(heart.shape, bool)
+
         # A few slices at a time, so that the working arrays stay in cache.
-        for k in range(0, len(heart), 4):
+        def paint(k: int) -> None:
             some = slice(box[0].start + k, min(box[0].start + k + 4, box[0].stop))
             self._paint_slices(canvas, (some, *box[1:]), heart[k : k + 4], fluid[k : k + 4])
+
+        list(workers.map(paint, range(0, len(heart), 4)))
         return box, heart, fluid
 
     def _paint_slices(

@@ -158,12 +158,13 @@ def make_phantom(
 
 def box_of(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> BoxMm | None:
     """Return the box of a mask in RAS mm, outer voxel edges included; None if it is empty."""
-    spans = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        if not len(used):
-            return None
-        spans.append((used[0] - 0.5, used[-1] + 0.5))
+    slices = np.flatnonzero(mask.reshape(len(mask), -1).any(axis=1))
+    if not len(slices):
+        return None
+    # The other two axes are looked up in the shadow of the slices that are used.
+    shadow = np.logical_or.reduce(mask[slices[0] : slices[-1] + 1])
+    axes = slices, np.flatnonzero(shadow.any(axis=1)), np.flatnonzero(shadow.any(axis=0))
+    spans = [(used[0] - 0.5, used[-1] + 0.5) for used in axes]
     corners = np.array([[s[k] for s in spans] for k in (0, 1)]) @ affine[:3, :3].T + affine[:3, 3]
     lo, hi = corners.min(0).round(1).tolist(), corners.max(0).round(1).tolist()
     return (lo[0], lo[1], lo[2]), (hi[0], hi[1], hi[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +20,7 @@ from napari_ct_assistant.phantoms import (
 from napari_ct_assistant.phantoms.canvas import Canvas, Floats
 from napari_ct_assistant.phantoms.patient import Patient
 from napari_ct_assistant.phantoms.truth import FindingTruth, part_rng
+from napari_ct_assistant.support.blas import threads_of_blas
 
 Mask = NDArray[np.bool_]
 GRIDS: dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
@@ -38,16 +40,32 @@ def render(
     shape, spacing = GRIDS[resolution]
     p = Patient(seed)
     canvas = Canvas(shape, spacing, p.pose)
+    # Slices do not touch each other; weights of vessels and noise depend on nothing painted.
+    with threads_of_blas(2) as workers:
+        anatomy.paint_body(canvas, p, workers)
+        vessels = workers.submit(lung_trees.vessels, canvas, p)
+        noise = workers.submit(noise_pool, canvas, p, resolution)
+        masks = _paint_organs(canvas, p, findings, vessels, workers)
+        return with_noise(canvas, *noise.result(), workers), masks
+
+
+def _paint_organs(
+    canvas: Canvas,
+    p: Patient,
+    findings: Sequence[FindingTruth],
+    vessels: Future[tuple[Floats, NDArray[np.int64]]],
+    workers: Executor,
+) -> dict[str, Mask]:
+    """Paint heart, vessels and airways into the body, and the findings; return their masks."""
     t = {f.name: f for f in findings}
     masks: dict[str, Mask] = {}
-    anatomy.paint_body(canvas, p)
     fluid = t["Pericardial effusion"].size_mm if "Pericardial effusion" in t else None
     size = t["Cardiomegaly"].severity if "Cardiomegaly" in t else None
     heart = mediastinum.Heart(p, enlarged=size, fluid_mm=fluid or 0.0)
-    box, heart_mask, fluid_mask = heart.paint(canvas)
+    box, heart_mask, fluid_mask = heart.paint(canvas, workers)
     for name, m in (("Cardiomegaly", heart_mask), ("Pericardial effusion", fluid_mask)):
         if name in t:
-            masks[name] = np.zeros(shape, bool)
+            masks[name] = np.zeros(canvas.shape, bool)
             masks[name][box] = m
     mediastinum.paint_small_nodes(canvas, p)
     mediastinum.paint_great_vessels(canvas, p)
@@ -59,7 +77,7 @@ def render(
     draw("Emphysema", findings_lung.emphysema)
     draw("Mosaic attenuation pattern", findings_lung.mosaic)
     draw("Lung opacity", findings_lung.opacity)
-    lung_trees.paint_vessels(canvas, p)
+    lung_trees.paint_vessels(canvas, p, *vessels.result())
     draw("Interlobular septal thickening", findings_lung.septal)
     draw("Pulmonary fibrotic sequela", findings_lung.fibrosis)
     draw("Consolidation", findings_lung.consolidation)
@@ -73,7 +91,7 @@ def render(
     draw("Arterial wall calcification", findings_chest.aortic_plaques)
     draw("Coronary artery wall calcification", partial(findings_chest.coronary_plaques, heart))
     draw("Medical material", findings_chest.device)
-    return with_noise(canvas, p, resolution), masks
+    return masks
 
 
 @dataclass
@@ -90,12 +108,8 @@ class _FindingPainter:
             self.masks[name] = paint(self.canvas, self.patient, self.present[name])
 
 
-def with_noise(canvas: Canvas, p: Patient, resolution: str) -> NDArray[np.int16]:
-    """Return the HU with scanner noise: independent between slices, smoothed in the plane.
-
-    Each slice takes a random part of one of a pool of noise images, mirrored or negated at
-    random.
-    """
+def noise_pool(canvas: Canvas, p: Patient, resolution: str) -> tuple[Floats, np.random.Generator]:
+    """Return noise images larger than a slice, and the random stream that chooses among them."""
     rng = part_rng(p.seed, "noise")
     depth, height, width = canvas.shape
     blur, gain = (0, 1.0) if p.sharp else (1, 1.0)
@@ -108,19 +122,37 @@ def with_noise(canvas: Canvas, p: Patient, resolution: str) -> NDArray[np.int16]
             _smooth(image)
             _smooth(image.T)
     pool *= p.noise * gain / float(pool[:4, 4:-4, 4:-4].std())
+    return pool, rng
+
+
+def with_noise(
+    canvas: Canvas, pool: Floats, rng: np.random.Generator, workers: Executor
+) -> NDArray[np.int16]:
+    """Return the HU with scanner noise: independent between slices, smoothed in the plane.
+
+    Each slice takes a random part of one of a pool of noise images, mirrored or negated at
+    random.
+    """
+    depth, height, width = canvas.shape
+    draws = [(*rng.integers((len(pool), 49, 49)), rng.random() < 0.5, rng.random() < 0.5)
+             for _ in range(depth)]  # fmt: skip
     out = np.empty(canvas.shape, np.int16)
-    for i, image in enumerate(canvas.hu):
-        k, u, v = rng.integers((len(pool), 49, 49))
-        cut = pool[k, u : u + height, v : v + width]
-        if rng.random() < 0.5:
-            cut = cut[:, ::-1]
-        if rng.random() < 0.5:
-            image += cut
-        else:
-            image -= cut
-        np.rint(image, out=image)
-        np.clip(image, -1024, 3071, out=image)
-        out[i] = image
+
+    def add(some: range) -> None:
+        for i in some:
+            image, (k, u, v, mirrored, positive) = canvas.hu[i], draws[i]
+            cut = pool[k, u : u + height, v : v + width]
+            if mirrored:
+                cut = cut[:, ::-1]
+            if positive:
+                image += cut
+            else:
+                image -= cut
+            np.rint(image, out=image)
+            np.clip(image, -1024, 3071, out=image)
+            out[i] = image
+
+    list(workers.map(add, (range(k, min(k + 16, depth)) for k in range(0, depth, 16))))
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class _BodyPixels:
         return counts
 
 
-def paint_trunk(canvas: Canvas, patient: Patient, rays: Rays) -> None:
+def paint_trunk(canvas: Canvas, patient: Patient, rays: Rays, workers: Executor) -> None:
     """Paint everything whose outline is a function of angle and height."""
     pixels = _BodyPixels(canvas, rays)
     box = (slice(None), pixels.rows, slice(None))
@@ -85,15 +86,22 @@ def paint_trunk(canvas: Canvas, patient: Patient, rays: Rays) -> None:
     near = pixels.count_within(rays.inner + WALL_DEPTH)
     deep = pixels.count_within(rays.inner - reach, beyond=True)
     flat = [a.reshape(len(a), -1) for a in (canvas.hu, canvas.lung, canvas.wall)]
-    for i, (z, tex_rows, planes) in enumerate(zip(rays.heights, texture, wall.planes, strict=True)):
-        img = np.full(body[i], -1000, np.float32)
-        tex = tex_rows.ravel()[pixels.at_row[: body[i]]]
-        d_in = rays.inner[i][pixels.bins[: body[i]]]
-        d_in -= pixels.r[: body[i]]
-        wall.paint(i, deep[i], img, d_in, tex, planes)
-        lung = inside.paint(z, img[: chest[i]], d_in[: chest[i]], tex[: chest[i]])
-        for whole, values in zip(flat, (img, lung, d_in[: near[i]]), strict=True):
-            whole[i][pixels.at[: len(values)]] = values
+
+    def paint(some: slice) -> None:
+        """Paint some slices; those of several threads do not touch each other."""
+        heights = list(enumerate(rays.heights))[some]
+        noise = zip(texture.slices(some), wall.planes.slices(some), strict=True)
+        for (i, z), (tex_rows, planes) in zip(heights, noise, strict=True):
+            img = np.full(body[i], -1000, np.float32)
+            tex = tex_rows.ravel()[pixels.at_row[: body[i]]]
+            d_in = rays.inner[i][pixels.bins[: body[i]]]
+            d_in -= pixels.r[: body[i]]
+            wall.paint(i, deep[i], img, d_in, tex, planes)
+            lung = inside.paint(z, img[: chest[i]], d_in[: chest[i]], tex[: chest[i]])
+            for whole, values in zip(flat, (img, lung, d_in[: near[i]]), strict=True):
+                whole[i][pixels.at[: len(values)]] = values
+
+    list(workers.map(paint, texture.blocks()))
 
 
 class _ChestWall:
