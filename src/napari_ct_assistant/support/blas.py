@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,10 +10,6 @@ from typing import Any, ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
-_LOCK = threading.Lock()
-_inside = 0
-_limit: Any = None
-_threads = 1
 
 
 @contextmanager
@@ -22,30 +17,22 @@ def threads_of_blas(most: int) -> Iterator[Executor]:
     """Lend the threads of NumPy's matrix products, which run on one meanwhile.
 
     Products of a millisecond gain little from a second thread, and lose many times that where it
-    has to wait for a core. The limit holds for the whole process; several threads may be inside
-    at a time.
+    has to wait for a core. The limit holds for the whole process.
 
     Parameters
     ----------
     most
-        Threads to take at most. Where matrix products had one thread (one core,
-        OMP_NUM_THREADS=1, a process beside others), work is done by who hands it in.
+        Threads to take at most. Where matrix products have one thread (one core,
+        OMP_NUM_THREADS=1, a process beside others, another thread inside), work is done by who
+        hands it in.
     """
-    global _inside, _limit, _threads
-    with _LOCK:
-        if _inside == 0:
-            blas = _controller().select(user_api="blas")
-            _threads = max((library["num_threads"] for library in blas.info()), default=1)
-            _limit = blas.limit(limits=1)
-        _inside += 1
-    try:
-        with ThreadPoolExecutor(min(most, _threads)) if _threads > 1 else _AtOnce() as executor:
-            yield executor
-    finally:
-        with _LOCK:
-            _inside -= 1
-            if _inside == 0:
-                _limit.restore_original_limits()
+    blas = _controller().select(user_api="blas")
+    threads = max((library["num_threads"] for library in blas.info()), default=1)
+    if threads == 1:
+        yield _AtOnce()
+        return
+    with blas.limit(limits=1), ThreadPoolExecutor(min(most, threads)) as executor:
+        yield executor
 
 
 class _AtOnce(Executor):
