@@ -132,6 +132,7 @@ class CTAssistantPanel(QWidget):
         self.columns = TextColumns(self.transcript, report, self.findings_controller.tab)
         self.tabs = self.columns.tabs
         self.tabs.setCornerWidget(self.transcript_row, Qt.Corner.TopRightCorner)
+        self.columns.low.connect(report.set_low)
         self.columns.add_below(self.chat_controller.chips)
         self.columns.add_below(self.ask_row)
         self.models.line.addWidget(self.actions_row)

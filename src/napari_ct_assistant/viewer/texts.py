@@ -284,6 +284,7 @@ TIPS: Final = Texts(
         ),
         "undo": N_("Undo (Ctrl+Z)"),
         "redo": N_("Redo (Ctrl+Shift+Z)"),
+        "more": N_("The buttons for which this row has no room"),
         "compare": N_("Show the draft beside your version (F9)"),
         "phrases": N_("Insert a standard phrase of the template for the section at the cursor"),
         "template": N_(

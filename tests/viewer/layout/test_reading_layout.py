@@ -222,7 +222,32 @@ def test_a_low_screen_with_large_text_shows_the_whole_window(
     wait_for_layout(panel.viewer, qtbot)
     assert window.minimumSizeHint().height() <= 499
     assert (window.width(), window.height()) == (909, 499)
-    assert panel.report_controller.tab.editor.height() >= 3 * panel.fontMetrics().lineSpacing()
+    # Half of the panel is text, and every button is in a row or in its menu.
+    tab = panel.report_controller.tab
+    assert tab.editor.height() / panel.height() >= 0.5
+    row = tab.sentence.buttons
+    assert not tab.tools.buttons.isVisible()
+    row.more_menu.aboutToShow.emit()
+    entries = {one.text(): one for one in row.more_menu.actions()}
+    assert {"Template", "Phrases", "Undo", "Compare", "Export…", "Sum up"} <= set(entries)
+    assert len(entries) == len(row.folded)
+    entries["Compare"].trigger()
+    assert tab.pages.currentWidget() is tab.comparison
+    entries["Compare"].trigger()
+    chosen: list[str] = []
+    tab.tools.template.connect(chosen.append)
+    entries["Template"].menu().actions()[-1].trigger()
+    assert chosen == [tab.tools.templates.itemText(tab.tools.templates.count() - 1)]
+    # The question box comes back with the transcript, and all rows on a higher screen.
+    assert not panel.ask_row.isVisible()
+    panel.tabs.setCurrentWidget(panel.transcript)
+    assert panel.ask_row.isVisible()
+    panel.tabs.setCurrentWidget(tab)
+    show_at(panel, 1366, 768, qtbot)
+    assert panel.ask_row.isVisible()
+    assert tab.sentence.label.isVisible()
+    assert tab.tools.buttons.isVisible()
+    assert not row.folded
 
 
 def test_texts_in_a_narrow_column_can_be_read(qtbot: QtBot) -> None:
@@ -233,12 +258,21 @@ def test_texts_in_a_narrow_column_can_be_read(qtbot: QtBot) -> None:
         qtbot.addWidget(widget)
         widget.resize(280, 400)
         widget.show()
-    found = [FindingProbability("Arterial wall calcification", 0.5, baseline=0.0)]
+    found = [FindingProbability("Arterial wall calcification", 0.5, threshold=0.4, baseline=0.0)]
     table.show_findings(found, "Chest")
     qtbot.wait(100)
     assert transcript.horizontalScrollBar().maximum() == 0
     assert table.columnWidth(0) >= 18 * table.fontMetrics().averageCharWidth()
+    table.resize(340, 400)
+    qtbot.wait(50)
+    # Nothing is cut or scrolled to: the figures without room are in the tooltip of the name.
+    assert table.columnWidth(0) >= table.sizeHintForColumn(0)
+    assert table.horizontalScrollBar().maximum() == 0
+    assert table.isColumnHidden(4)
+    for figure in ("No scan: 0%", "Threshold: 40%"):
+        assert figure in table.item(0, 0).toolTip()
     table.resize(900, 400)
     qtbot.wait(50)
     assert table.horizontalScrollBar().maximum() == 0
     assert table.columnWidth(0) > 400
+    assert not any(table.isColumnHidden(column) for column in range(5))

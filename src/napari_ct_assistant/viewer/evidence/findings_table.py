@@ -37,6 +37,7 @@ NO_SCAN_TIP: Final = N_("The margin without any scan: the same for every patient
 
 # The least width of the names.
 NAME_LETTERS: Final = 18
+NAME_MARGIN: Final = 8  # px
 THRESHOLD_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
@@ -93,6 +94,7 @@ class FindingsTable(QTableWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(HEADERS), parent)
         self.setAccessibleName(_("Findings"))
+        self._scored = self._ranked = self._fitting = False
         self._name_columns(ranked=False)
         self.verticalHeader().hide()
         self.setShowGrid(False)
@@ -130,10 +132,31 @@ class FindingsTable(QTableWidget):
             self._fit_names()
 
     def _fit_names(self) -> None:
-        """Let the names be read; where that leaves no room, the last columns are scrolled to."""
-        others = sum(self.columnWidth(n) for n in range(len(HEADERS)) if n != FINDING)
+        """Let the names be read; columns for which that leaves no room are hidden.
+
+        The threshold is also a tick in the bar, and both figures are in the tooltip of the name.
+        """
+        if self._fitting:
+            return
+        self._fitting = True
         least = NAME_LETTERS * self.fontMetrics().averageCharWidth()
-        self.setColumnWidth(FINDING, max(least, self.viewport().width() - others))
+        wanted = max(least, self.sizeHintForColumn(FINDING) + NAME_MARGIN)
+        widths = {
+            column: max(
+                self.sizeHintForColumn(column), self.horizontalHeader().sectionSizeHint(column)
+            )
+            for column in (PROBABILITY, BASELINE, THRESHOLD)
+        }
+        # The last one goes first. A margin says more than the one without a scan.
+        order = [PROBABILITY, THRESHOLD, BASELINE] if self._ranked else list(widths)
+        shown = order if self._scored else []
+        room = self.viewport().width() - (0 if self.isColumnHidden(BAR) else self.columnWidth(BAR))
+        while len(shown) > 1 and room - sum(widths[column] for column in shown) < wanted:
+            shown.pop()
+        for column in widths:
+            self.setColumnHidden(column, column not in shown)
+        self.setColumnWidth(FINDING, max(least, room - sum(widths[column] for column in shown)))
+        self._fitting = False
 
     def show_findings(self, findings: Sequence[FindingProbability], scan: str = "") -> None:
         """Fill the table with a scan's findings in the given order; a click on a header sorts it.
@@ -156,9 +179,15 @@ class FindingsTable(QTableWidget):
         self.setRowCount(len(findings))
         for row, finding in enumerate(findings):
             name = QTableWidgetItem(finding.name)
-            name.setToolTip(plain_tip(finding.name))
             self.setItem(row, FINDING, name)
             number = self._fill_ranked(row, finding) if ranked else self._fill(row, finding)
+            figures = (self.item(row, column) for column in (BASELINE, THRESHOLD))
+            lines = [
+                f"{self.horizontalHeaderItem(cell.column()).text()}: {cell.text()}"
+                for cell in figures
+                if cell is not None and cell.text()
+            ]
+            name.setToolTip(plain_tip("\n".join([finding.name, *lines])))
             if finding.positive:
                 font = name.font()
                 font.setBold(True)
@@ -166,6 +195,7 @@ class FindingsTable(QTableWidget):
                 number.setFont(font)
         self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.DescendingOrder)
         self.setSortingEnabled(True)
+        self._fit_names()
 
     def _name_columns(self, *, ranked: bool, scored: bool = True) -> None:
         """Name the columns for probabilities or for ranks; without scores there are names only."""
@@ -176,7 +206,7 @@ class FindingsTable(QTableWidget):
         self.setHorizontalHeaderLabels([_(header) for header in headers])
         for column, tip in zip((PROBABILITY, BASELINE, THRESHOLD), tips, strict=True):
             self.horizontalHeaderItem(column).setToolTip(plain_tip(tip))
-            self.setColumnHidden(column, not scored)
+        self._scored, self._ranked = scored, ranked
         self.setColumnHidden(BAR, ranked or not scored)
 
     def _fill_ranked(self, row: int, finding: FindingProbability) -> QTableWidgetItem:

@@ -15,6 +15,8 @@ COLUMN: Final = 53
 # The width of a single column, in characters.
 ONE_COLUMN: Final = 82
 REPORT: Final = N_("Report")
+# Below this height, in lines of text, the rows around the report are folded.
+LOW_LINES: Final = 24
 
 
 class TextColumns(QSplitter):
@@ -30,9 +32,12 @@ class TextColumns(QSplitter):
     -------
     report_closed
         The reader closed the report's own window.
+    low : bool
+        The height is low for the size of the text (True), or enough again.
     """
 
     report_closed = Signal()
+    low = Signal(bool)
 
     def __init__(
         self,
@@ -47,7 +52,7 @@ class TextColumns(QSplitter):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._report = report
         self._place = ""
-        self.own_window = False
+        self.own_window = self._low = False
         self.tabs = QTabWidget()
         self.side = QTabWidget()
         self.tabs.addTab(transcript, _("Transcript"))
@@ -56,6 +61,11 @@ class TextColumns(QSplitter):
         self._left = QVBoxLayout(left)
         self._left.setContentsMargins(0, 0, 0, 0)
         self._left.addWidget(self.tabs, 1)
+        self._below = QWidget()
+        below = QVBoxLayout(self._below)
+        below.setContentsMargins(0, 0, 0, 0)
+        self._left.addWidget(self._below)
+        self.tabs.currentChanged.connect(lambda _index: self._fold())
         self.addWidget(left)
         self.addWidget(self.side)
         self.setStretchFactor(0, 1)
@@ -64,8 +74,8 @@ class TextColumns(QSplitter):
         self._settle()
 
     def add_below(self, widget: QWidget) -> None:
-        """Add a widget below the tabs."""
-        self._left.addWidget(widget)
+        """Add a widget below the tabs; on a low screen the report in front hides it."""
+        self._below.layout().addWidget(widget)
 
     @property
     def beside_width(self) -> int:
@@ -110,6 +120,16 @@ class TextColumns(QSplitter):
         place = "window" if self.own_window else "side" if wide else "tabs"
         if place != self._place:
             self._move(place)
+        low = self.isVisible() and self.height() < LOW_LINES * self.fontMetrics().lineSpacing()
+        if low != self._low:
+            self._low = low
+            self.low.emit(low)
+        self._fold()
+
+    def _fold(self) -> None:
+        """Leave the height of a low screen to the report while it is in front."""
+        in_front = self._place == "tabs" and self.tabs.currentWidget() is self._report
+        self._below.setVisible(not (self._low and in_front))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Put the report back into the panel when its window is closed."""

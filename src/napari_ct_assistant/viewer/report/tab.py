@@ -181,6 +181,10 @@ class ReportTab(QWidget):
         )
         self.add_keys(self.keys)
 
+    def set_low(self, low: bool) -> None:
+        """Leave the height of a low screen to the text: one row of buttons, and their menu."""
+        self.sentence.set_low(low, self.tools.buttons)
+
     def add_keys(self, keys: Sequence[tuple[str, Callable[[], Any]]]) -> None:
         """Add keys for the time in which the report has a window of its own."""
         self._own_keys = [*self._own_keys, *add_shortcuts(self, keys)]

@@ -16,11 +16,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.viewer.layout.button_row import ButtonRow
 from napari_ct_assistant.viewer.layout.icons import set_icons
 from napari_ct_assistant.viewer.report.editor import describe
 from napari_ct_assistant.viewer.report.report_document import DocumentLine
 from napari_ct_assistant.viewer.texts import NEW_DRAFT, REVIEW_KEYS, TAKE_ALONG, TIPS
-from napari_ct_assistant.viewer.widgets import button, eliding_label, flow, row
+from napari_ct_assistant.viewer.widgets import button, eliding_label, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -65,8 +66,8 @@ class ReportTools(QWidget):
         self.window_button = button(
             "", TIPS["report_window"], accessible_name=_("Window"), small=True, checkable=True
         )
-        self.setLayout(
-            flow(
+        self.buttons = ButtonRow(
+            (
                 self.templates,
                 self.phrases_button,
                 self.undo_button,
@@ -79,6 +80,9 @@ class ReportTools(QWidget):
                 self.forget_button,
             )
         )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.buttons)
         self.templates.textActivated.connect(self.template)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
@@ -128,9 +132,8 @@ class SentenceRow(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        buttons = QWidget()
-        buttons.setLayout(
-            flow(
+        self.buttons = ButtonRow(
+            (
                 self.accept_button,
                 self.reject_button,
                 self.slice_button,
@@ -140,10 +143,17 @@ class SentenceRow(QWidget):
                 self.impression_button,
             )
         )
-        layout.addWidget(buttons)
+        layout.addWidget(self.buttons)
         self.line = row(self.label)
         self.line.setStretchFactor(self.label, 2)
-        layout.addLayout(self.line)
+        self._about = QWidget()
+        self._about.setLayout(self.line)
+        layout.addWidget(self._about)
+
+    def set_low(self, low: bool, tools: ButtonRow) -> None:
+        """Leave out the line that describes the sentence, and use one row for all buttons."""
+        self.buttons.set_low(low, tools)
+        self._about.setHidden(low)
 
     def show_line(
         self,
