@@ -257,7 +257,11 @@ def test_every_line_says_where_it_comes_from(name: str, tmp_path: Path) -> None:
     lines = file.read_text().splitlines()
     head = "\n".join(line for line in lines if line.startswith("#"))
     if not any(line.startswith("like:") for line in lines):
-        for launcher in ("torchrun --nproc-per-node", "torchrun --nnodes", "--use_fsdp"):
+        for launcher in (
+            "torchrun --nproc-per-node",
+            "torchrun --nnodes",
+            "--config_file fsdp2.yaml",
+        ):
             assert launcher in head
     for number, line in enumerate(lines):
         group = line.rstrip().endswith(":")

@@ -1,4 +1,4 @@
-"""`recipes`: list the bundled recipes of `train`, copy one, check one, predict its cost."""
+"""`recipes`: list the bundled recipes, copy or check one, predict its cost; launchers."""
 
 from __future__ import annotations
 
@@ -184,3 +184,38 @@ def cost(
         note(f"A prediction, not a measurement. {title}; one step of {step.volumes} on one GPU:")
         note(f"{step.seconds:.3g} s, {step.source}")
         say(run_cost.markdown_table(found))
+
+
+@app.command()
+def launcher(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="fsdp2, deepspeed_zero2 or deepspeed_zero3."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="File to write (.yaml or .json).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List or copy configurations of the launcher for large models.
+
+    They split a model among the GPUs of one or several machines.
+    """
+    with one_line_errors(), training_extra():
+        from napari_ct_assistant.training.config.launchers import LAUNCHERS, copy_launcher
+
+        if name is None:
+            rows = [(one, purpose) for one, (_, purpose, _) in LAUNCHERS.items()]
+            if as_json:
+                print_json([{"name": one, "purpose": purpose} for one, purpose in rows])
+            else:
+                for one, purpose in rows:
+                    say(f"{one:16}  {purpose}")
+            return
+        if file is None:
+            raise fail(f"{name}: give a file to write, for example {LAUNCHERS['fsdp2'][0]}")
+        options = copy_launcher(name, file)
+        note(
+            f"{file}: written; run: accelerate launch {options} --num_processes 4 "
+            "-m napari_ct_assistant train STAGE RECIPE"
+        )
