@@ -22,7 +22,7 @@ PIECE = 64 * 1024
 
 
 class Hub:
-    """One repository. `files` can be changed between requests."""
+    """One repository, and `more` beside it. `files` can be changed between requests."""
 
     def __init__(self, repo: str, files: dict[str, bytes], commit: str):
         self.repo, self.files, self.commit = repo, dict(files), commit
@@ -35,6 +35,11 @@ class Hub:
         self.asked = 0  # requests of any kind
         self.piece_seconds = 0.0  # between two pieces of a large file
         self.url = ""
+        self.more: list[Hub] = []
+
+    def of(self, path: str) -> Hub:
+        """Return the hub whose repository a path is about."""
+        return next((one for one in self.more if f"{one.repo}/" in f"{path}/"), self)
 
     def entry(self, name: str) -> dict[str, Any]:
         content = self.files[name]
@@ -125,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
-        hub = self.hub
+        hub = self.hub.of(path)
         hub.asked += 1
         if path.startswith(f"api/models/{hub.repo}"):
             rest = path.removeprefix(f"api/models/{hub.repo}").strip("/")
@@ -135,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(hub.tree() if rest.startswith("tree") else hub.info())
         start = f"{hub.repo}/resolve/{hub.commit}/"
         if path.startswith(start) and path.removeprefix(start) in hub.files:
-            return self.file(path.removeprefix(start), body=body)
+            return self.file(hub, path.removeprefix(start), body=body)
         return self.missing("RepoNotFound" if path.startswith("api") else "EntryNotFound")
 
     def missing(self, code: str) -> None:
@@ -152,8 +157,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def file(self, name: str, *, body: bool) -> None:
-        hub = self.hub
+    def file(self, hub: Hub, name: str, *, body: bool) -> None:
         content, entry = hub.files[name], hub.entry(name)
         wanted = self.headers.get("Range")
         hub.requests.append((self.command, name, wanted))

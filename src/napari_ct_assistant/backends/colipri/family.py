@@ -19,6 +19,8 @@ from napari_ct_assistant.backends.loading.sizes import Counts, header_shapes
 from napari_ct_assistant.model.errors import ModelLoadError
 
 HUB_ID: Final = "microsoft/colipri"
+# Of the repository of the text side, whose code is not run.
+TEXT_FILES: Final = ("vocab.txt", "tokenizer_config.json")
 TRAINED_ON: Final = "chest CT volumes and reports (CT-RATE and NLST), without labels"
 NOTICE: Final = (
     "COLIPRI is for research only. It ranks findings by comparing the scan with words; its scores "

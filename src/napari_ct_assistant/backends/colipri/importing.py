@@ -21,17 +21,17 @@ from napari_ct_assistant.backends.colipri.configuration import (
     UNUSED,
     colipri_sizes,
 )
-from napari_ct_assistant.backends.colipri.family import NOTICE, TRAINED_ON
-from napari_ct_assistant.backends.colipri.words import VOCABULARY
-from napari_ct_assistant.backends.loading.shapes import Shapes
+from napari_ct_assistant.backends.colipri.family import NOTICE, TEXT_FILES, TRAINED_ON
+from napari_ct_assistant.backends.colipri.network import Colipri
+from napari_ct_assistant.backends.colipri.words import load_words
+from napari_ct_assistant.backends.loading.shapes import Shapes, check_shapes
 from napari_ct_assistant.model.conversion.outputs import PROVENANCE, Imported, Writing
 from napari_ct_assistant.model.conversion.tensors import Entry
 from napari_ct_assistant.model.conversion.writing import new_folder
 from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.settings import read_json
 
 SETTINGS: Final = ("orientation", "revision", "spacing", "input_size", "num_heads")
-# Two files of another repository, whose code is not run.
-TEXT_FILES: Final = (VOCABULARY, "tokenizer_config.json")
 CARD: Final = """# {name}
 
 COLIPRI ({source}), an encoder of chest CT and text with {parameters:.1f} million parameters,
@@ -105,20 +105,23 @@ def import_colipri(
     skipped = tuple(sorted(set(entries) - set(ours) | (set(UNUSED) & set(ours))))
     ours = {key: entry for key, entry in ours.items() if key not in UNUSED}
     shapes = {key: entry.shape for key, entry in ours.items()}
-    colipri_sizes(config, shapes, name)
     if others := sorted(set(skipped) - set(UNUSED)):
         raise ModelLoadError(
             f"{name}: {len(others)} tensor(s) unknown: {listing(others, 4)}; not the published file"
         )
+    sizes = colipri_sizes(config, shapes, name)
+    with torch.device("meta"):
+        expected = {key: tuple(t.shape) for key, t in Colipri(sizes).state_dict().items()}
+    check_shapes(shapes, expected, name)
+    if sizes.text is not None:
+        load_words(folder, sizes.text, name)  # a wrong vocabulary is an error here already
     parameters = sum(torch.Size(entry.shape).numel() for entry in ours.values())
     needed = sum(
         torch.Size(e.shape).numel() * (writing.dtype or e.dtype).itemsize for e in ours.values()
     )
     with new_folder(writing.out, needed) as part:
         _write(part / "config.json", config)
-        for file in TEXT_FILES:
-            if (folder / file).is_file():
-                shutil.copyfile(folder / file, part / file)
+        _copy_words(folder, part, name)
         writing.weights(part, ours)
         card = CARD.format(
             name=writing.out.name,
@@ -147,6 +150,17 @@ def import_colipri(
         skipped=skipped,
         adapted=0,
     )
+
+
+def _copy_words(folder: Path, part: Path, name: str) -> None:
+    """Copy the vocabulary, and of its settings the only one that is read: letters' case."""
+    vocabulary, settings = TEXT_FILES
+    if (folder / vocabulary).is_file():
+        shutil.copyfile(folder / vocabulary, part / vocabulary)
+    if (folder / settings).is_file():
+        # The published file names code, which is never run.
+        said = read_json(folder / settings, name)
+        _write(part / settings, {"do_lower_case": bool(said.get("do_lower_case", True))})
 
 
 def _revision(folder: Path) -> str:
