@@ -20,7 +20,6 @@ from napari_ct_assistant.commands import (
     evidence,
     journal,
     language_export,
-    models,
     reading,
     recipes,
     rewriting,
@@ -28,6 +27,7 @@ from napari_ct_assistant.commands import (
     servers,
     training,
 )
+from napari_ct_assistant.commands.models import files as model_files
 from napari_ct_assistant.commands.terminal.output import INTERRUPTED, say
 from napari_ct_assistant.commands.terminal.recipe_help import (
     InstructionsHelp,
@@ -71,9 +71,9 @@ app.command("report")(reading.report)
 app.command("ask")(reading.ask)
 app.command("screen")(reading.screen)
 app.command("rewrite")(rewriting.rewrite)
-models.app.command("export-llm")(language_export.export_llm)
+model_files.app.command("export-llm")(language_export.export_llm)
 app.command("places")(reading.places)
-app.add_typer(models.app, name="models")
+app.add_typer(model_files.app, name="models")
 app.add_typer(servers.app, name="servers")
 app.add_typer(journal.app, name="journal")
 app.command("phantom")(scan.phantom)

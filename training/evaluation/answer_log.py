@@ -31,11 +31,15 @@ class ModelAnswer:
         {section: text} of a report.
     probability
         Of "Yes" against "No", for a finding's question.
+    margin
+        In place of text and probability: a score by which scans can be ordered, of a model that
+        does not say from where on a finding is there.
     """
 
     text: str
     sections: dict[str, str] | None = None
     probability: float | None = None
+    margin: float | None = None
 
 
 class AnswerLog:
@@ -70,7 +74,7 @@ class AnswerLog:
         self._lines = JsonLines(folder / "answers.jsonl")
         for row in self._lines.read():
             self.answers[row["image"], row["question"]] = ModelAnswer(
-                row["answer"], row.get("sections"), row.get("probability")
+                row["answer"], row.get("sections"), row.get("probability"), row.get("margin")
             )
 
     def add(self, key: AnswerKey, answer: ModelAnswer) -> None:
@@ -80,6 +84,8 @@ class AnswerLog:
             row["sections"] = answer.sections
         if answer.probability is not None:
             row["probability"] = answer.probability
+        if answer.margin is not None:
+            row["margin"] = answer.margin
         self._lines.append(row)
         self.answers[key] = answer
 

@@ -30,6 +30,8 @@ class AnswerSet:
         Of a multiple-choice question.
     probability
         {source: probability of "Yes"} of a finding's question.
+    margin
+        {source: margin} of a finding that the model only orders scans by; None otherwise.
     """
 
     group: str
@@ -39,6 +41,7 @@ class AnswerSet:
     texts: dict[str, str]
     choices: tuple[str, ...] = ()
     probability: dict[str, float] | None = None
+    margin: dict[str, float] | None = None
 
 
 def _sources(examiner: Examiner, log: AnswerLog, index: int, question: str) -> dict[str, AnswerKey]:
@@ -123,6 +126,12 @@ def finding_answers(examiner: Examiner, log: AnswerLog) -> list[AnswerSet]:
                         for source, answer in answers.items()
                         if answer.probability is not None
                     },
+                    margin={
+                        source: answer.margin
+                        for source, answer in answers.items()
+                        if answer.margin is not None
+                    }
+                    or None,
                 )
             )
     return sets

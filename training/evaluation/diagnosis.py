@@ -42,6 +42,7 @@ POOLED = "pooled"
 MACRO = "mean of the findings"  # macro-averaged; the pooled figures are the micro average
 METRICS = ("BACC", "accuracy", "precision", "recall", "F1")  # of `RATES`
 AUROC_OWN = "own count by ranks, of yes against no as first word"
+AUROC_SCREEN = "own count by ranks, of the screen's score"
 
 
 def diagnosis_values(sets: Sequence[AnswerSet]) -> list[MetricValue]:
@@ -55,12 +56,15 @@ def diagnosis_values(sets: Sequence[AnswerSet]) -> list[MetricValue]:
         name: round(float(np.mean([item.truth == "1" for item in part])))
         for name, part in groups.items()
     }
+    if any(item.margin is not None for item in sets):
+        # Margins of different findings are not on one scale: nothing is pooled.
+        del groups[POOLED]
     whole = PatientBootstrap([item.patient for item in sets])
     made = {name: _Group(name, part, commonest, whole) for name, part in groups.items()}
     values = {name: group.values() for name, group in made.items()}
     findings = [group for name, group in made.items() if name != POOLED]
     macro = _macro_values(findings, whole, len(sets)) if len(findings) > 1 else []
-    return [*values.pop(POOLED), *macro, *(one for part in values.values() for one in part)]
+    return [*values.pop(POOLED, []), *macro, *(one for part in values.values() for one in part)]
 
 
 def _macro_values(
@@ -94,8 +98,11 @@ def predicted_yes(sets: Sequence[AnswerSet], source: str = MODEL) -> Array:
 
 
 def yes_probabilities(sets: Sequence[AnswerSet], source: str = MODEL) -> Array | None:
-    """Return the probability of "Yes" for each question, [items]; None if one has none."""
-    found = [(item.probability or {}).get(source) for item in sets]
+    """Return the probability of "Yes" for each question, or its margin, [items].
+
+    None if one has none.
+    """
+    found = [(item.margin or item.probability or {}).get(source) for item in sets]
     return None if any(p is None for p in found) else np.array(found, dtype=float)
 
 
@@ -130,9 +137,12 @@ class _Group:
         self.sets = sets
         self.truth = np.array([float(item.truth) for item in sets])
         self.sources = [s for s in ASKED if all(s in item.texts for item in sets)]
-        self.predicted = {source: predicted_yes(sets, source) for source in self.sources}
-        self.predicted[ALL_YES] = np.ones_like(self.truth)
-        self.predicted[MOST_COMMON] = np.array([float(commonest[item.group]) for item in sets])
+        self.ordered = any(item.margin is not None for item in sets)  # no yes, no no
+        self.predicted: dict[str, Array] = {}
+        if not self.ordered:
+            self.predicted = {source: predicted_yes(sets, source) for source in self.sources}
+            self.predicted[ALL_YES] = np.ones_like(self.truth)
+            self.predicted[MOST_COMMON] = np.array([float(commonest[item.group]) for item in sets])
         self.bootstrap = PatientBootstrap([item.patient for item in sets])
         self.whole = whole.over([item.patient for item in sets])
         self.draws: dict[tuple[str, str], Array] = {}
@@ -152,10 +162,14 @@ class _Group:
             score = yes_probabilities(self.sets, source)
             if score is not None and 0 < self.truth.sum() < len(self.truth):
                 drawn = self.bootstrap.of_auroc(self.truth, score)
-                self._add(source, "AUROC", auroc(self.truth, score), drawn, AUROC_OWN)
+                how = AUROC_SCREEN if self.ordered else AUROC_OWN
+                self._add(source, "AUROC", auroc(self.truth, score), drawn, how)
                 self.shared[source, "AUROC"] = self.whole.of_auroc(self.truth, score)
         for metric in ("BACC", "AUROC"):
             self._add_gain(metric)
+        if self.ordered:
+            self._add_mean(TRUTH, "present", self.truth)
+            return list(self.found.values())
         unclear = np.array([float(yes_or_no(item.texts[MODEL]) is None) for item in self.sets])
         self._add_mean(MODEL, "neither yes nor no", unclear)
         self._add_mean(TRUTH, "present", self.truth)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from napari_ct_assistant.assistant import Assistant, Reading
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.evaluation.answer_log import (
     NO_IMAGE,
     AnswerKey,
@@ -17,7 +18,8 @@ from napari_ct_assistant.training.evaluation.cases import CHOICE, Case, CaseList
 from napari_ct_assistant.training.evaluation.metrics.baselines import shuffled_partners
 from napari_ct_assistant.volume import CTReadError
 
-TASKS = ("report", "vqa", "choice", "diagnosis")
+DIAGNOSIS = "diagnosis"
+TASKS = ("report", "vqa", "choice", DIAGNOSIS)
 REPORT = ""  # stands for the question that asks for the report
 _YES_NO_TOKENS = 16  # length limit of an answer of which only yes or no is read
 
@@ -45,14 +47,20 @@ class Examiner:
     ):
         self.assistant = assistant
         self.cases = cases
-        self.tasks = tasks
+        self._writes = assistant.backend.capabilities.text
+        self.tasks = tasks if self._writes else tuple(t for t in tasks if t == DIAGNOSIS)
         self.baselines = baselines
         self.partners = shuffled_partners([case.patient for case in cases.cases])
         self._brief_settings = replace(assistant.settings, max_new_tokens=_YES_NO_TOKENS)
         names = dict.fromkeys([*FINDINGS, *(n for case in cases.cases for n in case.labels)])
         self._finding_questions = {self.finding_question(name) for name in names}
+        known = assistant.backend.capabilities.labels
+        everything = self._writes or assistant.backend.capabilities.free_findings
+        # The findings that the model has a score for; None: all.
+        self._screened = None if everything else {n for part in known.values() for n in part}
         # A finding's question that the data set also asks itself is answered at full length.
-        own = {self.question_text(asked) for case in cases.cases for asked in case.questions}
+        asked_too = [one for case in cases.cases for one in case.questions if self._writes]
+        own = {self.question_text(asked) for asked in asked_too}
         self._brief_questions = self._finding_questions - own if "diagnosis" in tasks else set()
 
     def question_text(self, asked: CaseQuestion) -> str:
@@ -74,7 +82,8 @@ class Examiner:
             if ("choice" if asked.kind == CHOICE else "vqa") in self.tasks:
                 yield self.question_text(asked)
         if "diagnosis" in self.tasks:
-            yield from map(self.finding_question, case.labels)
+            names = [n for n in case.labels if self._screened is None or n in self._screened]
+            yield from map(self.finding_question, names)
 
     def plan(self) -> dict[str, list[str]]:
         """Return {image: questions}; with baselines also its neighbour's, and `NO_IMAGE`."""
@@ -143,6 +152,10 @@ class Examiner:
     def _ask_all(
         self, reading: Reading, image: str, questions: list[str]
     ) -> Iterator[tuple[AnswerKey, ModelAnswer]]:
+        if not self._writes:
+            for finding, answer in screened_answers(reading, questions):
+                yield (image, finding), answer
+            return
         probabilities = self._probabilities(reading, questions)
         for question in questions:
             if question == REPORT:
@@ -164,3 +177,29 @@ class Examiner:
             for row in reading.screen()
             if row.probability is not None
         }
+
+
+def screened_answers(reading: Reading, findings: list[str]) -> Iterator[tuple[str, ModelAnswer]]:
+    """Yield what a model that writes no text says of findings.
+
+    With a calibrated threshold it says yes or no. Without one it only orders scans.
+
+    Raises
+    ------
+    RecipeError
+        If it has no score for a finding.
+    """
+    free = reading.backend.capabilities.free_findings
+    rows = {row.name: row for row in reading.screen(findings if free else ())}
+    for name in findings:
+        row = rows.get(name)
+        if row is None or (row.probability is None and row.margin is None):
+            raise RecipeError(
+                f"{reading.info.name}: gives no score for {name!r}, so it cannot be measured; it "
+                "offers places only"
+            )
+        if row.probability is None or row.threshold is None:
+            yield name, ModelAnswer("", margin=row.score)
+        else:
+            said = "Yes." if row.reaches_threshold else "No."
+            yield name, ModelAnswer(said, probability=row.probability)

@@ -22,7 +22,7 @@ from napari_ct_assistant.training.evaluation.cases import (
     refuse_empty_tasks,
 )
 from napari_ct_assistant.training.evaluation.diagnosis import diagnosis_values
-from napari_ct_assistant.training.evaluation.examiner import TASKS, Examiner
+from napari_ct_assistant.training.evaluation.examiner import DIAGNOSIS, TASKS, Examiner
 from napari_ct_assistant.training.evaluation.metric_values import (
     MetricValue,
     choice_values,
@@ -78,6 +78,9 @@ def evaluate(
     CTReadError
         If a scan cannot be read.
     """
+    if not assistant.backend.capabilities.text:
+        refuse_texts(assistant.info.name, tasks)
+        tasks = (DIAGNOSIS,)
     refuse_empty_tasks(cases, (), among=tasks)
     if not skip_unreadable:
         refuse_absent_scans(cases)
@@ -85,6 +88,11 @@ def evaluate(
         cases = guard_cases(assistant.info.files[0].parent, cases)
     log = AnswerLog(folder, identity(assistant, cases))
     examiner = Examiner(assistant, cases, tuple(tasks), baselines=baselines)
+    if not any(examiner.plan().values()):
+        raise RecipeError(
+            f"{cases.name}: {assistant.info.name} screens for none of the findings that the data "
+            "have labels of"
+        )
     examiner.run(log, progress, skip_unreadable=skip_unreadable)
     values = score(examiner, log, text_metrics() if metrics is None else metrics)
     if not values:
@@ -105,6 +113,20 @@ def evaluate(
         add_figures(assistant.info.files[0].parent, cases.name, overview(values, about))
     draw(values, f"{assistant.info.name} on {cases.name}", folder / "figures.png")
     return {**about, "figures": [vars(value) for value in values]}
+
+
+def refuse_texts(name: str, tasks: Sequence[str]) -> None:
+    """Refuse tasks that a model which writes no text was named for; of all, it has one.
+
+    Raises
+    ------
+    RecipeError
+    """
+    wrong = [task for task in tasks if task != DIAGNOSIS]
+    if wrong and set(tasks) != set(TASKS):
+        raise RecipeError(
+            f"{name}: writes no text, so {wrong[0]} cannot be evaluated; give --task {DIAGNOSIS}"
+        )
 
 
 def score(examiner: Examiner, log: AnswerLog, metrics: Sequence[TextMetric]) -> list[MetricValue]:

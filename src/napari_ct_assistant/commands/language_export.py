@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_ct_assistant.commands.models import WeightType, torch_dtype
+from napari_ct_assistant.commands.models.files import WeightType, torch_dtype
 from napari_ct_assistant.commands.terminal.options import AsJson, ModelArgument
 from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json, say
 from napari_ct_assistant.commands.terminal.progress import byte_progress

@@ -13,14 +13,20 @@ from napari_ct_assistant.backends.probe.loading import save_probe
 LABELS = ("Pneumothorax", "Rib fracture")
 
 
-def save_tiny_probe(folder: Path, source: Path, *, pooling: str = "mean_max") -> Path:
+def save_tiny_probe(
+    folder: Path,
+    source: Path,
+    *,
+    pooling: str = "mean_max",
+    labels: tuple[str, str] = LABELS,
+) -> Path:
     """Write heads on the encoder of a model folder, and return the folder."""
     encoder = load_scan_encoder(source, source.name, device="cpu")
     tokens = encoder.tokens(encoder.air())
     width = tokens.shape[1] * (2 if pooling == "mean_max" else 1)
     rng = np.random.default_rng(4)
     heads = Heads(
-        LABELS,
+        labels,
         pooling,
         weight=rng.normal(size=(2, width)) / width**0.5,
         bias=np.zeros(2),

@@ -1,0 +1,1 @@
+"""`models`: list, download, add, import and publish models."""
