@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from qtpy.QtCore import Qt
+from typer.testing import CliRunner
 
 from napari_ct_assistant.assistant import ModelInfo
 from napari_ct_assistant.assistant.choices.saved_drafts import read_saved_draft
 from napari_ct_assistant.assistant.choices.table import ChoicesError, read_choices
+from napari_ct_assistant.cli import app
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.viewer.side_by_side.controller import SideBySide
 from napari_ct_assistant.viewer.side_by_side.setup_dialog import SetupDialog
@@ -102,6 +104,12 @@ def test_two_models_are_compared_blind(
     assert (row.scan, row.blind) == (ct.fingerprint, "yes")
     assert row.left_weights == names[0] * 8
     assert row.seconds >= 0
+    # The command line reads the same table.
+    done = CliRunner().invoke(app, ["compare-choices", str(table), "--json", "--bootstraps", "10"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["pairs"], found["left"], found["blind"]) == (1, 1, 1)
+    assert found["models"][0]["model"].startswith(names[0])
     # A second choice about the same pair is not possible.
     qtbot.keyClick(window.texts[0], Qt.Key.Key_3)
     assert len(read_choices(table)) == 1
