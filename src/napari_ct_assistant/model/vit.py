@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,11 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from napari_ct_assistant.model.checkpoints import CurrentNamesModel, read_older_names
+from napari_ct_assistant.model.onednn import Linear, attention
 from napari_ct_assistant.model.pos_embed import get_3d_sincos_pos_embed
 from napari_ct_assistant.model.vision_configuration import Size3D, VisionConfig3D
+
+MLP_CHUNK: Final = 512  # tokens at a time
 
 
 def patchify(x: Tensor, patch_size: Size3D) -> Tensor:
@@ -86,17 +89,15 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.attn_drop = attn_drop
         inner_dim = num_heads * head_dim or dim
-        self.qkv = nn.Linear(dim, 3 * inner_dim, bias=qkv_bias)
-        self.proj = nn.Linear(inner_dim, dim)
+        self.qkv = Linear(dim, 3 * inner_dim, bias=qkv_bias)
+        self.proj = Linear(inner_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [B, L, C] -> [B, L, C]."""
         b, n, _ = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        x = nn.functional.scaled_dot_product_attention(
-            q, k, v, dropout_p=self.attn_drop if self.training else 0.0
-        )
-        return self.proj(x.transpose(1, 2).reshape(b, n, -1))
+        x = attention(q, k, v, dropout=self.attn_drop if self.training else 0.0)
+        return self.proj(x.reshape(b, n, -1))
 
 
 class Mlp(nn.Module):
@@ -104,14 +105,20 @@ class Mlp(nn.Module):
 
     def __init__(self, dim: int, hidden_dim: int, *, drop: float = 0.0):
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.fc1 = Linear(dim, hidden_dim)
         self.act = nn.GELU()
         self.drop = nn.Dropout(drop)
-        self.fc2 = nn.Linear(hidden_dim, dim)
+        self.fc2 = Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [B, L, C] -> [B, L, C]."""
-        return self.fc2(self.drop(self.act(self.fc1(x))))
+        if torch.is_grad_enabled() and (x.requires_grad or self.fc1.weight.requires_grad):
+            return self.fc2(self.drop(self.act(self.fc1(x))))
+        # A token's MLP does not depend on the other tokens: the wide layer is never held whole.
+        out = torch.empty_like(x)
+        for part, into in zip(x.split(MLP_CHUNK, 1), out.split(MLP_CHUNK, 1), strict=True):
+            into.copy_(self.fc2(self.drop(self.act(self.fc1(part)))))
+        return out
 
 
 class Block(GradientCheckpointingLayer):

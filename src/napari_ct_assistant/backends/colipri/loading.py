@@ -36,6 +36,7 @@ from napari_ct_assistant.model.folder import (
     settings_sha256,
     tensor_headers,
 )
+from napari_ct_assistant.model.onednn import use_onednn
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 from napari_ct_assistant.report_text.findings import FINDINGS
 
@@ -108,7 +109,7 @@ def load(
         notes=notes,
     )
     processor = ColipriProcessor(sizes, preparation(config, name), words)
-    return ColipriBackend(network.eval(), processor, info)
+    return ColipriBackend(use_onednn(network.eval()), processor, info)
 
 
 def fill(

@@ -45,6 +45,7 @@ from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
+from napari_ct_assistant.model.onednn import use_onednn
 from napari_ct_assistant.model.settings import read_json
 
 PREFIX = "model."
@@ -119,7 +120,9 @@ def load(
         settings_sha256=settings_sha256(folder),
         notes=left_aside(folder, config),
     )
-    return NVReasonCTBackend(network.eval(), processor, info, settings or GenerationSettings())
+    return NVReasonCTBackend(
+        use_onednn(network.eval()), processor, info, settings or GenerationSettings()
+    )
 
 
 def text_config(config: Mapping[str, Any], sizes: EncoderSizes, name: str) -> Qwen3_5TextConfig:

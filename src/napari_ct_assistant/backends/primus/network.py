@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_ct_assistant.model.onednn import Linear, attention
+
 ROPE_BASE: Final = 10_000.0
 TRUNK_EPS: Final = 1e-5
-MLP_CHUNK: Final = 3456  # tokens at a time; bounds the memory of the wide layer
+MLP_CHUNK: Final = 512  # tokens at a time; bounds the memory of the wide layer
 
 Triple = tuple[int, int, int]
 
@@ -127,11 +129,11 @@ class Attention(nn.Module):
     def __init__(self, embed_dim: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
-        self.q_proj = nn.Linear(embed_dim, embed_dim)
-        self.k_proj = nn.Linear(embed_dim, embed_dim, bias=False)
-        self.v_proj = nn.Linear(embed_dim, embed_dim)
+        self.q_proj = Linear(embed_dim, embed_dim)
+        self.k_proj = Linear(embed_dim, embed_dim, bias=False)
+        self.v_proj = Linear(embed_dim, embed_dim)
         self.norm = nn.LayerNorm(embed_dim, eps=TRUNK_EPS)
-        self.proj = nn.Linear(embed_dim, embed_dim)
+        self.proj = Linear(embed_dim, embed_dim)
 
     def forward(self, x: Tensor, rope: Tensor) -> Tensor:
         """[B, N, embed_dim] -> [B, N, embed_dim]; the scores [N, N] are never held whole."""
@@ -141,8 +143,7 @@ class Attention(nn.Module):
             p(x).view(heads).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj)
         )
         q, k = rotated(q, rope).type_as(v), rotated(k, rope).type_as(v)
-        out = functional.scaled_dot_product_attention(q, k, v)
-        joined: Tensor = self.proj(self.norm(out.transpose(1, 2).reshape(b, n, dim)))
+        joined: Tensor = self.proj(self.norm(attention(q, k, v).reshape(b, n, dim)))
         return joined
 
 
@@ -151,10 +152,10 @@ class SwiGLU(nn.Module):
 
     def __init__(self, embed_dim: int, hidden: int):
         super().__init__()
-        self.fc1_g = nn.Linear(embed_dim, hidden)
-        self.fc1_x = nn.Linear(embed_dim, hidden)
+        self.fc1_g = Linear(embed_dim, hidden)
+        self.fc1_x = Linear(embed_dim, hidden)
         self.norm = nn.LayerNorm(hidden, eps=TRUNK_EPS)
-        self.fc2 = nn.Linear(hidden, embed_dim)
+        self.fc2 = Linear(hidden, embed_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, embed_dim] -> [B, N, embed_dim]."""

@@ -41,6 +41,7 @@ from napari_ct_assistant.backends.slices import PresetError, SlicePreset, find_p
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
+from napari_ct_assistant.model.onednn import use_onednn
 
 
 def load(
@@ -108,7 +109,9 @@ def load(
         files=tuple(sorted(folder.glob(WEIGHTS))),
         settings_sha256=settings_sha256(folder),
     )
-    return SliceModelBackend(network.eval(), processor, info, settings or GenerationSettings())
+    return SliceModelBackend(
+        use_onednn(network.eval()), processor, info, settings or GenerationSettings()
+    )
 
 
 def _preset(

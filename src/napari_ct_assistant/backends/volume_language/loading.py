@@ -32,6 +32,7 @@ from napari_ct_assistant.model.folder import (
 )
 from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
+from napari_ct_assistant.model.onednn import use_onednn
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.findings import FINDINGS
 
@@ -106,7 +107,7 @@ def load(
         untaught=processor.untaught,
     )
     return VolumeLanguageBackend(
-        network.eval(),
+        use_onednn(network.eval()),
         processor,
         info,
         OutOfDistributionDetector.load(folder),
