@@ -52,6 +52,7 @@ from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.backend import VolumeLanguageBackend
 from napari_ct_assistant.backends.volume_language.image_context import VolumeLanguageContext
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.presets import e3d_gpt_vision, vit3d_llama3_vision
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
@@ -186,7 +187,7 @@ def make_backend(size: str) -> VolumeLanguageBackend:
         text_config=text,
         image_token_id=int(tokenizer.convert_tokens_to_ids(image_token)),
     )
-    model = VolumeLanguageModel(config).eval()
+    model = use_onednn(VolumeLanguageModel(config).eval())
     processor = VolumeLanguageProcessor(
         tokenizer,
         image_size=vision.image_size,

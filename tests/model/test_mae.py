@@ -9,7 +9,7 @@ from torch import nn
 
 from napari_ct_assistant.model import MaskedAutoencoder3D
 from napari_ct_assistant.model.encoders import make_encoder
-from napari_ct_assistant.model.pos_embed import get_3d_sincos_pos_embed
+from napari_ct_assistant.model.layers.pos_embed import get_3d_sincos_pos_embed
 from tests.tiny_model import tiny_vision
 
 CONVOLUTION = {

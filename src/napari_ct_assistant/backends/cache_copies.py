@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 
-def copied(cache: DynamicCache, rows: int, device: torch.device) -> DynamicCache:
-    """Return a copy on a device with the first row of each tensor `rows` times."""
+def copied(cache: DynamicCache, rows: int = 1, device: torch.device | None = None) -> DynamicCache:
+    """Return a copy with the first row of each tensor `rows` times, on a device if one is given."""
     made = copy.copy(cache)
     made.layers = [_layer_copy(layer, rows, device) for layer in cache.layers]
     return made
@@ -28,7 +28,7 @@ def tensors_of(cache: DynamicCache) -> Iterator[Tensor]:
                 yield from (v for v in value.values() if isinstance(v, Tensor))
 
 
-def _layer_copy(layer: Any, rows: int, device: torch.device) -> Any:
+def _layer_copy(layer: Any, rows: int, device: torch.device | None) -> Any:
     one = copy.copy(layer)
     for key, value in vars(layer).items():
         if isinstance(value, Tensor):
@@ -39,10 +39,11 @@ def _layer_copy(layer: Any, rows: int, device: torch.device) -> Any:
                 for k, v in value.items()
             }
             setattr(one, key, own)
-    one.device = device
+    if device is not None:
+        one.device = device
     return one
 
 
-def _repeated(tensor: Tensor, rows: int, device: torch.device) -> Tensor:
+def _repeated(tensor: Tensor, rows: int, device: torch.device | None) -> Tensor:
     """Return a copy with the first row `rows` times."""
-    return tensor.to(device).repeat(rows, *[1] * (tensor.ndim - 1))
+    return tensor.to(device or tensor.device).repeat(rows, *[1] * (tensor.ndim - 1))

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from napari_ct_assistant.model.pos_embed import get_3d_sincos_pos_embed
+from napari_ct_assistant.model.layers.pos_embed import get_3d_sincos_pos_embed
 from napari_ct_assistant.model.vit import Block, VisionTransformer3D, patchify, take
 
 

@@ -18,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from napari_ct_assistant.model.checkpoints import CurrentNamesModel, read_older_names
-from napari_ct_assistant.model.onednn import Linear, attention
-from napari_ct_assistant.model.pos_embed import get_3d_sincos_pos_embed
+from napari_ct_assistant.model.layers.onednn import Linear, attention
+from napari_ct_assistant.model.layers.pos_embed import get_3d_sincos_pos_embed
 from napari_ct_assistant.model.vision_configuration import Size3D, VisionConfig3D
 
 MLP_CHUNK: Final = 512  # tokens at a time

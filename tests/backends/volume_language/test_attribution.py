@@ -12,6 +12,7 @@ import torch
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
 from napari_ct_assistant.backends.heat_map import HeatMap
+from napari_ct_assistant.backends.volume_language import attribution
 from tests.tiny_model import REPORT
 
 QUESTION = "Does this image show signs of lung nodule?"
@@ -59,7 +60,7 @@ def test_the_heat_is_the_slope_towards_the_blind_image(reading: Reading) -> None
             for tensor, without in ((layer.keys, blind.keys), (layer.values, blind.values)):
                 tensor[:, :, where] += sign * step * (without - tensor)[:, :, where]
         with torch.no_grad():
-            (row,) = context.log_likelihoods([(question, answer)], cache, in_place=True)
+            (row,) = context.log_likelihoods([(question, answer)], cache)
         likelihood.append(float(row.sum()))
     slope = (likelihood[1] - likelihood[0]) / (2 * step)
     assert float(values.sum()) == pytest.approx(slope, rel=0.02, abs=1e-3)
@@ -172,3 +173,26 @@ def test_a_region_reaches_only_a_model_that_was_taught_regions(
     told = reading.ask(QUESTION, region="mean 40 HU")
     assert told.region_used
     assert told.question == QUESTION
+
+
+def test_a_text_in_parts_is_the_whole_text(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each sentence runs behind those before it in the cache; the values stay the same."""
+    prompt, ids = reading.context.prompt("Write the report."), reading.context.answer_ids(REPORT)
+    attributor, third = reading.context.attributor, len(ids) // 3
+    spans = [(0, third), (third, 2 * third), (third - 2, third + 2), (2 * third, len(ids)), (3, 3)]
+    found = []
+    for tokens in (len(ids), 2):
+        monkeypatch.setattr(attribution, "PART", tokens)
+        cache = copy.copy(reading.context.prefix_cache.cache)
+        cache.layers = [copy.copy(layer) for layer in cache.layers]
+        count = len(attributor._parts(prompt.ids, ids, spans, cache))
+        assert count == (1 if tokens > 2 else 3)
+        found.append(attributor.attributions(prompt.ids, ids, spans))
+    (whole, heat), (parted, parts) = found
+    torch.testing.assert_close(whole, parted)
+    for one, other in zip(heat[:-1], parts[:-1], strict=True):
+        assert one is not None
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+    assert heat[-1] is parts[-1] is None

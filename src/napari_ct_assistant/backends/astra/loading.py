@@ -38,7 +38,7 @@ from napari_ct_assistant.model.folder import (
     weights_of,
 )
 from napari_ct_assistant.model.format import WEIGHTS
-from napari_ct_assistant.model.onednn import use_onednn
+from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 from napari_ct_assistant.report_text.findings import FINDINGS

@@ -36,7 +36,7 @@ from napari_ct_assistant.model.folder import (
     settings_sha256,
     tensor_headers,
 )
-from napari_ct_assistant.model.onednn import use_onednn
+from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 from napari_ct_assistant.report_text.findings import FINDINGS
 

@@ -45,7 +45,7 @@ from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
-from napari_ct_assistant.model.onednn import use_onednn
+from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.settings import read_json
 
 PREFIX = "model."

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_ct_assistant.model.onednn import Linear, attention
+from napari_ct_assistant.model.layers.onednn import Linear, attention
 
 ROPE_BASE: Final = 10_000.0
 TRUNK_EPS: Final = 1e-5

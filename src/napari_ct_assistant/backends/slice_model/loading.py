@@ -41,7 +41,7 @@ from napari_ct_assistant.backends.slices import PresetError, SlicePreset, find_p
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
-from napari_ct_assistant.model.onednn import use_onednn
+from napari_ct_assistant.model.layers.onednn import use_onednn
 
 
 def load(

@@ -17,14 +17,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from napari_ct_assistant.backends.heat_map import Evidence, HeatMap
-from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache, Row
+from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache, Row, scored
 from napari_ct_assistant.volume import CTVolume, ModelGrid
+
+PART: Final = 24  # tokens that run together at least
 
 
 class Attributor:
@@ -121,7 +125,8 @@ class Attributor:
             For each span, what each of the n image tokens adds; None for an empty span.
         """
         context = self.context
-        cache = copy.deepcopy(context.cache)
+        cache = copy.copy(context.cache)
+        cache.layers = [copy.copy(layer) for layer in cache.layers]
         leaves: list[Tensor] = []
         for layer in cache.layers:
             layer.keys = layer.keys.detach().requires_grad_(True)
@@ -129,16 +134,54 @@ class Attributor:
             leaves += [layer.keys, layer.values]
         blind = [t for layer in context.blind_cache().layers for t in (layer.keys, layer.values)]
         with torch.enable_grad():
-            seen = context.log_likelihoods([(question, answer)], cache, in_place=True)[0]
+            parts = self._parts(question, answer, spans, cache)
         found: list[Tensor | None] = []
         for a, b in spans:
             if b <= a:
                 found.append(None)
                 continue
-            gradients = torch.autograd.grad(seen[a:b].sum(), leaves, retain_graph=True)
-            total = torch.zeros(len(context.prefix), device=seen.device)
+            # Only parts that the span is in, so that the way back does not begin behind it.
+            likelihood = sum(
+                part[max(a - begin, 0) : b - begin].sum()
+                for begin, part in parts
+                if begin < b and a < begin + len(part)
+            )
+            gradients = torch.autograd.grad(likelihood, leaves, retain_graph=True)
+            total = torch.zeros(len(context.prefix), device=leaves[0].device)
             for gradient, leaf, without in zip(gradients, leaves, blind, strict=True):
                 # [1, heads, prefix, channels] -> [prefix]
                 total += (gradient * (leaf.detach() - without)).float().sum((0, 1, 3))
             found.append(total[context.is_image.to(total.device)])
-        return seen.detach(), found
+        return torch.cat([part.detach() for _, part in parts]), found
+
+    def _parts(
+        self,
+        question: list[int],
+        answer: list[int],
+        spans: Sequence[tuple[int, int]],
+        cache: DynamicCache,
+    ) -> list[tuple[int, Tensor]]:
+        """Return the log-likelihoods of an answer's tokens in parts, each with where it begins.
+
+        The text runs through the network part by part, each behind the one before in the cache:
+        no sentence depends on those that follow, and the way back from it leaves them out.
+        """
+        model: Any = self.context.loaded.model
+        ids = torch.tensor([question + answer[:-1]], device=model.device)
+        ends = [0]
+        for begin, _ in spans:
+            if begin - ends[-1] >= PART and len(answer) - begin >= PART:
+                ends.append(begin)
+        ends.append(len(answer))
+        found = []
+        for begin, end in pairwise(ends):
+            # The token before an answer's first one is the question's last.
+            first = len(question) - 1 + begin if begin else 0
+            logits = model(
+                input_ids=ids[:, first : len(question) - 1 + end],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=end - begin,
+            ).logits.float()
+            found.append((begin, scored(logits[0], answer[begin:end])))
+        return found

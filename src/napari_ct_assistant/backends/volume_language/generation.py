@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from napari_ct_assistant.backends.protocol import GeneratedText, OnText
 from napari_ct_assistant.backends.reasoning_text import ReasoningSplitter, answer_tokens
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.streaming import CallbackStreamer, StopOnCancel
+from napari_ct_assistant.backends.volume_language.decoding import decodes, greedy
 from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache
 
 
@@ -53,23 +56,34 @@ def generate(
     parts = ReasoningSplitter(on_text, on_reasoning)
     streamer = CallbackStreamer(processor.tokenizer, parts.feed)
     end = _eos_token_ids(model, processor)
-    try:
-        out = model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            past_key_values=None if text_only else context.cache,
-            streamer=streamer,
-            stopping_criteria=StoppingCriteriaList([StopOnCancel(cancel)]),
-            pad_token_id=processor.tokenizer.pad_token_id,
-            eos_token_id=end,
-            **settings.to_generate(processor.max_new_tokens),
+    plain = settings.temperature <= 0 and settings.repetition_penalty == 1
+    if plain and question and decodes(model.language_model):
+        behind = ids if text_only else ids[:, len(prefix) :]
+        tokens = greedy(
+            model.language_model,
+            model.embed(behind),
+            None if text_only else context.cache,
+            settings.max_new_tokens or processor.max_new_tokens,
         )
-    finally:
-        beyond = context.cache.get_seq_length() - len(context.prefix)
-        if beyond > 0:
-            context.cache.crop(-beyond)
+        answer = _streamed(tokens, streamer, end, cancel)
+    else:
+        try:
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                past_key_values=None if text_only else context.cache,
+                streamer=streamer,
+                stopping_criteria=StoppingCriteriaList([StopOnCancel(cancel)]),
+                pad_token_id=processor.tokenizer.pad_token_id,
+                eos_token_id=end,
+                **settings.to_generate(processor.max_new_tokens),
+            )
+        finally:
+            beyond = context.cache.get_seq_length() - len(context.prefix)
+            if beyond > 0:
+                context.cache.crop(-beyond)
+        answer = out[0, ids.shape[1] :].tolist()
     parts.finish()
-    answer = out[0, ids.shape[1] :].tolist()
     ended = bool(answer) and answer[-1] in end
     stopped = not ended and cancel is not None and cancel.is_set()
     answer = answer[:-1] if ended else answer
@@ -81,6 +95,25 @@ def generate(
         cut=not ended and not stopped,
         reasoning=parts.reasoning.strip(),
     )
+
+
+def _streamed(
+    tokens: Generator[int, None, None],
+    streamer: CallbackStreamer,
+    end: list[int],
+    cancel: threading.Event | None,
+) -> list[int]:
+    """Return tokens as they come, up to one of `end` or until the event is set."""
+    streamer.next_tokens_are_prompt = False
+    answer = []
+    with closing(tokens):
+        for token in tokens:
+            answer.append(token)
+            streamer.put(torch.tensor([token]))
+            if token in end or (cancel is not None and cancel.is_set()):
+                break
+    streamer.end()
+    return answer
 
 
 def _eos_token_ids(model: Any, processor: Any) -> list[int]:

@@ -31,8 +31,8 @@ from napari_ct_assistant.model.folder import (
     settings_sha256,
 )
 from napari_ct_assistant.model.format import WEIGHTS
+from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
-from napari_ct_assistant.model.onednn import use_onednn
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.findings import FINDINGS
 

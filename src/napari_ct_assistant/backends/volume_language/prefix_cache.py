@@ -6,7 +6,6 @@ computed once; a question or an answer then costs only its own tokens.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from napari_ct_assistant.backends.cache_copies import copied
 from napari_ct_assistant.backends.volume_language.loaded_model import LoadedModel
 
 Row = tuple[list[int], list[int]]  # token ids of a question, token ids of an answer to it
@@ -80,13 +80,16 @@ class PrefixCache:
             `cache` has a row for each statement already and may be extended; otherwise a copy
             of it is.
         """
-        rows = [question + answer for question, answer in statements]
-        logits = self._logits(rows, self.cache if cache is None else cache, in_place=in_place)
+        # What follows an answer's last token is not asked.
+        rows = [question + answer[:-1] for question, answer in statements]
+        first = min(len(question) - 1 for question, _ in statements)
+        logits = self._logits(
+            rows, self.cache if cache is None else cache, first, in_place=in_place
+        )
         found = []
         for row, (question, answer) in zip(logits, statements, strict=True):
-            begin, end = len(question) - 1, len(question) + len(answer) - 1
-            target = torch.tensor(answer, device=logits.device)
-            found.append(row[begin:end].log_softmax(-1).gather(1, target[:, None])[:, 0])
+            begin = len(question) - 1 - first
+            found.append(scored(row[begin : begin + len(answer)], answer))
         return found
 
     def next_token_probabilities(
@@ -97,8 +100,9 @@ class PrefixCache:
         They are renormalised over `among`.
         """
         with torch.no_grad():
-            logits = self._logits(rows, self.cache if cache is None else cache)
-        last = torch.stack([logits[i, len(row) - 1] for i, row in enumerate(rows)])
+            first = min(map(len, rows)) - 1
+            logits = self._logits(rows, self.cache if cache is None else cache, first)
+        last = torch.stack([logits[i, len(row) - 1 - first] for i, row in enumerate(rows)])
         return last[:, list(among)].softmax(-1)
 
     def answer_probabilities(
@@ -124,19 +128,31 @@ class PrefixCache:
         return cache
 
     def _logits(
-        self, rows: Sequence[list[int]], cache: DynamicCache, *, in_place: bool = False
+        self,
+        rows: Sequence[list[int]],
+        cache: DynamicCache,
+        first: int,
+        *,
+        in_place: bool = False,
     ) -> Tensor:
-        """Return the logits of rows of text behind the prefix, [rows, longest, vocabulary].
+        """Return the logits of rows of text behind the prefix, [rows, longest - first, vocabulary].
 
-        Padded on the right: a row's own tokens never see its padding.
+        Padded on the right: a row's own tokens never see its padding. Those after a row's first
+        tokens, `first` of them, are left out.
         """
         length = max(map(len, rows))
         ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
-        if not in_place:
-            cache = copy.deepcopy(cache)
-            cache.batch_repeat_interleave(len(rows))
         model: Any = self.loaded.model
         logits: Tensor = model(
-            input_ids=ids.to(model.device), past_key_values=cache, use_cache=True
+            input_ids=ids.to(model.device),
+            past_key_values=cache if in_place else copied(cache, len(rows)),
+            use_cache=True,
+            logits_to_keep=length - first,
         ).logits
         return logits.float()
+
+
+def scored(logits: Tensor, tokens: list[int]) -> Tensor:
+    """Return the log-likelihood of each token. logits: [tokens, vocabulary] -> [tokens]."""
+    target = torch.tensor(tokens, device=logits.device)[:, None]
+    return logits.log_softmax(-1).gather(1, target)[:, 0]

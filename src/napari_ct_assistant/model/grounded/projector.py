@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
+from napari_ct_assistant.model.layers.pos_embed import get_3d_sincos_pos_embed
 from napari_ct_assistant.model.perceivers import ImageProjector
-from napari_ct_assistant.model.pos_embed import get_3d_sincos_pos_embed
 
 
 class GroundedImageProjector(ImageProjector):

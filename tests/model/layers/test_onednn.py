@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_ct_assistant.model import onednn
+from napari_ct_assistant.model.layers import onednn
 from tests.tiny_model import tiny_model
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 Network = TypeVar("Network", bound=nn.Module)
 
 SCORES: Final = 1 << 20  # attention scores that are held at a time
+FEW: Final = 1 << 20  # multiplications that one thread does sooner than several
 
 
 def available() -> bool:
@@ -109,12 +110,15 @@ def _usable(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and type(weight.data) is Tensor
         and not (torch.is_grad_enabled() and weight.requires_grad)
-        # A single row is bound by the memory: MKL is as fast.
-        and x.numel() > x.shape[-1]
-        and weight.numel() > 0
         and weight.is_contiguous()
+        and _worth(x.numel() * weight.shape[0])
         and available()
     )
+
+
+def _worth(products: int) -> bool:
+    """Return whether so many multiplications gain: more threads than one have to be joined."""
+    return products >= FEW or (products > 0 and torch.get_num_threads() == 1)
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
