@@ -133,3 +133,28 @@ def test_a_text_model_reads_no_scan(
     failed = run("report", str(scan), "--model", "words", "--send-scan")
     assert failed.exit_code == 1
     assert "reads no scan" in failed.stderr
+
+
+def seen_in_slices(messages: list[dict[str, Any]]) -> str:
+    return "Findings: There is a pleural effusion. Impression: Effusion."
+
+
+@pytest.mark.parametrize("command", ["evaluate", "dialogue", "audit"])
+def test_models_on_a_server_are_measured_once_somebody_agrees(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving(VllmRules("some/vision-model", chat=seen_in_slices, max_model_len=32768)) as rules:
+        more = {
+            "evaluate": ["phantoms:1:2", "--task", "report", "--no-baselines"],
+            "dialogue": ["phantoms:1:2", "--no-baselines"],
+            "audit": ["--seeds", "1:2"],
+        }[command]
+        refused = run(command, rules.address, *more)
+        assert refused.exit_code == 1
+        assert "Add --send-scan to agree." in refused.stderr
+        assert rules.requests == []
+        done = run(command, rules.address, *more, "--send-scan", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)
+        assert rules.requests

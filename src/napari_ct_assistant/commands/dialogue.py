@@ -9,8 +9,15 @@ import typer
 
 from napari_ct_assistant.commands.evaluation import Limit, TestSplit
 from napari_ct_assistant.commands.terminal.extras import evaluation_extra
-from napari_ct_assistant.commands.terminal.loading import load_model_on
-from napari_ct_assistant.commands.terminal.options import AsJson, Device, ModelArgument
+from napari_ct_assistant.commands.terminal.loading import load_model_on, sending_agreed
+from napari_ct_assistant.commands.terminal.options import (
+    AsJson,
+    Device,
+    ModelArgument,
+    SendScan,
+    Unencrypted,
+    agreement,
+)
 from napari_ct_assistant.commands.terminal.output import note, one_line_errors, print_json, say
 from napari_ct_assistant.commands.terminal.progress import count_progress
 
@@ -35,6 +42,8 @@ def dialogue(
         ),
     ] = True,
     device: Device = None,
+    send_scan: SendScan = False,
+    unencrypted: Unencrypted = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a model questions unlike its training, as in E3D-GPT.
@@ -50,8 +59,8 @@ def dialogue(
         cases = open_cases(dataset, split=split, limit=limit)
         for line in cases.notes:
             note(line)
-        assistant = load_model_on(model, device)
-        with count_progress("answers") as show:
+        assistant = load_model_on(model, device, agreement(send_scan, unencrypted))
+        with count_progress("answers") as show, sending_agreed():
             found = hold_dialogue(assistant, cases, out, baselines=baselines, progress=show)
         if as_json:
             print_json({"dataset": dataset, "answers": [one.to_json() for one in found]})

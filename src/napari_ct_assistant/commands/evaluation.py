@@ -11,13 +11,16 @@ from typing import Annotated, Final
 import typer
 
 from napari_ct_assistant.commands.terminal.extras import evaluation_extra
-from napari_ct_assistant.commands.terminal.loading import load_model_on
+from napari_ct_assistant.commands.terminal.loading import load_model_on, sending_agreed
 from napari_ct_assistant.commands.terminal.options import (
     AsJson,
     Device,
     MaxNewTokens,
     ModelArgument,
     Overrides,
+    SendScan,
+    Unencrypted,
+    agreement,
 )
 from napari_ct_assistant.commands.terminal.output import (
     fail,
@@ -108,6 +111,8 @@ def evaluate(
     ] = False,
     max_new_tokens: MaxNewTokens = None,
     device: Device = None,
+    send_scan: SendScan = False,
+    unencrypted: Unencrypted = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a model on a data set, with baselines.
@@ -132,7 +137,7 @@ def evaluate(
         for line in (*cases.notes, f"{cases.name}: {len(cases.cases)} scans"):
             note(line)
         refuse_empty_tasks(cases, task or ())
-        assistant = load_model_on(model, device)
+        assistant = load_model_on(model, device, agreement(send_scan, unencrypted))
         if max_new_tokens is not None:
             assistant.settings = replace(assistant.settings, max_new_tokens=max_new_tokens)
         metrics = text_metrics(bertscore, device=assistant.device)
@@ -140,7 +145,7 @@ def evaluate(
             from napari_ct_assistant.training.evaluation.metrics.green import green_metric
 
             metrics.append(green_metric(green, out))
-        with count_progress("answers") as show:
+        with count_progress("answers") as show, sending_agreed():
             found = run(
                 assistant,
                 cases,

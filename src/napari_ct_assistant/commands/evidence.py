@@ -8,12 +8,15 @@ import typer
 
 from napari_ct_assistant.commands.figures import figures_as_text
 from napari_ct_assistant.commands.terminal.extras import training_extra
-from napari_ct_assistant.commands.terminal.loading import load_model_on
+from napari_ct_assistant.commands.terminal.loading import load_model_on, sending_agreed
 from napari_ct_assistant.commands.terminal.options import (
     AsJson,
     Device,
     ModelArgument,
     SeedRange,
+    SendScan,
+    Unencrypted,
+    agreement,
     seed_range,
 )
 from napari_ct_assistant.commands.terminal.output import (
@@ -38,6 +41,8 @@ def evidence(
         ),
     ] = None,
     device: Device = None,
+    send_scan: SendScan = False,
+    unencrypted: Unencrypted = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the quality of a model's evidence on phantoms.
@@ -53,14 +58,15 @@ def evidence(
         for name in method or ():
             if name not in METHODS:
                 raise fail(f"--method {name}: choose from {', '.join(METHODS)}")
-        assistant = load_model_on(model, device)
-        found = audit_evidence(
-            assistant,
-            first_seed=first,
-            count=end - first,
-            methods=method or (),
-            progress=lambda done, count: note(f"phantom {done} of {count}"),
-        )
+        assistant = load_model_on(model, device, agreement(send_scan, unencrypted))
+        with sending_agreed():
+            found = audit_evidence(
+                assistant,
+                first_seed=first,
+                count=end - first,
+                methods=method or (),
+                progress=lambda done, count: note(f"phantom {done} of {count}"),
+            )
         result = {**found, "model": assistant.info.to_json()}
         if as_json:
             print_json(result)

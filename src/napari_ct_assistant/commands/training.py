@@ -10,13 +10,16 @@ import typer
 
 from napari_ct_assistant.commands.figures import figures_as_text
 from napari_ct_assistant.commands.terminal.extras import training_extra
-from napari_ct_assistant.commands.terminal.loading import load_model_on
+from napari_ct_assistant.commands.terminal.loading import load_model_on, sending_agreed
 from napari_ct_assistant.commands.terminal.options import (
     AsJson,
     Device,
     ModelArgument,
     Overrides,
     SeedRange,
+    SendScan,
+    Unencrypted,
+    agreement,
     seed_range,
 )
 from napari_ct_assistant.commands.terminal.output import (
@@ -84,6 +87,8 @@ def audit(
     model: ModelArgument = "demo",
     seeds: SeedRange = "0:100",
     device: Device = None,
+    send_scan: SendScan = False,
+    unencrypted: Unencrypted = False,
     card: Annotated[
         Path | None,
         typer.Option("--card", metavar="FILE", help="Also write a model card to this file."),
@@ -99,15 +104,18 @@ def audit(
         first, end = seed_range(seeds)
         from napari_ct_assistant.training.evaluation.audit.phantom_audit import audit as run_audit
 
-        assistant = load_model_on(model, device)
-        found = run_audit(
-            assistant,
-            first_seed=first,
-            count=end - first,
-            progress=lambda done, count: note(f"phantom {done} of {count}"),
-            # On a CPU, one process per core generates and reads phantoms.
-            workers=os.cpu_count() or 1 if assistant.device == "cpu" else 1,
-        )
+        assistant = load_model_on(model, device, agreement(send_scan, unencrypted))
+        # A model on a server has no files that other processes could load.
+        by_core = assistant.device == "cpu" and bool(assistant.info.files)
+        with sending_agreed():
+            found = run_audit(
+                assistant,
+                first_seed=first,
+                count=end - first,
+                progress=lambda done, count: note(f"phantom {done} of {count}"),
+                # On a CPU, one process per core generates and reads phantoms.
+                workers=os.cpu_count() or 1 if by_core else 1,
+            )
         if card is not None:
             from napari_ct_assistant.training.release.model_card import card_facts, write_card
 

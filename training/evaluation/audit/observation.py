@@ -6,6 +6,7 @@ against no, the report is drafted and parsed, and questions are asked one by one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,7 +88,7 @@ class PhantomObservation:
         For each true sentence whether its hottest place is in the finding's box, or at most
         24 mm outside.
     seconds_encode, seconds_report
-        Time to encode the scan and to draft the report.
+        Time to encode the scan (NaN where a server reads slices) and to draft the report.
     """
 
     seed: int
@@ -128,7 +129,7 @@ def observe(assistant: Assistant, seed: int) -> PhantomObservation:
         pair_right=pair_right,
         pair_differs=pair_differs,
         evidence_inside=_evidence_inside(draft.sentences, phantom.findings),
-        seconds_encode=reading.seconds["encode"],
+        seconds_encode=reading.seconds.get("encode", math.nan),
         seconds_report=draft.seconds["generate"],
     )
 

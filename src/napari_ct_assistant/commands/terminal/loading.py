@@ -71,11 +71,11 @@ def sending_agreed(agrees: str = "--send-scan") -> Iterator[None]:
         raise fail(f"{error} Add {option} to agree.") from error
 
 
-def load_model_on(model: str, device: str | None) -> Assistant:
+def load_model_on(model: str, device: str | None, server: ServerOptions | None = None) -> Assistant:
     """Load `model` on `device`, or on the best device if that is None."""
     from napari_ct_assistant.backends.loading.options import LoadOptions
 
-    return load_model(model, LoadOptions(device))
+    return load_model(model, LoadOptions(device), server)
 
 
 def read_scan(

@@ -48,6 +48,21 @@ Device = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
+SendScan = Annotated[
+    bool,
+    typer.Option(
+        "--send-scan",
+        help="Agree that the scan, as embeddings or slices, and the questions are sent to the "
+        "server. Header fields never are.",
+    ),
+]
+Unencrypted = Annotated[
+    bool,
+    typer.Option(
+        "--unencrypted", help="Use a server whose address is neither https nor this computer."
+    ),
+]
+
 RecipeFile = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Recipe file (.yaml) or name of a bundled recipe.")
 ]
@@ -191,31 +206,13 @@ class ReadingOptions:
             "wrote. Default: the one in the server's profile or among the imported models.",
         ),
     ] = None
-    send_scan: Annotated[
-        bool,
-        typer.Option(
-            "--send-scan",
-            help="Agree that the scan, as embeddings or slices, and the questions are sent to the "
-            "server. Header fields never are.",
-        ),
-    ] = False
-    unencrypted: Annotated[
-        bool,
-        typer.Option(
-            "--unencrypted",
-            help="Use a server whose address is neither https nor this computer.",
-        ),
-    ] = False
+    send_scan: SendScan = False
+    unencrypted: Unencrypted = False
     as_json: AsJson = False
 
     def server_options(self) -> "ServerOptions":
         """Return what the command line says about a server."""
-        from napari_ct_assistant.backends.server.connection import ServerOptions
-
-        agreed = {"embeddings", "pixel data", "report text"} if self.send_scan else set()
-        if self.unencrypted:
-            agreed.add("unencrypted")
-        return ServerOptions("" if self.encoder is None else str(self.encoder), frozenset(agreed))
+        return agreement(self.send_scan, self.unencrypted, self.encoder)
 
     def slice_range(self) -> "SliceRange":
         """Return which slices are shown; exit if `--slices` is no range."""
@@ -254,6 +251,18 @@ class ReadingOptions:
             None if self.device_map is None else "auto",
             self.preset,
         )
+
+
+def agreement(
+    send_scan: bool, unencrypted: bool = False, encoder: Path | None = None
+) -> "ServerOptions":
+    """Return what the command line says about a server."""
+    from napari_ct_assistant.backends.server.connection import ServerOptions
+
+    agreed = {"embeddings", "pixel data", "report text"} if send_scan else set()
+    if unencrypted:
+        agreed.add("unencrypted")
+    return ServerOptions("" if encoder is None else str(encoder), frozenset(agreed))
 
 
 def with_reading_options(command: Callable[..., None]) -> Callable[..., None]:
