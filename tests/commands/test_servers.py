@@ -158,3 +158,29 @@ def test_models_on_a_server_are_measured_once_somebody_agrees(
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)
         assert rules.requests
+
+
+@pytest.mark.parametrize("command", ["report", "ask"])
+def test_json_keeps_the_text_of_a_server_that_died(
+    tiny_model_folder: Path, small_volume: CTVolume, tmp_path: Path, command: str
+) -> None:
+    out, scan = tmp_path / "llm", tmp_path / "scan.nii"
+    write_nifti(small_volume, scan)
+    made = json.loads(
+        run("models", "export-llm", str(tiny_model_folder), str(out), "--json").stdout
+    )
+    with serving(VllmRules(made["served_name"], out)) as rules:
+        question = ["Is there a nodule?"] if command == "ask" else ["--short-scan"]
+        more = ["--encoder", made["encoder"], "--send-scan", "--device", "cpu", "--json"]
+        asked = (command, str(scan), *question, "--model", rules.address, *more)
+        key = {"report": "report", "ask": "answer"}[command]
+        whole = json.loads(run(*asked).stdout)[key]
+        rules.fault = "die"
+        failed = run(*asked)
+        assert failed.exit_code == 1
+        assert "the connection broke" in failed.stderr.splitlines()[-1]
+        kept = json.loads(failed.stdout)
+        assert kept["complete"] is False
+        assert "the connection broke" in kept["incomplete"]
+        assert kept[key]
+        assert "".join(whole.split()).startswith("".join(kept[key].split()))

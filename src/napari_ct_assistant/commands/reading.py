@@ -15,6 +15,7 @@ from napari_ct_assistant.commands.terminal.output import (
     end_if_cut,
     end_if_stopped,
     fail,
+    kept_in_json,
     note,
     one_line_errors,
     print_json,
@@ -171,9 +172,11 @@ def draft_in_terminal(
     """Draft the report of `reading` on stdout: streamed text, or JSON at the end."""
     from napari_ct_assistant.assistant.report.checks import check_draft
 
-    with cancel_on_interrupt() as cancel:
+    # A hash of the voxels: it tells scans apart and names no patient.
+    scan = reading.volume.fingerprint
+    with cancel_on_interrupt() as cancel, kept_in_json("report", scan=scan) as keep:
         draft = reading.draft_report(
-            on_text=None if as_json else write,
+            on_text=keep if as_json else write,
             on_reasoning=None if as_json else write_aside,
             cancel=cancel,
         )
@@ -183,8 +186,7 @@ def draft_in_terminal(
     if as_json:
         more = {
             "checks": [check.to_json() for check in checks],
-            # A hash of the voxels: it tells scans apart and names no patient.
-            "scan": reading.volume.fingerprint,
+            "scan": scan,
         }
         print_json(draft.to_json() | more)
     else:
@@ -216,10 +218,11 @@ def ask(
         if not question.strip():
             raise fail('the question is empty; ask e.g. "Is there a pleural effusion?"')
         reading, _ = read_scan(open_scan(path, options.series), options.model, load, options)
-        with cancel_on_interrupt() as cancel:
+        kept = kept_in_json("answer", question=question)
+        with cancel_on_interrupt() as cancel, kept as keep:
             answer = reading.ask(
                 question,
-                on_text=None if options.as_json else write,
+                on_text=keep if options.as_json else write,
                 on_reasoning=None if options.as_json else write_aside,
                 cancel=cancel,
             )

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -119,6 +119,22 @@ def cancel_on_interrupt() -> Iterator[threading.Event]:
         yield cancel
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def kept_in_json(key: str, **more: Any) -> Iterator[Callable[[str], None]]:
+    """Yield what collects a streamed text; if the work fails, print what there is of it as JSON.
+
+    The JSON has the text under `key` and the fields that say why it is not whole. The error goes
+    on, so the command still ends with its line and status 1.
+    """
+    pieces: list[str] = []
+    try:
+        yield pieces.append
+    except CTAssistantError as error:
+        if text := "".join(pieces).strip():
+            print_json({"complete": False, "incomplete": str(error), **more, key: text})
+        raise
 
 
 def end_if_stopped(stopped: bool, kept: str) -> None:
