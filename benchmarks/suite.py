@@ -20,6 +20,9 @@ from benchmarks import machine, tables
 from benchmarks.rows import Groups, Measure, MissingPeerError, Row, Settings
 
 MODULES: Final = (
+    "benchmarks.questions",
+    "benchmarks.encoders",
+    "benchmarks.decoding",
     "benchmarks.volumes",
     "benchmarks.first_slice",
     "benchmarks.start",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.assistant import counts, make_backend, measure, table
+from benchmarks.rows import Settings
+from benchmarks.suite import groups, rows_of
+from benchmarks.tables import line
 
 COUNTS = Path(__file__).parents[1] / "benchmarks" / "counts.json"
 
@@ -13,11 +15,10 @@ COUNTS = Path(__file__).parents[1] / "benchmarks" / "counts.json"
 def test_no_step_computes_more_than_it_did() -> None:
     """A change that encodes a scan twice, or runs a prompt again, shows here.
 
-    A change that is meant: `python -m benchmarks.assistant --size small --json FILE`, and copy its
-    "counts" into the file.
+    A change that is meant: `python -m benchmarks.assistant --quick > FILE`, and copy it.
     """
-    rows = measure(make_backend("small"), repeat=1)
-    assert counts(rows) == json.loads(COUNTS.read_text())
-    lines = table(rows)
-    assert len(lines) == len(rows) + 2
-    assert all(line.count("|") == 7 for line in lines)
+    quick = Settings(repeat=1, quick=True)
+    rows = [row for name in groups() for row in rows_of(name, quick)]
+    assert {row.step: dict(row.counts) for row in rows} == json.loads(COUNTS.read_text())
+    assert len({row.step for row in rows}) == len(rows)
+    assert all(line(row, row).count("|") == 9 for row in rows)
