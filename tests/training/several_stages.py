@@ -64,8 +64,8 @@ def train(toy: Toy, stage: str, data: Path, output: Path, batch_size: int, *more
 
 
 def run_all(toy: Toy, output: Path, batch_size: int) -> None:
-    """Run all stages on the toy data, each into its own folder."""
-    for stage in MORE:
+    """Run stages on the toy data, each into its own folder."""
+    for stage in ("mae", "align", "instruct"):
         train(toy, stage, output, output / stage, batch_size)
     start = [f"encoder={{start: {toy.folder / 'encoder'}}}", "ground={}", "data={kind: phantoms}"]
     options = toy.options(output / "ground", 6, batch_size=batch_size)
@@ -78,7 +78,7 @@ class Killed(BaseException):
 
 
 def run_sharded(toy: Toy, output: Path, batch_size: int) -> None:
-    """Run stages under FSDP, and begin two that are killed after two of their three steps."""
+    """Run stages under FSDP, and begin one that is killed after two of its three steps."""
     os.environ.update(FSDP)
     for stage in ("mae", "instruct", "instruct_muon"):
         train(toy, stage, output, output / "fsdp" / stage, batch_size)
@@ -92,14 +92,12 @@ def run_sharded(toy: Toy, output: Path, batch_size: int) -> None:
 
     StageTrainer.training_step = training_step  # type: ignore[method-assign]
     callbacks.STEPS_TO_AGREE = 1
-    for stage in ("mae", "instruct"):
-        folder = output / "killed" / stage
-        try:
-            train(toy, stage, output, folder, batch_size, "training.save_minutes=1e-9")
-        except Killed:
-            pass
-        else:
-            raise AssertionError("the run was not killed")
+    folder = output / "killed" / "instruct"
+    try:
+        train(toy, "instruct", output, folder, batch_size, "training.save_minutes=1e-9")
+    except Killed:
+        return
+    raise AssertionError("the run was not killed")
 
 
 if __name__ == "__main__":
