@@ -65,6 +65,7 @@ def run_stage(
     run_recipe(one, restart=restart, check=check)
 
 
+@naming_lost_processes()
 def run_recipe(recipe: Recipe, *, restart: bool = False, check: bool = False) -> None:
     """Run a recipe's stage, unless it is finished.
 
@@ -95,8 +96,7 @@ def run_recipe(recipe: Recipe, *, restart: bool = False, check: bool = False) ->
     wait_for_all()
     recipe.folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    with naming_lost_processes():
-        _run(recipe)
+    _run(recipe)
     wait_for_all()
     if process_state().is_main_process:
         seconds = round(time.monotonic() - start)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from napari_ct_assistant.model.mae import MaskedAutoencoder3D
 from napari_ct_assistant.training.config.errors import RecipeError
 from napari_ct_assistant.training.config.launchers import FOLDER, LAUNCHERS, copy_launcher
 from napari_ct_assistant.training.parallel.sharding import fsdp_plugin
+from tests.documentation import ROOT
 from tests.tiny_model import tiny_model
 
 TRAIN = ["-m", "napari_ct_assistant", "train", "mae", "e3d_gpt/mae"]
@@ -140,3 +143,16 @@ def test_a_configuration_is_copied_once(tmp_path: Path) -> None:
         copy_launcher("deepspeed_zero3", file)
     with pytest.raises(RecipeError, match="did you mean fsdp2"):
         copy_launcher("fsdp", tmp_path / "other")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_the_job_script_of_the_page_is_a_script() -> None:
+    page = (ROOT / "docs" / "many-machines.md").read_text(encoding="utf-8")
+    script = page.partition("```bash\n#!/bin/bash\n")[2].partition("```")[0]
+    assert "#SBATCH --requeue" in script
+    # The script, and what it runs on each machine.
+    inner = script.partition("bash -c '")[2].partition("'")[0]
+    assert "--machine_rank" in inner
+    for text in (script, inner):
+        done = subprocess.run(["bash", "-n", "-c", text], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
