@@ -59,6 +59,18 @@ def test_texts_and_numbers_are_german(panel: CTAssistantPanel) -> None:
     assert panel.locale().decimalPoint() == ","
 
 
+def test_a_ruler_has_the_decimal_comma_and_its_sentence_the_point(panel: CTAssistantPanel) -> None:
+    measurements = panel.reading_bar.measure.measurements
+    measurements.select_tool("select")
+    layer = measurements.layer
+    assert layer is not None
+    layer.add([[3, 6, 6], [3, 6, 9]], shape_type="line")
+    measurements.measure()
+    assert list(layer.features["label"]) == ["7,5 mm"]
+    # As the report writes it, which this is compared with.
+    assert measurements.lengths == ("7.5 mm",)
+
+
 def test_a_warning_is_german_and_its_file_english(panel: CTAssistantPanel) -> None:
     shown = panel.banner.label.text()
     assert shown.startswith("Schichten von 1,5 mm Dicke liegen 2,50 mm auseinander")

@@ -227,6 +227,12 @@ def test_a_low_screen_with_large_text_shows_the_whole_window(
     assert tab.editor.height() / panel.height() >= 0.5
     row = tab.sentence.buttons
     assert not tab.tools.buttons.isVisible()
+    for text in ("Image 2 of many, many images", "Image"):
+        tab.sentence.slice_button.setText(text)
+        qtbot.wait(50)
+        seen = [one for one in (*row._widgets, row.more_button) if one.isVisible()]
+        assert row.more_button in seen
+        assert all(row.rect().contains(one.geometry()) for one in seen)
     row.more_menu.aboutToShow.emit()
     entries = {one.text(): one for one in row.more_menu.actions()}
     assert {"Template", "Phrases", "Undo", "Compare", "Export…", "Sum up"} <= set(entries)

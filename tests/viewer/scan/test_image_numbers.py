@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_ct_assistant.assistant.report.measurement import Measurement
 from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.viewer.views.scan_display import CAPTION
@@ -60,6 +61,25 @@ def test_both_numbers_stand_where_people_read(
     panel.show_finding("Lung nodule")
     qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
     assert words in panel.status.label.text()
+
+
+def test_the_sentence_of_a_measurement_has_both_numbers(panel: CTAssistantPanel) -> None:
+    measurements = panel.reading_bar.measure.measurements
+    measurements.select_tool("select")
+    layer = measurements.layer
+    assert layer is not None
+    layer.add([[4, 6, 6], [4, 6, 9]], shape_type="line")
+    found = measurements.selected()
+    assert found is not None
+    assert found.sentence("nodule").endswith(", image 5 (instance 416).")
+    assert Measurement.from_json(found.to_json()) == found
+    # A coronal image was not stored: it has no number in the archive.
+    panel.view_bar.show_plane("coronal")
+    layer.add([[4, 6, 6], [9, 6, 9]], shape_type="line")
+    layer.selected_data = {1}
+    across = measurements.selected()
+    assert across is not None
+    assert across.image == "coronal image 7"
 
 
 def test_the_index_is_limited_to_the_scan(numbered: CTVolume) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
+
 Kind = Literal["length", "axes", "region", "outline"]
 Plane = Literal["axial", "coronal", "sagittal"]
 Side = Literal["right", "left", "midline"]
@@ -63,6 +65,8 @@ class Measurement:
     first_slice, last_slice : int or None
         The axial slices between which an outline lies.
     shapes : tuple of DrawnShape
+    instance_number, frame_number : int or None
+        Where the archive files the image, see `ArchiveNumber`; None for several images.
     """
 
     kind: Kind
@@ -84,17 +88,25 @@ class Measurement:
     first_slice: int | None = None
     last_slice: int | None = None
     shapes: tuple[DrawnShape, ...] = ()
+    instance_number: int | None = None
+    frame_number: int | None = None
 
     # -- in words
 
     @property
     def image(self) -> str:
-        """The images it is on, counted from 1: "image 85" or "images 80 to 90"."""
+        """The images it is on, counted from 1: "image 85" or "images 80 to 90".
+
+        With the archive's number of a single image, where that differs.
+        """
         if self.first_slice is not None and self.last_slice is not None:
             first, last = self.first_slice + 1, self.last_slice + 1
-            return f"image {first}" if first == last else f"images {first} to {last}"
+            if first != last:
+                return f"images {first} to {last}"
         plane = "" if self.plane == "axial" else f"{self.plane} "
-        return f"{plane}image {self.index + 1}"
+        label = f"{plane}image {self.index + 1}"
+        other = ArchiveNumber(self.instance_number, self.frame_number).words(self.index + 1)
+        return f"{label} ({other})" if other else label
 
     def stated(self) -> Iterator[tuple[str, str]]:
         """Yield the parts of its sentence in order: what each is about, and its words."""

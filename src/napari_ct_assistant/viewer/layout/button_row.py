@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QMenu, QToolButton, QWidget
 
@@ -51,6 +52,13 @@ class ButtonRow(QWidget):
         super().resizeEvent(event)
         if self._low:
             self._fit()
+
+    def event(self, event: QEvent) -> bool:
+        """Do so, too, when a button has another text or font."""
+        done = bool(super().event(event))
+        if self._low and event.type() == QEvent.Type.LayoutRequest:
+            self._fit()
+        return done
 
     def _fit(self) -> None:
         widths = [one.sizeHint().width() + SPACING for one in self._widgets]

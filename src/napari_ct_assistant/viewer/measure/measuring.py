@@ -9,7 +9,7 @@ from uuid import uuid4
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ct_assistant.support.translation import N_, _
+from napari_ct_assistant.support.translation import N_, _, localized
 from napari_ct_assistant.viewer.measure.drawing import ShapeDrawing
 from napari_ct_assistant.viewer.measure.regions import AREAS, LENGTHS, shape_indices, shape_region
 from napari_ct_assistant.viewer.measure.taking import draw_again, take_keys, take_shapes
@@ -101,13 +101,11 @@ class Measurements(QObject):
 
     @property
     def lengths(self) -> tuple[str, ...]:
-        """The lengths of the rulers on the chosen scan, such as "14.2 mm"."""
-        layer = self._layer
-        if layer is None:
+        """The lengths of the rulers on the chosen scan as a report writes them, "14.2 mm"."""
+        if self._layer is None:
             return ()
-        texts = list(layer.features["label"])
-        kinds = list(layer.shape_type)
-        return tuple(t for t, kind in zip(texts, kinds, strict=False) if kind in LENGTHS and t)
+        measured = (self._known[number] for number in sorted(self._known))
+        return tuple(text for kind, _mark, text in measured if kind in LENGTHS and text)
 
     def set_scan(self, scan_layer: Any) -> None:
         """Measure this scan from now on."""
@@ -326,7 +324,8 @@ class Measurements(QObject):
                 known[number] = before
             elif kind in AREAS or kind in LENGTHS:
                 known[number] = (kind, mark, shape_text(self._viewer, scan, layer, number))
-        texts = [known[number][2] if number in known else "" for number in range(len(layer.data))]
+        numbers = range(len(layer.data))
+        texts = [localized(known[number][2]) if number in known else "" for number in numbers]
         self._known = known
         before = layer.features
         keys = _keys(before["key"] if "key" in before else [""] * len(texts))

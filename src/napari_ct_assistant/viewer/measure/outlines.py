@@ -108,6 +108,7 @@ def take_outline(scan_layer: Any, layer: Any, label: int) -> Measurement:
         region_statistics(volume, mask, offset),
         region_diameters(volume, mask, offset),
     )
+    filed = volume.archive_number(numbers.slice)
     return Measurement(
         kind="outline",
         keys=(outline_key(layer, label),),
@@ -125,4 +126,6 @@ def take_outline(scan_layer: Any, layer: Any, label: int) -> Measurement:
         max_hu=numbers.max_hu,
         first_slice=size.first_slice,
         last_slice=size.last_slice,
+        instance_number=filed.instance,
+        frame_number=filed.frame,
     )

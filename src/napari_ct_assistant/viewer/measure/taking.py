@@ -118,6 +118,8 @@ def _rulers(
         return None
     plane = _plane(viewer, np.concatenate(list(indices.values())))
     short = lengths[numbers[1]] if len(numbers) > 1 else None
+    index = round(float(middle[NAMES.index(plane)]))
+    filed = volume.archive_number(index, NAMES.index(plane))
     return Measurement(
         kind="length" if short is None else "axes",
         keys=tuple(str(layer.features["key"].iloc[n]) for n in numbers),
@@ -125,7 +127,9 @@ def _rulers(
         slice=round(float(middle[0])),
         side=patient_side(volume, middle),
         plane=plane,
-        index=round(float(middle[NAMES.index(plane)])),
+        index=index,
+        instance_number=filed.instance,
+        frame_number=filed.frame,
         long_mm=lengths[numbers[0]],
         short_mm=short,
         shapes=tuple(_drawn(volume, layer, n, indices[n]) for n in numbers),
@@ -147,6 +151,8 @@ def _region(
         flat = ellipse_outline(np.delete(indices, axis, axis=1))
         outline = np.insert(flat, axis, indices[0, axis], axis=1)
     long_mm, short_mm = _axes(volume.index_to_ras(outline))
+    index = round(float(indices[:, axis].mean()))
+    filed = volume.archive_number(index, axis)
     return Measurement(
         kind="region",
         keys=(str(layer.features["key"].iloc[number]),),
@@ -154,7 +160,9 @@ def _region(
         slice=region.slice,
         side=numbers.side,
         plane=plane,
-        index=round(float(indices[:, axis].mean())),
+        index=index,
+        instance_number=filed.instance,
+        frame_number=filed.frame,
         long_mm=long_mm,
         short_mm=short_mm,
         area_mm2=numbers.area_mm2,
