@@ -10,8 +10,14 @@ import torch
 
 from napari_ct_assistant.model.errors import ModelLoadError
 
-# The image path is small and decides what the model sees, so it keeps full precision.
-NOT_QUANTIZED: Final = ["vision_tower", "projector", "lm_head"]
+# The image path is small and decides what the model sees, so it keeps full precision. These are
+# the names of its modules: ours, Gemma's (3 and 4), Qwen's.
+_IMAGE_PATH: Final = (
+    "vision_tower", "projector", "multi_modal_projector", "embed_vision", "visual",
+)  # fmt: skip
+# A name is looked for at the beginning of a module's full name, so what may stand before it is
+# part of the pattern.
+NOT_QUANTIZED: Final = [*(rf"(?:.*\.)?{name}" for name in _IMAGE_PATH), "lm_head"]
 
 
 def quantization_config(quantize: str, dtype: torch.dtype, name: str) -> Any:
