@@ -87,6 +87,20 @@ def faster(times: float) -> Target:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """How the cost of a row grows; the row's own cost is that of the largest size.
+
+    over: what the sizes count, such as "slices". sizes: growing. seconds: medians, one for each
+    size. memory: bytes of the peak at each size; empty where not measured.
+    """
+
+    over: str
+    sizes: tuple[float, ...]
+    seconds: tuple[float, ...]
+    memory: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Row:
     """One step beside its peer.
 
@@ -108,6 +122,8 @@ class Row:
         Further figures, such as "share of bandwidth" or "acceptance".
     note
         What a reader of the table must know; one sentence.
+    curve
+        The same step at several sizes, for the table of growth.
     """
 
     step: str
@@ -118,6 +134,7 @@ class Row:
     counts: Mapping[str, int] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    curve: Curve | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -163,6 +180,11 @@ class Row:
         given = dict(value)
         for name in ("ours", "theirs"):
             given[name] = None if given[name] is None else Cost(**given[name])
+        if given.get("curve") is not None:
+            curve = given["curve"]
+            given["curve"] = Curve(
+                curve["over"], *(tuple(curve[name]) for name in ("sizes", "seconds", "memory"))
+            )
         given["targets"] = tuple(Target(**each) for each in given["targets"])
         return cls(**given)
 

@@ -27,6 +27,7 @@ MODULES: Final = (
     "benchmarks.first_slice",
     "benchmarks.start",
     "benchmarks.phantoms",
+    "benchmarks.growth",
 )
 RESULTS: Final = Path(__file__).parent / "results.json"
 BASELINE: Final = Path(__file__).parent / "baseline.json"
@@ -48,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=RESULTS, help=f"default {RESULTS.name}")
     parser.add_argument("--compare", type=Path, metavar="BASELINE", help="fail on a regression")
     parser.add_argument("--baseline", action="store_true", help=f"write {BASELINE.name} anew")
+    parser.add_argument("--counts", action="store_true", help="write only its quick counts anew")
+    parser.add_argument("--publish", action="store_true", help="rewrite README, docs and plot")
     parser.add_argument("--group", help=argparse.SUPPRESS)
     parser.add_argument("--busy", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -56,6 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _print_rows(options.group, settings)
     if options.list:
         print("\n".join(f"{name:16} {_about(measure)}" for name, measure in groups().items()))
+        return 0
+    if options.counts:
+        known = _baseline(BASELINE) if BASELINE.exists() else {"ratios": {}, "counts": {}}
+        BASELINE.write_text(json.dumps({**known, "quick_counts": quick_counts()}, indent=1) + "\n")
         return 0
     names = options.only or list(groups())
     if unknown := [name for name in names if name not in groups()]:
@@ -72,7 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
     order = list(groups())
     results["groups"] = dict(sorted(results["groups"].items(), key=lambda kv: order.index(kv[0])))
     options.json.write_text(json.dumps(results, indent=1) + "\n")
-    print("\n".join(tables.table(results)))
+    print("\n".join([*tables.table(results), "", *tables.growth(results)]))
+    if options.publish:
+        tables.publish(results)
     if options.baseline:
         BASELINE.write_text(json.dumps(baseline(results), indent=1) + "\n")
     return _report(compare(results, names, _baseline(options.compare)))
@@ -140,14 +149,24 @@ def baseline(results: Results) -> dict[str, Any]:
     """Return what later runs are compared with: ratios, counts, and the counts of `--quick`."""
     rows = [Row.from_json(row) for group in results["groups"].values()
             for row in group.get("quiet", {}).get("rows", [])]  # fmt: skip
-    quick = Settings(1, quick=True)
     return {
         "ratios": {r.step: round(r.ratio, 2) for r in rows if r.ratio is not None},
         "counts": {r.step: dict(r.counts) for r in rows if r.counts},
-        "quick_counts": {
-            row.step: dict(row.counts) for name in groups() for row in rows_of(name, quick)
-        },
+        "quick_counts": quick_counts(),
     }
+
+
+def quick_counts() -> dict[str, dict[str, int]]:
+    """Return the counts of every group on its smallest input, in seconds."""
+    import torch
+
+    quick, threads = Settings(1, quick=True), torch.get_num_threads()
+    # Steps of a millisecond: several threads would wait for each other where a core is busy.
+    torch.set_num_threads(1)
+    try:
+        return {row.step: dict(row.counts) for name in groups() for row in rows_of(name, quick)}
+    finally:
+        torch.set_num_threads(threads)
 
 
 def compare(results: Results, names: list[str], before: dict[str, Any]) -> list[str]:

@@ -1,10 +1,20 @@
-"""The Markdown table of what was measured."""
+"""The Markdown tables of what was measured, and where readers see them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
 
+from benchmarks import prediction
 from benchmarks.rows import Row, Target
+from benchmarks.trend import fit
+
+ROOT: Final = Path(__file__).parents[1]
+README: Final = ROOT / "README.md"
+PAGE: Final = ROOT / "docs" / "speed.md"
+PLOT: Final = ROOT / "docs" / "images" / "speed.svg"
+COMMAND: Final = "python -m benchmarks.assistant --publish"
 
 HEAD = (
     "| Step | Compared with | Here | There | Ratio | Processor time | Busy | Asked |",
@@ -13,14 +23,18 @@ HEAD = (
 
 
 def table(results: dict[str, Any]) -> list[str]:
-    """Return the lines of the table: one for each row, and one for what was left out."""
+    """Return the lines of the table: one for each row, and one for what was left out.
+
+    Rows that hold a curve are in `growth`.
+    """
     lines = list(HEAD)
     for name, group in results["groups"].items():
         quiet, busy = group.get("quiet", {}), group.get("busy", {})
         beside = {value["step"]: Row.from_json(value) for value in busy.get("rows", [])}
         for value in quiet.get("rows", []):
             row = Row.from_json(value)
-            lines.append(line(row, beside.get(row.step)))
+            if row.curve is None:
+                lines.append(line(row, beside.get(row.step)))
         if missing := quiet.get("missing"):
             lines.append(f"| {name} | not measured: {missing} |  |  |  |  |  |  |")
     return lines
@@ -63,3 +77,83 @@ def seconds(value: float) -> str:
 
 def times(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.3g}x"
+
+
+def rows(results: dict[str, Any], way: str = "quiet") -> Iterator[Row]:
+    """Yield all rows that were measured so."""
+    for group in results["groups"].values():
+        for value in group.get(way, {}).get("rows", []):
+            yield Row.from_json(value)
+
+
+def growth(results: dict[str, Any]) -> list[str]:
+    """Return a table of the curves: their ends, and the power law through all points."""
+    lines = [
+        "| Step | Grows with | From | To | Seconds grow as | Memory grows as |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows(results):
+        curve = row.curve
+        if curve is None:
+            continue
+        first, last = curve.sizes[0], curve.sizes[-1]
+        lines.append(
+            f"| {row.step.rpartition(f', {last:,.0f}')[0]} | {curve.over} "
+            f"| {first:,.0f}: {seconds(curve.seconds[0])} "
+            f"| {last:,.0f}: {seconds(curve.seconds[-1])} "
+            f"| {power(curve.sizes, curve.seconds)} "
+            f"| {power(curve.sizes, curve.memory) if curve.memory else 'not measured'} |"
+        )
+    return lines
+
+
+def power(sizes: Sequence[float], costs: Sequence[float]) -> str:
+    """Return the exponent of the power law, with its interval."""
+    if min(costs) <= 0:
+        return "too little to measure"
+    law = fit(sizes, costs)
+    return f"n^{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
+
+
+def provenance(results: dict[str, Any]) -> str:
+    """Return what the figures belong to: machine, versions, command."""
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    loads = [way["load"] for group in results["groups"].values()
+             for name, way in group.items() if name == "quiet"]  # fmt: skip
+    load = f"; load average before the quiet runs {min(loads)} to {max(loads)}" if loads else ""
+    return f"{results['machine']}{load}; {versions}."
+
+
+def publish(results: dict[str, Any]) -> None:
+    """Write the table and the plot where readers see them."""
+    from benchmarks.plot import plot
+
+    plot(results, PLOT)
+    between(README, "speed", [*table(results), "", *wrapped(provenance(results))])
+    between(PAGE, "growth", growth(results))
+    between(PAGE, "prediction", prediction.table())
+
+
+def wrapped(text: str) -> list[str]:
+    """Return a text in lines of the length that the documentation has."""
+    import textwrap
+
+    return textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def between(file: Path, name: str, lines: list[str]) -> None:
+    """Replace what stands between the two markers of a file.
+
+    Raises
+    ------
+    ValueError
+        If the file has no such markers.
+    """
+    start, end = f"<!-- {name}: written by `{COMMAND}` -->", f"<!-- end of {name} -->"
+    text = file.read_text(encoding="utf-8")
+    head, found, rest = text.partition(start)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{file.name} has no lines {start} and {end}; add them")
+    body = "\n".join(lines)
+    file.write_text(f"{head}{start}\n\n{body}\n\n{end}{tail}", encoding="utf-8")

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from benchmarks import suite, tables
-from benchmarks.rows import Cost, Row, Settings, Target, faster, peak_memory, race
+from benchmarks.rows import Cost, Curve, Row, Settings, Target, faster, peak_memory, race
 
 
 def _row(**given: object) -> Row:
@@ -36,7 +36,8 @@ def test_targets_are_judged_by_their_quantity() -> None:
 
 
 def test_a_row_survives_json() -> None:
-    for row in (_row(), _row(theirs=None, targets=(), counts={}, measured={})):
+    curve = Curve("slices", (1.0, 2.0), (0.1, 0.2), (10.0, 20.0))
+    for row in (_row(), _row(theirs=None, targets=(), counts={}, measured={}, curve=curve)):
         assert Row.from_json(json.loads(json.dumps(row.to_json()))) == row
 
 
