@@ -57,12 +57,13 @@ def test_ways_take_turns_and_a_peer_may_stand_for_many() -> None:
 
 
 def test_the_peak_of_memory_is_that_of_the_run_alone() -> None:
-    kept = np.ones(30_000_000, np.uint8)
-    peak = peak_memory(lambda: np.ones(20_000_000, np.uint8))
+    kept = np.ones(200_000_000, np.uint8)
+    peak = peak_memory(lambda: np.ones(100_000_000, np.uint8))
     if peak is None:
         pytest.skip("needs Linux")
-    assert 20_000_000 <= peak < 30_000_000
-    assert kept.all()
+    # The kernel counts in batches of pages.
+    assert 90_000_000 < peak < 150_000_000
+    assert kept[-1]
 
 
 def test_a_regression_is_a_halved_ratio_or_another_count() -> None:
