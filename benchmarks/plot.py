@@ -31,7 +31,7 @@ def plot(results: dict[str, Any], file: Path) -> None:
         if busy.get(row.step):
             left.plot(busy[row.step], at, "|", color="black", markersize=9, markeredgewidth=1.6)
         if asked is not None:
-            left.plot(asked, at, "D", color="0.35", markersize=4, fillstyle="none")
+            left.plot(asked, at, "D", mec="black", mfc="white", ms=4)
         left.annotate(f" {ratio:.3g}x", (max(ratio, 1), at), va="center", fontsize=7)
     left.set_yticks(range(len(quiet)), [row.step for row in quiet], fontsize=7)
     left.invert_yaxis()

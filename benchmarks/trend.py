@@ -36,9 +36,9 @@ def fit(sizes: Sequence[float], costs: Sequence[float]) -> PowerLaw:
     """
     from scipy.stats import t
 
-    x, y = np.log(np.asarray(sizes, float)), np.log(np.asarray(costs, float))
-    if len(x) < 3 or not np.isfinite(y).all():
+    if len(costs) < 3 or min(costs) <= 0:
         raise ValueError(f"a trend needs three positive costs, not {list(costs)}")
+    x, y = np.log(np.asarray(sizes, float)), np.log(np.asarray(costs, float))
     spread = ((x - x.mean()) ** 2).sum()
     slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
     start = float(y.mean() - slope * x.mean())

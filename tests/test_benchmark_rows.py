@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import suite, tables
+from benchmarks import prediction, suite, tables
 from benchmarks.rows import Cost, Curve, Row, Settings, Target, faster, peak_memory, race
+from benchmarks.trend import fit
 
 
 def _row(**given: object) -> Row:
@@ -88,3 +90,37 @@ def test_the_table_has_a_line_for_each_row_and_for_each_peer_that_is_missing() -
     assert {line.count("|") for line in (head, rule, first, second)} == {head.count("|")}
     assert "| 500 ms | 2 s | 4x | 2.5x | 6x | 5x: no; memory <= 0.5 (0.25): yes" in first
     assert "pip install it" in second
+
+
+def test_a_trend_is_the_power_law_through_the_points() -> None:
+    exact = fit([1, 2, 4, 8], [3, 12, 48, 192])
+    assert exact.exponent == pytest.approx(2)
+    assert (exact.low, exact.high) == (pytest.approx(2), pytest.approx(2))
+    assert exact(16) == pytest.approx(768)
+    # scipy.stats.linregress and Student's t of two degrees of freedom, 4.3027.
+    rough = fit([1, 10, 100, 1000], [1, 20, 80, 2000])
+    assert rough.exponent == pytest.approx(1.0505, abs=1e-4)
+    assert rough.low < 1.05 < rough.high
+    with pytest.raises(ValueError, match="three positive costs"):
+        fit([1, 2, 3], [1, 0, 2])
+
+
+def test_a_token_is_predicted_from_the_bytes_that_it_reads() -> None:
+    """Vicuna-7B: 13.48 GB of weights, 0.5 MiB of cache for each of 500 tokens, 3.35 TB/s."""
+    vicuna, h100 = prediction.MODELS[0], prediction.GPUS[0]
+    short, long = prediction.per_token(vicuna, h100)
+    ideal = (13.48e9 + 524_288 * 500) / 3.35e12
+    assert short == pytest.approx(ideal / 0.85)
+    assert long == pytest.approx(ideal / 0.60)
+
+
+def test_only_what_stands_between_the_markers_is_rewritten(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    start = f"<!-- speed: written by `{tables.COMMAND}` -->"
+    page.write_text(f"before\n\n{start}\n\nold\n\n<!-- end of speed -->\nafter\n")
+    tables.between(page, "speed", ["| new |"])
+    tables.between(page, "speed", ["| newer |"])
+    assert page.read_text() == (f"before\n\n{start}\n\n| newer |\n\n<!-- end of speed -->\nafter\n")
+    page.write_text("no markers\n")
+    with pytest.raises(ValueError, match=r"page\.md has no lines"):
+        tables.between(page, "speed", [])
