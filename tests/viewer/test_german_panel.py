@@ -7,12 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel
 
+from napari_ct_assistant.assistant.reading.results import FindingProbability
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import find_template
 from napari_ct_assistant.backends.scan_notes import OUTSIDE
 from napari_ct_assistant.support.translation import VARIABLE, language, said, use_language
+from napari_ct_assistant.viewer.chat.chips import Chips
+from napari_ct_assistant.viewer.chat.suggestions import suggest
 from napari_ct_assistant.viewer.report.export.dialog import ExportDialog
 from napari_ct_assistant.viewer.scan.details import DetailsDialog
 from napari_ct_assistant.viewer.scan.layers import add_volume
@@ -118,3 +122,29 @@ def test_the_long_texts_of_the_export_are_whole(panel: CTAssistantPanel, qtbot: 
     long = [label for label in dialog.findChildren(QLabel) if label.wordWrap()]
     assert len(long) == 3
     assert not [one.text() for one in long if one.height() < one.heightForWidth(one.width())]
+
+
+def test_findings_and_questions_are_german_and_the_model_is_asked_in_english(
+    panel: CTAssistantPanel, qtbot: QtBot
+) -> None:
+    table = panel.findings
+    table.show_findings([FindingProbability("Pleural effusion", 0.7, baseline=0.1)])
+    name = table.item(0, 0)
+    assert name.text() == "Pleuraerguss"
+    assert name.toolTip().startswith("Pleuraerguss\nPleural effusion")
+    table.selectRow(0)
+    with qtbot.waitSignal(table.asked) as asked:
+        qtbot.keyClick(table, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert asked.args == ["Pleural effusion"]
+    chips = Chips()
+    qtbot.addWidget(chips)
+    chips.show()
+    chips.offer(suggest("There is a pleural effusion."))
+    assert [chip.text() for chip in chips.buttons[:2]] == [
+        "Pleuraerguss: wo?",
+        "Pleuraerguss: wie groß?",
+    ]
+    assert "Where is the pleural effusion?" in chips.buttons[0].toolTip()
+    with qtbot.waitSignal(chips.chosen) as chosen:
+        qtbot.mouseClick(chips.buttons[0], Qt.MouseButton.LeftButton)
+    assert chosen.args == ["Where is the pleural effusion?"]

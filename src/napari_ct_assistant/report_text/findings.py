@@ -8,25 +8,27 @@ from __future__ import annotations
 
 from typing import Final
 
+from napari_ct_assistant.support.translation import N_
+
 FINDINGS: Final[tuple[str, ...]] = (
-    "Medical material",
-    "Arterial wall calcification",
-    "Cardiomegaly",
-    "Pericardial effusion",
-    "Coronary artery wall calcification",
-    "Hiatal hernia",
-    "Lymphadenopathy",
-    "Emphysema",
-    "Atelectasis",
-    "Lung nodule",
-    "Lung opacity",
-    "Pulmonary fibrotic sequela",
-    "Pleural effusion",
-    "Mosaic attenuation pattern",
-    "Peribronchial thickening",
-    "Consolidation",
-    "Bronchiectasis",
-    "Interlobular septal thickening",
+    N_("Medical material"),
+    N_("Arterial wall calcification"),
+    N_("Cardiomegaly"),
+    N_("Pericardial effusion"),
+    N_("Coronary artery wall calcification"),
+    N_("Hiatal hernia"),
+    N_("Lymphadenopathy"),
+    N_("Emphysema"),
+    N_("Atelectasis"),
+    N_("Lung nodule"),
+    N_("Lung opacity"),
+    N_("Pulmonary fibrotic sequela"),
+    N_("Pleural effusion"),
+    N_("Mosaic attenuation pattern"),
+    N_("Peribronchial thickening"),
+    N_("Consolidation"),
+    N_("Bronchiectasis"),
+    N_("Interlobular septal thickening"),
 )
 
 _IN_A_SENTENCE: Final = {

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import SPACING, button, row
 
@@ -49,24 +49,26 @@ class Chips(QWidget):
         line.setStretchFactor(self.area, 1)
         self.setLayout(line)
         self.buttons: list[QPushButton] = []
+        self._questions: list[str] = []
 
     def offer(self, questions: Sequence[str]) -> None:
         """Show these questions."""
-        if [chip.text() for chip in self.buttons] == list(questions):
+        if self._questions == list(questions):
             return
+        self._questions = list(questions)
         for chip in self.buttons:
             self.area.line.removeWidget(chip)
             chip.hide()
             chip.deleteLater()
         self.buttons = []
         for number, question in enumerate(questions, start=1):
-            tip = TIPS["chip"].format(number=number)
-            chip = button(
-                question, tip, accessible_name=_("Ask: {question}").format(question=question)
-            )
+            tip, text = TIPS["chip"].format(number=number), shown(question)
+            if text != question:  # what the model is asked
+                tip = f"{question}\n{tip}"
+            chip = button(text, tip, accessible_name=_("Ask: {question}").format(question=text))
             chip.setObjectName("chip")
             chip.setShortcut(f"Alt+{number}")
-            chip.clicked.connect(partial(self._choose, question))
+            chip.clicked.connect(partial(self._choose, str(question)))
             self.area.line.insertWidget(number - 1, chip)
             self.buttons.append(chip)
         self.area.horizontalScrollBar().setValue(0)

@@ -8,9 +8,11 @@ from typing import Final
 
 from napari_ct_assistant.report_text.finding_mentions import affirmed_findings
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support.translation import Message, said
 
-FIRST: Final = ("Is this scan normal?", "What are the findings in this scan?")
-REGION: Final = "What is in the region I drew?"
+# The model is asked in English; `shown` gives the text of a button.
+FIRST: Final = (said("Is this scan normal?"), said("What are the findings in this scan?"))
+REGION: Final = said("What is in the region I drew?")
 MOST: Final = 4
 # Findings without a single place: "where" is not asked about them.
 _EVERYWHERE: Final = frozenset(
@@ -33,18 +35,18 @@ _ABOUT_REGION: Final = re.compile(
 
 
 def suggest(
-    said: str = "",
+    text: str = "",
     *,
     asked: Sequence[str] = (),
     unreliable_findings: Sequence[str] = (),
     findings: Sequence[str] = (),
     region: bool = False,
-) -> list[str]:
+) -> list[Message]:
     """Return up to four questions.
 
     Parameters
     ----------
-    said
+    text
         The model's last text.
     asked
         Questions asked before, which are not suggested again.
@@ -56,22 +58,32 @@ def suggest(
         Whether the reader has drawn a region.
     """
     ideas = [REGION] if region else []
-    for name in affirmed_findings(said):
+    for name in affirmed_findings(text):
         if name in unreliable_findings:
             continue
         if name in _EVERYWHERE:
-            ideas.append(f"How severe is the {name.lower()}?")
+            ideas.append(said("How severe is the {finding}?", finding=_in_a_question(name)))
         else:
-            ideas += [f"Where is the {name.lower()}?", f"How large is the {name.lower()}?"]
+            ideas += [
+                said("Where is the {finding}?", finding=_in_a_question(name)),
+                said("How large is the {finding}?", finding=_in_a_question(name)),
+            ]
     ideas += FIRST
     ideas += [
-        f"Is there {name.lower()} in this scan?"
+        said("Is there {finding} in this scan?", finding=_in_a_question(name))
         for name in findings or FINDINGS
         if name not in unreliable_findings
     ]
     done = {" ".join(question.lower().split()) for question in asked}
     fresh = [idea for idea in dict.fromkeys(ideas) if idea.lower() not in done]
     return fresh[:MOST]
+
+
+def _in_a_question(name: str) -> Message:
+    """Return a finding's name in small letters, which is translated as the name itself."""
+    word = Message(name.lower())
+    word.template, word.values = name, {}
+    return word
 
 
 def about_region(question: str) -> bool:

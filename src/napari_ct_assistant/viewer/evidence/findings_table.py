@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ct_assistant.support.translation import N_, _, decimal, percent
+from napari_ct_assistant.support.translation import N_, _, decimal, percent, shown
 from napari_ct_assistant.viewer.texts import TIPS, TITLE_SEPARATOR
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -149,13 +149,13 @@ class FindingsTable(QTableWidget):
         }
         # The last one goes first. A margin says more than the one without a scan.
         order = [PROBABILITY, THRESHOLD, BASELINE] if self._ranked else list(widths)
-        shown = order if self._scored else []
+        kept = order if self._scored else []
         room = self.viewport().width() - (0 if self.isColumnHidden(BAR) else self.columnWidth(BAR))
-        while len(shown) > 1 and room - sum(widths[column] for column in shown) < wanted:
-            shown.pop()
+        while len(kept) > 1 and room - sum(widths[column] for column in kept) < wanted:
+            kept.pop()
         for column in widths:
-            self.setColumnHidden(column, column not in shown)
-        self.setColumnWidth(FINDING, max(least, room - sum(widths[column] for column in shown)))
+            self.setColumnHidden(column, column not in kept)
+        self.setColumnWidth(FINDING, max(least, room - sum(widths[column] for column in kept)))
         self._fitting = False
 
     def show_findings(self, findings: Sequence[FindingProbability], scan: str = "") -> None:
@@ -178,7 +178,9 @@ class FindingsTable(QTableWidget):
         self.setSortingEnabled(False)
         self.setRowCount(len(findings))
         for row, finding in enumerate(findings):
-            name = QTableWidgetItem(finding.name)
+            name = QTableWidgetItem(shown(finding.name))
+            # The model is asked by the English name.
+            name.setData(Qt.ItemDataRole.UserRole, str(finding.name))
             self.setItem(row, FINDING, name)
             number = self._fill_ranked(row, finding) if ranked else self._fill(row, finding)
             figures = (self.item(row, column) for column in (BASELINE, THRESHOLD))
@@ -187,7 +189,8 @@ class FindingsTable(QTableWidget):
                 for cell in figures
                 if cell is not None and cell.text()
             ]
-            name.setToolTip(plain_tip("\n".join([finding.name, *lines])))
+            names = dict.fromkeys((name.text(), finding.name))
+            name.setToolTip(plain_tip("\n".join([*names, *lines])))
             if finding.positive:
                 font = name.font()
                 font.setBold(True)
@@ -222,8 +225,8 @@ class FindingsTable(QTableWidget):
     def _fill(self, row: int, finding: FindingProbability) -> QTableWidgetItem:
         """Fill a row with probability, bar, baseline and threshold; return the probability's."""
         probability = finding.score if finding.assessable else -1.0
-        shown = percent(finding.score) if finding.assessable else _("not assessable")
-        number = self._put(row, PROBABILITY, shown, probability)
+        text = percent(finding.score) if finding.assessable else _("not assessable")
+        number = self._put(row, PROBABILITY, text, probability)
         if not finding.assessable:
             number.setToolTip(TIPS["finding_not_assessable"])
         bar = _Number()
@@ -252,8 +255,12 @@ class FindingsTable(QTableWidget):
 
     def _tell(self, signal: Any) -> None:
         if self.currentRow() >= 0:
-            signal.emit(self.item(self.currentRow(), FINDING).text())
+            signal.emit(self._finding(self.currentRow()))
 
     def _on_double_click(self, index: Any) -> None:
         self._click.stop()
-        self.asked.emit(self.item(index.row(), FINDING).text())
+        self.asked.emit(self._finding(index.row()))
+
+    def _finding(self, row: int) -> str:
+        """Return the English name in a row."""
+        return str(self.item(row, FINDING).data(Qt.ItemDataRole.UserRole))
