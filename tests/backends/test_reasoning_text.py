@@ -13,6 +13,7 @@ from napari_ct_assistant.assistant.export import export_report
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import find_template
 from napari_ct_assistant.backends.reasoning_text import ReasoningSplitter
+from napari_ct_assistant.backends.volume_language import generation
 from napari_ct_assistant.volume import CTVolume
 
 
@@ -77,6 +78,7 @@ def thinking(
         return torch.cat([input_ids, torch.tensor([ids])], dim=1)
 
     monkeypatch.setattr(loaded.model, "generate", generate)
+    monkeypatch.setattr(generation, "decodes", lambda _: False)
     return reading
 
 

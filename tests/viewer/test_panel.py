@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -117,15 +116,13 @@ class SlowModel:
         assistant = load_assistant(model, device=device)
         assistant.settings = type(assistant.settings)()
         assistant.processor.max_new_tokens = 400
-        forward = assistant.model.forward
 
-        @functools.wraps(forward)
-        def held_up(*args: Any, **kwargs: Any) -> Any:
+        def hold_up(*_: Any) -> None:
             self.passes += 1
             time.sleep(self.seconds)
-            return forward(*args, **kwargs)
 
-        assistant.model.forward = held_up
+        # Every way to decode calls the head once a pass.
+        assistant.model.language_model.lm_head.register_forward_pre_hook(hold_up)
         return assistant
 
 
