@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from napari_ct_assistant.volume.dicom.passes import split_passes
 from napari_ct_assistant.volume.errors import CTReadError, check_cancel
 
 MAX_FILES = 200_000
+AT_HAND = 0.0005  # seconds in which a header on a local disk is read, many times over
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def find_series(paths: Iterable[Path], cancel: threading.Event | None = None) ->
 def _read_headers(
     paths: Iterable[Path], cancel: threading.Event | None
 ) -> Iterator[tuple[Path, Header | NotDicom | BrokenDicomError | OSError]]:
-    """Read headers in order, several at a time: a network drive answers slowly."""
+    """Read headers in order: one by one, or several at a time from a drive that answers slowly."""
 
     def read(path: Path) -> Header | NotDicom | BrokenDicomError | OSError:
         check_cancel(cancel, path)
@@ -161,6 +163,14 @@ def _read_headers(
         return [read(path) for path in part]
 
     left = iter(paths)
+    # Threads would only wait for each other where the files are at hand. A few may be slow for
+    # other reasons.
+    slow = 0
+    while slow < 2 and (part := list(islice(left, 8))):
+        begin = time.perf_counter()
+        headers = several(part)
+        slow += time.perf_counter() - begin > AT_HAND * len(part)
+        yield from zip(part, headers, strict=True)
     with ThreadPoolExecutor(8) as pool:
         while batch := list(islice(left, 256)):
             # A few files to a task: handing over costs as much as reading a header.
