@@ -42,10 +42,12 @@ def table(results: dict[str, Any]) -> list[str]:
 
 def line(row: Row, busy: Row | None) -> str:
     """Return one row as a line of the table."""
+    # What has a peak of memory and no peer is about memory.
+    peak = row.ours.memory if row.theirs is None else None
     cells = [
         row.step,
         row.peer,
-        seconds(row.ours.seconds),
+        seconds(row.ours.seconds) if peak is None else f"{peak / 1e9:.2f} GB",
         "" if row.theirs is None else seconds(row.theirs.seconds),
         times(row.ratio),
         times(row.processor_ratio),

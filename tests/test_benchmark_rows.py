@@ -124,3 +124,8 @@ def test_only_what_stands_between_the_markers_is_rewritten(tmp_path: Path) -> No
     page.write_text("no markers\n")
     with pytest.raises(ValueError, match=r"page\.md has no lines"):
         tables.between(page, "speed", [])
+
+
+def test_a_row_about_memory_alone_shows_its_peak() -> None:
+    row = _row(theirs=None, targets=(), ours=Cost(1.8, 1.8, 1_230_000_000))
+    assert tables.line(row, None).split(" | ")[2] == "1.23 GB"
