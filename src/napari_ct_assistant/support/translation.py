@@ -142,7 +142,11 @@ def shown(text: str) -> str:
         name: localized(value) if _NUMBER.fullmatch(value) else shown(value)
         for name, value in text.values.items()
     }
-    return _(text.template).format(**values) if text else ""
+    found = _(text.template)
+    # A finding's name in small letters has the name itself as its template.
+    if not values and language() == ENGLISH:
+        return str(text)
+    return found.format(**values) if text else ""
 
 
 class Texts(Mapping[str, str]):

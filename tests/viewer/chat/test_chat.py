@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
 
 from napari_ct_assistant.report_text.questions import REPORT_QUESTION
+from napari_ct_assistant.support.translation import shown
 from napari_ct_assistant.viewer.chat.choices_dialog import ChoicesDialog
 from napari_ct_assistant.viewer.chat.links import linked, parse_href, part_of_href
 from napari_ct_assistant.viewer.chat.suggestions import REGION, about_region, suggest
@@ -43,6 +44,8 @@ def test_what_is_said_to_be_there_can_be_asked_about() -> None:
 
 
 def test_suggestions_follow_what_was_said() -> None:
+    said = [shown(idea) for idea in suggest("There is a pleural effusion.")]
+    assert said[:2] == ["Where is the pleural effusion?", "How large is the pleural effusion?"]
     ideas = suggest("There is a small left pleural effusion.", unreliable_findings=("Lung nodule",))
     assert ideas[:2] == ["Where is the pleural effusion?", "How large is the pleural effusion?"]
     assert len(ideas) == 4
