@@ -17,7 +17,7 @@ from torch.nn import functional
 Network = TypeVar("Network", bound=nn.Module)
 
 SCORES: Final = 1 << 20  # attention scores that are held at a time
-FEW: Final = 1 << 20  # multiplications that one thread does sooner than several
+FEW: Final = 1 << 18  # multiplications that one thread does sooner than several
 
 
 def available() -> bool:
