@@ -135,6 +135,8 @@ def together(*parts: str, between: str = " ") -> Message:
 
 def shown(text: str) -> str:
     """Return a text in the language in use, if it is a `Message` or in the catalogue as it is."""
+    if language() == ENGLISH:
+        return str(text)
     if not isinstance(text, Message):
         return _(text)
     # Measured lengths and the like.
@@ -142,11 +144,7 @@ def shown(text: str) -> str:
         name: localized(value) if _NUMBER.fullmatch(value) else shown(value)
         for name, value in text.values.items()
     }
-    found = _(text.template)
-    # A finding's name in small letters has the name itself as its template.
-    if not values and language() == ENGLISH:
-        return str(text)
-    return found.format(**values) if text else ""
+    return _(text.template).format(**values) if text else ""
 
 
 class Texts(Mapping[str, str]):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,8 +145,3 @@ def parse_index(content: bytes, place: str) -> list[ShardEntry]:
     if wrong := next((s.name for s in shards if not _NAME.fullmatch(s.name)), None):
         raise ShardError(f"{place}/{INDEX}: {wrong!r} is no name of a shard")
     return shards
-
-
-def total_bytes(members: Iterable[Member]) -> int:
-    """Return the bytes of volumes."""
-    return sum(member.size for member in members)

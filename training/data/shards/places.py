@@ -94,6 +94,30 @@ class _Refused(Exception):  # noqa: N818  never seen outside this file
         self.pause = pause
 
 
+def _patiently(
+    ask: Callable[[], Result],
+    file: str,
+    what: str,
+    tries: int,
+    pause: float,
+    sleep: Callable[[float], None],
+) -> Result:
+    """Ask again while the answer is `_Refused`, after a pause that doubles or is asked for."""
+    for attempt in range(1, tries + 1):
+        try:
+            return ask()
+        except _Refused as refused:
+            if attempt == tries:
+                raise ShardError(
+                    f"{file}: {refused}, after {attempt} tries; run the command again to resume "
+                    f"when the {what} is there"
+                ) from None
+            wait = pause * random.uniform(1, 1.5) if refused.pause is None else refused.pause
+            sleep(min(wait, LONGEST_PAUSE))
+            pause *= 2
+    raise AssertionError  # pragma: no cover
+
+
 class HttpPlace:
     """A folder on a web server or object store that serves byte ranges.
 
@@ -208,20 +232,9 @@ class HttpPlace:
             raise ShardError(f"{self.shown}/{name}: HTTP {status}; check the address")
 
     def _patiently(self, name: str, ask: Callable[[], Result]) -> Result:
-        pause = self._pause
-        for attempt in range(1, self._tries + 1):
-            try:
-                return ask()
-            except _Refused as refused:
-                if attempt == self._tries:
-                    raise ShardError(
-                        f"{self.shown}/{name}: {refused}, after {attempt} tries; run the command "
-                        "again to resume when the server is there"
-                    ) from None
-                wait = pause * random.uniform(1, 1.5) if refused.pause is None else refused.pause
-                self._sleep(min(wait, LONGEST_PAUSE))
-                pause *= 2
-        raise AssertionError  # pragma: no cover
+        return _patiently(
+            ask, f"{self.shown}/{name}", "server", self._tries, self._pause, self._sleep
+        )
 
     def _connection(self) -> Any:
         """Return this process's connections: loader processes are forked and need their own."""
@@ -274,8 +287,7 @@ class FsspecPlace:
             return None
 
     def _patiently(self, name: str, ask: Callable[[Any, str], Result]) -> Result:
-        pause = self._pause
-        for attempt in range(1, self._tries + 1):
+        def once() -> Result:
             fs, folder = self._open()
             try:
                 return ask(fs, f"{folder}/{name}")
@@ -286,14 +298,11 @@ class FsspecPlace:
                     f"{self.shown}/{name}: refused ({error}); check address and credentials"
                 ) from None
             except OSError as error:
-                if attempt == self._tries:
-                    raise ShardError(
-                        f"{self.shown}/{name}: {error}, after {attempt} tries; run the command "
-                        "again to resume when the store is there"
-                    ) from None
-            self._sleep(pause * random.uniform(1, 1.5))
-            pause *= 2
-        raise AssertionError  # pragma: no cover
+                raise _Refused(str(error)) from None
+
+        return _patiently(
+            once, f"{self.shown}/{name}", "store", self._tries, self._pause, self._sleep
+        )
 
     def _open(self) -> tuple[Any, str]:
         if self._fs is None or self._fs[0] != os.getpid():
