@@ -12,7 +12,6 @@ import torch
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.assistant import Reading
 from napari_ct_assistant.backends.heat_map import HeatMap
-from napari_ct_assistant.backends.volume_language import attribution
 from tests.tiny_model import REPORT
 
 QUESTION = "Does this image show signs of lung nodule?"
@@ -49,8 +48,9 @@ def test_the_heat_is_the_slope_towards_the_blind_image(reading: Reading) -> None
     """A small step towards the blind keys and values lowers the likelihood by the attributions."""
     context, processor = reading.context.prefix_cache, reading.backend.processor
     question, answer = processor.question_ids(QUESTION), processor.answer_ids(SAID)[:-1]
-    _, (values,) = reading.context.attributor.attributions(question, answer, [(0, len(answer))])
-    assert values is not None
+    (found,) = reading.context.attributor.gradients(question, answer, [(0, len(answer))])
+    assert found is not None
+    assert found.attributions is not None
     step = 1e-2
     likelihood = []
     for sign in (1, -1):
@@ -63,7 +63,7 @@ def test_the_heat_is_the_slope_towards_the_blind_image(reading: Reading) -> None
             (row,) = context.log_likelihoods([(question, answer)], cache)
         likelihood.append(float(row.sum()))
     slope = (likelihood[1] - likelihood[0]) / (2 * step)
-    assert float(values.sum()) == pytest.approx(slope, rel=0.02, abs=1e-3)
+    assert float(found.attributions.sum()) == pytest.approx(slope, rel=0.02, abs=1e-3)
 
 
 def test_tracing_leaves_the_model_and_the_cache_as_they_were(reading: Reading) -> None:
@@ -86,7 +86,7 @@ def test_without_memory_for_the_heat_the_support_stays(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(reading.context.attributor, "attributions", full)
+    monkeypatch.setattr(reading.context.attributor, "gradients", full)
     found = reading.evidence(QUESTION, SAID)
     assert found.support == pytest.approx(expected.support)
     assert found.heat is None
@@ -173,26 +173,3 @@ def test_a_region_reaches_only_a_model_that_was_taught_regions(
     told = reading.ask(QUESTION, region="mean 40 HU")
     assert told.region_used
     assert told.question == QUESTION
-
-
-def test_a_text_in_parts_is_the_whole_text(
-    reading: Reading, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each sentence runs behind those before it in the cache; the values stay the same."""
-    prompt, ids = reading.context.prompt("Write the report."), reading.context.answer_ids(REPORT)
-    attributor, third = reading.context.attributor, len(ids) // 3
-    spans = [(0, third), (third, 2 * third), (third - 2, third + 2), (2 * third, len(ids)), (3, 3)]
-    found = []
-    for tokens in (len(ids), 2):
-        monkeypatch.setattr(attribution, "PART", tokens)
-        cache = copy.copy(reading.context.prefix_cache.cache)
-        cache.layers = [copy.copy(layer) for layer in cache.layers]
-        count = len(attributor._parts(prompt.ids, ids, spans, cache))
-        assert count == (1 if tokens > 2 else 3)
-        found.append(attributor.attributions(prompt.ids, ids, spans))
-    (whole, heat), (parted, parts) = found
-    torch.testing.assert_close(whole, parted)
-    for one, other in zip(heat[:-1], parts[:-1], strict=True):
-        assert one is not None
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
-    assert heat[-1] is parts[-1] is None

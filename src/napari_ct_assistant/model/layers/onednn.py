@@ -88,6 +88,16 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0) -> Tenso
     return out
 
 
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x @ weight.T, outside autograd. x: [..., in], weight: [out, in] -> [..., out].
+
+    `weight` may be a matrix that stands transposed in memory.
+    """
+    if _usable(x, weight if weight.is_contiguous() else weight.t()):
+        return _product(x.contiguous(), weight)
+    return functional.linear(x, weight)
+
+
 class _FrozenLinear(torch.autograd.Function):
     """A linear layer whose weights do not learn, with the gradient of its input."""
 
