@@ -19,9 +19,9 @@ SCANS = ("chest_lidc_0314", "abdomen_crlm_1004", "abdomen_ts/example_ct_dicom", 
 
 def check(hu: Array) -> list[str]:
     """Return the doubts about a volume as it is read, slice by slice."""
-    found = HuCheck()
+    found = HuCheck(len(hu))
     for k, plane in enumerate(hu):
-        found.add(k, plane, (int(plane.min()), int(plane.max())))
+        found.add(k, plane[None], (int(plane.min()), int(plane.max())))
     return found.warnings("slope 1")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from napari_ct_assistant.volume import AIR, open_ct
+from napari_ct_assistant.volume.dicom.encoding import BIG_ENDIAN, DEFLATED, IMPLICIT
+from tests.volume.samples import dataset, save
 
 AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
 
@@ -66,3 +68,26 @@ def test_fractions_and_what_is_no_number_come_back(tmp_path: Path) -> None:
     tissue = expected > AIR
     assert np.abs(stored - expected)[tissue].max() <= 1 / 254
     assert np.abs(stored - expected)[expected < AIR].max() <= 0.5
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, BIG_ENDIAN, DEFLATED])
+@pytest.mark.parametrize("upwards", [True, False])
+@pytest.mark.parametrize("own_rescale", [True, False])
+def test_slices_that_are_read_together_come_back_one_by_one(
+    tmp_path: Path, syntax: str, upwards: bool, own_rescale: bool
+) -> None:
+    """Many slices, of which some have low values, with one rescale or several."""
+    rng = np.random.default_rng(2)
+    stored = rng.integers(-1000, 400, (70, 12, 10)).astype(np.int16)
+    stored[::7, 2:5] = -2000
+    stored[3, 1, 1] = -1500
+    intercept = [-24 if own_rescale and k % 5 == 0 else 0 for k in range(len(stored))]
+    for k, plane in enumerate(stored):
+        z = k if upwards else -k
+        ds = dataset(plane, position=(0, 0, z), number=k + 1, RescaleIntercept=intercept[k])
+        save(tmp_path / "series" / f"{k:03}.dcm", ds, plane, syntax)
+    volume = open_ct(tmp_path / "series")
+    expected = stored + np.array(intercept, np.int16)[:, None, None]
+    expected = expected[::-1] if upwards else expected
+    np.testing.assert_array_equal(volume.stored_hu(), expected)
+    np.testing.assert_array_equal(volume.hu, np.maximum(expected, AIR))

@@ -23,6 +23,8 @@ _BINS = 8192
 # Bins of a slice's own histogram, in HU.
 _COARSE = 32
 _EDGES = np.arange(0, _BINS, _COARSE)
+# Of this many slices, fewer voxels each say as much.
+_MANY = 64
 # Fewer sampled voxels than this have no peaks.
 _ENOUGH = 10_000
 # What a scanner subtracts; a shift of the whole scan is about this.
@@ -33,30 +35,50 @@ class HuCheck:
     """Collects histograms of finished slices and says what speaks against HU.
 
     `add` may be called from any thread.
+
+    Parameters
+    ----------
+    slices : int
+        How many will come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slices: int) -> None:
+        # Every so many voxels along rows and columns are counted.
+        self._most = 8 if slices >= _MANY else 4
         self._ranges: list[tuple[int, int]] = []
         self._total: Counts = np.zeros(_BINS, dtype=np.int64)
         self._slices: dict[int, NDArray[np.float32]] = {}
         self._lock = Lock()
         self.not_numbers = 0
 
-    def add(self, index: int, hu: NDArray[np.int16], limits: tuple[int, int]) -> None:
-        """Note a finished slice of HU, its place in the stack, and its lowest and highest value."""
-        step = max(1, min(4, min(hu.shape) // 64))
+    def add(self, first: int, hu: NDArray[np.int16], limits: tuple[int, int]) -> None:
+        """Note finished slices.
+
+        Parameters
+        ----------
+        first : int
+            Place of the first one in the stack.
+        hu : int16 [slices, rows, columns]
+            Any strides.
+        limits : (int, int)
+            Their lowest and highest value.
+        """
+        step = max(1, min(self._most, min(hu.shape[1:]) // 64))
         # One temporary, of the type that bincount counts without a copy.
-        values = hu[::step, ::step].astype(np.intp, order="C").reshape(-1)
+        values = hu[:, ::step, ::step].astype(np.intp, order="C").reshape(len(hu), -1)
         values -= AIR
         np.minimum(values, _BINS - 1, out=values)
-        counts = np.bincount(values, minlength=_BINS)
-        coarse = np.add.reduceat(counts, _EDGES).astype(np.float32)
+        # Each slice has bins of its own.
+        values += _BINS * np.arange(len(hu))[:, None]
+        bins = np.bincount(values.reshape(-1), minlength=_BINS * len(hu))
+        counts = bins.reshape(len(hu), _BINS)
+        coarse = np.add.reduceat(counts, _EDGES, axis=1).astype(np.float32)
         # Padding says nothing about the scale.
-        coarse[0] -= counts[0]
+        coarse[:, 0] -= counts[:, 0]
         with self._lock:
             self._ranges.append(limits)
-            self._total += counts
-            self._slices[index] = coarse
+            self._total += counts.sum(axis=0)
+            self._slices.update(enumerate(coarse, start=first))
 
     def warnings(self, scaled: str) -> list[str]:
         """Return what speaks against HU, if anything does.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -268,9 +269,8 @@ def _frame(file: DicomFile, index: int, values: HeaderValues) -> DicomFrame:
         raise CTReadError(file.path, "a CT slice without PixelSpacing; export it again")
     if min(spacing) < 1e-3:
         raise CTReadError(file.path, f"impossible PixelSpacing {spacing}; export it again")
-    orientation = np.asarray(directions).reshape(2, 3)
-    lengths = np.sqrt((orientation**2).sum(axis=1))
-    if np.abs(lengths - 1).max() > 1e-2 or abs(float(orientation[0] @ orientation[1])) > 1e-2:
+    orientation = _unit_directions(tuple(directions))
+    if orientation is None:
         raise CTReadError(
             file.path, f"impossible ImageOrientationPatient {directions}; export it again"
         )
@@ -286,8 +286,8 @@ def _frame(file: DicomFile, index: int, values: HeaderValues) -> DicomFrame:
         index=index,
         number=instance or 0,
         position=np.asarray(position),
-        quantum=10.0 ** -np.asarray(values.decimals(POSITION), dtype=np.float64),
-        orientation=orientation / lengths[:, None],
+        quantum=_quantum(*values.decimals(POSITION)),
+        orientation=orientation,
         spacing=(spacing[0], spacing[1]),
         thickness=thickness,
         step=values.length(0x00180088),
@@ -297,6 +297,29 @@ def _frame(file: DicomFile, index: int, values: HeaderValues) -> DicomFrame:
         separators=read_separators(values),
         instance=instance,
     )
+
+
+@lru_cache(maxsize=64)
+def _quantum(*decimals: int) -> NDArray[np.float64]:
+    """Return to which mm numbers of so many decimals are rounded."""
+    quantum: NDArray[np.float64] = 10.0 ** -np.asarray(decimals, dtype=np.float64)
+    quantum.flags.writeable = False
+    return quantum
+
+
+@lru_cache(maxsize=64)
+def _unit_directions(directions: tuple[float, ...]) -> NDArray[np.float64] | None:
+    """Return the directions [2, 3] at length 1, None if they are not at right angles.
+
+    The slices of a series mostly share theirs, and this array.
+    """
+    orientation = np.asarray(directions).reshape(2, 3)
+    lengths = np.sqrt((orientation**2).sum(axis=1))
+    if np.abs(lengths - 1).max() > 1e-2 or abs(float(orientation[0] @ orientation[1])) > 1e-2:
+        return None
+    unit: NDArray[np.float64] = orientation / lengths[:, None]
+    unit.flags.writeable = False
+    return unit
 
 
 def _stacked(first: DicomFrame) -> list[DicomFrame]:

@@ -16,7 +16,7 @@ from napari_ct_assistant.volume.ct_volume import AIR, CTVolume
 from napari_ct_assistant.volume.dicom.encoding import DEFLATED
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber, InstanceNumbers
-from napari_ct_assistant.volume.dicom.pixels import SliceReader, erases_padding
+from napari_ct_assistant.volume.dicom.pixels import SliceReader, erases_padding, reads_together
 from napari_ct_assistant.volume.dicom.stack import Stack
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.geometry import IPLReorder, axis_codes, is_usable
@@ -56,14 +56,25 @@ def load_stack(
     turn = IPLReorder(stack.affine, stack.shape)
     hu = np.empty(turn.shape, dtype=np.int16)
     stored = turn.stored_view(hu)
-    doubts = HuCheck()
+    doubts = HuCheck(len(stored))
 
     reader = SliceReader()
     replaced = ReplacedVoxels(turn, axis=0)
 
-    def read(k: int) -> None:
-        limits = _read_straight(reader, stack, k, stored[k], partial(replaced.add, k))
-        doubts.add(k, stored[k], limits)
+    def read(start: int, stop: int) -> None:
+        part = stored[start:stop]
+        frames = stack.frames[start:stop]
+        if stack.shifts is None and reads_together(frames, part):
+            # numpy's calls hand the interpreter from thread to thread: few large ones wait less.
+
+            def on_low(n: int, mask: NDArray[np.bool_], values: NDArray[np.int16]) -> None:
+                replaced.add(start + n, mask, values)
+
+            doubts.add(start, part, reader.read_together(frames, part, on_low))
+            return
+        for k in range(start, stop):
+            limits = _read_straight(reader, stack, k, stored[k], partial(replaced.add, k))
+            doubts.add(k, stored[k : k + 1], limits)
 
     if stack.places is None:
         _in_threads(read, len(stack.frames), workers, progress)
@@ -115,7 +126,7 @@ def _check_claims(stack: Stack, where: Path) -> int:
         name = Path(str(error.filename)).name
         raise CTReadError(where, f"{name} cannot be read ({error.strerror})") from error
     check_ratio(where, sum(slices), packed)
-    workers = min(8, (os.cpu_count() or 1) + 1, len(stack.frames))
+    workers = min(8, max(2, os.cpu_count() or 1), len(stack.frames))
     if any(file.pixels[1] is None for file in files.values()):
         # A decoder holds a slice several times over.
         workers = max(1, min(workers, _DECODING // (_COPIES * max(slices))))
@@ -131,24 +142,27 @@ def _check_claims(stack: Stack, where: Path) -> int:
 
 
 def _in_threads(
-    work: Callable[[int], None], count: int, workers: int, progress: Progress | None
+    work: Callable[[int, int], None], count: int, workers: int, progress: Progress | None
 ) -> None:
-    """Do `count` pieces of work; report from the calling thread; stop at the first error."""
-    if workers < 2:
-        for k in range(count):
-            work(k)
-            if progress is not None:
-                progress(k + 1, count)
-        return
+    """Do `count` pieces of work, from one to another in a call; stop at the first error.
+
+    `progress` is called in the calling thread.
+    """
     # A few slices to a task: handing over costs as much as reading a small one.
     size = max(1, min(8, count // (workers * 4)))
     done = 0
 
     def several(start: int) -> int:
         stop = min(start + size, count)
-        for k in range(start, stop):
-            work(k)
+        work(start, stop)
         return stop - start
+
+    if workers < 2:
+        for k in range(0, count, size):
+            done += several(k)
+            if progress is not None:
+                progress(done, count)
+        return
 
     with ThreadPoolExecutor(workers) as pool:
         pending: set[Future[int]] = {pool.submit(several, k) for k in range(0, count, size)}
@@ -243,7 +257,7 @@ def _read_between(
             blend = np.multiply(held[low], 1 - part, dtype=np.float32)
             blend += np.multiply(held[low + 1], part, dtype=np.float32)
             out[...] = np.rint(blend, out=blend)
-        doubts.add(n, out, (int(out.min()), int(out.max())))
+        doubts.add(n, out[None], (int(out.min()), int(out.max())))
 
 
 def _spell(rescale: set[tuple[float | None, float | None]]) -> str:

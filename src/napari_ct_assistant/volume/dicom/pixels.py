@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Callable, Sequence
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,44 @@ class SliceReader:
         CTReadError
             If the pixel data is cut off, damaged, or in a syntax without a decoder.
         """
+        return _finish(frame, self._stored(frame, out), out, on_low)
+
+    def _stored(self, frame: DicomFrame, out: NDArray[np.int16]) -> NDArray[Any]:
+        """Return the stored values, in the memory of `out` where they can be read straight."""
         file = frame.file
         try:
-            plain = file.syntax in _RAW or bool(file.floating) or _is_uncompressed(file)
-            raw = self._plain(frame, out) if plain else self._encapsulated(frame)
+            plain = bool(file.floating) or file.syntax in _RAW or _is_uncompressed(file)
+            return self._plain(frame, out) if plain else self._encapsulated(frame)
         except OSError as error:
             raise CTReadError(file.path, f"cannot be read ({error.strerror or error})") from error
-        return _finish(frame, raw, out, on_low)
+
+    def read_together(
+        self,
+        frames: Sequence[DicomFrame],
+        out: NDArray[np.int16],
+        on_low: Callable[[int, NDArray[np.bool_], NDArray[np.int16]], None],
+    ) -> tuple[int, int]:
+        """Read frames for which `reads_together` holds, as `read` does for one.
+
+        Parameters
+        ----------
+        out : int16 [frames, rows, columns]
+        on_low
+            Also gets the number of the frame within `frames`.
+        """
+        # In the order of memory.
+        backwards = out.strides[0] < 0
+        memory = out[::-1] if backwards else out
+        for frame, plane in zip(frames, out, strict=True):
+            kind = self._stored(frame, plane).dtype
+        tall = memory.reshape(-1, memory.shape[2])
+
+        def low_of_all(mask: NDArray[np.bool_], values: NDArray[np.int16]) -> None:
+            slices = zip(mask.reshape(out.shape), values.reshape(out.shape), strict=True)
+            for n, (low, stored) in enumerate(slices):
+                on_low(len(frames) - 1 - n if backwards else n, low, stored)
+
+        return _finish(frames[0], tall.view(kind), tall, low_of_all)
 
     def _plain(self, frame: DicomFrame, out: NDArray[np.int16]) -> NDArray[Any]:
         """Read uncompressed pixels, straight into `out` where its memory allows."""
@@ -213,6 +245,28 @@ def _finish(
         out[padded] = AIR
         low, high = int(out.min()), int(out.max())
     return low, high
+
+
+def reads_together(frames: Sequence[DicomFrame], out: NDArray[np.int16]) -> bool:
+    """Return whether frames scale alike and can be read straight into `out` [frames, ...]."""
+    first = frames[0]
+
+    def scale(frame: DicomFrame) -> tuple[object, ...]:
+        file = frame.file
+        return (
+            *(frame.slope, frame.intercept, file.padding, file.signed, file.bits_stored),
+            *(file.bits_allocated, file.order, file.syntax, file.floating, file.rows, file.columns),
+            _is_uncompressed(file),
+        )
+
+    return (
+        first.file.bits_allocated == 16
+        and not first.file.floating
+        and (first.file.syntax in _RAW or _is_uncompressed(first.file))
+        and first.file.syntax != DEFLATED
+        and (out.flags.c_contiguous or out[::-1].flags.c_contiguous)
+        and all(scale(frame) == scale(first) for frame in frames)
+    )
 
 
 def erases_padding(frame: DicomFrame) -> bool:

@@ -148,13 +148,14 @@ def _volume(
     turn = IPLReorder(affine[:, [2, 1, 0, 3]], stored.shape)
     hu = np.empty(turn.shape, dtype=np.int16)
     target = turn.stored_view(hu)
-    check = HuCheck()
+    check = HuCheck(len(stored))
     replaced = ReplacedVoxels(turn, axis=0)
     for k, plane in enumerate(stored):
         if plane.dtype.kind == "f":
             check.not_numbers += plane.size - int(np.isfinite(plane).sum())
         flat = np.ascontiguousarray(plane)
-        check.add(k, target[k], to_hu(flat, 1.0, 0.0, target[k], *replaced.notes(k)))
+        limits = to_hu(flat, 1.0, 0.0, target[k], *replaced.notes(k))
+        check.add(k, target[k : k + 1], limits)
         if progress is not None:
             progress(k + 1, len(stored))
     warnings += check.warnings(f"stored {stored.dtype.name}, no rescale")

@@ -153,7 +153,7 @@ def _read(
     hu = np.empty(turn.shape, dtype=np.int16)
     stored = turn.stored_view(hu)
     _skip(file, int(offset) - len(start))
-    doubts = HuCheck()
+    doubts = HuCheck(shape[2])
     replaced = ReplacedVoxels(turn, axis=2)
     buffer = bytearray(shape[0] * shape[1] * dtype.itemsize)
     for k in range(shape[2]):
@@ -163,7 +163,7 @@ def _read(
         if dtype.kind == "f":
             doubts.not_numbers += plane.size - int(np.isfinite(plane).sum())
         limits = to_hu(plane, slope, intercept, stored[:, :, k], *replaced.notes(k))
-        doubts.add(k, stored[:, :, k], limits)
+        doubts.add(k, stored[None, :, :, k], limits)
         if progress is not None:
             progress(k + 1, shape[2])
     warnings += doubts.warnings(f"stored {dtype.name}, slope {slope:g}, intercept {intercept:g}")
