@@ -29,6 +29,8 @@ Progress = Callable[[int, int], None]
 # Bytes that decoders may take together, and how often each holds its slice.
 _DECODING = 512 << 20
 _COPIES = 4
+# Slices of a task: handing it over costs as much as reading a small one.
+_TOGETHER = 8
 
 
 def load_stack(
@@ -37,7 +39,7 @@ def load_stack(
     """Read every slice of a plan.
 
     Slices are read by several threads straight into the finished int16 array; each
-    thread holds at most one slice more.
+    thread holds at most eight slices more.
 
     Parameters
     ----------
@@ -135,7 +137,7 @@ def _check_claims(stack: Stack, where: Path) -> int:
         # Deflated files are inflated whole.
         beside = max(
             (file.frames * 2 * file.rows * file.columns for file in files.values()
-             if file.syntax == DEFLATED), default=max(slices)
+             if file.syntax == DEFLATED), default=workers * _TOGETHER * max(slices)
         )  # fmt: skip
     check_memory(where, stack.shape, beside=beside)
     return workers
@@ -148,8 +150,7 @@ def _in_threads(
 
     `progress` is called in the calling thread.
     """
-    # A few slices to a task: handing over costs as much as reading a small one.
-    size = max(1, min(8, count // (workers * 4)))
+    size = max(1, min(_TOGETHER, count // (workers * 4)))
     done = 0
 
     def several(start: int) -> int:
