@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_ct_assistant.phantoms.canvas import Canvas, Floats, blend, soft
+from napari_ct_assistant.phantoms.canvas import Canvas, Floats, soft
 from napari_ct_assistant.phantoms.patient import Patient
 from napari_ct_assistant.phantoms.trunk import BINS, Rays, paint_trunk
 
@@ -80,12 +80,14 @@ def _fill(
     img: Floats, d: Floats, edge: float, hu: float, core: tuple[float, float] | None = None
 ) -> None:
     """Paint `hu` inside a surface (depth `d` > 0), and `core[1]` HU below `core[0]` mm."""
-    at = np.flatnonzero(d > -0.51 * edge)
-    d = d.ravel()[at]
-    value: Any = hu
-    if core is not None:
-        value = np.where(d > core[0], np.float32(core[1]), np.float32(hu))
-    blend(img.reshape(-1), at, soft(d, edge), value)
+    if core is None:
+        change = np.float32(hu) - img
+    else:
+        change = (d > core[0]) * np.float32(core[1] - hu)
+        change += np.float32(hu)
+        change -= img
+    change *= soft(d, edge)
+    img += change
 
 
 def _armpits(canvas: Canvas, p: Patient) -> None:
@@ -142,9 +144,12 @@ def _sleeve(canvas: Canvas, p: Patient, points: Any, radii: Any, hu: float) -> N
             continue
         box, w = hit
         view = canvas.hu[box]
-        more = np.maximum(view, view + w * (hu - view))
+        more = np.float32(hu) - view
+        more.clip(0, np.inf, out=more)
+        more *= w
         # No arm inside the chest wall.
-        np.copyto(view, more, where=canvas.wall[box] < -12)
+        more *= canvas.wall[box] < -12
+        view += more
 
 
 def _table(canvas: Canvas, p: Patient, depth: float) -> None:

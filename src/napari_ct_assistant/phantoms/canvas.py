@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+BAND = 48
 Floats = NDArray[np.float32]
 Box = tuple[slice, slice, slice]
 
@@ -47,7 +48,7 @@ def soft(depth: Any, edge: float) -> Floats:
     """Return how much of a voxel of `edge` mm lies inside a surface, from its depth in mm."""
     w: Floats = np.multiply(depth, np.float32(1.0 / edge), dtype=np.float32)
     w += np.float32(0.5)
-    np.clip(w, 0, 1, out=w)
+    w.clip(0, 1, out=w)
     return w
 
 
@@ -66,20 +67,48 @@ def _capsule_depth(offsets: Any, d: Any, n: Any, ra: Any, grow: Any) -> Floats:
     `d` is the vector to its end and `n` its squared length; the radius goes from `ra` to
     `ra + grow`.
     """
-    t: Floats = offsets[0] * d[0] + offsets[1] * d[1] + offsets[2] * d[2]
+    z, y, x = offsets
+    t: Floats = z * d[0] + y * d[1] + x * d[2]
     t /= n
-    np.clip(t, 0, 1, out=t)
-    dist = np.zeros_like(t)
+    t.clip(0, 1, out=t)
+    square = np.empty_like(t)
     off = np.empty_like(t)
     for axis in range(3):
-        np.multiply(t, d[axis], out=off)
-        np.subtract(offsets[axis], off, out=off)
-        off *= off
-        dist += off
+        into = off if axis else square
+        np.multiply(t, d[axis], out=into)
+        np.subtract(offsets[axis], into, out=into)
+        into *= into
+        if axis:
+            square += off
     t *= grow
     t += ra
-    t -= np.sqrt(dist, out=dist)
+    t -= np.sqrt(square, out=square)
     return t
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Voxels of a canvas: their flat indices, each once, and their weights."""
+
+    index: NDArray[np.int64]
+    weight: Floats
+
+    def with_box(self, shape: tuple[int, ...], box: Box, weight: Floats) -> Stamp:
+        """Add the voxels of a box of the canvas; of two weights, the larger holds."""
+        first = [s.start for s in box]
+        place = [a - k for a, k in zip(np.unravel_index(self.index, shape), first, strict=True)]
+        inside = np.logical_and.reduce(
+            [(a >= 0) & (a < n) for a, n in zip(place, weight.shape, strict=True)]
+        )
+        weight = weight.copy()
+        at = tuple(a[inside] for a in place)
+        weight[at] = np.maximum(weight[at], self.weight[inside])
+        grids = np.ix_(*(np.arange(s.start, s.stop) for s in box))
+        index = np.ravel_multi_index(grids, shape).reshape(-1)
+        return Stamp(
+            np.concatenate([self.index[~inside], index]),
+            np.concatenate([self.weight[~inside], weight.reshape(-1)]),
+        )
 
 
 @dataclass
@@ -98,9 +127,10 @@ class Canvas:
     wall: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hu = np.full(self.shape, -1000.0, np.float32)
-        self.lung = np.zeros(self.shape, np.float32)
-        self.wall = np.full(self.shape, -99.0, np.float32)
+        # `trunk.paint_trunk` writes every voxel of these.
+        self.hu, self.lung, self.wall = (np.empty(self.shape, np.float32) for _ in range(3))
+        # Working space of `stamp_balls`, which leaves zeros behind.
+        self.weights = np.zeros(self.shape, np.float32)
         self.axes = tuple(
             ((np.arange(n) - (n - 1) / 2) * s).astype(np.float32)
             for n, s in zip(self.shape, self.spacing, strict=True)
@@ -168,9 +198,14 @@ class Canvas:
         z, y, x = self.scanner_axes(box)
         d = b - a
         n = np.float32(max(float(d @ d), 1e-6))
-        offsets = (z - a[0], y - a[1], x - a[2])
-        depth = _capsule_depth(offsets, d, n, np.float32(ra), np.float32(rb - ra))
-        return box, soft(depth, self.edge)
+        y, x, grow = y - a[1], x - a[2], np.float32(rb - ra)
+        w = np.empty((z.shape[0], y.shape[1], x.shape[2]), np.float32)
+        # As many slices at a time as stay in cache.
+        step = max(1, 32768 // (y.size * x.size))
+        for k in range(0, len(w), step):
+            offsets = (z[k : k + step] - a[0], y, x)
+            w[k : k + step] = soft(_capsule_depth(offsets, d, n, np.float32(ra), grow), self.edge)
+        return box, w
 
     def tube(self, points: Any, radii: Any, hu: Any, *, mask: NDArray[Any] | None = None) -> None:
         """Paint a chain of capsules along canonical points [n, 3]; radii in mm."""
@@ -225,11 +260,11 @@ class Canvas:
         used = np.flatnonzero(w)
         return (index[0] + index[1] + index[2]).reshape(-1)[used], w[used]
 
-    def stamp_balls(self, points: Any, radii: Any, out: Floats) -> NDArray[np.int64]:
-        """Write many small balls into a weight volume, keeping the larger weight of each voxel.
+    def stamp_balls(self, points: Any, radii: Any) -> Stamp:
+        """Return the weights of many small balls; where they overlap, the larger weight.
 
         points: [n, 3] in scanner mm; radii: [n] in mm. Vectorised over the points: balls of one
-        size share a stencil of voxels. Returns the flat indices touched, some more than once.
+        size share a stencil of voxels.
         """
         p, r = np.asarray(points, np.float32), np.asarray(radii, np.float32)
         spacing = np.asarray(self.spacing, np.float32)
@@ -239,7 +274,7 @@ class Canvas:
         p = ((centre - at) * spacing).astype(np.float32)
         strides = np.array([self.shape[1] * self.shape[2], self.shape[2], 1], np.int32)
         size = np.ceil(r / 0.75).astype(int)
-        flat = out.reshape(-1)
+        flat = self.weights.reshape(-1)
         touched = [np.zeros(0, np.int64)]
         for s in np.unique(size):
             reach = s * 0.75 + self.edge * 0.6
@@ -250,21 +285,31 @@ class Canvas:
             grid = grid.reshape(-1, 3).astype(np.int32)
             keep = np.linalg.norm(np.maximum(np.abs(grid) - 0.5, 0) * spacing, axis=1) <= reach
             grid = grid[keep]
-            step = grid * spacing
+            step = (grid * spacing)[:, :, None]
+            jump = (grid @ strides)[:, None]
             # Few enough points at a time to stay in cache.
             for sel in np.split(mine, range(0, len(mine), max(1, 16384 // len(grid)))[1:]):
-                d2 = np.square((p[sel, 0, None] + step[:, 0]) * self.z_squeeze)
+                d2 = p[sel, 0] + step[:, 0]
+                d2 *= self.z_squeeze
+                d2 *= d2
                 for axis in (1, 2):
-                    d = p[sel, axis, None] + step[:, axis]
+                    d = p[sel, axis] + step[:, axis]
                     d *= d
                     d2 += d
-                w = soft(r[sel, None] - np.sqrt(d2, out=d2), self.edge * 1.2).reshape(-1)
+                np.sqrt(d2, out=d2)
+                w = soft(np.subtract(r[sel], d2, out=d2), self.edge * 1.2).reshape(-1)
                 use = np.flatnonzero(w > 0.02)
-                index = ((centre[sel] @ strides)[:, None] + (grid @ strides)[None]).reshape(-1)
-                index = index[use].astype(np.int64)
-                np.maximum.at(flat, index, w[use])
+                index = (centre[sel] @ strides + jump).reshape(-1).take(use).astype(np.int64)
+                np.maximum.at(flat, index, w.take(use))
                 touched.append(index)
-        return np.concatenate(touched)
+        index = np.concatenate(touched)
+        weight = flat.take(index)
+        # Each voxel once: the last to write its number into a voxel finds it there.
+        number = np.arange(len(index), dtype=np.float32)
+        flat[index] = number
+        once = np.flatnonzero(flat.take(index) == number)
+        flat[index] = 0
+        return Stamp(index.take(once), weight.take(once))
 
     def noise(self, rng: np.random.Generator, pitch: float, box: Box) -> Floats:
         """Return smooth noise of unit variance on a lattice of `pitch` mm, sampled in a box.
@@ -278,29 +323,47 @@ class Canvas:
 class Lattice:
     """`Canvas.noise` for a few slices at a time, which stay in cache."""
 
-    BLOCK = 16
+    BLOCK = 4
 
     def __init__(self, canvas: Canvas, rng: np.random.Generator, pitch: float, box: Box) -> None:
         m = int(np.ceil(360 / pitch)) + 4
         values = rng.standard_normal((m, m, m), dtype=np.float32)
-        # Cubic B-splines as three matrix products, which BLAS does fast.
+        # Cubic B-splines as three matrix products, which BLAS does fast. A sample has four weights
+        # along an axis: so many nodes at a time that few products are with 0.
         a, b, c = (_spline(canvas.axes[k][box[k]], pitch, m) for k in range(3))
         slices = (a @ values.reshape(m, m * m)).reshape(len(a), m, m)
-        self.rows: Floats = np.matmul(b, slices)
-        self.columns = c.T
+        self.rows: Floats = np.empty((len(a), len(b), m), np.float32)
+        for some, nodes in _bands(b):
+            np.matmul(b[some, nodes], slices[:, nodes], out=self.rows[:, some])
+        self.columns = [(some, nodes, c[some, nodes].T) for some, nodes in _bands(c)]
+        self.width = len(c)
 
     def slices(self, which: slice) -> Floats:
         """Return the noise of these slices of the box, [I, P, L]."""
         rows = self.rows[which]
         n, h, m = rows.shape
         # One product for all: BLAS spreads each over its threads and waits for them.
-        out: Floats = (rows.reshape(-1, m) @ self.columns).reshape(n, h, -1)
-        return out
+        out: Floats = np.empty((n * h, self.width), np.float32)
+        rows = rows.reshape(-1, m)
+        for some, nodes, weights in self.columns:
+            np.matmul(rows[:, nodes], weights, out=out[:, some])
+        return out.reshape(n, h, -1)
 
     def blocks(self) -> list[slice]:
         """Return the slices in parts that are small enough."""
         starts = range(0, len(self.rows), self.BLOCK)
         return [slice(k, min(k + self.BLOCK, len(self.rows))) for k in starts]
+
+
+def _bands(weights: Floats) -> list[tuple[slice, slice]]:
+    """Return parts of the samples of [n, m] weights, with the nodes that have weight there."""
+    n, m = weights.shape
+    size = BAND if m > 30 else n
+    bands = []
+    for k in range(0, n, size):
+        used = np.flatnonzero(weights[k : k + size].any(0))
+        bands.append((slice(k, k + size), slice(int(used[0]), int(used[-1]) + 1)))
+    return bands
 
 
 def _spline(at: Floats, pitch: float, m: int) -> Floats:

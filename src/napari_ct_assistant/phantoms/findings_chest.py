@@ -42,7 +42,7 @@ def coronary_plaques(heart: Heart, canvas: Canvas, p: Patient, t: FindingTruth) 
     """Paint calcified plaques along the coronary arteries."""
     rng = part_rng(p.seed, "draw Coronary artery wall calcification")
     out = np.zeros(canvas.shape, bool)
-    courses = [resample(c, 1.5) for c in heart.coronaries()]
+    courses = [resample(c, 1.5) for c in heart.coronaries]
     n = {"mild": 3, "moderate": 6, "severe": 11}[t.severity or "mild"]
     for k in range(n):
         course = courses[0 if k == 0 else int(rng.choice(3, p=[0.5, 0.25, 0.25]))]

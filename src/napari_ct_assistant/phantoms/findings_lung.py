@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.phantoms.canvas import Box, Canvas, Floats, soft
+from napari_ct_assistant.phantoms.canvas import Box, Canvas, Floats, Lattice, Stamp, blend, soft
 from napari_ct_assistant.phantoms.lung_trees import bronchi, paint_bronchi
 from napari_ct_assistant.phantoms.patient import Patient
 from napari_ct_assistant.phantoms.truth import LOBES, FindingTruth, part_rng
@@ -28,14 +29,11 @@ def _lungs(canvas: Canvas, p: Patient, side: str | None = None) -> Box:
     return box
 
 
-def _box_around(canvas: Canvas, touched: list[NDArray[Any]]) -> Box:
-    """Return the box of the voxels with these flat indices."""
-    flat = np.concatenate([*touched, np.zeros(0, np.int64)])
-    if not len(flat):
-        return slice(0), slice(0), slice(0)
-    at = np.unravel_index(flat, canvas.shape)
-    low, high = ([int(f(a)) for a in at] for f in (np.min, np.max))
-    return slice(low[0], high[0] + 1), slice(low[1], high[1] + 1), slice(low[2], high[2] + 1)
+def _slabs(box: Box, lattice: Lattice) -> Iterator[tuple[Box, slice]]:
+    """Yield a box in parts of a few slices, which stay in cache, and their place in it."""
+    for some in lattice.blocks():
+        first = box[0].start
+        yield (slice(first + some.start, first + some.stop), box[1], box[2]), some
 
 
 def _apply(canvas: Canvas, box: Box, weight: Floats, hu: Any, *, solid: bool = False) -> Mask:
@@ -44,6 +42,15 @@ def _apply(canvas: Canvas, box: Box, weight: Floats, hu: Any, *, solid: bool = F
     canvas.paint(box, w, hu, solid=solid)
     mask = np.zeros(canvas.shape, bool)
     mask[box] = w > 0.4
+    return mask
+
+
+def _apply_stamp(canvas: Canvas, stamp: Stamp, hu: float) -> Mask:
+    """Do what `_apply` does for listed voxels."""
+    w = stamp.weight * canvas.lung.reshape(-1).take(stamp.index)
+    blend(canvas.hu.reshape(-1), stamp.index, w, hu)
+    mask = np.zeros(canvas.shape, bool)
+    mask.reshape(-1)[stamp.index[w > 0.4]] = True
     return mask
 
 
@@ -83,20 +90,37 @@ def emphysema(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     z, _, _ = canvas.patient_axes(box)
     share = {"mild": 0.55, "moderate": 0.15, "severe": -0.25}[t.severity or "mild"]
     fade = np.interp(z, [-130, -20, 60, 150], [0, 0.15, 0.9, 1.6]).astype(np.float32)
-    holes = soft(canvas.noise(rng, 6.5, box) - share - fade, 0.35)
-    _apply(canvas, box, np.full_like(holes, 0.55) * soft(0.6 - fade, 0.6), p.lung_hu - 45)
-    return _apply(canvas, box, holes, -975)
+    lattice, mask = Lattice(canvas, rng, 6.5, box), np.zeros(canvas.shape, bool)
+    haze = soft(0.6 - fade, 0.6) * np.float32(0.55)
+    for part, some in _slabs(box, lattice):
+        holes = lattice.slices(some)
+        holes -= np.float32(share)
+        holes -= fade[some]
+        lung = canvas.lung[part].copy()
+        canvas.paint(part, lung * haze[some], p.lung_hu - 45, solid=False)
+        lung *= soft(holes, 0.35)
+        canvas.paint(part, lung, -975, solid=False)
+        np.greater(lung, 0.4, out=mask[part])
+    return mask
 
 
 def mosaic(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
     """Paint geographic patches of darker and lighter lung, about 100 HU apart."""
     rng = part_rng(p.seed, "draw Mosaic attenuation pattern")
     box = _lungs(canvas, p)
-    light = soft(canvas.noise(rng, 26, box) + 0.3 * canvas.noise(rng, 9, box), 0.16)
-    lung = canvas.lung[box]
-    canvas.hu[box] += lung * (light * 100 - 42)
+    coarse, fine = Lattice(canvas, rng, 26, box), Lattice(canvas, rng, 9, box)
     mask = np.zeros(canvas.shape, bool)
-    mask[box] = lung > 0.5
+    for part, some in _slabs(box, coarse):
+        lung = canvas.lung[part].copy()
+        np.greater(lung, 0.5, out=mask[part])
+        light = fine.slices(some)
+        light *= np.float32(0.3)
+        light += coarse.slices(some)
+        light = soft(light, 0.16)
+        light *= np.float32(100)
+        light -= np.float32(42)
+        lung *= light
+        canvas.hu[part] += lung
     return mask
 
 
@@ -211,7 +235,6 @@ def fibrosis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     if "upper" in lobe:
         score = pts[:, 0] + 2 * depth
     anchor = pts[int(np.argmin(score))]
-    w = np.zeros(canvas.shape, np.float32)
     middle = (anchor[0] * 0.2, 0.0, np.sign(anchor[2]) * 48)
     inward = np.array(middle if "upper" not in lobe else (0.0, 6.0, middle[2])) - anchor
     inward /= np.linalg.norm(inward)
@@ -225,14 +248,11 @@ def fibrosis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
         at.append(start + s * d + rng.normal(0, 2.5, 3) * np.sin(s / 9))
         rad.append(np.interp(s[:, 0], [0, length], [rng.uniform(1.4, 2.4), 0.7]))
     where = p.pose.to_scanner(np.concatenate(at))
-    touched = [canvas.stamp_balls(where, np.concatenate(rad), w)]
+    stamp = canvas.stamp_balls(where, np.concatenate(rad))
     hit = _blob(canvas, rng, p.pose.to_scanner(anchor), (9, 11, 13), 0.35, 6)
     if hit is not None:
-        np.maximum(w[hit[0]], soft(hit[1], 2.0), out=w[hit[0]])
-        corners = [[s.start for s in hit[0]], [s.stop - 1 for s in hit[0]]]
-        touched.append(np.asarray(np.ravel_multi_index(np.transpose(corners), canvas.shape)))
-    box = _box_around(canvas, touched)
-    return _apply(canvas, box, w[box], 30)
+        stamp = stamp.with_box(canvas.shape, hit[0], soft(hit[1], 2.0))
+    return _apply_stamp(canvas, stamp, 30)
 
 
 def effusion(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
@@ -259,18 +279,22 @@ def septal(canvas: Canvas, p: Patient, _t: FindingTruth) -> Mask:
     rng = part_rng(p.seed, "draw Interlobular septal thickening")
     box = _lungs(canvas, p)
     z, _, _ = canvas.patient_axes(box)
-    wall = canvas.wall[box]
     outer = np.interp(z, [-130, -30, 40], [10, 26, 40]).astype(np.float32)
-    zone = soft(outer - wall, 12.0)
-    lines = np.zeros(wall.shape, np.float32)
-    for _ in range(3):
-        # The zero crossings of smooth noise are thin sheets; three of them form cells.
-        n = canvas.noise(rng, 17, box)
-        lines = np.maximum(lines, soft(0.09 - np.abs(n), 0.09))
-    _apply(canvas, box, zone * 0.15, -650)
-    _apply(canvas, box, lines * zone * 0.85, -330)
+    # The zero crossings of smooth noise are thin sheets; three of them form cells.
+    sheets = [Lattice(canvas, rng, 17, box) for _ in range(3)]
     mask = np.zeros(canvas.shape, bool)
-    mask[box] = (zone > 0.5) & (canvas.lung[box] > 0.5)
+    for part, some in _slabs(box, sheets[0]):
+        zone = soft(outer[some] - canvas.wall[part], 12.0)
+        lung = canvas.lung[part].copy()
+        np.logical_and(zone > 0.5, lung > 0.5, out=mask[part])
+        lung *= zone
+        noise = [np.abs(sheet.slices(some)) for sheet in sheets]
+        nearest = np.minimum(np.minimum(noise[0], noise[1]), noise[2])
+        lines = soft(np.float32(0.09) - nearest, 0.09)
+        canvas.paint(part, lung * np.float32(0.15), -650, solid=False)
+        lines *= np.float32(0.85)
+        lines *= lung
+        canvas.paint(part, lines, -330, solid=False)
     return mask
 
 
@@ -289,9 +313,7 @@ def bronchiectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
     side = -1 if "right" in lobe else 1
     pts, _, _ = bronchi(p)
     hilum = pts[np.sign(pts[:, 2]) == side][0]
-    wall = np.zeros(canvas.shape, np.float32)
-    air = np.zeros(canvas.shape, np.float32)
-    touched = []
+    places, radii = [np.zeros((0, 3))], [np.zeros(0)]
     for _ in range(7):
         end = p.point_in_lobe(rng, index, 8)
         s = np.linspace(0.4, 1, 36)[:, None]
@@ -301,10 +323,9 @@ def bronchiectasis(canvas: Canvas, p: Patient, t: FindingTruth) -> Mask:
         if len(line) < 4:
             continue
         r = float(rng.uniform(3.2, 4.8)) * (1 + 0.12 * np.sin(np.arange(len(line))))
-        at = p.pose.to_scanner(line)
-        touched.append(canvas.stamp_balls(at, r + 1.9, wall))
-        canvas.stamp_balls(at, r, air)
-    box = _box_around(canvas, touched)
-    mask = _apply(canvas, box, wall[box], 0)
-    _apply(canvas, box, air[box], -985)
+        places.append(p.pose.to_scanner(line))
+        radii.append(r)
+    at, lumen = np.concatenate(places), np.concatenate(radii)
+    mask = _apply_stamp(canvas, canvas.stamp_balls(at, lumen + 1.9), 0)
+    _apply_stamp(canvas, canvas.stamp_balls(at, lumen), -985)
     return mask

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.phantoms.canvas import Box, Canvas, soft
+from napari_ct_assistant.phantoms.canvas import Box, Canvas, Floats, soft
 from napari_ct_assistant.phantoms.patient import HEART_GROWTH, Patient, envelope
 from napari_ct_assistant.phantoms.truth import part_rng
 
@@ -152,7 +153,7 @@ class Heart:
     ) -> None:
         p, e = self.p, canvas.edge
         z, y, x = canvas.patient_axes(box)
-        room = soft(canvas.wall[box] - 2, e)
+        room = soft(canvas.wall[box] - np.float32(2), e)
         room *= soft((p.diaphragm_height(y, x).astype(np.float32) + 1 - z) * np.float32(0.75), e)
         if not room.any():
             return
@@ -161,54 +162,72 @@ class Heart:
         parts = p.heart_parts(z, y, x, self.scale)
         out = envelope(parts, 16.0 * self.scale)
         out -= np.float32(p.epicardial)
+        # Copies are of one piece and in cache; the box is read and written once.
+        hu, lung = canvas.hu[box].copy(), canvas.lung[box].copy()
+
+        def paint(weight: Floats, value: float) -> None:
+            change = np.float32(value) - hu
+            change *= weight
+            np.add(hu, change, out=hu)
+            np.multiply(lung, np.subtract(1, weight, out=change), out=lung)
+
+        def within(depth: Floats, share: Floats) -> Floats:
+            w = soft(depth, e)
+            w *= share
+            return w
+
         c = p.heart_centre(self.scale)
         low = np.clip((z - float(c[0])) / 40 + (y - float(c[1])) / 60, -1, 1)
         # From outside in: cardiophrenic fat, fluid, epicardial fat, muscle, blood.
         pad = np.clip(low * 2.2 - (y - float(c[1])) / 30, 0, 2.5) * 2.2
         sac = out - np.float32(self.fluid_mm) * (1 + 0.3 * low) if self.fluid_mm else out
-        canvas.paint(box, soft(pad - sac, e) * room, -92)
+        paint(within(pad - sac, room), -92)
         if self.fluid_mm:
-            canvas.paint(box, soft(1.5 - sac, e) * room, 25)
-            w = soft(-sac, e) * room
-            canvas.paint(box, w, 8)
+            paint(within(1.5 - sac, room), 25)
+            w = within(-sac, room)
+            paint(w, 8)
             np.logical_and(w > 0.5, out > 0, out=fluid)
-        canvas.paint(box, soft(-out, e) * room, -88)
+        paint(within(-out, room), -88)
         lv, rv, ra, la = parts
-        heart = soft(-np.minimum(np.minimum(lv, rv), np.minimum(ra, la)), e)
-        heart *= room
+        heart = np.minimum(lv, rv, out=out)
+        np.minimum(heart, ra, out=heart)
+        np.minimum(heart, la, out=heart)
+        heart = within(np.negative(heart, out=heart), room)
         np.greater(heart, 0.5, out=mask)
+        paint(heart, p.myocardium)
         left, right = p.blood_hu, p.right_blood_hu
-        septum = 3 - np.minimum(lv, la)
-        for d, hu in (
-            (None, p.myocardium),
-            (np.maximum(rv + 3.5, septum), right),
-            (np.maximum(ra + 3.0, septum), right),
-            (np.maximum(la + 3.0, 3 - lv), left),
-            (lv + 10.5 * self.scale**0.3, left),
+        septum = np.minimum(lv, la)
+        septum -= np.float32(3)
+        for d, hu_of_blood in (
+            (np.minimum(np.float32(-3.5) - rv, septum), right),
+            (np.minimum(np.float32(-3.0) - ra, septum), right),
+            (np.minimum(np.float32(-3.0) - la, lv - np.float32(3)), left),
+            (np.float32(-10.5 * self.scale**0.3) - lv, left),
         ):
-            canvas.paint(box, heart if d is None else soft(-d, e) * heart, hu)
+            paint(within(d, heart), hu_of_blood)
+        canvas.hu[box], canvas.lung[box] = hu, lung
 
+    @cached_property
     def coronaries(self) -> list[NDArray[np.float64]]:
-        """Return the courses on the heart's surface, canonical: LAD, circumflex, right."""
+        """The courses on the heart's surface, canonical: LAD, circumflex, right."""
         p = self.p
         c = p.heart_centre(self.scale)
-        courses = []
-        for corners in COURSES:
-            d = resample(np.array(corners), 0.06)
-            d /= np.linalg.norm(d, axis=1, keepdims=True)
-            near, far = np.zeros(len(d)), np.full(len(d), 140.0)
-            for _ in range(10):
-                mid = (near + far) / 2
-                at = (c + mid[:, None] * d).T
-                inside = p.heart_distance(at[0], at[1], at[2], self.scale) < -1.5
-                near, far = np.where(inside, mid, near), np.where(inside, far, mid)
-            courses.append(c + near[:, None] * d)
-        return courses
+        lines = [resample(np.array(corners), 0.06) for corners in COURSES]
+        d = np.concatenate(lines)
+        d /= np.linalg.norm(d, axis=1, keepdims=True)
+        near, far = np.zeros(len(d)), np.full(len(d), 140.0)
+        for _ in range(10):
+            mid = (near + far) / 2
+            at = (c + mid[:, None] * d).T
+            inside = p.heart_distance(at[0], at[1], at[2], self.scale) < -1.5
+            near, far = np.where(inside, mid, near), np.where(inside, far, mid)
+        ends = np.cumsum([len(line) for line in lines])[:-1]
+        return np.split(c + near[:, None] * d, ends)
 
     def paint_coronaries(self, canvas: Canvas) -> None:
         """Paint the coronary arteries in the fat of the grooves."""
         hu = self.p.blood_hu if self.p.contrast == "arterial" else 45.0
-        for course in self.coronaries():
+        for course in self.coronaries:
             canvas.tube(resample(course, 4.0), 3.4, -70)
             canvas.tube(resample(course, 4.0), 1.6, hu)
 

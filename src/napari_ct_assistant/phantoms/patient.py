@@ -188,7 +188,7 @@ class Patient:
             t2 *= t2
             q = pz * pz + (py * py + px * px)
             q -= t2
-            q = np.maximum(q, 0)
+            q = np.clip(q, 0, np.inf)
             q *= 1 / (across * s) ** 2
             t2 *= 1 / (along * s) ** 2
             q += t2
@@ -221,8 +221,13 @@ class Patient:
     def lung_points(self, rng: np.random.Generator, n: int, depth: float = 4.0) -> Any:
         """Draw points [n, 3] at least `depth` mm inside the lungs."""
         p = rng.uniform((-130, -100, -135), (165, 100, 135), (n * 8, 3))
-        p = p[self.lung_depth(*p.T) > depth]
-        return p[:n]
+        # A part of them at a time: the first are enough.
+        found: list[Any] = []
+        for some in np.split(p, range(2 * n, 8 * n, n)):
+            found.append(some[self.lung_depth(*some.T) > depth])
+            if sum(map(len, found)) >= n:
+                break
+        return np.concatenate(found)[:n]
 
     def wall_depth(self, z: Any, y: Any, x: Any) -> Any:
         """Return the depth in mm under the inner chest wall."""
@@ -264,7 +269,9 @@ def envelope(parts: tuple[Any, ...], k: float) -> Any:
     """Return the smooth union of distances; grooves narrower than `k` mm are filled."""
     out = parts[0]
     for d in parts[1:]:
-        h = np.maximum(k - np.abs(out - d), 0)
+        h = out - d
+        h = k - np.abs(h)
+        h = np.clip(h, 0, np.inf)
         h *= h
         h *= 0.25 / k
         out = np.minimum(out, d)

@@ -17,7 +17,7 @@ from napari_ct_assistant.phantoms import (
     lung_trees,
     mediastinum,
 )
-from napari_ct_assistant.phantoms.canvas import Canvas, Floats
+from napari_ct_assistant.phantoms.canvas import Canvas, Floats, Stamp
 from napari_ct_assistant.phantoms.patient import Patient
 from napari_ct_assistant.phantoms.truth import FindingTruth, part_rng
 from napari_ct_assistant.support.blas import threads_of_blas
@@ -53,7 +53,7 @@ def _paint_organs(
     canvas: Canvas,
     p: Patient,
     findings: Sequence[FindingTruth],
-    vessels: Future[tuple[Floats, NDArray[np.int64]]],
+    vessels: Future[Stamp],
     workers: Executor,
 ) -> dict[str, Mask]:
     """Paint heart, vessels and airways into the body, and the findings; return their masks."""
@@ -77,7 +77,7 @@ def _paint_organs(
     draw("Emphysema", findings_lung.emphysema)
     draw("Mosaic attenuation pattern", findings_lung.mosaic)
     draw("Lung opacity", findings_lung.opacity)
-    lung_trees.paint_vessels(canvas, p, *vessels.result())
+    lung_trees.paint_vessels(canvas, p, vessels.result())
     draw("Interlobular septal thickening", findings_lung.septal)
     draw("Pulmonary fibrotic sequela", findings_lung.fibrosis)
     draw("Consolidation", findings_lung.consolidation)
@@ -116,12 +116,19 @@ def noise_pool(canvas: Canvas, p: Patient, resolution: str) -> tuple[Floats, np.
     if resolution == "reading":
         # The gain makes up for the noise lost in resampling to the model's grid, as measured.
         blur, gain = (1, 1.59) if p.sharp else (3, 1.49)
-    pool: Floats = rng.standard_normal((depth // 4, height + 48, width + 48), dtype=np.float32)
-    for image in pool:
+    pool: Floats = np.empty((depth // 4, height + 48, width + 48), np.float32)
+    sides = np.empty_like(pool[0])
+    # Image by image, which stay in cache; the first four give the scale.
+    for k, image in enumerate(pool):
+        rng.standard_normal(out=image, dtype=np.float32)
         for _ in range(blur):
-            _smooth(image)
-            _smooth(image.T)
-    pool *= p.noise * gain / float(pool[:4, 4:-4, 4:-4].std())
+            _smooth(image, sides)
+            _smooth(image.T, sides.T)
+        if k == 3:
+            scale = np.float32(p.noise * gain / float(pool[:4, 4:-4, 4:-4].std()))
+            pool[:4] *= scale
+        elif k > 3:
+            image *= scale
     return pool, rng
 
 
@@ -139,26 +146,24 @@ def with_noise(
     out = np.empty(canvas.shape, np.int16)
 
     def add(some: range) -> None:
+        work = np.empty((height, width), np.float32)
         for i in some:
-            image, (k, u, v, mirrored, positive) = canvas.hu[i], draws[i]
+            k, u, v, mirrored, positive = draws[i]
             cut = pool[k, u : u + height, v : v + width]
             if mirrored:
                 cut = cut[:, ::-1]
-            if positive:
-                image += cut
-            else:
-                image -= cut
-            np.rint(image, out=image)
-            np.clip(image, -1024, 3071, out=image)
-            out[i] = image
+            (np.add if positive else np.subtract)(canvas.hu[i], cut, out=work)
+            np.rint(work, out=work)
+            work.clip(-1024, 3071, out=work)
+            out[i] = work
 
     list(workers.map(add, (range(k, min(k + 16, depth)) for k in range(0, depth, 16))))
     return out
 
 
-def _smooth(a: Floats) -> None:
+def _smooth(a: Floats, work: Floats) -> None:
     """Blur an image along its rows, in place, with the weights 1/4, 1/2, 1/4."""
-    sides = a[:-2] + a[2:]
+    sides = np.add(a[:-2], a[2:], out=work[1:-1])
     sides *= np.float32(0.25)
     a[1:-1] *= np.float32(0.5)
     a[1:-1] += sides
