@@ -6,7 +6,13 @@ import gc
 import weakref
 from typing import Any
 
-from napari_ct_assistant.support.collector import collection_postponed
+from napari_ct_assistant.support.collector import (
+    _exempt_the_rest,
+    collection_postponed,
+    keep_collections_short,
+    look_at_everything,
+    stop_keeping_short,
+)
 
 
 class Node:
@@ -61,3 +67,48 @@ def test_an_error_turns_it_on_again() -> None:
     except ImportError:
         pass
     assert gc.isenabled()
+
+
+class Window:
+    """What `keep_collections_short` refers to weakly."""
+
+
+def test_while_a_window_is_open_what_stays_is_looked_at_once() -> None:
+    window = Window()
+    keep_collections_short(window)
+    try:
+        old = Node()
+        gone = weakref.ref(old)
+        gc.collect()
+        del old
+        gc.collect()
+        assert gone() is not None  # it was exempt when it became garbage
+        new = weakref.ref(Node())
+        gc.collect()
+        assert new() is None
+        look_at_everything()
+        gc.collect()
+        assert gone() is None
+    finally:
+        stop_keeping_short(window)
+    assert gc.get_freeze_count() == 0
+    assert _exempt_the_rest not in gc.callbacks
+
+
+def test_an_import_while_a_window_is_open_is_exempt() -> None:
+    window = Window()
+    keep_collections_short(window)
+    try:
+        before = gc.get_freeze_count()
+        with collection_postponed():
+            made = [Node() for _ in range(1000)]
+        assert gc.get_freeze_count() >= before + len(made)
+    finally:
+        stop_keeping_short(window)
+
+
+def test_a_window_that_was_forgotten_exempts_nothing() -> None:
+    keep_collections_short(Window())
+    gc.unfreeze()
+    gc.collect()
+    assert gc.get_freeze_count() == 0

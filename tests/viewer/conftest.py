@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 os.environ["NAPARI_STRICT_QT"] = "1"
 
 SPACING = (5.0, 2.0, 2.5)
+PANEL = "napari_ct_assistant.viewer.panel"
 
 
 def box_volume(
@@ -47,6 +48,12 @@ def automatic_widths() -> None:
     """Forget the panel widths that another test dragged: napari keeps them for the process."""
     remember_width(reading=True, width=0)
     remember_width(reading=False, width=0)
+
+
+@pytest.fixture(autouse=True)
+def collections_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exempt nothing from collection: Hypothesis looks for referrers, which would be hidden."""
+    monkeypatch.setattr(f"{PANEL}.keep_collections_short", lambda _: None)
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ NAMES = {
 ALLOWED = {
     "CT Assistant": "the name of the plugin",
     "Ag": "letters that are measured",
+    " ,.:-–…()/%×ÅÉÑŐÄÖÜäöüß": "characters that are drawn unseen",
     "Soft tissue": "the name of a preset in the preferences; it is translated where it is shown",
     "QtProject": "Qt's own name for its settings",
     "FileDialog/history": "a key of Qt's settings",

@@ -20,6 +20,7 @@ The tree, with what each error stands for (standard bases in brackets)::
     ├── TemplateError [ValueError]          a report template that cannot be used
     ├── PresetError [ValueError]            a preset of slices that cannot be used
     ├── TooManySlicesError [ValueError]     more slices than a model's context holds
+    ├── UnknownAttentionError               attention other than softmax(q k^T) v
     ├── WritesNoTextError                   a question to a model that only screens
     ├── OutlineError [ValueError]           a label that cannot be measured
     ├── ChoicesError [ValueError]           a table of choices that cannot be used

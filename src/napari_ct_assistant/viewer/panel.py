@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QGuiApplication, QShowEvent
 from qtpy.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
+from napari_ct_assistant.support.collector import keep_collections_short, stop_keeping_short
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.actions import (
     ActionRow,
@@ -270,6 +271,7 @@ class CTAssistantPanel(QWidget):
         self.view_bar.attach()
         self.viewer.events.theme.connect(self._apply_theme)
         self._apply_theme()
+        keep_collections_short(self)
 
     def _detach(self) -> None:
         self._attached = False
@@ -281,6 +283,7 @@ class CTAssistantPanel(QWidget):
         self.display.detach()
         self.scans.detach()
         self.viewer.events.theme.disconnect(self._apply_theme)
+        stop_keeping_short(self)
 
     # -- actions
 

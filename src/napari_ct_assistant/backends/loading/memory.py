@@ -11,6 +11,7 @@ import torch
 
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Remedy
 from napari_ct_assistant.backends.loading.sizes import QUANTIZED, Counts
+from napari_ct_assistant.support.collector import look_at_everything
 from napari_ct_assistant.support.memory import available_memory
 
 
@@ -123,6 +124,7 @@ def out_of_memory(
 
 def free_memory() -> None:
     """Return unused memory to the device and to the operating system."""
+    look_at_everything()
     gc.collect()
     if sys.platform == "linux":
         # The C library keeps freed memory until it is asked to return it.

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, DynamicCache
 
 from napari_ct_assistant.model.layers.onednn import product
+from napari_ct_assistant.support.errors import CTAssistantError
 
 NAME: Final = "ct_assistant_evidence"
 KEPT: Final = 1 << 21  # attention weights of a layer that are kept; more are computed again
 
 
-class UnknownAttentionError(Exception):
+class UnknownAttentionError(CTAssistantError):
     """A language model attends in a way that `ImageAttention` does not compute."""
 
 

@@ -107,6 +107,7 @@ def prepare_layers() -> None:
     napari imports pandas and loads its compiled triangulation with the first one. That takes a
     quarter of a second, for which the window would stand still at the reader's first measurement.
     """
+    import scipy.ndimage  # noqa: F401 - napari imports it with the first layer
     from napari.layers import Shapes
 
     Shapes(ndim=3, features={"label": np.empty(0, dtype=object)})

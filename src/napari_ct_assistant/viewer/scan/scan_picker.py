@@ -11,6 +11,7 @@ from napari.utils import progress
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
+from napari_ct_assistant.support.collector import look_at_everything
 from napari_ct_assistant.support.plain_text import plain, without_markup
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.file_dialogs import choose_file, choose_folder
@@ -155,6 +156,7 @@ class ScanPicker(QWidget):
                 self.open_scans.remove(scan)
                 self.closed.emit(scan)
                 scan.release()
+                look_at_everything()
         if self.layer is not old:
             self.chosen.emit(self.layer)
 

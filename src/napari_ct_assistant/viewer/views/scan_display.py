@@ -14,6 +14,7 @@ from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import index_to_world, volume_of, world_to_index
 from napari_ct_assistant.viewer.views.fitting import fit_scan, is_fitted
 from napari_ct_assistant.viewer.views.planes import PLANES, SHADE, current_plane
+from napari_ct_assistant.viewer.views.warm_up import CanvasWarmUp
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -47,6 +48,7 @@ class ScanDisplay(QObject):
         self._caption: Any = None
         self._attached = False
         self._size: tuple[int, int] = (0, 0)
+        self._warm_up = CanvasWarmUp(self._viewer, self)
 
     def attach(self) -> None:
         """Follow the viewer; called when the panel is docked."""
@@ -58,6 +60,7 @@ class ScanDisplay(QObject):
         viewer.canvas.overlays[CAPTION] = self._caption
         # A light theme must not dazzle beside a dark picture, nor change its contrast.
         viewer.canvas.background_color_override = "black"
+        self._warm_up.start()
         self._size = viewer.canvas.size
         viewer.canvas.events.size.connect(self._on_size)
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -70,6 +73,7 @@ class ScanDisplay(QObject):
         if not self._attached:
             return
         self._attached = False
+        self._warm_up.stop()
         viewer = self._viewer
         viewer.layers.events.inserted.disconnect(self._on_inserted)
         viewer.canvas.events.size.disconnect(self._on_size)
