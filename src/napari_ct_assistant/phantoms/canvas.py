@@ -257,8 +257,8 @@ class Canvas:
             offsets, [v[column] for v in d.T], n[column], r[:-1][column], np.diff(r)[column]
         )
         w = soft(depth, self.edge).reshape(-1)
-        used = np.flatnonzero(w)
-        return (index[0] + index[1] + index[2]).reshape(-1)[used], w[used]
+        used = np.flatnonzero(w > 0)
+        return (index[0] + index[1] + index[2]).reshape(-1).take(used), w.take(used)
 
     def stamp_balls(self, points: Any, radii: Any) -> Stamp:
         """Return the weights of many small balls; where they overlap, the larger weight.
