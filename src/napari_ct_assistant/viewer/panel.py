@@ -269,6 +269,8 @@ class CTAssistantPanel(QWidget):
         self.reading_bar.attach()
         self.scans.attach()
         self.view_bar.attach()
+        # After napari, which makes new sliders then.
+        self.viewer.dims.events.ndim.connect(self.reading_layout.show_slider_numbers)
         self.viewer.events.theme.connect(self._apply_theme)
         self._apply_theme()
         keep_collections_short(self)
@@ -283,6 +285,7 @@ class CTAssistantPanel(QWidget):
         self.display.detach()
         self.scans.detach()
         self.viewer.events.theme.disconnect(self._apply_theme)
+        self.viewer.dims.events.ndim.disconnect(self.reading_layout.show_slider_numbers)
         stop_keeping_short(self)
 
     # -- actions

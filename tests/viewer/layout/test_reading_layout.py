@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from napari.settings import get_settings
 from qtpy.QtCore import QPoint, QRect, Qt
@@ -14,7 +15,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 from napari_ct_assistant.assistant import FindingProbability
 from napari_ct_assistant.viewer.chat.transcript import Transcript
 from napari_ct_assistant.viewer.evidence.findings_table import FindingsTable
-from napari_ct_assistant.viewer.layout.reading_layout import LAYOUT_KEY
+from napari_ct_assistant.viewer.layout.reading_layout import LAYOUT_KEY, SETTLE_MS
 from napari_ct_assistant.viewer.preferences import load_preferences
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.volume import CTVolume
@@ -155,6 +156,45 @@ def test_the_key_folds_napari_s_docks_and_brings_them_back(
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert shown() == [False, False]
     assert load_preferences().layout == "reading"
+
+
+def test_only_napari_s_layout_counts_slices_from_0(panel: CTAssistantPanel, qtbot: QtBot) -> None:
+    window = show_at(panel, 1366, 768, qtbot)
+
+    def numbers() -> list[bool]:
+        return [not one.isHidden() for one in window.findChildren(QWidget, "slice_label")]
+
+    assert not any(numbers())
+    # Another number of axes makes new sliders.
+    panel.viewer.add_image(np.zeros((2, 3, 4, 4)))
+    assert not any(numbers())
+    panel.reading_layout.toggle()
+    assert all(numbers())
+    panel.reading_layout.toggle()
+    assert not any(numbers())
+
+
+def test_napari_s_layout_fits_the_screen_with_large_text(
+    panel: CTAssistantPanel, qtbot: QtBot
+) -> None:
+    appearance = get_settings().appearance
+    appearance.font_size = round(1.8 * appearance.font_size)
+    window = show_at(panel, 1364, 768, qtbot)
+    panel.reading_layout.toggle()
+    qtbot.wait(2 * SETTLE_MS)
+    wait_for_layout(panel.viewer, qtbot)
+    assert window.width() <= window.screen().availableSize().width()
+    docks = [
+        one for one in window.findChildren(QDockWidget) if one.objectName().startswith("layer")
+    ]
+    assert len(docks) == 2
+    assert not any(one.isHidden() for one in docks)
+    assert any(window.tabifiedDockWidgets(one) for one in docks)
+    # The panel is in front.
+    assert panel.visibleRegion().boundingRect().width() > 100
+    panel.reading_layout.toggle()
+    left = Qt.DockWidgetArea.LeftDockWidgetArea
+    assert all(window.dockWidgetArea(one) == left and one.isHidden() for one in docks)
 
 
 def crowded(widget: QWidget) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
-from qtpy.QtGui import QKeyEvent, QPainter, QResizeEvent
+from qtpy.QtCore import QEvent, QModelIndex, Qt, QTimer, Signal
+from qtpy.QtGui import QKeyEvent, QPainter, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -93,6 +93,10 @@ class FindingsTable(QTableWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(HEADERS), parent)
+        # Before anything that changes the style.
+        self._fit_later = QTimer(self)
+        self._fit_later.setSingleShot(True)
+        self._fit_later.timeout.connect(self._fit_names)
         self.setAccessibleName(_("Findings"))
         self._scored = self._ranked = self._fitting = False
         self._name_columns(ranked=False)
@@ -126,6 +130,17 @@ class FindingsTable(QTableWidget):
         """Use the whole width."""
         super().resizeEvent(event)
         self._fit_names()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the columns to texts of another size, which a style sheet gives when it is shown."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit_later.start()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Fit the columns once the scroll bars are there."""
+        super().showEvent(event)
+        self._fit_later.start()
 
     def _on_resized(self, column: int, _before: int, _now: int) -> None:
         if column != FINDING:

@@ -27,6 +27,8 @@ from napari_ct_assistant.viewer.widgets import add_shortcuts, remove_shortcuts
 LAYOUT_KEY: Final = "F6"
 # The least share of the window that is left to the canvas.
 CANVAS_SHARE: Final = 0.515
+# The names that napari gives to the numbers beside its sliders.
+SLIDER_NUMBERS: Final = ("slice_label", "slice_label_sep")
 # The height of napari's slider below the canvas, in lines of text.
 SLIDER_LINES: Final = 2
 # A main window sets the sizes of its docks some time after it was resized.
@@ -84,6 +86,9 @@ class ReadingLayout(QObject):
         self._bar: QToolBar | None = None
         self._shortcuts: list[QShortcut] = []
         self._folded: list[QDockWidget] = []
+        # Napari's docks that stand beside the canvas again, and those that a tab hides.
+        self._beside: list[QDockWidget] = []
+        self._tabbed: list[QDockWidget] = []
         self._width = 0  # of the dock when the mouse was pressed
         self._widths = {True: 0, False: 0} | dict(widths or {})
         self.reading = self._wanted = False
@@ -161,12 +166,17 @@ class ReadingLayout(QObject):
             return
         if on:
             self.reading = True
+            for dock in self._tabbed:
+                if isalive(dock):
+                    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+            self._tabbed, self._beside = [], []
             self._folded = [
                 dock for dock in window.findChildren(QDockWidget) if _left(window, dock)
             ]
             for dock in self._folded:
                 dock.hide()
             window.statusBar().hide()
+            self.show_slider_numbers()
             self._set_width()
             # Sizes are final only after the window's own layout.
             self._settle.start()
@@ -181,9 +191,33 @@ class ReadingLayout(QObject):
         for dock in self._folded:
             if isalive(dock):
                 dock.show()
-        self._folded = []
+        self._beside, self._folded = self._folded, []
         window.statusBar().show()
+        self.show_slider_numbers()
         self._settle.start()
+
+    def _tab_docks(self, window: QMainWindow, panel: QDockWidget) -> None:
+        """Put napari's docks behind tabs at the panel if the window is wider than its screen."""
+        if window.minimumSizeHint().width() <= window.screen().availableSize().width():
+            return
+        for dock in self._beside:
+            if isalive(dock):
+                window.tabifyDockWidget(panel, dock)
+                self._tabbed.append(dock)
+        self._beside = []
+        panel.raise_()
+        window.resize(window.screen().availableSize().width(), window.height())
+
+    def show_slider_numbers(self, event: object = None) -> None:  # noqa: ARG002 - napari passes it
+        """Show the numbers beside napari's sliders in napari's layout only.
+
+        They count images from 0, and the number on the picture counts from 1.
+        """
+        window = self._window
+        if window is not None:
+            for name in SLIDER_NUMBERS:
+                for label in window.findChildren(QWidget, name):
+                    label.setVisible(not self.reading)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Set the panel's width when the window has another size; keep the one that is dragged."""
@@ -213,6 +247,8 @@ class ReadingLayout(QObject):
         window, dock = self._window, _dock_of(self._panel)
         if window is None or dock is None or dock.isFloating():
             return
+        if not self.reading:
+            self._tab_docks(window, dock)
         if not (self.reading or self._widths[False]):
             return  # napari's own
         if window.dockWidgetArea(dock) not in (

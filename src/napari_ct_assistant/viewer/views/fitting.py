@@ -52,7 +52,9 @@ def fit_scan(viewer: Viewer, layer: Any = None) -> None:
     if volume_of(layer) is None:
         viewer.reset_view()
         return
-    viewer.reset_view(layers=[layer], margin=MARGIN)
+    # napari cannot fit to a layer that has fewer axes than the viewer.
+    alone = [layer] if layer.ndim == viewer.dims.ndim else None
+    viewer.reset_view(layers=alone, margin=MARGIN)
     if viewer.dims.ndisplay == 2:
         camera = viewer.scene.camera
         camera.zoom, middle = fitted_view(viewer, layer, viewer.canvas.viewbox_size(viewer.layers))
