@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QComboBox, QWidget
 from napari_ct_assistant.support.collector import look_at_everything
 from napari_ct_assistant.support.plain_text import plain, without_markup
 from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.viewer.canvas import undrawn
 from napari_ct_assistant.viewer.file_dialogs import choose_file, choose_folder
 from napari_ct_assistant.viewer.scan.layers import add_volume, prepare_layers, volume_of
 from napari_ct_assistant.viewer.scan.series_dialog import choose_series
@@ -237,9 +238,10 @@ class ScanPicker(QWidget):
         self._run(path, read, lambda volume: self._show(path, volume), cancel)
 
     def _show(self, path: Path, volume: CTVolume) -> None:
-        layer = add_volume(self._viewer, volume)
-        self.open_scans.of(volume).files = path
-        self.opened.emit(layer)
+        with undrawn(self.window()):
+            layer = add_volume(self._viewer, volume)
+            self.open_scans.of(volume).files = path
+            self.opened.emit(layer)
 
     def _run(
         self,
