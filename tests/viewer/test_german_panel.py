@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel
 
+from napari_ct_assistant.assistant.export.errors import ExportError
+from napari_ct_assistant.assistant.export.formats import format_of
 from napari_ct_assistant.assistant.reading.results import FindingProbability
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import find_template
@@ -20,6 +24,8 @@ from napari_ct_assistant.viewer.chat.suggestions import suggest
 from napari_ct_assistant.viewer.report.export.dialog import ExportDialog
 from napari_ct_assistant.viewer.scan.details import DetailsDialog
 from napari_ct_assistant.viewer.scan.layers import add_volume
+from napari_ct_assistant.viewer.session.background import one_line
+from napari_ct_assistant.volume import CTReadError, open_ct
 from tests.assistant.report.report_samples import sample_draft
 from tests.viewer.conftest import box_volume
 
@@ -148,3 +154,28 @@ def test_findings_and_questions_are_german_and_the_model_is_asked_in_english(
     with qtbot.waitSignal(chips.chosen) as chosen:
         qtbot.mouseClick(chips.buttons[0], Qt.MouseButton.LeftButton)
     assert chosen.args == ["Where is the pleural effusion?"]
+
+
+def test_errors_are_german_and_files_keep_them_in_english(tmp_path: Path) -> None:
+    use_language("de")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.nii").write_bytes(b"\x5c\x01\x00\x00")
+    for name, english, german in (
+        ("absent.nii", "does not exist; check the path", "existiert nicht; prüfen Sie den Pfad"),
+        (
+            "empty",
+            "an empty folder; give a folder of CT slices or a NIfTI file",
+            "ein leerer Ordner; geben Sie einen Ordner mit CT-Schichten oder eine NIfTI-Datei an",
+        ),
+        ("cut.nii", "cut off within its header", "im Header abgeschnitten"),
+    ):
+        with pytest.raises(CTReadError) as caught:
+            open_ct(tmp_path / name)
+        assert str(caught.value).startswith(f"{name}: {english}")
+        assert one_line(caught.value).startswith(f"{name}: {german}")
+        copied = pickle.loads(pickle.dumps(caught.value))
+        assert one_line(copied) == one_line(caught.value)
+    with pytest.raises(ExportError) as refused:
+        format_of(tmp_path / "report.xyz")
+    assert "unknown format" in str(refused.value)
+    assert one_line(refused.value).startswith("report.xyz: unbekanntes Format")

@@ -14,6 +14,7 @@ from napari_ct_assistant.backends.scan_cache import ScanCache
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.slices.choice import WHOLE, SliceRange
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 
 
@@ -41,7 +42,9 @@ class Assistant:
     def backend(self) -> Backend:
         """The loaded model; `ModelLoadError` once it was closed."""
         if self._backend is None:
-            raise ModelLoadError(f"{self.info.name}: this model was closed; load it again")
+            raise ModelLoadError(
+                said("{name}: this model was closed; load it again", name=self.info.name)
+            )
         return self._backend
 
     @property
@@ -85,7 +88,9 @@ class Assistant:
         """
         change = getattr(self.backend, "with_preset", None)
         if change is None:
-            raise ModelLoadError(f"{self.info.name}: its slices cannot be shown by another preset")
+            raise ModelLoadError(
+                said("{name}: its slices cannot be shown by another preset", name=self.info.name)
+            )
         return Assistant(change(preset), self._cache)
 
     def read(

@@ -48,3 +48,9 @@ from __future__ import annotations
 
 class CTAssistantError(Exception):
     """Base of every error that this package raises on purpose."""
+
+    @property
+    def message(self) -> str:
+        """The text; a `translation.Message`, which the panel translates, where one was given."""
+        first = self.args[0] if len(self.args) == 1 else None
+        return first if isinstance(first, str) else str(self)

@@ -9,8 +9,8 @@ it is shown: the language is chosen later. Values go in after the translation::
 
     _("{n} of {total}").format(n=n, total=total)
 
-A text that is made below the panel and also goes into files, such as a warning about a scan, is
-made with `said` and stays English; the panel passes it through `shown`.
+A text that is made below the panel and also goes into files, such as a warning about a scan or the
+text of an error, is made with `said` and stays English; the panel passes it through `shown`.
 """
 
 from __future__ import annotations

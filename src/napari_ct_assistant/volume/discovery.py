@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.dicom.series import Series, SeriesSearch, find_series, walk_files
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.files import itk, nifti, sniff
@@ -46,20 +47,22 @@ def look(path: Path, cancel: threading.Event | None = None) -> Found:
             return _look_in_folder(path, cancel)
         if not stat.S_ISREG(mode):
             raise CTReadError(
-                path, "neither a file nor a folder; give a volume file or a DICOM folder"
+                path, said("neither a file nor a folder; give a volume file or a DICOM folder")
             )
         return _look_in_file(path, cancel)
     except FileNotFoundError:
         if path.is_symlink():
-            raise CTReadError(path, "a broken link; fetch the file it leads to") from None
-        raise CTReadError(path, "does not exist; check the path") from None
+            raise CTReadError(path, said("a broken link; fetch the file it leads to")) from None
+        raise CTReadError(path, said("does not exist; check the path")) from None
     except OSError as error:
-        raise CTReadError(path, f"cannot be read ({error.strerror or error})") from error
+        raise CTReadError(
+            path, said("cannot be read ({value})", value=error.strerror or error)
+        ) from error
     except ValueError as error:
         if isinstance(error, CTReadError):
             raise
         # A path with a null character.
-        raise CTReadError(repr(str(path)), "is not a path") from error
+        raise CTReadError(repr(str(path)), said("is not a path")) from error
 
 
 def slices_in(path: Path) -> int | None:
@@ -99,7 +102,7 @@ def _look_in_folder(folder: Path, cancel: threading.Event | None) -> Found:
 
 def _look_in_file(path: Path, cancel: threading.Event | None) -> Found:
     if path.stat().st_size == 0:
-        raise CTReadError(path, "is empty; copy it again")
+        raise CTReadError(path, said("is empty; copy it again"))
     count = slices_in(path)
     if count is not None:
         return _files([(path, count)], [])
@@ -131,25 +134,35 @@ def _nothing(path: Path, search: SeriesSearch) -> CTReadError:
     if path.is_dir():
         parts += _lost(search)
     if parts:
-        return CTReadError(path, f"no CT volume here, only {'; '.join(parts)}; give a CT series")
+        return CTReadError(
+            path, said("no CT volume here, only {list}; give a CT series", list="; ".join(parts))
+        )
     if not path.is_dir():
         what, remedy = sniff.describe(path) or (
             "neither a DICOM nor a NIfTI file",
             "give a folder of CT slices or a NIfTI file",
         )
-        return CTReadError(path, f"{what}; {remedy}")
+        return CTReadError(path, said("{what}; {remedy}", what=what, remedy=remedy))
     if not search.files:
-        return CTReadError(path, "an empty folder; give a folder of CT slices or a NIfTI file")
+        return CTReadError(
+            path, said("an empty folder; give a folder of CT slices or a NIfTI file")
+        )
     described = ((other, sniff.describe(other)) for other in walk_files(path))
     known = next(((other, found) for other, found in described if found), None)
     if known:
         other, (what, remedy) = known
         return CTReadError(
-            path, f"a folder without DICOM or NIfTI files; {other.name} is {what}: {remedy}"
+            path,
+            said(
+                "a folder without DICOM or NIfTI files; {name} is {what}: {remedy}",
+                name=other.name,
+                what=what,
+                remedy=remedy,
+            ),
         )
     return CTReadError(
         path,
-        "a folder without DICOM or NIfTI files; give a folder of CT slices or a NIfTI file",
+        said("a folder without DICOM or NIfTI files; give a folder of CT slices or a NIfTI file"),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import said
 
 
 class CTReadError(CTAssistantError, ValueError):
@@ -32,6 +33,12 @@ class CTReadError(CTAssistantError, ValueError):
         super().__init__(plain(f"{name}: {problem}").replace("\n", " "))
         self.path = Path(path)
         self.problem = problem
+
+    @property
+    def message(self) -> str:
+        """The text, which the panel translates."""
+        name = plain(self.path.name or str(self.path)).replace("\n", " ")
+        return said("{name}: {problem}", name=name, problem=self.problem)
 
     def __reduce__(self) -> tuple[type[CTReadError], tuple[Path, str]]:
         """Keep both arguments when the error leaves a worker process."""
@@ -58,5 +65,5 @@ def memory_errors(path: Path) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise CTReadError(
-            path, "the memory is not enough to open it; close other scans or programs"
+            path, said("the memory is not enough to open it; close other scans or programs")
         ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from napari_ct_assistant.support.memory import available_memory
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.errors import CTReadError
 
 MAX_SIDE: Final = 8192
@@ -49,8 +50,12 @@ def check_ratio(path: Path, contents: int, packed: int) -> None:
     if contents > _HARMLESS and contents > MAX_RATIO * packed:
         raise CTReadError(
             path,
-            f"claims to hold {contents / 1e9:.1f} GB in {packed / 1e6:.2f} MB, which no scan does; "
-            "copy or export it again",
+            said(
+                "claims to hold {number} GB in {number2} MB, which no scan does; copy or "
+                "export it again",
+                number=f"{contents / 1000000000.0:.1f}",
+                number2=f"{packed / 1000000.0:.2f}",
+            ),
         )
 
 
@@ -77,6 +82,11 @@ def check_memory(path: Path, shape: Sequence[int], *, beside: int = 0) -> None:
         size = " x ".join(str(int(n)) for n in shape)
         raise CTReadError(
             path,
-            f"{size} voxels need {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; "
-            "close other scans or programs, or give fewer slices",
+            said(
+                "{size} voxels need {number} GB of memory, {number2} GB are free; close other "
+                "scans or programs, or give fewer slices",
+                size=size,
+                number=f"{needed / 1000000000.0:.1f}",
+                number2=f"{free / 1000000000.0:.1f}",
+            ),
         )

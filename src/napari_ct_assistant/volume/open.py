@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.dicom.load import load_stack
 from napari_ct_assistant.volume.dicom.stack import plan_stack
@@ -136,7 +137,10 @@ def _read(found: Found, chosen: SeriesInfo, path: Path, progress: Progress | Non
     if dicom.problem:
         raise CTReadError(
             path,
-            f"its slices are of several scans, but {dicom.problem}; export them as separate series",
+            said(
+                "its slices are of several scans, but {problem}; export them as separate series",
+                problem=dicom.problem,
+            ),
         )
     stack = plan_stack(dicom.frames, path, prefer=found.prefer)
     return load_stack(stack, dicom.description, path, progress)

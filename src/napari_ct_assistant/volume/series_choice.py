@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.ct_volume import FEWEST_SLICES, SHORTEST_MM
 from napari_ct_assistant.volume.dicom.frames import DicomFrame
 from napari_ct_assistant.volume.dicom.positions import distances, lay_out
@@ -147,9 +148,18 @@ def choose(infos: Sequence[SeriesInfo], wanted: str, where: Path) -> SeriesInfo:
             return same[0]
         if same:
             raise CTReadError(
-                where, f"{wanted!r} names {len(same)} series: {_listed(same)}; give a key or number"
+                where,
+                said(
+                    "{wanted} names {count} series: {listed}; give a key or number",
+                    wanted=repr(wanted),
+                    count=len(same),
+                    listed=_listed(same),
+                ),
             )
-    raise CTReadError(where, f"has no series {wanted!r}; it has {_listed(infos)}")
+    raise CTReadError(
+        where,
+        said("has no series {wanted}; it has {listed}", wanted=repr(wanted), listed=_listed(infos)),
+    )
 
 
 def _listed(infos: Sequence[SeriesInfo]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.assistant.choices.table import Choice, ChoicesError
+from napari_ct_assistant.support.translation import said
 
 PRIOR: Final = 0.1
 """Wins that each model of a pair that was compared gets beforehand, so that one which always
@@ -109,7 +110,7 @@ def rank(
     pairs = [one for one in choices if one.models[0] != one.models[1]]
     models = sorted({model for one in pairs for model in one.models})
     if not models:
-        raise ChoicesError("no pair of two different models was compared")
+        raise ChoicesError(said("no pair of two different models was compared"))
     wins = win_matrix(pairs, models)
     _check_connected(wins, models)
     found = fit(wins)
@@ -156,8 +157,12 @@ def _check_connected(wins: NDArray[np.float64], models: Sequence[str]) -> None:
         reached = reached @ reached
     other = models[int(np.flatnonzero(~reached[0])[0])]
     raise ChoicesError(
-        f"{models[0]!r} and {other!r} were never compared, neither with each other nor through "
-        "others: sum them up apart"
+        said(
+            "{models} and {other} were never compared, neither with each other nor through "
+            "others: sum them up apart",
+            models=repr(models[0]),
+            other=repr(other),
+        )
     )
 
 

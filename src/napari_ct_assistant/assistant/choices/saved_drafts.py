@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ct_assistant.assistant.choices.table import ChoicesError
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import said
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant.reading.results import ReportDraft
@@ -50,7 +51,7 @@ def read_saved_draft(path: str | Path) -> SavedDraft:
     """
     path = Path(path)
     if path.stat().st_size > MAX_BYTES:
-        raise ChoicesError(f"{path.name}: larger than a report; it is not read")
+        raise ChoicesError(said("{name}: larger than a report; it is not read", name=path.name))
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         model = data["model"]
@@ -63,11 +64,16 @@ def read_saved_draft(path: str | Path) -> SavedDraft:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ChoicesError(
-            f"{path.name}: no draft; write one with `ct-assistant report SCAN --json`"
+            said(
+                "{name}: no draft; write one with `ct-assistant report SCAN --json`", name=path.name
+            )
         ) from None
     if not made.scan:
         raise ChoicesError(
-            f"{path.name}: does not say of which scan it is; write it again with this version"
+            said(
+                "{name}: does not say of which scan it is; write it again with this version",
+                name=path.name,
+            )
         )
     return made
 

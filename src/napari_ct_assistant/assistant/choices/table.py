@@ -16,6 +16,7 @@ from typing import Final, Literal, get_args
 
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import said
 
 Preference = Literal["left", "right", "equal"]
 # A spreadsheet takes a cell that begins with one of these for a formula.
@@ -119,7 +120,9 @@ def read_choices(path: str | Path) -> list[Choice]:
         text = path.read_text(encoding="utf-8-sig")
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ChoicesError(f"{path.name}: not a CSV table: {error}") from error
+        raise ChoicesError(
+            said("{name}: not a CSV table: {error}", name=path.name, error=error)
+        ) from error
     _check_header(path, rows[0] if rows else [])
     return list(_choices(path, rows))
 
@@ -131,21 +134,42 @@ def _choices(path: Path, rows: list[list[str]]) -> Iterator[Choice]:
             continue
         if len(row) != len(header):
             raise ChoicesError(
-                f"{path.name}, row {number}: {len(row)} values for {len(header)} columns"
+                said(
+                    "{name}, row {number}: {count} values for {count2} columns",
+                    name=path.name,
+                    number=number,
+                    count=len(row),
+                    count2=len(header),
+                )
             )
         cells = dict(zip(header, row, strict=True))
         if cells["choice"] not in get_args(Preference):
             raise ChoicesError(
-                f"{path.name}, row {number}: choice {cells['choice'][:40]!r}; "
-                "give left, right or equal"
+                said(
+                    "{name}, row {number}: choice {cells}; give left, right or equal",
+                    name=path.name,
+                    number=number,
+                    cells=repr(cells["choice"][:40]),
+                )
             )
         if not cells["left"] or not cells["right"] or not cells["scan"]:
-            raise ChoicesError(f"{path.name}, row {number}: scan, left and right must be given")
+            raise ChoicesError(
+                said(
+                    "{name}, row {number}: scan, left and right must be given",
+                    name=path.name,
+                    number=number,
+                )
+            )
         try:
             seconds = float(cells["seconds"])
         except ValueError:
             raise ChoicesError(
-                f"{path.name}, row {number}: seconds {cells['seconds'][:40]!r} is no number"
+                said(
+                    "{name}, row {number}: seconds {cells} is no number",
+                    name=path.name,
+                    number=number,
+                    cells=repr(cells["seconds"][:40]),
+                )
             ) from None
         choice: Preference = cells["choice"]  # type: ignore[assignment]
         yield Choice(
@@ -159,7 +183,11 @@ def _check_header(path: Path, header: list[str]) -> None:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise ChoicesError(
-            f"{path.name}: no table of choices; the column {missing[0]!r} is missing"
+            said(
+                "{name}: no table of choices; the column {missing} is missing",
+                name=path.name,
+                missing=repr(missing[0]),
+            )
         )
 
 

@@ -24,6 +24,7 @@ from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line
+from napari_ct_assistant.support.translation import said
 
 if TYPE_CHECKING:
     from highdicom.sr import (
@@ -86,7 +87,7 @@ def to_dicom_sr(
         from highdicom.sr import ContainerContentItem, ContentSequence
     except ImportError as error:
         raise ExportError(
-            "DICOM SR needs highdicom: pip install 'napari-ct-assistant[export]'"
+            said("DICOM SR needs highdicom: pip install 'napari-ct-assistant[export]'")
         ) from error
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.sr.codedict import codes

@@ -19,7 +19,7 @@ from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, Study
 from napari_ct_assistant.assistant.export.word import to_docx
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.support import atomic
-from napari_ct_assistant.support.translation import N_
+from napari_ct_assistant.support.translation import N_, said
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,13 @@ def format_of(path: Path) -> Format:
         if path.name.lower().endswith(known.ending):
             return known
     endings = ", ".join(known.ending for known in FORMATS)
-    raise ExportError(f"{path.name}: unknown format; the file name must end in {endings}")
+    raise ExportError(
+        said(
+            "{name}: unknown format; the file name must end in {endings}",
+            name=path.name,
+            endings=endings,
+        )
+    )
 
 
 def check_path(path: Path, *, identified: bool = False) -> Format:
@@ -87,15 +93,24 @@ def check_path(path: Path, *, identified: bool = False) -> Format:
     form = format_of(path)
     if identified and not form.identified:
         raise ExportError(
-            f"{path.name}: this format cannot hold patient and study; "
-            "use .json (FHIR) or .dcm (DICOM SR)"
+            said(
+                "{name}: this format cannot hold patient and study; use .json (FHIR) or .dcm "
+                "(DICOM SR)",
+                name=path.name,
+            )
         )
     if form.library and find_spec(form.library[0]) is None:
         raise ExportError(
-            f"{path.name}: needs {form.library[1]}: pip install 'napari-ct-assistant[export]'"
+            said(
+                "{name}: needs {library}: pip install 'napari-ct-assistant[export]'",
+                name=path.name,
+                library=form.library[1],
+            )
         )
     if not path.absolute().parent.is_dir():
-        raise ExportError(f"{path.name}: its folder does not exist; create it first")
+        raise ExportError(
+            said("{name}: its folder does not exist; create it first", name=path.name)
+        )
     return form
 
 
@@ -131,7 +146,9 @@ def export_report(
     path = Path(path)
     form = check_path(path, identified=identifiers is not None)
     if not report.body():
-        raise ExportError("the report is empty; write or draft something before you export it")
+        raise ExportError(
+            said("the report is empty; write or draft something before you export it")
+        )
     data = form.make(printable(report), identifiers, study)
     atomic.remove_leftovers(path.absolute().parent, path.suffix)
     atomic.write_bytes(path, data, private=True)

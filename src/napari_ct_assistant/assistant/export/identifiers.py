@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.assistant.export.errors import ExportError
+from napari_ct_assistant.support.translation import said
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
@@ -95,7 +96,10 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
     path = Path(path)
     if path.name.lower().endswith((".nii", ".nii.gz")):
         raise ExportError(
-            f"{path.name}: not a DICOM file; identifiers can be read from DICOM files only"
+            said(
+                "{name}: not a DICOM file; identifiers can be read from DICOM files only",
+                name=path.name,
+            )
         )
     folder = path if path.is_dir() else path.parent
     try:
@@ -104,7 +108,10 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
         raise ExportError(str(error)) from error
     if not series:
         raise ExportError(
-            f"{path.name}: contains no CT series; identifiers can be read from DICOM files only"
+            said(
+                "{name}: contains no CT series; identifiers can be read from DICOM files only",
+                name=path.name,
+            )
         )
     likely = sorted(series, key=lambda one: abs(len(one.frames) - volume.shape[0]))
     for one in likely:
@@ -115,8 +122,12 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
         if found.fingerprint == volume.fingerprint:
             return _identifiers(one, path)
     raise ExportError(
-        f"{path.name}: none of its {len(series)} series is the scan of this report; choose the "
-        "folder that you opened the scan from"
+        said(
+            "{name}: none of its {count} series is the scan of this report; choose the folder "
+            "that you opened the scan from",
+            name=path.name,
+            count=len(series),
+        )
     )
 
 
@@ -136,12 +147,18 @@ def _identifiers(series: Series, path: Path) -> Identifiers:
         mine = {name: str(header.get(name, "") or "") for name in PATIENT_AND_STUDY}
         if not mine["StudyInstanceUID"]:
             raise ExportError(
-                f"{path.name}: its files have no StudyInstanceUID; export without identifiers"
+                said(
+                    "{name}: its files have no StudyInstanceUID; export without identifiers",
+                    name=path.name,
+                )
             )
         if values and any(mine[name] != values[name] for name in ("PatientID", "StudyInstanceUID")):
             raise ExportError(
-                f"{path.name}: its files belong to several patients or studies; "
-                "export without identifiers"
+                said(
+                    "{name}: its files belong to several patients or studies; export without "
+                    "identifiers",
+                    name=path.name,
+                )
             )
         values = values or mine
         uid = uid or str(header.get("SeriesInstanceUID", ""))

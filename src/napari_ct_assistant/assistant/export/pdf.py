@@ -16,6 +16,7 @@ from napari_ct_assistant.assistant.export.pdf_flow import Block, Flow
 from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.support.translation import said
 
 # DejaVu Sans: Latin, Greek, Cyrillic, Hebrew, Arabic, and most symbols.
 _FONTS: Final = {"": "DejaVuSans.ttf", "B": "DejaVuSans-Bold.ttf"}
@@ -111,10 +112,15 @@ def _check(text: str, font: Path) -> None:
     if missing:
         shown = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise ExportError(f"the PDF font lacks {shown}{more}; save as .docx or .txt")
+        raise ExportError(
+            said("the PDF font lacks {shown}{more}; save as .docx or .txt", shown=shown, more=more)
+        )
     joined = next((c for c in text if unicodedata.bidirectional(c) in ("R", "AL")), None)
     if joined is not None and find_spec("uharfbuzz") is None:
         raise ExportError(
-            f"a PDF with right-to-left text ({joined!r}) needs uharfbuzz: "
-            "pip install uharfbuzz, or save as .docx or .txt"
+            said(
+                "a PDF with right-to-left text ({joined}) needs uharfbuzz: pip install "
+                "uharfbuzz, or save as .docx or .txt",
+                joined=repr(joined),
+            )
         )

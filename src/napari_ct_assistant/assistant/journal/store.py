@@ -27,6 +27,7 @@ from platformdirs import user_data_path
 from napari_ct_assistant.assistant.journal.pages import Page, page_of, this_program, with_others
 from napari_ct_assistant.backends.scan_cache import FOLDER, ScanCache
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -207,7 +208,11 @@ class Journal:
                     raise
                 reason = getattr(error, "strerror", None) or str(error)
                 raise JournalError(
-                    f"the journal {self.path.name} cannot be used: {reason}"
+                    said(
+                        "the journal {name} cannot be used: {reason}",
+                        name=self.path.name,
+                        reason=reason,
+                    )
                 ) from error
 
     def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -287,8 +292,12 @@ def _connect(path: Path) -> sqlite3.Connection:
         (format_,) = base.execute("PRAGMA user_version").fetchone()
         if format_ > FORMAT:
             raise JournalError(
-                f"the journal {path.name} was written by a newer version (format {format_}); "
-                "update napari-ct-assistant to read it"
+                said(
+                    "the journal {name} was written by a newer version (format {format}); "
+                    "update napari-ct-assistant to read it",
+                    name=path.name,
+                    format=format_,
+                )
             )
         if format_ < FORMAT:
             _upgrade(base)

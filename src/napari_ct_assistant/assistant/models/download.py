@@ -19,28 +19,23 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from huggingface_hub import HfApi, get_session, hf_hub_download, hf_hub_url
 from huggingface_hub import snapshot_download as fetch_snapshot
-from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
 )
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from napari_ct_assistant.assistant.models.hub_cache import REF, is_repo, repo_home
+from napari_ct_assistant.assistant.models.hub_errors import failure_reason, network_errors
 from napari_ct_assistant.backends.families import family_of
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 
 # No pickles and no code. Files in subfolders are other formats and examples.
 WANTED: Final = (
@@ -151,23 +146,35 @@ def plan_download(
         commit = str(info.sha)
         if re.fullmatch(r"[0-9a-f]{40}", commit) is None:
             raise ModelLoadError(
-                f"{repo}: the hub states {commit[:80]!r} as its commit, which is not one; nothing "
-                "was downloaded"
+                said(
+                    "{repo}: the hub states {commit} as its commit, which is not one; nothing "
+                    "was downloaded",
+                    repo=repo,
+                    commit=repr(commit[:80]),
+                )
             )
         names = {file.rfilename for file in info.siblings or []}
         config = _config(repo, commit) if "config.json" in names and not parts else {}
-    except (*_network_errors(), HFValidationError) as error:
-        raise ModelLoadError(_reason(repo, revision, error)) from error
+    except (*network_errors(), HFValidationError) as error:
+        raise ModelLoadError(failure_reason(repo, revision, error)) from error
     kind = PARTS if parts else _kind(config)
     wanted = set(parts) or {name for name in names if _is_wanted(name, config)}
     if missing := sorted(wanted - names):
         raise ModelLoadError(
-            f"{repo}: has no {', '.join(missing)} at revision {commit[:12]}; nothing was downloaded"
+            said(
+                "{repo}: has no {list} at revision {commit}; nothing was downloaded",
+                repo=repo,
+                list=", ".join(missing),
+                commit=commit[:12],
+            )
         )
     if kind is None:
         raise ModelLoadError(
-            f"{repo}: not a model that can be used here (config.json is neither ours nor M3D's); "
-            "nothing was downloaded"
+            said(
+                "{repo}: not a model that can be used here (config.json is neither ours nor "
+                "M3D's); nothing was downloaded",
+                repo=repo,
+            )
         )
     if not parts and not any(name.endswith(".safetensors") for name in wanted):
         pickles = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth")))[:3]
@@ -186,8 +193,13 @@ def plan_download(
         for value, form in ((digest, r"[0-9a-f]{64}"), (file.blob_id, r"[0-9a-f]{40}")):
             if value is not None and re.fullmatch(form, str(value)) is None:
                 raise ModelLoadError(
-                    f"{repo}: the hub states {str(value)[:80]!r} as a hash of "
-                    f"{file.rfilename!r}, which is not one; nothing was downloaded"
+                    said(
+                        "{repo}: the hub states {value} as a hash of {rfilename}, which is not "
+                        "one; nothing was downloaded",
+                        repo=repo,
+                        value=repr(str(value)[:80]),
+                        rfilename=repr(file.rfilename),
+                    )
                 )
         stored = blobs / (digest or str(file.blob_id))
         left = stored.with_name(f"{stored.name}.part")
@@ -238,8 +250,13 @@ def download(
     """
     if plan.to_fetch > plan.free:
         raise ModelLoadError(
-            f"{plan.repo}: needs {plan.to_fetch / 1e9:.1f} GB and the disk of the cache has "
-            f"{plan.free / 1e9:.1f} GB free; make room or set HF_HOME to another disk"
+            said(
+                "{repo}: needs {number} GB and the disk of the cache has {number2} GB free; "
+                "make room or set HF_HOME to another disk",
+                repo=plan.repo,
+                number=f"{plan.to_fetch / 1000000000.0:.1f}",
+                number2=f"{plan.free / 1000000000.0:.1f}",
+            )
         )
     done = 0
 
@@ -259,13 +276,17 @@ def download(
         folder = Path(
             fetch_snapshot(plan.repo, revision=plan.commit, allow_patterns=small, max_workers=2)
         )
-    except _network_errors() as error:
-        raise ModelLoadError(_reason(plan.repo, plan.commit, error)) from error
+    except network_errors() as error:
+        raise ModelLoadError(failure_reason(plan.repo, plan.commit, error)) from error
     advance(plan.to_fetch - done)
     missing = [file.name for file in plan.files if not (folder / file.name).is_file()]
     if missing:
         raise ModelLoadError(
-            f"{plan.repo}: {', '.join(missing)} could not be downloaded; try again"
+            said(
+                "{repo}: {files} could not be downloaded; try again",
+                repo=plan.repo,
+                files=", ".join(missing),
+            )
         )
     if plan.kind != PARTS:
         _pin(plan)
@@ -336,12 +357,17 @@ def _fetch_blob(plan: DownloadPlan, file: RemoteFile, advance: Callable[[int], N
     else:
         advance(start)
     if part.stat().st_size < file.size:
-        raise ModelLoadError(f"{plan.repo}: {file.name} was cut short; download it again")
+        raise ModelLoadError(
+            said("{repo}: {name} was cut short; download it again", repo=plan.repo, name=file.name)
+        )
     if digest.hexdigest() != file.sha256:
         part.unlink()
         raise ModelLoadError(
-            f"{plan.repo}: {file.name} has another SHA-256 than the hub states; "
-            "it was deleted, try again"
+            said(
+                "{repo}: {name} has another SHA-256 than the hub states; it was deleted, try again",
+                repo=plan.repo,
+                name=file.name,
+            )
         )
     part.rename(blobs / str(file.sha256))
 
@@ -351,24 +377,3 @@ def _pin(plan: DownloadPlan) -> None:
     refs = _home(plan.repo) / "refs"
     refs.mkdir(exist_ok=True)
     atomic.write_text(refs / REF, plan.commit)
-
-
-def _network_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of a request; the client's HTTP library differs between versions."""
-    library: Any = import_module(type(get_session()).__module__.partition(".")[0])
-    return (HfHubHTTPError, LocalEntryNotFoundError, library.HTTPError, OSError)
-
-
-def _reason(repo: str, revision: str | None, error: Exception) -> str:
-    if isinstance(error, GatedRepoError):
-        return (
-            f"{repo}: its owners ask you to accept their terms first, at {ENDPOINT}/{repo}; then "
-            "log in with `hf auth login`. The hub's own login keeps the token, this program never "
-            "does"
-        )
-    if isinstance(error, RevisionNotFoundError):
-        return f"{repo}: has no revision {revision!r}; give another one or leave it out"
-    if isinstance(error, RepositoryNotFoundError | HFValidationError):
-        return f"{repo}: no such model on the hub (or it is private: log in first)"
-    reason = " ".join(str(error).split())[:160] or type(error).__name__
-    return f"{repo}: the hub cannot be reached ({reason}); try again to resume"

@@ -17,6 +17,7 @@ from napari_ct_assistant.assistant.models.download import (
 )
 from napari_ct_assistant.assistant.models.installed import models_home
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,14 @@ class HubModel:
                 for file in part.files:
                     found = next((f / file for f in folders if (f / file).is_file()), None)
                     if found is None:
-                        raise ModelLoadError(f"{self.name}: no {file} in {folders[0].name}")
+                        raise ModelLoadError(
+                            said(
+                                "{name}: no {file} in {name2}",
+                                name=self.name,
+                                file=file,
+                                name2=folders[0].name,
+                            )
+                        )
                     _put(found, whole / file)
             models_home().mkdir(parents=True, exist_ok=True)
             settings = {} if commit is None else {"revision": commit}

@@ -23,6 +23,7 @@ from napari_ct_assistant.model.conversion.served import ENCODER_FOLDER
 from napari_ct_assistant.model.conversion.served import FILE as ENCODER_FILE
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support import atomic
+from napari_ct_assistant.support.translation import said
 
 HOME_VARIABLE: Final = "CT_ASSISTANT_MODELS"
 FOLDERS_FILE: Final = "folders.json"
@@ -132,12 +133,17 @@ def find_model(model: str | Path) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise ModelLoadError(f"{folder.name}: a file, not a folder; give the model's folder")
+        raise ModelLoadError(
+            said("{name}: a file, not a folder; give the model's folder", name=folder.name)
+        )
     snapshot = added_folder(name) or imported_snapshot(name) or pinned_snapshot(name)
     if snapshot is None:
         raise ModelLoadError(
-            f"{shown_name(name)}: not a folder and not a downloaded model; give 'demo', "
-            "a model folder, or download it first"
+            said(
+                "{shown_name}: not a folder and not a downloaded model; give 'demo', a model "
+                "folder, or download it first",
+                shown_name=shown_name(name),
+            )
         )
     return snapshot
 

@@ -24,6 +24,7 @@ from napari_ct_assistant.backends.volume_language.family import VOLUME_LANGUAGE
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.settings import MAX_JSON
 from napari_ct_assistant.support.loading_lock import LOADING_LOCK
+from napari_ct_assistant.support.translation import said
 
 
 def load_assistant(
@@ -76,8 +77,11 @@ def load_assistant(
     if profile is not None:
         if preset is not None:
             raise ModelLoadError(
-                f"{shown_name(model)}: the preset of a model on a server stands in its profile; "
-                "leave it out here"
+                said(
+                    "{shown_name}: the preset of a model on a server stands in its profile; "
+                    "leave it out here",
+                    shown_name=shown_name(model),
+                )
             )
         return Assistant(
             load_served(
@@ -100,7 +104,10 @@ def load_assistant(
     if preset is not None:
         if not family.slices:
             raise ModelLoadError(
-                f"{shown_name(model)}: reads the scan as a volume; leave out the preset of slices"
+                said(
+                    "{shown_name}: reads the scan as a volume; leave out the preset of slices",
+                    shown_name=shown_name(model),
+                )
             )
         more["preset"] = preset
     with LOADING_LOCK:

@@ -26,6 +26,7 @@ from napari_ct_assistant.model.folder import (
     weights_of,
 )
 from napari_ct_assistant.model.settings import check_files, read_json
+from napari_ct_assistant.support.translation import said
 
 CARD: Final = "README.md"
 # Hashes of patients, from which short patient numbers can be guessed.
@@ -69,7 +70,7 @@ def plan_upload(folder: Path, repo: str) -> UploadPlan:
     """
     name = folder.name
     if not is_repo(repo) or "/" not in repo:
-        raise ModelLoadError(f"{repo}: not a hub id; give OWNER/NAME")
+        raise ModelLoadError(said("{repo}: not a hub id; give OWNER/NAME", repo=repo))
     if (folder / STAGE_RECORD).is_file() and _model_type(folder) != VolumeLanguageConfig.model_type:
         check_files(folder, name)
         refuse_code(folder, name)
@@ -78,8 +79,12 @@ def plan_upload(folder: Path, repo: str) -> UploadPlan:
         check_folder(folder, name)
     if not (folder / CARD).is_file():
         raise ModelLoadError(
-            f"{name}: has no {CARD}; write the model card first: training data, measured "
-            "performance, licence"
+            said(
+                "{name}: has no {card}; write the model card first: training data, measured "
+                "performance, licence",
+                name=name,
+                card=CARD,
+            )
         )
     present = sorted(file for file in folder.iterdir() if file.is_file())
     wanted = {

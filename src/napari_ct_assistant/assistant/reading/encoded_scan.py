@@ -14,6 +14,7 @@ from napari_ct_assistant.backends.scan_cache import ScanCache
 from napari_ct_assistant.backends.screening import ScreeningContext, WritesNoTextError
 from napari_ct_assistant.backends.slices.choice import WHOLE
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 
 
@@ -67,7 +68,9 @@ class EncodedScan:
     def encoded(self) -> ImageContext | ScreeningContext:
         """What the model made of the scan; `ModelLoadError` once it was closed."""
         if self._encoded is None:
-            raise ModelLoadError(f"{self.info.name}: this model was closed; load it again")
+            raise ModelLoadError(
+                said("{name}: this model was closed; load it again", name=self.info.name)
+            )
         return self._encoded
 
     @property
@@ -90,7 +93,9 @@ class EncodedScan:
     def backend(self) -> Backend:
         """The model that reads the scan; `ModelLoadError` once it was closed."""
         if self._backend is None:
-            raise ModelLoadError(f"{self.info.name}: this model was closed; load it again")
+            raise ModelLoadError(
+                said("{name}: this model was closed; load it again", name=self.info.name)
+            )
         return self._backend
 
     @property

@@ -27,6 +27,7 @@ from pydantic import (
 
 from napari_ct_assistant.report_text.questions import fill
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.support.yaml_models import YamlFileError, explain, read_yaml
 
 if TYPE_CHECKING:
@@ -177,7 +178,12 @@ def find_template(name: str = "") -> ReportTemplate:
     except KeyError:
         more = f"; invalid: {'; '.join(wrong)}" if wrong else ""
         raise TemplateError(
-            f"no template {name or DEFAULT!r}; give one of {', '.join(found)}{more}"
+            said(
+                "no template {value}; give one of {list}{more}",
+                value=repr(name or DEFAULT),
+                list=", ".join(found),
+                more=more,
+            )
         ) from None
 
 

@@ -12,6 +12,7 @@ from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.crop.crop_layer import CropLayer
 from napari_ct_assistant.viewer.crop.region_bar import RegionBar, shown_region
 from napari_ct_assistant.viewer.scan.layers import world_to_index
+from napari_ct_assistant.viewer.session.background import one_line
 from napari_ct_assistant.viewer.session.history import ChatHistory
 from napari_ct_assistant.viewer.texts import BOX_MOVED, REGION_CHANGED, SLICES_CHOSEN
 from napari_ct_assistant.volume import ModelGrid
@@ -114,7 +115,7 @@ class CropController(QObject):
         try:
             wanted.within(scan.volume.shape[0])
         except ValueError as error:
-            self.bar.say(str(error))
+            self.bar.say(one_line(error))
             return
         self._change(scan, View(scan.view.region, slices=wanted), _(SLICES_CHOSEN))
 

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLay
 
 from napari_ct_assistant.backends.slices.choice import SliceRange
 from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.viewer.session.background import one_line
 from napari_ct_assistant.viewer.widgets import label as plain_label
 from napari_ct_assistant.viewer.widgets import tip as plain_tip
 
@@ -129,7 +130,7 @@ class SliceBar(QWidget):
         try:
             wanted = SliceRange.parse(self.range.text(), self.count.value() or None)
         except ValueError as error:
-            self.wrong.emit(str(error))
+            self.wrong.emit(one_line(error))
             return
         if wanted != self._told:
             self._told = wanted

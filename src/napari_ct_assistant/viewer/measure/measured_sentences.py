@@ -96,7 +96,7 @@ class MeasuredSentences(QObject):
         try:
             check_grid(layer, labels)
         except ValueError as error:
-            self._tab.status_message.emit(str(error))
+            self._tab.status_message.emit(one_line(error))
             return
         label = int(labels.selected_label)
         self._measuring = True

@@ -13,6 +13,7 @@ from napari_ct_assistant.viewer.report.export.exporter import Exporter
 from napari_ct_assistant.viewer.report.journal_keeper import JournalKeeper
 from napari_ct_assistant.viewer.report.tab import ReportTab
 from napari_ct_assistant.viewer.scan.warning_banner import WarningBanner
+from napari_ct_assistant.viewer.session.background import one_line
 from napari_ct_assistant.viewer.session.jobs import RewriteJob
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class ReportController(QObject):
             try:
                 text.set_frame(text.report().sign(dialog.name.text(), dialog.organization.text()))
             except ValueError as error:
-                self.status_message.emit(str(error).capitalize())
+                self.status_message.emit(one_line(error).capitalize())
 
     def ask_to_forget(self) -> None:
         """Ask whether to delete this scan's page of the journal or the whole journal."""

@@ -13,6 +13,7 @@ from napari_ct_assistant.assistant.report.summary import add_summary, check_summ
 from napari_ct_assistant.support.plain_text import plain
 from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.chat.growing_text import GrowingText
+from napari_ct_assistant.viewer.session.background import one_line
 from napari_ct_assistant.viewer.texts import TIPS
 from napari_ct_assistant.viewer.widgets import button, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
@@ -95,7 +96,7 @@ class Passage(QFrame):
         try:
             question = prompt(kind, selected_text(cursor))
         except ValueError as error:
-            self.status_message.emit(str(error).capitalize())
+            self.status_message.emit(one_line(error).capitalize())
             return
         editor.setTextCursor(cursor)
         self.asked.emit(kind, question)
@@ -119,7 +120,7 @@ class Passage(QFrame):
         try:
             self.asked.emit("impression", prompt("impression", text.findings()))
         except ValueError as error:
-            self.status_message.emit(str(error).capitalize())
+            self.status_message.emit(one_line(error).capitalize())
 
     def begin(self, kind: Rewriting, editor: ReportEditor) -> None:
         """Show that the model is working on the selection, or on the impression."""

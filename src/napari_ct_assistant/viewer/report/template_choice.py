@@ -69,7 +69,7 @@ class TemplateChoice(QObject):
             try:
                 chosen = find_template(name)
             except ValueError as error:
-                return found, [*wrong, str(error)], None
+                return found, [*wrong, one_line(error)], None
             return {**found, chosen.name: chosen}, wrong, chosen
 
         self._reading.run(

@@ -11,7 +11,8 @@ from typing import Any, TextIO
 
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.viewer.session import leaving
 
 logger = logging.getLogger(__name__)
@@ -181,7 +182,8 @@ def one_line(error: BaseException) -> str:
     """Return an error as one line of plain text."""
     if isinstance(error, MemoryError):
         return _("The memory is not enough for this; close other scans or programs.")
-    text = " ".join(str(error).split())
+    text = shown(error.message) if isinstance(error, CTAssistantError) else str(error)
+    text = " ".join(text.split())
     if isinstance(error, ValueError | OSError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -22,6 +22,7 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support.collector import collection_postponed
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.viewer.session.background import one_line
 from napari_ct_assistant.viewer.session.jobs import Job, JobResult
 from napari_ct_assistant.viewer.session.run_record import RunRecord, TextCallback
 
@@ -174,7 +175,7 @@ class ModelSession:
                 self.refused = NotEnoughMemoryError(error.line, error.remedies, "panel")
                 raise NotEnoughMemoryError(error.line, error.remedies, "panel") from None
             except ModelLoadError as error:
-                self.broken, self.broken_why = (model, options), str(error)
+                self.broken, self.broken_why = (model, options), one_line(error)
                 raise
             self._loaded = (model, options)
         return self._assistant

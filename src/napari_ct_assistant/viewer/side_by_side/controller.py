@@ -208,7 +208,7 @@ class SideBySide(QObject):
             try:
                 best = summarize(rows, bootstraps=200).strengths
             except ChoicesError as error:
-                return str(error)
+                return one_line(error)
             return ", ".join(
                 _("{model} {strength} ({low} to {high})").format(
                     model=one.model,

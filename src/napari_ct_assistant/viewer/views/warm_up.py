@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 KEY: Final = "ct_warm_up"
 CHARACTERS: Final = string.ascii_letters + string.digits + " ,.:-–…()/%×ÅÉÑŐÄÖÜäöüß"
-AT_A_TIME: Final = 8  # characters of a step
+AT_A_TIME: Final = 1  # characters of a step
 BEFORE_MS: Final = 400  # after the panel was shown
-BETWEEN_MS: Final = 30
+BETWEEN_MS: Final = 20
 
 
 class CanvasWarmUp(QObject):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 
 RLE = "1.2.840.10008.1.2.5"
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
@@ -47,8 +48,11 @@ def decode(data: bytes, syntax: str, shape: tuple[int, int], itemsize: int) -> N
     known = syntax in _JPEG or syntax in _JPEG_LS or syntax in _JPEG_2000
     if not known:
         raise CodestreamError(
-            f"transfer syntax {_name(syntax)} has no decoder here; "
-            "export the scan uncompressed or as JPEG 2000 lossless"
+            said(
+                "transfer syntax {name} has no decoder here; export the scan uncompressed or "
+                "as JPEG 2000 lossless",
+                name=_name(syntax),
+            )
         )
     import imagecodecs
 
@@ -65,15 +69,21 @@ def decode(data: bytes, syntax: str, shape: tuple[int, int], itemsize: int) -> N
         run, damaged = imagecodecs.jpeg8_decode, imagecodecs.Jpeg8Error
     if claimed != (*shape, 1):
         raise CodestreamError(
-            f"the compressed picture is {claimed} where the header says {(*shape, 1)} "
-            "(rows, columns, colours); copy or export it again"
+            said(
+                "the compressed picture is {claimed} where the header says {value} (rows, "
+                "columns, colours); copy or export it again",
+                claimed=claimed,
+                value=(*shape, 1),
+            )
         )
     try:
         array: NDArray[Any] = np.asarray(run(data))
     except (damaged, ValueError, RuntimeError, MemoryError) as error:
-        raise CodestreamError("the compressed pixel data is damaged; copy it again") from error
+        raise CodestreamError(
+            said("the compressed pixel data is damaged; copy it again")
+        ) from error
     if array.size != shape[0] * shape[1] or array.dtype.kind not in "iu":
-        raise CodestreamError("the compressed pixel data is damaged; copy it again")
+        raise CodestreamError(said("the compressed pixel data is damaged; copy it again"))
     array = array.reshape(shape)
     if array.itemsize != itemsize:
         array = array.astype(f"{array.dtype.kind}{itemsize}")
@@ -103,19 +113,21 @@ def _jpeg_shape(data: bytes) -> tuple[int, int, int]:
             rows, columns, components = struct.unpack_from(">HHB", data, pos + 5)
             return rows, columns, components
         pos += 2 + struct.unpack_from(">H", data, pos + 2)[0]
-    raise CodestreamError("the compressed pixel data has no JPEG header; copy it again")
+    raise CodestreamError(said("the compressed pixel data has no JPEG header; copy it again"))
 
 
 def _jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:
     """Return (rows, columns, components) from a JPEG 2000 SIZ segment."""
     start = data.find(b"\xff\x4f\xff\x51", 0, 1024)
     if start < 0 or len(data) < start + 42:
-        raise CodestreamError("the compressed pixel data has no JPEG 2000 header; copy it again")
+        raise CodestreamError(
+            said("the compressed pixel data has no JPEG 2000 header; copy it again")
+        )
     x1, y1, x0, y0, tw, th, tx, ty, components = struct.unpack_from(">8LH", data, start + 8)
     sound = tw and th and tx <= x0 < x1 and ty <= y0 < y1
     # A decoder keeps kilobytes for each tile.
     if not sound or -(-(x1 - tx) // tw) * -(-(y1 - ty) // th) > _MAX_TILES:
-        raise CodestreamError("the JPEG 2000 header is damaged; copy it again")
+        raise CodestreamError(said("the JPEG 2000 header is damaged; copy it again"))
     return y1 - y0, x1 - x0, components
 
 
@@ -123,7 +135,7 @@ def _decode_rle(data: bytes, shape: tuple[int, int], itemsize: int) -> NDArray[A
     """Decode PS3.5 annex G: one PackBits segment a byte, the high byte first."""
     import imagecodecs
 
-    damaged = CodestreamError("the RLE pixel data is damaged; copy it again")
+    damaged = CodestreamError(said("the RLE pixel data is damaged; copy it again"))
     if len(data) < 64:
         raise damaged
     count, *offsets = struct.unpack_from("<16L", data)

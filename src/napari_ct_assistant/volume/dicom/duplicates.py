@@ -98,14 +98,22 @@ def refuse(frames: Sequence[DicomFrame], where: Path) -> CTReadError:
     along = np.sort(distances(frames))
     if at_one_place(frames):
         return CTReadError(
-            where, f"its {len(frames)} slices all lie at one position, so they are not a volume"
+            where,
+            said(
+                "its {count} slices all lie at one position, so they are not a volume",
+                count=len(frames),
+            ),
         )
     taken = np.flatnonzero(np.diff(along) < SAME_PLACE_MM)
     shown = ", ".join(f"{along[k]:.2f}" for k in taken[:5])
     more = f" and {len(taken) - 5} more" if len(taken) > 5 else ""
     return CTReadError(
         where,
-        f"different slices lie at one position ({shown}{more} mm along the table) and no "
-        "attribute tells them apart: probably several scans under one series UID; export them "
-        "as separate series",
+        said(
+            "different slices lie at one position ({shown}{more} mm along the table) and no "
+            "attribute tells them apart: probably several scans under one series UID; export "
+            "them as separate series",
+            shown=shown,
+            more=more,
+        ),
     )

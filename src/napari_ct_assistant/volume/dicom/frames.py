@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.dicom.encoding import GE_PRIVATE
 from napari_ct_assistant.volume.dicom.header import Header
 from napari_ct_assistant.volume.dicom.separators import read_separators
@@ -133,7 +134,12 @@ def read_frames(path: Path, header: Header) -> list[DicomFrame]:
     count = values.whole(0x00280008, 1, low=1, high=MAX_FRAMES)
     if groups and len(groups) < count:
         raise CTReadError(
-            path, f"claims {count} frames and describes {len(groups)}; export it again"
+            path,
+            said(
+                "claims {count} frames and describes {count2}; export it again",
+                count=count,
+                count2=len(groups),
+            ),
         )
     file = _read_file(path, header, values, count)
     if count > 1:
@@ -151,14 +157,16 @@ def read_frames(path: Path, header: Header) -> list[DicomFrame]:
         if "LOCALIZER" not in merged.text(0x00089007).upper():
             found.append(_frame(file, index, merged))
     if not found:
-        raise NotASliceError("a localizer")
+        raise NotASliceError(said("a localizer"))
     return found
 
 
 def _read_file(path: Path, header: Header, values: HeaderValues, frames: int) -> DicomFile:
     """Return what the frames of a file share."""
     if header.pixels is None:
-        raise CTReadError(path, "a CT slice without pixel data, probably cut off; copy it again")
+        raise CTReadError(
+            path, said("a CT slice without pixel data, probably cut off; copy it again")
+        )
     bits = values.whole(0x00280100, 16, low=1, high=64)
     signed = values.whole(0x00280103, 0, low=0, high=1) == 1
     low, high = values.stored(0x00280120, signed), values.stored(0x00280121, signed)
@@ -213,16 +221,26 @@ def check_pixel_length(file: DicomFile) -> None:
         if file.frames > room:
             raise CTReadError(
                 file.path,
-                f"claims {file.frames} frames where the file ends after {room} at most; copy it "
-                "again",
+                said(
+                    "claims {frames} frames where the file ends after {room} at most; copy it "
+                    "again",
+                    frames=file.frames,
+                    room=room,
+                ),
             )
         return
     needed = file.frames * (file.rows * file.columns * file.bits_allocated // 8)
     if length < needed:
         raise CTReadError(
             file.path,
-            f"pixel data has {length} bytes where {file.frames} x {(file.rows, file.columns)} "
-            f"need {needed}; export it again",
+            said(
+                "pixel data has {length} bytes where {frames} x {value} need {needed}; export "
+                "it again",
+                length=length,
+                frames=file.frames,
+                value=(file.rows, file.columns),
+                needed=needed,
+            ),
         )
 
 
@@ -237,21 +255,21 @@ def _refuse_others(header: Header) -> None:
     modality, kind = values.text(0x00080060), values.text(0x00080016)
     if modality != "CT" and not (not modality and kind in _CT_CLASSES):
         if header.pixels is None:
-            raise NotASliceError("a DICOM document without an image")
+            raise NotASliceError(said("a DICOM document without an image"))
         # A code of two letters or so; what is longer is not a modality.
         name = modality if modality.isalnum() and len(modality) <= 16 else "unknown modality"
-        raise NotASliceError(f"an image of modality {name}, not CT")
+        raise NotASliceError(said("an image of modality {name}, not CT", name=name))
     if "LOCALIZER" in values.text(0x00080008).upper().split("\\"):
-        raise NotASliceError("a localizer")
+        raise NotASliceError(said("a localizer"))
     if header.values.get(0x00280002, b"\1\0") not in (b"\1\0", b"\0\1"):
-        raise NotASliceError("a colour picture")
+        raise NotASliceError(said("a colour picture"))
     placed = POSITION in header.values and ORIENTATION in header.values
     if not placed and FRAME_GROUPS not in header.groups:
         if 0x00280010 not in header.values:
-            raise NotASliceError("a DICOM document without an image")
+            raise NotASliceError(said("a DICOM document without an image"))
         if values.text(0x00280008) not in ("", "1"):
-            raise NotASliceError("a multi-frame image without positions")
-        raise NotASliceError("a CT picture without a position (a screen save or dose sheet)")
+            raise NotASliceError(said("a multi-frame image without positions"))
+        raise NotASliceError(said("a CT picture without a position (a screen save or dose sheet)"))
 
 
 def _ordered(a: int, b: int) -> tuple[int, int]:
@@ -264,20 +282,30 @@ def _frame(file: DicomFile, index: int, values: HeaderValues) -> DicomFrame:
     directions = values.numbers(ORIENTATION, 6, limit=2.0)
     spacing = values.numbers(0x00280030, 2, limit=100.0)
     if position is None or directions is None:
-        raise CTReadError(file.path, "a CT slice without position or orientation; export it again")
+        raise CTReadError(
+            file.path, said("a CT slice without position or orientation; export it again")
+        )
     if spacing is None:
-        raise CTReadError(file.path, "a CT slice without PixelSpacing; export it again")
+        raise CTReadError(file.path, said("a CT slice without PixelSpacing; export it again"))
     if min(spacing) < 1e-3:
-        raise CTReadError(file.path, f"impossible PixelSpacing {spacing}; export it again")
+        raise CTReadError(
+            file.path, said("impossible PixelSpacing {spacing}; export it again", spacing=spacing)
+        )
     orientation = _unit_directions(tuple(directions))
     if orientation is None:
         raise CTReadError(
-            file.path, f"impossible ImageOrientationPatient {directions}; export it again"
+            file.path,
+            said(
+                "impossible ImageOrientationPatient {directions}; export it again",
+                directions=directions,
+            ),
         )
     slope = values.numbers(0x00281053, 1, limit=1e6)
     intercept = values.numbers(0x00281052, 1, limit=1e7)
     if slope and slope[0] == 0:
-        raise CTReadError(file.path, "RescaleSlope is 0, which empties the slice; export it again")
+        raise CTReadError(
+            file.path, said("RescaleSlope is 0, which empties the slice; export it again")
+        )
     thickness = values.length(0x00180050)
     number = values.whole(0x00200013, _NO_NUMBER, low=_NO_NUMBER, high=2**31)
     instance = None if number == _NO_NUMBER else number
@@ -330,7 +358,7 @@ def _stacked(first: DicomFrame) -> list[DicomFrame]:
     """
     step = first.step or first.thickness
     if step is None:
-        raise NotASliceError("a multi-frame image without positions or SpacingBetweenSlices")
+        raise NotASliceError(said("a multi-frame image without positions or SpacingBetweenSlices"))
     normal = np.cross(first.orientation[0], first.orientation[1])
     shared = {name: value for name, value in vars(first).items() if name != "stacked"}
     return [

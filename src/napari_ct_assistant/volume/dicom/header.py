@@ -20,6 +20,7 @@ from enum import Enum
 from io import FileIO
 from pathlib import Path
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.dicom.encoding import (
     DEFLATED,
     LONG_VRS,
@@ -153,7 +154,9 @@ def _parse_deflated(file: FileIO, meta: bytes, encoding: Encoding) -> Header:
             while len(data) < limit and (part := file.read(_FIRST_READ)):
                 data += inflater.decompress(part, limit - len(data))
         except zlib.error as error:
-            raise BrokenDicomError(f"the deflated data set is damaged ({error})") from error
+            raise BrokenDicomError(
+                said("the deflated data set is damaged ({error})", error=error)
+            ) from error
         walk = _Walk(bytes(data), encoding, whole=len(data) < limit or limit == MAX_HEADER)
         if walk.advance(encoding):
             break
@@ -186,7 +189,9 @@ def inflate(data: bytes, limit: int) -> bytes:
     try:
         return data[:start] + zlib.decompressobj(-15).decompress(data[start:], limit)
     except zlib.error as error:
-        raise BrokenDicomError(f"the deflated data set is damaged ({error})") from error
+        raise BrokenDicomError(
+            said("the deflated data set is damaged ({error})", error=error)
+        ) from error
 
 
 class _Walk:
@@ -216,13 +221,13 @@ class _Walk:
         except (struct.error, IndexError) as error:
             if not self._whole:
                 return False
-            raise BrokenDicomError("cut off within its header") from error
+            raise BrokenDicomError(said("cut off within its header")) from error
         if self.header.pixels is None and stop >= end:
             if not self._whole:
                 self.pos = stop
                 return False
             if stop > end:
-                raise BrokenDicomError("cut off within its header")
+                raise BrokenDicomError(said("cut off within its header"))
         return True
 
     def refill(self, file: FileIO, size: int) -> None:
@@ -232,20 +237,24 @@ class _Walk:
         self.base += self.pos
         self.pos = 0
         if self.base > size:
-            raise BrokenDicomError("cut off within its header")
+            raise BrokenDicomError(said("cut off within its header"))
         file.seek(self.base + len(rest))
         more = file.read(max(7 * len(rest), _FIRST_READ))
         self.data = rest + more
         self._whole = not more or self.base + len(self.data) >= size
         if self._walked + len(self.data) > MAX_HEADER:
-            raise BrokenDicomError(f"its header is longer than {MAX_HEADER >> 20} MB")
+            raise BrokenDicomError(
+                said("its header is longer than {number} MB", number=MAX_HEADER >> 20)
+            )
 
     def elements(
         self, pos: int, end: int, values: dict[int, bytes], implicit: bool, depth: int
     ) -> int:
         """Walk elements from `pos` to `end` or to a delimiter; return where it stopped."""
         if depth > _MAX_DEPTH:
-            raise BrokenDicomError(f"sequences are nested more than {_MAX_DEPTH} deep")
+            raise BrokenDicomError(
+                said("sequences are nested more than {max_depth} deep", max_depth=_MAX_DEPTH)
+            )
         self._count += 1
         short, plain, long = self._short, self._plain, self._long
         data = self.data
@@ -254,7 +263,12 @@ class _Walk:
                 self.pos = pos
             self._count += 1
             if self._count > MAX_ATTRIBUTES:
-                raise BrokenDicomError(f"its header has more than {MAX_ATTRIBUTES} attributes")
+                raise BrokenDicomError(
+                    said(
+                        "its header has more than {max_attributes} attributes",
+                        max_attributes=MAX_ATTRIBUTES,
+                    )
+                )
             vr = b""
             if implicit:
                 group, element, length = plain(data, pos)
@@ -280,7 +294,7 @@ class _Walk:
             if tag in (_ITEM_END, _SEQUENCE_END):
                 return pos
             if tag == 0:
-                raise BrokenDicomError("zeros in place of an attribute")
+                raise BrokenDicomError(said("zeros in place of an attribute"))
             if length == _UNDEFINED or tag in ENTERED:
                 # PS3.5 6.2.2: the content of an UN of undefined length is implicit.
                 inner = implicit or vr == b"UN"
@@ -288,13 +302,17 @@ class _Walk:
                 continue
             if tag in WANTED:
                 if length > _MAX_ATTRIBUTE and tag >> 16 != 0x7FE0:
-                    raise BrokenDicomError(f"attribute {tag:08X} claims {length} bytes")
+                    raise BrokenDicomError(
+                        said(
+                            "attribute {tag} claims {length} bytes", tag=f"{tag:08X}", length=length
+                        )
+                    )
                 if pos + length > len(data):
                     raise IndexError
                 values.setdefault(tag, data[pos : pos + length])
             pos += length
         if pos > end and end < len(data):
-            raise BrokenDicomError("an attribute runs past the end of its sequence")
+            raise BrokenDicomError(said("an attribute runs past the end of its sequence"))
         return pos
 
     def _sequence(
@@ -321,7 +339,13 @@ class _Walk:
             if item == _SEQUENCE_END:
                 return pos
             if item != _ITEM:
-                raise BrokenDicomError(f"sequence {tag:08X} holds {item:08X} in place of an item")
+                raise BrokenDicomError(
+                    said(
+                        "sequence {tag} holds {item} in place of an item",
+                        tag=f"{tag:08X}",
+                        item=f"{item:08X}",
+                    )
+                )
             if tag in (SHARED_GROUPS, FRAME_GROUPS):
                 inside: dict[int, bytes] = {}
                 self.header.groups.setdefault(tag, []).append(inside)

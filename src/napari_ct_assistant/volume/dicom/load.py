@@ -53,7 +53,7 @@ def load_stack(
         Called in the calling thread with (slices done, slices in all).
     """
     if not is_usable(stack.affine):
-        raise CTReadError(where, "its slice positions are impossible; export it again")
+        raise CTReadError(where, said("its slice positions are impossible; export it again"))
     workers = _check_claims(stack, where)
     turn = IPLReorder(stack.affine, stack.shape)
     hu = np.empty(turn.shape, dtype=np.int16)
@@ -126,7 +126,9 @@ def _check_claims(stack: Stack, where: Path) -> int:
         packed = sum(path.stat().st_size for path in files)
     except OSError as error:
         name = Path(str(error.filename)).name
-        raise CTReadError(where, f"{name} cannot be read ({error.strerror})") from error
+        raise CTReadError(
+            where, said("{name} cannot be read ({strerror})", name=name, strerror=error.strerror)
+        ) from error
     check_ratio(where, sum(slices), packed)
     workers = min(8, max(2, os.cpu_count() or 1), len(stack.frames))
     if any(file.pixels[1] is None for file in files.values()):

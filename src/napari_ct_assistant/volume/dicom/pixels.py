@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.ct_volume import AIR
 from napari_ct_assistant.volume.dicom.codestream import CodestreamError, decode
 from napari_ct_assistant.volume.dicom.encoding import (
@@ -71,7 +72,9 @@ class SliceReader:
             plain = bool(file.floating) or file.syntax in _RAW or _is_uncompressed(file)
             return self._plain(frame, out) if plain else self._encapsulated(frame)
         except OSError as error:
-            raise CTReadError(file.path, f"cannot be read ({error.strerror or error})") from error
+            raise CTReadError(
+                file.path, said("cannot be read ({value})", value=error.strerror or error)
+            ) from error
 
     def read_together(
         self,
@@ -114,7 +117,7 @@ class SliceReader:
         start = offset + frame.index * needed
         if length is None:
             raise CTReadError(
-                file.path, "compressed pixels in an uncompressed syntax; export it again"
+                file.path, said("compressed pixels in an uncompressed syntax; export it again")
             )
         check_pixel_length(file)
         kind = file.floating or f"u{file.bits_allocated // 8}"
@@ -122,7 +125,7 @@ class SliceReader:
         if file.syntax == DEFLATED:
             data = self._inflate(file, offset + file.frames * needed)
             if len(data) < start + needed:
-                raise CTReadError(file.path, "cut off within its pixel data; copy it again")
+                raise CTReadError(file.path, said("cut off within its pixel data; copy it again"))
             raw: NDArray[Any] = np.frombuffer(data, dtype, file.rows * file.columns, start)
             return raw.reshape(shape).astype(dtype.newbyteorder("="))
         direct = dtype.itemsize == 2 and out.flags.c_contiguous
@@ -130,7 +133,7 @@ class SliceReader:
             check_unchanged(stream, file)
             # Before memory is taken for what a damaged header claims.
             if file.state[0] < start + needed:
-                raise CTReadError(file.path, "cut off within its pixel data; copy it again")
+                raise CTReadError(file.path, said("cut off within its pixel data; copy it again"))
             stream.seek(start)
             raw = out.view(dtype) if direct else np.empty(shape, dtype=dtype)
             _fill(stream, raw.reshape(-1).view(np.uint8).data, file.path)
@@ -156,7 +159,7 @@ class SliceReader:
             raise _bits_error(file)
         if file.pixels[1] is not None:
             raise CTReadError(
-                file.path, "uncompressed pixels in a compressed syntax; export it again"
+                file.path, said("uncompressed pixels in a compressed syntax; export it again")
             )
         with FileIO(file.path) as raw, _StrictReader(raw) as stream:
             check_unchanged(raw, file)
@@ -170,7 +173,8 @@ class SliceReader:
                 )
             except (ValueError, IndexError, struct.error, UserWarning) as error:
                 raise CTReadError(
-                    file.path, "the compressed pixel data is damaged or cut off; copy it again"
+                    file.path,
+                    said("the compressed pixel data is damaged or cut off; copy it again"),
                 ) from error
         try:
             return decode(data, file.syntax, (file.rows, file.columns), file.bits_allocated // 8)
@@ -187,7 +191,7 @@ def check_unchanged(stream: FileIO, file: DicomFile) -> None:
         The header may describe other pixels.
     """
     if file_state(stream) != file.state:
-        raise CTReadError(file.path, "changed while it was being read; open it again")
+        raise CTReadError(file.path, said("changed while it was being read; open it again"))
 
 
 def _inflated(file: DicomFile, limit: int) -> bytes:
@@ -196,7 +200,7 @@ def _inflated(file: DicomFile, limit: int) -> bytes:
             check_unchanged(stream, file)
             return inflate(stream.readall(), limit)
     except BrokenDicomError as error:
-        raise CTReadError(file.path, f"{error}; copy it again") from error
+        raise CTReadError(file.path, said("{error}; copy it again", error=error)) from error
 
 
 class _StrictReader(BufferedReader):
@@ -293,7 +297,11 @@ def _is_uncompressed(file: DicomFile) -> bool:
 
 def _bits_error(file: DicomFile) -> CTReadError:
     return CTReadError(
-        file.path, f"BitsAllocated {file.bits_allocated} is not supported; export it with 16"
+        file.path,
+        said(
+            "BitsAllocated {bits_allocated} is not supported; export it with 16",
+            bits_allocated=file.bits_allocated,
+        ),
     )
 
 
@@ -303,5 +311,5 @@ def _fill(stream: FileIO, view: memoryview, path: Path) -> None:
     while done < len(view):
         got = stream.readinto(view[done:])
         if not got:
-            raise CTReadError(path, "cut off within its pixel data; copy it again")
+            raise CTReadError(path, said("cut off within its pixel data; copy it again"))
         done += got

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.dicom.encoding import BrokenDicomError
 from napari_ct_assistant.volume.dicom.frames import DicomFrame, NotASliceError, read_frames
 from napari_ct_assistant.volume.dicom.grouping import group_frames
@@ -88,7 +89,10 @@ def walk_files(
                 continue
             count += 1
             if count > MAX_FILES:
-                raise CTReadError(folder, f"more than {MAX_FILES} files; give a smaller folder")
+                raise CTReadError(
+                    folder,
+                    said("more than {max_files} files; give a smaller folder", max_files=MAX_FILES),
+                )
             yield path
 
 
@@ -124,11 +128,15 @@ def find_series(paths: Iterable[Path], cancel: threading.Event | None = None) ->
             check_cancel(cancel, path)
             search.broken.append(error)
         except BrokenDicomError as error:
-            search.broken.append(CTReadError(path, f"damaged DICOM file: {error}; copy it again"))
+            search.broken.append(
+                CTReadError(path, said("damaged DICOM file: {error}; copy it again", error=error))
+            )
         except FileNotFoundError:
             search.lost.setdefault("a broken link", []).append(path)
         except OSError as error:
-            search.broken.append(CTReadError(path, f"cannot be read ({error.strerror or error})"))
+            search.broken.append(
+                CTReadError(path, said("cannot be read ({value})", value=error.strerror or error))
+            )
     used: Counter[str] = Counter()
     for group in group_frames(frames):
         for part in split_passes(group):

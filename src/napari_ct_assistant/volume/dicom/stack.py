@@ -141,7 +141,9 @@ def plan_stack(frames: Sequence[DicomFrame], where: Path, *, prefer: Path | None
     if grow[0] > rows or grow[1] > columns:
         raise CTReadError(
             where,
-            "its slices do not lie over each other, so they are not a volume; export it again",
+            said(
+                "its slices do not lie over each other, so they are not a volume; export it again"
+            ),
         )
     warnings.append(_describe_shift(along, sideways * first.spacing))
     return Stack(
@@ -227,16 +229,26 @@ def _even_places(
     if not absent and not has_stretches(gaps, rounding(layout.frames)):
         raise CTReadError(
             where,
-            f"its slices lie unevenly: gaps run from {gaps.min():.2f} mm to {gap:.2f} mm and "
-            "change from slice to slice, as when two scans share one series; export them as "
-            "separate series",
+            said(
+                "its slices lie unevenly: gaps run from {value} mm to {gap} mm and change from "
+                "slice to slice, as when two scans share one series; export them as separate "
+                "series",
+                value=f"{gaps.min():.2f}",
+                gap=f"{gap:.2f}",
+            ),
         )
     count = int(layout.slots[-1]) + 1 if absent else round(float(along[-1] - along[0]) / usual) + 1
     if gap > max(_WIDEST_GAPS * usual, _WIDEST_MM) or count > 3 * len(along) + 8 or count < 2:
         raise CTReadError(
             where,
-            f"slices are missing: a gap of {gap:.2f} mm after slice {widest + 1} of {len(along)} "
-            f"where {usual:.2f} mm is usual; fetch the missing slices",
+            said(
+                "slices are missing: a gap of {gap} mm after slice {number} of {count} where "
+                "{usual} mm is usual; fetch the missing slices",
+                gap=f"{gap:.2f}",
+                number=widest + 1,
+                count=len(along),
+                usual=f"{usual:.2f}",
+            ),
         )
     if absent:
         warnings.append(

@@ -8,6 +8,7 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.dicom.tags import WANTED
 from napari_ct_assistant.volume.errors import CTReadError
 
@@ -68,7 +69,9 @@ class HeaderValues:
             return None
         found = _numbers(raw, count, limit)
         if not found:
-            raise CTReadError(self._path, f"impossible {WANTED[tag]}; export it again")
+            raise CTReadError(
+                self._path, said("impossible {wanted}; export it again", wanted=WANTED[tag])
+            )
         return list(found)
 
     def decimals(self, tag: int) -> list[int]:
@@ -104,7 +107,10 @@ class HeaderValues:
             return min(max(value, low), high)
         if value is None or not low <= value <= high:
             shown = "is missing or unreadable" if value is None else f"is {value}"
-            raise CTReadError(self._path, f"{WANTED[tag]} {shown}; export it again")
+            raise CTReadError(
+                self._path,
+                said("{wanted} {shown}; export it again", wanted=WANTED[tag], shown=shown),
+            )
         return value
 
     def stored(self, tag: int, signed: bool) -> int | None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.errors import CTReadError
-from napari_ct_assistant.volume.files.nifti import Progress, note_shear
+from napari_ct_assistant.volume.files.nifti import Progress
+from napari_ct_assistant.volume.files.nifti_affine import note_shear
 from napari_ct_assistant.volume.geometry import LPS_TO_RAS, IPLReorder, axis_codes, is_usable
 from napari_ct_assistant.volume.hounsfield import to_hu
 from napari_ct_assistant.volume.hu_check import HuCheck
@@ -76,17 +78,25 @@ def open_itk(path: Path, progress: Progress | None = None) -> CTVolume:
     kind = "NRRD" if path.name.lower().endswith((".nrrd", ".nhdr")) else "MetaImage"
     start = _start(path)
     if start is not None and re.search(rb"^Segment\d+_ID:?=", start, re.MULTILINE):
-        raise CTReadError(path, "a NRRD segmentation, not a scan; give the scan it was drawn on")
+        raise CTReadError(
+            path, said("a NRRD segmentation, not a scan; give the scan it was drawn on")
+        )
     for dimensions in _DIMENSIONS.findall(start or b""):
         # ITK 5.4 writes beyond its memory for more than ten.
         if dimensions.strip() not in (b"2", b"3", b"4", b"5"):
             shown = dimensions.strip().decode("ascii", "replace")[:20]
-            raise CTReadError(path, f"NDims is {shown!r}, expected 3; copy or convert it again")
+            raise CTReadError(
+                path,
+                said("NDims is {shown}, expected 3; copy or convert it again", shown=repr(shown)),
+            )
     try:
         import SimpleITK as sitk  # noqa: N813 - its usual name
     except ImportError as error:
         raise CTReadError(
-            path, f"a {kind} file needs SimpleITK: pip install 'napari-ct-assistant[itk]'"
+            path,
+            said(
+                "a {kind} file needs SimpleITK: pip install 'napari-ct-assistant[itk]'", kind=kind
+            ),
         ) from error
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
@@ -98,9 +108,11 @@ def open_itk(path: Path, progress: Progress | None = None) -> CTVolume:
         reader.ReadImageInformation()
         size = list(reader.GetSize())
         if len(size) < 3 or sum(n > 1 for n in size[:3]) < 3:
-            raise CTReadError(path, f"a 2D image (size {size}); a CT volume needs several slices")
+            raise CTReadError(
+                path, said("a 2D image (size {size}); a CT volume needs several slices", size=size)
+            )
         if reader.GetNumberOfComponents() != 1:
-            raise CTReadError(path, "a colour or vector image, not CT values; give the scan")
+            raise CTReadError(path, said("a colour or vector image, not CT values; give the scan"))
         if len(size) > 3:
             more = int(np.prod(size[3:]))
             warnings.append(f"the file holds {more} volumes (size {size}); the first was opened")
@@ -108,10 +120,16 @@ def open_itk(path: Path, progress: Progress | None = None) -> CTVolume:
         _check_claims(path, size, reader.GetPixelIDValue(), start or b"")
         image = reader.Execute()
     except OSError as error:
-        raise CTReadError(path, f"cannot be read ({error.strerror or error})") from error
+        raise CTReadError(
+            path, said("cannot be read ({value})", value=error.strerror or error)
+        ) from error
     except RuntimeError as error:
         raise CTReadError(
-            path, f"the {kind} file is damaged or its voxels are missing; copy or convert it again"
+            path,
+            said(
+                "the {kind} file is damaged or its voxels are missing; copy or convert it again",
+                kind=kind,
+            ),
         ) from error
     return _volume(path, sitk, image, warnings, progress)
 
@@ -126,7 +144,12 @@ def _check_claims(path: Path, size: Sequence[int], kind: int, start: bytes) -> N
         if end is not None and _RAW.search(start) and stored > packed - end.end():
             # ITK would print to the terminal, too.
             raise CTReadError(
-                path, f"cut off: {list(size)} voxels need {stored} bytes; copy it again"
+                path,
+                said(
+                    "cut off: {list} voxels need {stored} bytes; copy it again",
+                    list=list(size),
+                    stored=stored,
+                ),
             )
         check_ratio(path, max(stored, 2 * voxels), packed)
     # ITK holds the file's voxels while HU are made of them.
@@ -141,7 +164,13 @@ def _volume(
     lps[:3, 3] = image.GetOrigin()
     affine = LPS_TO_RAS @ lps
     if not is_usable(affine):
-        raise CTReadError(path, f"impossible voxel sizes {image.GetSpacing()}; convert it again")
+        raise CTReadError(
+            path,
+            said(
+                "impossible voxel sizes {sizes}; convert it again",
+                sizes=image.GetSpacing(),
+            ),
+        )
     note_shear(affine, warnings)
     # ITK's (x, y, z) are the array's axes from last to first.
     stored = sitk.GetArrayViewFromImage(image)

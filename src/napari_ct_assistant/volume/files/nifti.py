@@ -13,19 +13,17 @@ from typing import IO, Any, cast
 
 import numpy as np
 from nibabel import Nifti1Header, Nifti2Header
-from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
 
 from napari_ct_assistant.support.atomic import replacing
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.ct_volume import CTVolume
 from napari_ct_assistant.volume.errors import CTReadError
+from napari_ct_assistant.volume.files.nifti_affine import nifti_affine
 from napari_ct_assistant.volume.geometry import (
-    Affine,
     IPLReorder,
     axis_codes,
-    is_usable,
     shear_degrees,
-    voxel_spacing,
 )
 from napari_ct_assistant.volume.hounsfield import to_hu
 from napari_ct_assistant.volume.hu_check import HuCheck
@@ -37,7 +35,6 @@ Progress = Callable[[int, int], None]
 _GZIP_MAGIC = b"\x1f\x8b"
 # Deflate cannot do better than 1032:1, so a header that claims more is damaged.
 _MAX_DEFLATE = 1032
-_UNITS_TO_MM = {1: 1000.0, 3: 0.001}
 
 
 def count_slices(path: Path) -> int | None:
@@ -95,12 +92,16 @@ def open_nifti(path: Path, progress: Progress | None = None) -> CTVolume:
                 file = cast("IO[bytes]", stack.enter_context(gzip.open(file)))
             volume = _read(path, file, size, zipped, progress)
             if os.fstat(stored.fileno()).st_mtime_ns != before:
-                raise CTReadError(path, "changed while it was being read; open it again")
+                raise CTReadError(path, said("changed while it was being read; open it again"))
             return volume
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CTReadError(path, "the gzip data is damaged or cut off; copy it again") from error
+        raise CTReadError(
+            path, said("the gzip data is damaged or cut off; copy it again")
+        ) from error
     except OSError as error:
-        raise CTReadError(path, f"cannot be read ({error.strerror or error})") from error
+        raise CTReadError(
+            path, said("cannot be read ({value})", value=error.strerror or error)
+        ) from error
 
 
 def _header_kind(start: bytes) -> tuple[type[Nifti1Header], str] | None:
@@ -123,14 +124,18 @@ def _read(
     start = file.read(348)
     kind = _header_kind(start)
     if kind is None:
-        raise CTReadError(path, "not a NIfTI file; give a NIfTI file or a folder of DICOM slices")
+        raise CTReadError(
+            path, said("not a NIfTI file; give a NIfTI file or a folder of DICOM slices")
+        )
     header_class, order = kind
     if header_class is Nifti2Header:
         start += file.read(540 - 348)
     if len(start) != header_class.template_dtype.itemsize:
-        raise CTReadError(path, "cut off within its header; copy it again")
+        raise CTReadError(path, said("cut off within its header; copy it again"))
     if start[344:347] == b"ni1" or start[4:7] == b"ni2":
-        raise CTReadError(path, "a NIfTI header without voxels; convert the pair to one .nii file")
+        raise CTReadError(
+            path, said("a NIfTI header without voxels; convert the pair to one .nii file")
+        )
     header = header_class(start, endianness=order, check=False)
     warnings: list[str] = []
     shape = _shape(path, header, warnings)
@@ -139,16 +144,25 @@ def _read(
     offset = float(header["vox_offset"])
     needed = shape[0] * shape[1] * shape[2] * dtype.itemsize
     if not (len(start) <= offset < 2**40):
-        raise CTReadError(path, f"vox_offset {offset:g} lies outside the file; copy it again")
+        raise CTReadError(
+            path,
+            said("vox_offset {offset} lies outside the file; copy it again", offset=f"{offset:g}"),
+        )
     if offset + needed > (size * _MAX_DEFLATE if zipped else size):
         raise CTReadError(
-            path, f"cut off: {shape} voxels of {dtype.name} need {needed} bytes; copy it again"
+            path,
+            said(
+                "cut off: {shape} voxels of {name} need {needed} bytes; copy it again",
+                shape=shape,
+                name=dtype.name,
+                needed=needed,
+            ),
         )
     if zipped:
         check_ratio(path, int(offset) + max(needed, 2 * prod(shape)), size)
     # One slice as it is stored, and as 64-bit numbers while it is scaled.
     check_memory(path, shape, beside=shape[0] * shape[1] * (dtype.itemsize + 8))
-    affine = _affine(path, header, warnings)
+    affine = nifti_affine(path, header, warnings)
     turn = IPLReorder(affine, shape)
     hu = np.empty(turn.shape, dtype=np.int16)
     stored = turn.stored_view(hu)
@@ -174,12 +188,18 @@ def _shape(path: Path, header: Nifti1Header, warnings: list[str]) -> tuple[int, 
     """Return the three spatial sizes; the rule for 4D is the first volume."""
     dims = [int(n) for n in header["dim"]]
     if not 1 <= dims[0] <= 7:
-        raise CTReadError(path, f"header claims {dims[0]} dimensions; copy or convert it again")
+        raise CTReadError(
+            path, said("header claims {dims} dimensions; copy or convert it again", dims=dims[0])
+        )
     sizes = dims[1 : dims[0] + 1]
     if min(sizes) < 1 or max(sizes) > 2**20:
-        raise CTReadError(path, f"header claims the shape {sizes}; copy or convert it again")
+        raise CTReadError(
+            path, said("header claims the shape {sizes}; copy or convert it again", sizes=sizes)
+        )
     if sum(n > 1 for n in sizes[:3]) < 3:
-        raise CTReadError(path, f"a 2D image (shape {sizes}); a CT volume needs several slices")
+        raise CTReadError(
+            path, said("a 2D image (shape {sizes}); a CT volume needs several slices", sizes=sizes)
+        )
     more = int(np.prod(sizes[3:], dtype=object))
     if more > 1:
         warnings.append(f"the file holds {more} volumes (shape {sizes}); the first was opened")
@@ -192,9 +212,13 @@ def _dtype(path: Path, header: Nifti1Header) -> np.dtype[Any]:
         dtype: np.dtype[Any] = header.get_data_dtype()
     except (HeaderDataError, KeyError):
         code = int(header["datatype"])
-        raise CTReadError(path, f"unknown NIfTI datatype {code}; convert it again") from None
+        raise CTReadError(
+            path, said("unknown NIfTI datatype {code}; convert it again", code=code)
+        ) from None
     if dtype.kind not in "iuf":
-        raise CTReadError(path, f"stores {dtype} voxels (colour or complex), not CT values")
+        raise CTReadError(
+            path, said("stores {dtype} voxels (colour or complex), not CT values", dtype=dtype)
+        )
     return dtype
 
 
@@ -208,120 +232,14 @@ def _scaling(path: Path, header: Nifti1Header, warnings: list[str]) -> tuple[flo
         intercept = 0.0
     if abs(slope) > 1e9 or abs(intercept) > 1e9:
         raise CTReadError(
-            path, f"impossible scl_slope {slope:g} and scl_inter {intercept:g}; convert it again"
+            path,
+            said(
+                "impossible scl_slope {slope} and scl_inter {intercept}; convert it again",
+                slope=f"{slope:g}",
+                intercept=f"{intercept:g}",
+            ),
         )
     return slope, intercept
-
-
-def _qform(header: Nifti1Header, warnings: list[str]) -> Affine | None:
-    """Return the affine of the qform, None if it is impossible.
-
-    Read as the NIfTI standard and nibabel do: voxel sizes are absolute values, pixdim[0] = 0
-    means 1, and a quaternion a hair over unit length is normalised.
-    """
-    sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
-    quaternion = np.array([float(header[f"quatern_{axis}"]) for axis in "bcd"])
-    offset = np.array([float(header[f"qoffset_{axis}"]) for axis in "xyz"])
-    length = float(np.sqrt((quaternion**2).sum()))
-    if not np.isfinite(length) or length > 1.01 or not np.isfinite(offset).all():
-        return None
-    if length > 1.0:
-        quaternion /= length
-        length = 1.0
-    b, c, d = quaternion
-    rotation = quat2mat([np.sqrt(max(0.0, 1.0 - length**2)), b, c, d])
-    sign = float(header["pixdim"][0])
-    if sign not in (-1.0, 0.0, 1.0):
-        if sign < 0 or not np.isfinite(sign):
-            # The standard reads -1, nibabel 1: the two are mirror images.
-            return None
-        warnings.append(f"pixdim[0] is {sign:g}, which is not allowed; it was taken as 1")
-    affine = np.eye(4)
-    affine[:3, :3] = rotation * sizes * (1.0, 1.0, -1.0 if sign < 0 else 1.0)
-    affine[:3, 3] = offset
-    return affine
-
-
-def _affine(path: Path, header: Nifti1Header, warnings: list[str]) -> Affine:
-    """Return index -> RAS mm from sform, else qform, else the voxel sizes."""
-    candidates: list[tuple[str, Affine]] = []
-    if header["sform_code"] > 0:
-        candidates.append(("sform", np.asarray(header.get_sform(), dtype=np.float64)))
-    if header["qform_code"] > 0:
-        qform = _qform(header, warnings)
-        if qform is None:
-            warnings.append("the qform is impossible and was ignored")
-        else:
-            candidates.append(("qform", qform))
-    if not candidates and float(header["pixdim"][0]) < 0 and header["qform_code"] > 0:
-        raise CTReadError(
-            path,
-            f"pixdim[0] is {float(header['pixdim'][0]):g}: left and right cannot be told; set it "
-            "to 1 or -1, or convert the scan again",
-        )
-    unit = _UNITS_TO_MM.get(int(header["xyzt_units"]) & 7, 1.0)
-    if unit != 1.0:
-        warnings.append(f"sizes are stored in units of {unit:g} mm; they were converted to mm")
-        for _, affine in candidates:
-            affine[:3] *= unit
-    usable = [(name, affine) for name, affine in candidates if is_usable(affine)]
-    for name, _ in candidates:
-        if name not in [n for n, _ in usable]:
-            warnings.append(f"the {name} is impossible and was ignored")
-    if len(usable) == 2 and _is_placeholder(usable[0][1], usable[1][1]):
-        voxels = " x ".join(f"{mm:.3g}" for mm in voxel_spacing(usable[0][1]))
-        warnings.append(
-            f"the sform is implausible: its voxels of {voxels} mm are not those of the header; the "
-            "qform was used"
-        )
-        usable = usable[1:]
-    if len(usable) == 2:
-        moved = np.abs(usable[0][1] - usable[1][1]).max()
-        if axis_codes(usable[0][1]) != axis_codes(usable[1][1]):
-            codes = " and ".join(f"{name} {axis_codes(a)}" for name, a in usable)
-            raise CTReadError(
-                path,
-                f"its two orientations contradict each other ({codes}), so left and right cannot "
-                "be told; convert the scan again or set the code of the wrong one to 0",
-            )
-        if moved > 0.1:
-            warnings.append(f"sform and qform differ by {moved:.3g} mm; the sform was used")
-    if usable:
-        affine = usable[0][1]
-    else:
-        header["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
-        affine = np.asarray(header.get_base_affine(), dtype=np.float64)
-        affine[:3] *= unit
-        if not is_usable(affine):
-            sizes = [float(v) for v in header["pixdim"][1:4]]
-            raise CTReadError(path, f"impossible voxel sizes {sizes}; convert it again")
-        warnings.append(
-            "no sform or qform: the orientation is unknown, LAS was assumed (left may be right)"
-        )
-    note_shear(affine, warnings)
-    return affine
-
-
-def _is_placeholder(sform: Affine, qform: Affine) -> bool:
-    """Return whether an sform has other voxel sizes than the header, which the qform states.
-
-    Scripts have left an identity matrix there. An sform that only scales the scan, as a
-    registration does, is kept.
-    """
-    sizes, stated = np.asarray(voxel_spacing(sform)), np.asarray(voxel_spacing(qform))
-    differs = bool(np.abs(sizes / stated - 1).max() > 0.1)
-    unit = bool(np.abs(sizes - 1).max() < 1e-6)
-    return differs and (unit or axis_codes(sform) != axis_codes(qform))
-
-
-def note_shear(affine: Affine, warnings: list[str]) -> None:
-    """Warn of axes that are not perpendicular."""
-    shear = shear_degrees(affine)
-    if shear > 0.1:
-        warnings.append(
-            f"the axes are {shear:.1f} degrees from perpendicular (gantry tilt?): positions are "
-            "exact, but the picture is skewed; open the DICOM series to have it straightened"
-        )
 
 
 def _skip(file: IO[bytes], count: int) -> None:
@@ -339,7 +257,7 @@ def _fill(path: Path, file: IO[bytes], buffer: bytearray) -> None:
     while done < len(buffer):
         got = file.readinto(view[done:])  # type: ignore[attr-defined]
         if not got:
-            raise CTReadError(path, "cut off: voxels are missing at the end; copy it again")
+            raise CTReadError(path, said("cut off: voxels are missing at the end; copy it again"))
         done += got
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.errors import CTReadError, check_cancel
 from napari_ct_assistant.volume.limits import check_ratio
 
@@ -74,14 +75,21 @@ def _unpack(path: Path, folder: Path, cancel: threading.Event | None) -> dict[Pa
             if len(members) > MAX_MEMBERS or total > MAX_BYTES:
                 raise CTReadError(
                     path,
-                    f"{len(members)} files of {total / 1e9:.1f} GB are too many to unpack here; "
-                    "unpack it and give the folder",
+                    said(
+                        "{count} files of {number} GB are too many to unpack here; unpack it "
+                        "and give the folder",
+                        count=len(members),
+                        number=f"{total / 1000000000.0:.1f}",
+                    ),
                 )
             if total > room:
                 raise CTReadError(
                     path,
-                    f"{total / 1e9:.1f} GB do not fit into the temporary folder; "
-                    "unpack it elsewhere and give the folder",
+                    said(
+                        "{number} GB do not fit into the temporary folder; unpack it elsewhere "
+                        "and give the folder",
+                        number=f"{total / 1000000000.0:.1f}",
+                    ),
                 )
             for number, member in enumerate(members):
                 inside = PurePosixPath(member.filename.replace("\\", "/"))
@@ -96,13 +104,15 @@ def _unpack(path: Path, folder: Path, cancel: threading.Event | None) -> dict[Pa
                 _write(archive, member, target, path, cancel)
                 names[target] = printable_name(inside)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise CTReadError(path, "the zip archive is damaged; copy it again") from error
+        raise CTReadError(path, said("the zip archive is damaged; copy it again")) from error
     except RuntimeError as error:
         raise CTReadError(
-            path, "the zip archive is encrypted; unpack it and give the folder"
+            path, said("the zip archive is encrypted; unpack it and give the folder")
         ) from error
     except OSError as error:
-        raise CTReadError(path, f"cannot be unpacked ({error.strerror or error})") from error
+        raise CTReadError(
+            path, said("cannot be unpacked ({value})", value=error.strerror or error)
+        ) from error
     return names
 
 
