@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig
 from napari_ct_assistant import CTVolume, load_assistant
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language import decoding, generation
-from napari_ct_assistant.backends.volume_language.decoding import decodes, greedy
+from napari_ct_assistant.backends.volume_language.decoding import decodes, greedy, join_weights
 from napari_ct_assistant.model.layers.onednn import use_onednn
 
 PROMPT = torch.tensor([[5, 9, 2, 7, 7, 3]])
@@ -73,6 +73,9 @@ def test_the_tokens_are_those_of_generate(seed: int, changes: dict[str, Any]) ->
     for given, lookup in ((cache, True), (None, True), (None, False), (cache, True)):
         rest = embeddings if given is None else embeddings[:, 4:]
         assert list(greedy(model, rest, given, 60, lookup=lookup)) == expected
+    join_weights(model)
+    assert by_transformers(model, 60) == expected
+    assert list(greedy(model, embeddings, None, 60, lookup=False)) == expected
     assert all(
         torch.equal(layer.keys, keys) for layer, keys in zip(cache.layers, before, strict=True)
     )

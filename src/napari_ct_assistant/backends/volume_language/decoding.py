@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DynamicCache, LlamaForCausalLM
 
-from napari_ct_assistant.model.layers.onednn import Linear
+from napari_ct_assistant.model.layers.joined import PLAIN, Joined, join
 
 NGRAM: Final = 3  # tokens that must have stood together before
 MOST: Final = 8  # tokens that are expected at a time
@@ -34,12 +34,20 @@ def decodes(language_model: nn.Module) -> bool:
     norm = language_model.model.norm.weight
     kind = (language_model.config.rope_parameters or {}).get("rope_type", "default")
     return kind in {"default", "linear", "llama3"} and all(
-        type(module) in {Linear, nn.Linear}
+        type(module) in PLAIN
         and module.weight.device.type == "cpu"
         and module.weight.dtype == torch.float32
         for module in [*language_model.model.layers.modules(), language_model.lm_head]
         if getattr(module, "weight", norm).ndim > 1
     )
+
+
+def join_weights(language_model: Any) -> None:
+    """Move together what `greedy` computes as one product, in a model that it takes."""
+    if decodes(language_model):
+        for layer in language_model.model.layers:
+            join(_qkv(layer))
+            join(_gate_up(layer))
 
 
 def greedy(
@@ -131,33 +139,38 @@ class LlamaSteps:
         half = sin.shape[-1] // 2
         self.cos, self.sin = cos[0], torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=-1)
         self.begin = self.length
+        layers = language_model.model.layers
+        self.qkv = [Joined(_qkv(layer)) for layer in layers]
+        self.gate_up = [Joined(_gate_up(layer)) for layer in layers]
 
     def __call__(self, x: Tensor, *, last: bool = False) -> Tensor:
         """x: [n, hidden_size] -> logits [n, vocabulary], or [1, vocabulary] with `last`."""
         model: Any = self.language_model
         begin, end = self.length, self.length + len(x)
-        cos = self.cos[begin - self.begin : end - self.begin, None]
-        sin = self.sin[begin - self.begin : end - self.begin, None]
+        cos = self.cos[begin - self.begin : end - self.begin]
+        sin = self.sin[begin - self.begin : end - self.begin]
         mask = None
         if len(x) > 1:
             mask = torch.ones(len(x), end, dtype=torch.bool).tril(begin)
-        for layer, keys, values in zip(model.model.layers, self.keys, self.values, strict=True):
-            attention, d = layer.self_attn, keys.shape[-1]
-            normed = _normed(layer.input_layernorm, x)
-            q = _rotated(attention.q_proj(normed).unflatten(-1, (-1, d)), cos, sin)
-            k = _rotated(attention.k_proj(normed).unflatten(-1, (-1, d)), cos, sin)
-            keys[0, :, begin:end] = k.transpose(0, 1)
-            v = attention.v_proj(normed).unflatten(-1, (-1, d))
-            values[0, :, begin:end] = v.transpose(0, 1)
+        for i, layer in enumerate(model.model.layers):
+            keys, values = self.keys[i], self.values[i]
+            shared, d = keys.shape[1], keys.shape[-1]
+            qkv = self.qkv[i](_normed(layer.input_layernorm, x)).unflatten(-1, (-1, d))
+            qkv = qkv.transpose(0, 1)  # [heads, n, d]
+            qk = _rotated(qkv[:-shared], cos, sin)
+            keys[0, :, begin:end] = qk[-shared:]
+            values[0, :, begin:end] = qkv[-shared:]
             seen = functional.scaled_dot_product_attention(
-                q.transpose(0, 1)[None],
+                qk[None, :-shared],
                 keys[:, :, :end],
                 values[:, :, :end],
                 attn_mask=mask,
                 enable_gqa=True,
             )
-            x = x + attention.o_proj(seen[0].transpose(0, 1).flatten(1))
-            x = x + layer.mlp(_normed(layer.post_attention_layernorm, x))
+            x = x + layer.self_attn.o_proj(seen[0].transpose(0, 1).flatten(1))
+            normed = _normed(layer.post_attention_layernorm, x)
+            gate, up = self.gate_up[i](normed).chunk(2, dim=-1)
+            x = x + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
         self.length = end
         logits: Tensor = model.lm_head(_normed(model.model.norm, x[-1:] if last else x))
         return logits
@@ -192,10 +205,21 @@ class Phrases:
         _answers.setdefault(self.model, deque(maxlen=KEPT)).append(list(answer))
 
 
+def _qkv(layer: Any) -> list[nn.Module]:
+    attention = layer.self_attn
+    return [attention.q_proj, attention.k_proj, attention.v_proj]
+
+
+def _gate_up(layer: Any) -> list[nn.Module]:
+    return [layer.mlp.gate_proj, layer.mlp.up_proj]
+
+
 def _normed(norm: Any, x: Tensor) -> Tensor:
-    return functional.rms_norm(x, (x.shape[-1],), norm.weight, norm.variance_epsilon)
+    # Fewer steps than `functional.rms_norm` takes on the CPU.
+    spread = torch.rsqrt(x.square().mean(-1, keepdim=True) + norm.variance_epsilon)
+    return x * spread * norm.weight
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate pairs of channels that are half a head apart. x: [n, heads, channels]."""
+    """Rotate pairs of channels that are half a head apart. x: [heads, n, channels]."""
     return x * cos + x.roll(x.shape[-1] // 2, -1) * sin

@@ -23,6 +23,7 @@ from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.ood import OutOfDistributionDetector
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.backend import VolumeLanguageBackend
+from napari_ct_assistant.backends.volume_language.decoding import join_weights
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import (
@@ -106,8 +107,10 @@ def load(
         settings_sha256=settings_hash,
         untaught=processor.untaught,
     )
+    use_onednn(network.eval())
+    join_weights(network.language_model)
     return VolumeLanguageBackend(
-        use_onednn(network.eval()),
+        network,
         processor,
         info,
         OutOfDistributionDetector.load(folder),

@@ -36,12 +36,17 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in_features] -> [..., out_features]."""
-        if not _usable(x, self.weight):
-            return super().forward(x)
-        if torch.is_grad_enabled() and x.requires_grad:
-            result: Tensor = _FrozenLinear.apply(x, self.weight, self.bias)
-            return result
-        return _product(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x @ weight.T + bias. x: [..., in], weight: [out, in] -> [..., out]."""
+    if not _usable(x, weight):
+        return functional.linear(x, weight, bias)
+    if torch.is_grad_enabled() and x.requires_grad:
+        result: Tensor = _FrozenLinear.apply(x, weight, bias)
+        return result
+    return _product(x, weight, bias)
 
 
 def use_onednn(model: Network) -> Network:
