@@ -28,6 +28,7 @@ from napari_ct_assistant.viewer.session.background import one_line
 from napari_ct_assistant.volume import CTReadError, open_ct
 from tests.assistant.report.report_samples import sample_draft
 from tests.viewer.conftest import box_volume
+from tests.volume.samples import dataset, ramp, save
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -159,7 +160,10 @@ def test_findings_and_questions_are_german_and_the_model_is_asked_in_english(
 def test_errors_are_german_and_files_keep_them_in_english(tmp_path: Path) -> None:
     use_language("de")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "cut.nii").write_bytes(b"\x5c\x01\x00\x00")
+    (tmp_path / "page.nii").write_bytes(b"<html>not found</html>")
+    for k in range(2):
+        pixels = ramp(k)
+        save(tmp_path / "two" / f"{k}.dcm", dataset(pixels, Modality="MR"), pixels)
     for name, english, german in (
         ("absent.nii", "does not exist; check the path", "existiert nicht; prüfen Sie den Pfad"),
         (
@@ -167,7 +171,16 @@ def test_errors_are_german_and_files_keep_them_in_english(tmp_path: Path) -> Non
             "an empty folder; give a folder of CT slices or a NIfTI file",
             "ein leerer Ordner; geben Sie einen Ordner mit CT-Schichten oder eine NIfTI-Datei an",
         ),
-        ("cut.nii", "cut off within its header", "im Header abgeschnitten"),
+        (
+            "page.nii",
+            "an HTML page, perhaps a failed download; download the scan again",
+            "eine HTML-Seite, vielleicht ein misslungener Download; laden Sie",
+        ),
+        (
+            "two",
+            "no CT volume here, only 2 x an image of modality MR, not CT",
+            "hier ist kein CT-Volumen, nur 2 x ein Bild der Modalität MR, kein CT",
+        ),
     ):
         with pytest.raises(CTReadError) as caught:
             open_ct(tmp_path / name)

@@ -116,14 +116,22 @@ class Message(str):
     values: dict[str, str]
 
 
+class Verbatim(str):
+    """A value that is shown as it is, such as a file's name, even if a text is the same."""
+
+
 def said(template: str, **values: object) -> Message:
     """Return `template` with its values, in English. `shown` translates it later."""
-    parts = {
-        name: value if isinstance(value, Message) else str(value) for name, value in values.items()
-    }
+    parts = {name: _part(value) for name, value in values.items()}
     made = Message(template.format(**parts))
     made.template, made.values = template, parts
     return made
+
+
+def _part(value: object) -> str:
+    """Return a value as text; that of an error, too, remembers its parts."""
+    text = getattr(value, "message", value)
+    return text if isinstance(text, Message | Verbatim) else str(value)
 
 
 def together(*parts: str, between: str = " ") -> Message:
@@ -136,6 +144,8 @@ def together(*parts: str, between: str = " ") -> Message:
 def shown(text: str) -> str:
     """Return a text in the language in use, if it is a `Message` or in the catalogue as it is."""
     if language() == ENGLISH:
+        return str(text)
+    if isinstance(text, Verbatim):
         return str(text)
     if not isinstance(text, Message):
         return _(text)

@@ -8,11 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_ct_assistant.support.translation import said
-from napari_ct_assistant.volume.dicom.series import Series, SeriesSearch, find_series, walk_files
+from napari_ct_assistant.support.translation import N_, said, together
+from napari_ct_assistant.volume.dicom.series import (
+    BROKEN_LINK,
+    Series,
+    SeriesSearch,
+    find_series,
+    walk_files,
+)
 from napari_ct_assistant.volume.errors import CTReadError
 from napari_ct_assistant.volume.files import itk, nifti, sniff
 from napari_ct_assistant.volume.series_choice import SeriesInfo, file_info, rank
+
+_ONE_LOST = N_("1 file is {kind} ({names}): slices may be missing; copy them again")
+_LOST = N_("{count} files are {kind} ({names}): slices may be missing; copy them again")
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
 FILE_ENDINGS = (*NIFTI_ENDINGS, *itk.ENDINGS)
@@ -128,19 +137,27 @@ def _nothing(path: Path, search: SeriesSearch) -> CTReadError:
     """Say why there is no CT at a path."""
     if len(search.broken) == 1 and not search.others and not search.lost:
         return search.broken[0]
-    parts = [f"{count} x {kind}" if count > 1 else kind for kind, count in search.others.items()]
+    parts: list[str] = [
+        said("{count} x {kind}", count=count, kind=kind) if count > 1 else kind
+        for kind, count in search.others.items()
+    ]
     if search.broken:
-        parts.append(f"{len(search.broken)} damaged files ({search.broken[0]})")
+        first = search.broken[0]
+        parts.append(said("{count} damaged files ({first})", count=len(search.broken), first=first))
     if path.is_dir():
         parts += _lost(search)
     if parts:
         return CTReadError(
-            path, said("no CT volume here, only {list}; give a CT series", list="; ".join(parts))
+            path,
+            said(
+                "no CT volume here, only {list}; give a CT series",
+                list=together(*parts, between="; "),
+            ),
         )
     if not path.is_dir():
         what, remedy = sniff.describe(path) or (
-            "neither a DICOM nor a NIfTI file",
-            "give a folder of CT slices or a NIfTI file",
+            N_("neither a DICOM nor a NIfTI file"),
+            N_("give a folder of CT slices or a NIfTI file"),
         )
         return CTReadError(path, said("{what}; {remedy}", what=what, remedy=remedy))
     if not search.files:
@@ -171,25 +188,34 @@ def _broken(search: SeriesSearch) -> list[str]:
         return []
     count = len(search.broken)
     if count == 1:
-        return [f"1 file was passed over: {search.broken[0]}"]
-    names = _names([error.path for error in search.broken])
-    return [f"{count} files were passed over ({names}), the first: {search.broken[0]}"]
+        return [said("1 file was passed over: {error}", error=search.broken[0])]
+    return [
+        said(
+            "{count} files were passed over ({names}), the first: {error}",
+            count=count,
+            names=_names([error.path for error in search.broken]),
+            error=search.broken[0],
+        )
+    ]
 
 
 def _lost(search: SeriesSearch, suffix: str | None = None) -> list[str]:
     """Name the files (of one suffix) that should be slices and hold nothing."""
-    found = []
+    found: list[str] = []
     for kind, paths in search.lost.items():
         counted = [path for path in paths if suffix in (None, path.suffix.lower())]
         if counted:
-            plural = kind.replace("a broken link", "broken links") if len(counted) > 1 else kind
-            files = "1 file is" if len(counted) == 1 else f"{len(counted)} files are"
-            found.append(
-                f"{files} {plural} ({_names(counted)}): slices may be missing; copy them again"
-            )
+            names = _names(counted)
+            if len(counted) == 1:
+                found.append(said(_ONE_LOST, kind=kind, names=names))
+            else:
+                plural = N_("broken links") if kind == BROKEN_LINK else kind
+                found.append(said(_LOST, count=len(counted), kind=plural, names=names))
     return found
 
 
 def _names(paths: list[Path]) -> str:
-    more = f" and {len(paths) - 8} more" if len(paths) > 8 else ""
-    return ", ".join(path.name for path in paths[:8]) + more
+    names = ", ".join(path.name for path in paths[:8])
+    if len(paths) <= 8:
+        return names
+    return said("{names} and {count} more", names=names, count=len(paths) - 8)

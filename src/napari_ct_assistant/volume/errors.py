@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.plain_text import plain
-from napari_ct_assistant.support.translation import said
+from napari_ct_assistant.support.translation import Verbatim, said
 
 
 class CTReadError(CTAssistantError, ValueError):
@@ -38,7 +38,7 @@ class CTReadError(CTAssistantError, ValueError):
     def message(self) -> str:
         """The text, which the panel translates."""
         name = plain(self.path.name or str(self.path)).replace("\n", " ")
-        return said("{name}: {problem}", name=name, problem=self.problem)
+        return said("{name}: {problem}", name=Verbatim(name), problem=self.problem)
 
     def __reduce__(self) -> tuple[type[CTReadError], tuple[Path, str]]:
         """Keep both arguments when the error leaves a worker process."""

@@ -20,7 +20,7 @@ from enum import Enum
 from io import FileIO
 from pathlib import Path
 
-from napari_ct_assistant.support.translation import said
+from napari_ct_assistant.support.translation import N_, said
 from napari_ct_assistant.volume.dicom.encoding import (
     DEFLATED,
     LONG_VRS,
@@ -84,8 +84,8 @@ class Header:
 class NotDicom(Enum):
     """What a file is that is not DICOM."""
 
-    EMPTY = "empty"
-    ZEROS = "filled with zeros"
+    EMPTY = N_("empty")
+    ZEROS = N_("filled with zeros")
     OTHER = "another format"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from napari_ct_assistant.support.translation import said
+from napari_ct_assistant.support.translation import N_, said
 from napari_ct_assistant.volume.dicom.encoding import BrokenDicomError
 from napari_ct_assistant.volume.dicom.frames import DicomFrame, NotASliceError, read_frames
 from napari_ct_assistant.volume.dicom.grouping import group_frames
@@ -20,6 +20,7 @@ from napari_ct_assistant.volume.dicom.header import Header, NotDicom, read_heade
 from napari_ct_assistant.volume.dicom.passes import split_passes
 from napari_ct_assistant.volume.errors import CTReadError, check_cancel
 
+BROKEN_LINK = N_("a broken link")
 MAX_FILES = 200_000
 AT_HAND = 0.0005  # seconds in which a header on a local disk is read, many times over
 
@@ -123,7 +124,7 @@ def find_series(paths: Iterable[Path], cancel: threading.Event | None = None) ->
                 raise header
             frames += read_frames(path, header)
         except NotASliceError as other:
-            search.others[str(other)] += 1
+            search.others[other.message] += 1
         except CTReadError as error:
             check_cancel(cancel, path)
             search.broken.append(error)
@@ -132,7 +133,7 @@ def find_series(paths: Iterable[Path], cancel: threading.Event | None = None) ->
                 CTReadError(path, said("damaged DICOM file: {error}; copy it again", error=error))
             )
         except FileNotFoundError:
-            search.lost.setdefault("a broken link", []).append(path)
+            search.lost.setdefault(BROKEN_LINK, []).append(path)
         except OSError as error:
             search.broken.append(
                 CTReadError(path, said("cannot be read ({value})", value=error.strerror or error))

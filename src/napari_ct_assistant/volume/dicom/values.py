@@ -106,7 +106,11 @@ class HeaderValues:
         if value is not None and tag in _UNIMPORTANT:
             return min(max(value, low), high)
         if value is None or not low <= value <= high:
-            shown = "is missing or unreadable" if value is None else f"is {value}"
+            shown = (
+                said("is missing or unreadable")
+                if value is None
+                else said("is {value}", value=value)
+            )
             raise CTReadError(
                 self._path,
                 said("{wanted} {shown}; export it again", wanted=WANTED[tag], shown=shown),
