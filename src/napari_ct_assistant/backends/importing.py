@@ -23,6 +23,7 @@ from napari_ct_assistant.model.conversion.outputs import Imported, Writing
 from napari_ct_assistant.model.conversion.tensors import Entry, forget, read_entries
 from napari_ct_assistant.model.conversion.writing import SHARD_BYTES, Progress
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 PIECE_BYTES = 512 * 1024**2
 # Of weight files that a release has under names of its own.
@@ -76,7 +77,9 @@ def import_model(
         shapes = {key: entry.shape for key, entry in entries.items()}
         if has_colipri(shapes):
             if phenotypes is not None:
-                raise ModelLoadError(f"{name}: COLIPRI has no phenotypes; leave out --phenotypes")
+                raise ModelLoadError(
+                    said("{name}: COLIPRI has no phenotypes; leave out --phenotypes", name=name)
+                )
             writing = Writing(Path(out).expanduser(), dtype, shard_bytes, progress)
             return import_colipri(
                 entries, path, name, writing, settings=settings, trained_on=trained_on
@@ -84,12 +87,18 @@ def import_model(
         if not has_encoder(shapes):
             if has_generator(entries):
                 raise ModelLoadError(
-                    f"{name}: has the perceiver of Astra but not its image encoder; give that with "
-                    "--encoder"
+                    said(
+                        "{name}: has the perceiver of Astra but not its image encoder; give "
+                        "that with --encoder",
+                        name=name,
+                    )
                 )
             if phenotypes is not None or settings:
                 raise ModelLoadError(
-                    f"{name}: holds neither I3ResNet nor COLIPRI, which alone take settings"
+                    said(
+                        "{name}: holds neither I3ResNet nor COLIPRI, which alone take settings",
+                        name=name,
+                    )
                 )
             return importing.import_model(
                 source,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.format import file_in
+from napari_ct_assistant.support.translation import said
 
 FILE = "ood.safetensors"
 QUANTILE = 0.999
@@ -78,14 +79,24 @@ class OutOfDistributionDetector:
         named = f"{folder.name}: {file.name}"
         try:
             if file.stat().st_size > MAX_BYTES:
-                raise ModelLoadError(f"{named} is larger than {MAX_BYTES >> 20} MB; refused")
+                raise ModelLoadError(
+                    said(
+                        "{named} is larger than {number} MB; refused",
+                        named=named,
+                        number=MAX_BYTES >> 20,
+                    )
+                )
             tensors = load_file(file)
             mean, whitening, limit = (tensors[key] for key in ("mean", "whitening", "limit"))
         except (SafetensorError, KeyError, OSError) as error:
-            raise ModelLoadError(f"{named} is damaged; copy the model again") from error
+            raise ModelLoadError(
+                said("{named} is damaged; copy the model again", named=named)
+            ) from error
         shaped = mean.ndim == 1 and whitening.shape == (len(mean), len(mean)) and limit.numel() == 1
         # With NaN, no distance would ever reach the threshold, and no scan be warned of.
         numbers = shaped and all(bool(t.isfinite().all()) for t in (mean, whitening, limit))
         if not numbers or float(limit) <= 0:
-            raise ModelLoadError(f"{named} holds impossible numbers; copy the model again")
+            raise ModelLoadError(
+                said("{named} holds impossible numbers; copy the model again", named=named)
+            )
         return cls(mean, whitening, float(limit))

@@ -1,4 +1,4 @@
-"""What is said of a folder that holds another kind of model. Importing it brings no torch."""
+"""What is stated of a folder that holds another kind of model. Importing it brings no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.backends.slice_model.sizes import MODEL_TYPES
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 _TEXT_HEADS: Final = ("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForSeq2SeqLM")
 
@@ -35,17 +36,38 @@ def refuse_other_model(config: Mapping[str, Any], name: str) -> None:
     way_out = f"use an image-text model of transformers ({', '.join(MODEL_TYPES)})"
     if config.get("auto_map"):
         raise ModelLoadError(
-            f"{name}: config.json asks to run the folder's own code (auto_map), which is never "
-            f"run; {way_out}"
+            said(
+                "{name}: config.json asks to run the folder's own code (auto_map), which is "
+                "never run; {way_out}",
+                name=name,
+                way_out=way_out,
+            )
         )
     if "video" in f"{kind} {' '.join(heads)}".lower():
         raise ModelLoadError(
-            f"{name}: a video model ({kind}), which takes slices for moments in time; {way_out}"
+            said(
+                "{name}: a video model ({kind}), which takes slices for moments in time; {way_out}",
+                name=name,
+                kind=kind,
+                way_out=way_out,
+            )
         )
     images = isinstance(config.get("vision_config"), Mapping)
     if images and isinstance(config.get("text_config"), Mapping):
         raise ModelLoadError(
-            f"{name}: an image-text model of another architecture ({kind}); {way_out}"
+            said(
+                "{name}: an image-text model of another architecture ({kind}); {way_out}",
+                name=name,
+                kind=kind,
+                way_out=way_out,
+            )
         )
     if not images and any(head.endswith(_TEXT_HEADS) for head in heads):
-        raise ModelLoadError(f"{name}: a text-only model ({kind}), which sees no images; {way_out}")
+        raise ModelLoadError(
+            said(
+                "{name}: a text-only model ({kind}), which sees no images; {way_out}",
+                name=name,
+                kind=kind,
+                way_out=way_out,
+            )
+        )

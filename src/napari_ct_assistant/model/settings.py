@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.support.patterns import may_explode
+from napari_ct_assistant.support.translation import said
 
 CHECKED: Final = (
     "config.json", "generation_config.json", "processor_config.json", "tokenizer_config.json",
@@ -106,21 +107,57 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
             many = text.count(":") > MAX_WORDS + MAX_ITEMS
             content = {} if many else json.loads(text, parse_constant=_no_number)
     except _NoNumberError as error:
-        raise ModelLoadError(f"{name}: {file.name} says {error}, which is not a number") from None
+        raise ModelLoadError(
+            said(
+                "{name}: {name2} says {error}, which is not a number",
+                name=name,
+                name2=file.name,
+                error=error,
+            )
+        ) from None
     except (OSError, ValueError, RecursionError):
         raise ModelLoadError(
-            f"{name}: {file.name} is not valid JSON; copy the model again"
+            said(
+                "{name}: {name2} is not valid JSON; copy the model again",
+                name=name,
+                name2=file.name,
+            )
         ) from None
     if size > most:
-        raise ModelLoadError(f"{name}: {file.name} is larger than {most >> 20} MB; refused")
+        raise ModelLoadError(
+            said(
+                "{name}: {name2} is larger than {number} MB; refused",
+                name=name,
+                name2=file.name,
+                number=most >> 20,
+            )
+        )
     if many:
         raise ModelLoadError(
-            f"{name}: {file.name} has more than {MAX_WORDS} entries, such as words; refused"
+            said(
+                "{name}: {name2} has more than {max_words} entries, such as words; refused",
+                name=name,
+                name2=file.name,
+                max_words=MAX_WORDS,
+            )
         )
     if not isinstance(content, dict):
-        raise ModelLoadError(f"{name}: {file.name} is not a JSON object; copy the model again")
+        raise ModelLoadError(
+            said(
+                "{name}: {name2} is not a JSON object; copy the model again",
+                name=name,
+                name2=file.name,
+            )
+        )
     if _is_deep(content):
-        raise ModelLoadError(f"{name}: {file.name} is nested more than {MAX_DEPTH} deep; refused")
+        raise ModelLoadError(
+            said(
+                "{name}: {name2} is nested more than {max_depth} deep; refused",
+                name=name,
+                name2=file.name,
+                max_depth=MAX_DEPTH,
+            )
+        )
     return content
 
 
@@ -158,13 +195,21 @@ def check_files(folder: Path, name: str) -> None:
         return
     for number, file in enumerate(folder.iterdir()):
         if number >= MAX_FILES:
-            raise ModelLoadError(f"{name}: more than {MAX_FILES} files; give a model's folder")
+            raise ModelLoadError(
+                said(
+                    "{name}: more than {max_files} files; give a model's folder",
+                    name=name,
+                    max_files=MAX_FILES,
+                )
+            )
         try:
             mode = file.stat().st_mode
         except OSError:
             continue  # a link to nothing; what needs it says so
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise ModelLoadError(f"{name}: {file.name} is not an ordinary file; refused")
+            raise ModelLoadError(
+                said("{name}: {name2} is not an ordinary file; refused", name=name, name2=file.name)
+            )
 
 
 def check_settings(folder: Path, name: str) -> None:
@@ -178,10 +223,14 @@ def check_settings(folder: Path, name: str) -> None:
     for file in sorted(folder.glob("*.json")):
         if file.name in CHECKED:
             for problem in _problems(read_json(file, name), ""):
-                raise ModelLoadError(f"{name}: {file.name}: {problem}")
+                raise ModelLoadError(
+                    said("{name}: {name2}: {problem}", name=name, name2=file.name, problem=problem)
+                )
         elif file.name == "tokenizer.json":
             for problem in _tokenizer_problems(read_json(file, name)):
-                raise ModelLoadError(f"{name}: {file.name}: {problem}")
+                raise ModelLoadError(
+                    said("{name}: {name2}: {problem}", name=name, name2=file.name, problem=problem)
+                )
 
 
 def _problems(value: Any, key: str) -> Iterator[str]:

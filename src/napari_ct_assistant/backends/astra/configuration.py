@@ -13,6 +13,7 @@ from napari_ct_assistant.backends.i3resnet.folder import EncoderSettings, read_s
 from napari_ct_assistant.backends.i3resnet.network.sizes import I3ResNetSizes, read_sizes
 from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS, Counts, count, header_shapes
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 MODEL_TYPE: Final = "astra"
 FORMAT: Final = 1
@@ -70,8 +71,8 @@ def is_astra(config: Mapping[str, Any]) -> bool:
 
 def text_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the language model's settings from the configuration of Qwen2.5 or Qwen2.5-VL."""
-    said = config.get("text_config")
-    text = {**config, **said} if isinstance(said, Mapping) else dict(config)
+    stated = config.get("text_config")
+    text = {**config, **stated} if isinstance(stated, Mapping) else dict(config)
     rope = text.get("rope_parameters")
     if isinstance(rope, Mapping) and "rope_theta" in rope:
         text["rope_theta"] = rope["rope_theta"]
@@ -93,10 +94,22 @@ def read_config(config: Mapping[str, Any], name: str) -> AstraSettings:
         if not isinstance(text, Mapping) or not isinstance(text.get(key), int)
     ]
     if missing or not isinstance(text, Mapping):
-        raise ModelLoadError(f"{name}: config.json lacks {missing[0]} of text_config; import again")
+        raise ModelLoadError(
+            said(
+                "{name}: config.json lacks {missing} of text_config; import again",
+                name=name,
+                missing=missing[0],
+            )
+        )
     heads = config.get("perceiver_heads", 8)
     if not isinstance(heads, int) or not 1 <= heads <= 256:
-        raise ModelLoadError(f"{name}: perceiver_heads {heads!r} in config.json; expected a number")
+        raise ModelLoadError(
+            said(
+                "{name}: perceiver_heads {heads} in config.json; expected a number",
+                name=name,
+                heads=repr(heads),
+            )
+        )
     return AstraSettings(read_settings(config, name), heads, text)
 
 
@@ -115,11 +128,18 @@ def read_shapes(shapes: Mapping[str, tuple[int, ...]], heads: int, name: str) ->
         inner = shapes[f"{PERCEIVER}layers.0.query.weight"][0]
     except (KeyError, IndexError) as error:
         raise ModelLoadError(
-            f"{name}: {error.args[0]} is missing; import the model again"
+            said("{name}: {args} is missing; import the model again", name=name, args=error.args[0])
         ) from error
     numbers = {k.split(".")[3] for k in shapes if k.startswith(f"{PERCEIVER}layers.")}
     if inner % heads:
-        raise ModelLoadError(f"{name}: {heads} perceiver_heads do not divide {inner} channels")
+        raise ModelLoadError(
+            said(
+                "{name}: {heads} perceiver_heads do not divide {inner} channels",
+                name=name,
+                heads=heads,
+                inner=inner,
+            )
+        )
     return AstraSizes(encoder, latents, len(numbers), inner // heads)
 
 

@@ -33,6 +33,7 @@ from napari_ct_assistant.model.conversion.writing import new_folder
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import compare, refuse_code
 from napari_ct_assistant.model.settings import read_json
+from napari_ct_assistant.support.translation import said
 
 LORA_ALPHA: Final = 64.0  # of rank 32, in the release's training
 _LAYER: Final = {
@@ -93,8 +94,10 @@ def import_astra(
     """
     if base is None or not base.is_dir():
         raise ModelLoadError(
-            "needs the tokenizer and config.json of Qwen2.5-VL-7B-Instruct; give their folder with "
-            "--base"
+            said(
+                "needs the tokenizer and config.json of Qwen2.5-VL-7B-Instruct; give their "
+                "folder with --base"
+            )
         )
     if not ignore_code:
         refuse_code(base, base.name)
@@ -116,19 +119,23 @@ def import_astra(
         "perceiver_heads": heads,
         "text_config": text,
     }
-    said = read_config(config, name)
+    stated = read_config(config, name)
     from napari_ct_assistant.backends.astra.loading import expected_shapes
     from napari_ct_assistant.backends.astra.modeling import AstraModel
 
     shapes = {key: entry.shape for key, entry in ours.items()}
     with torch.device("meta"):
-        network = AstraModel(read_shapes(shapes, said.heads, name), said)
+        network = AstraModel(read_shapes(shapes, stated.heads, name), stated)
     compare(shapes, expected_shapes(network), name)
     tokenizer = load_tokenizer(base, base.name)
     for word in (IMAGE_TOKEN, END):
         if word not in tokenizer.get_vocab():
             raise ModelLoadError(
-                f"the tokenizer of {base.name} does not have {word}; give Qwen2.5-VL's"
+                said(
+                    "the tokenizer of {name} does not have {word}; give Qwen2.5-VL's",
+                    name=base.name,
+                    word=word,
+                )
             )
     parameters = sum(torch.Size(entry.shape).numel() for entry in ours.values())
     needed = sum(

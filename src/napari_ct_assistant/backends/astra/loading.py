@@ -42,6 +42,7 @@ from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support.translation import said
 
 FINDING_QUESTION: Final = "Is there {finding} in this CT image? Answer only Yes or No."
 
@@ -66,38 +67,50 @@ def load(
     """
     for option, value in (("quantize", quantize), ("device_map", device_map)):
         if value is not None:
-            raise ModelLoadError(f"{name}: {option} is not available for this model; leave it out")
+            raise ModelLoadError(
+                said(
+                    "{name}: {option} is not available for this model; leave it out",
+                    name=name,
+                    option=option,
+                )
+            )
     target = find_device(device, name)
     precision = find_dtype(dtype, target, name)
     check_files(folder, name)
     config = read_json(folder / "config.json", name)
     check_settings(folder, name)
     refuse_code(folder, name)
-    said = read_config(config, name)
+    stated = read_config(config, name)
     shapes = {key: header.shape for key, header in weights_of(folder, name).items()}
     check_hashes(folder, name)
-    sizes = read_shapes(shapes, said.heads, name)
+    sizes = read_shapes(shapes, stated.heads, name)
     tokenizer = load_tokenizer(folder, name)
     image, end = (tokenizer.convert_tokens_to_ids(word) for word in (IMAGE_TOKEN, END))
     for word, number in ((IMAGE_TOKEN, image), (END, end)):
         if number is None or number == tokenizer.unk_token_id:
             raise ModelLoadError(
-                f"{name}: its tokenizer does not have {word}; give Qwen2.5-VL's with --base"
+                said(
+                    "{name}: its tokenizer does not have {word}; give Qwen2.5-VL's with --base",
+                    name=name,
+                    word=word,
+                )
             )
     try:
         with torch.device("meta"):
-            network = AstraModel(sizes, said, int(image), sorted({int(end), *_ends(tokenizer)}))
+            network = AstraModel(sizes, stated, int(image), sorted({int(end), *_ends(tokenizer)}))
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelLoadError(f"{name}: config.json describes no such model ({reason})") from error
+        raise ModelLoadError(
+            said("{name}: config.json describes no such model ({reason})", name=name, reason=reason)
+        ) from error
     compare(shapes, expected_shapes(network), name)
-    counts = count(shapes, dict(said.text))
+    counts = count(shapes, dict(stated.text))
     tokens = sizes.latents + 3 * QUESTION_TOKENS + MAX_NEW_TOKENS
     with load_failures(name, folder, target):
         check_memory(name, counts, target, precision, tokens=tokens)
         _fill(network, sizes, folder, name, target, precision)
-    network.encoder_settings = said.encoder
-    processor = processor_for(tokenizer, sizes, said)
+    network.encoder_settings = stated.encoder
+    processor = processor_for(tokenizer, sizes, stated)
     trained_on, notice = about(config)
     info = ModelInfo(
         name=name,
@@ -123,10 +136,10 @@ def expected_shapes(network: AstraModel) -> dict[str, tuple[int, ...]]:
 
 
 def processor_for(
-    tokenizer: Any, sizes: AstraSizes, said: AstraSettings
+    tokenizer: Any, sizes: AstraSizes, stated: AstraSettings
 ) -> VolumeLanguageProcessor:
     """Return what renders Astra's questions; scans are prepared by the encoder's chains."""
-    x, y, z = said.encoder.size
+    x, y, z = stated.encoder.size
     return VolumeLanguageProcessor(
         tokenizer,
         image_size=(z, y, x),

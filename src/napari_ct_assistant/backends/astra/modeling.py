@@ -62,11 +62,11 @@ class AstraModel(nn.Module):
         end_token_ids: list[int] | None = None,
     ) -> None:
         super().__init__()
-        said = dict(settings.text)
-        theta = said.pop("rope_theta", None)
+        stated = dict(settings.text)
+        theta = stated.pop("rope_theta", None)
         if theta is not None:
-            said["rope_parameters"] = {"rope_type": "default", "rope_theta": float(theta)}
-        text = Qwen2Config(**said)
+            stated["rope_parameters"] = {"rope_type": "default", "rope_theta": float(theta)}
+        text = Qwen2Config(**stated)
         text._attn_implementation = "sdpa"
         self.vision_tower = I3ResNet(sizes.encoder)
         self.projector = AstraProjector(

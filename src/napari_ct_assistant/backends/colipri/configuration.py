@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.backends.loading.shapes import Shapes
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 MODEL_TYPE: Final = "colipri"
 PACKAGE_MODEL: Final = "colipri.model.multimodal.Model"
@@ -112,18 +113,28 @@ def preparation(config: Mapping[str, Any], name: str) -> Preparation:
     ModelLoadError
         If the folder does not say in which order the axes go, or says something impossible.
     """
-    said = config.get("preprocessing", config.get("processor"))
-    said = said if isinstance(said, Mapping) else {}
-    orientation = said.get("orientation")
+    stated = config.get("preprocessing", config.get("processor"))
+    stated = stated if isinstance(stated, Mapping) else {}
+    orientation = stated.get("orientation")
     if orientation not in ORIENTATIONS:
         raise ModelLoadError(
-            f"{name}: config.json says orientation {str(orientation)[:20]!r} under preprocessing; "
-            "give 'RAS' (colipri 0.1.2 and later) or 'SAR' (0.1.0), as the weights were trained"
+            said(
+                "{name}: config.json says orientation {orientation} under preprocessing; give "
+                "'RAS' (colipri 0.1.2 and later) or 'SAR' (0.1.0), as the weights were trained",
+                name=name,
+                orientation=repr(str(orientation)[:20]),
+            )
         )
-    spacing = said.get("spacing", SPACING)
+    spacing = stated.get("spacing", SPACING)
     if type(spacing) not in (int, float) or not 0.1 <= spacing <= 20:
-        raise ModelLoadError(f"{name}: config.json says spacing {str(spacing)[:20]}, expected mm")
-    size = _whole(said.get("input_size", INPUT_SIZE), "input_size", name)
+        raise ModelLoadError(
+            said(
+                "{name}: config.json says spacing {spacing}, expected mm",
+                name=name,
+                spacing=str(spacing)[:20],
+            )
+        )
+    size = _whole(stated.get("input_size", INPUT_SIZE), "input_size", name)
     return Preparation(orientation, float(spacing), size)
 
 
@@ -149,22 +160,39 @@ def colipri_sizes(config: Mapping[str, Any], shapes: Shapes, name: str) -> Colip
     projector = shapes.get(f"{IMAGE}projector.weight")
     if embed is None or len(embed) != 5 or projector is None:
         raise ModelLoadError(
-            f"{name}: the checkpoint has no tensors of COLIPRI's image encoder ({IMAGE}*); copy "
-            "the model again"
+            said(
+                "{name}: the checkpoint has no tensors of COLIPRI's image encoder ({image}*); "
+                "copy the model again",
+                name=name,
+                image=IMAGE,
+            )
         )
     image, text = _heads(config, name)
     size = preparation(config, name).input_size
     dim, patch = embed[0], embed[2]
     if tuple(embed[2:]) != (patch,) * 3 or size % patch:
         raise ModelLoadError(
-            f"{name}: config.json says input_size {size}, which is no multiple of the encoder's "
-            f"patches {list(embed[2:])}"
+            said(
+                "{name}: config.json says input_size {size}, which is no multiple of the "
+                "encoder's patches {list}",
+                name=name,
+                size=size,
+                list=list(embed[2:]),
+            )
         )
     heads, pool = image
     if dim % heads or (dim // heads) % 6 or projector[0] % pool:
         raise ModelLoadError(
-            f"{name}: {heads} attention heads do not fit an encoder of width {dim} (the width of a "
-            f"head must be a multiple of 6), or {pool} heads the projection of {projector[0]}"
+            said(
+                "{name}: {heads} attention heads do not fit an encoder of width {dim} (the "
+                "width of a head must be a multiple of 6), or {pool} heads the projection of "
+                "{projector}",
+                name=name,
+                heads=heads,
+                dim=dim,
+                pool=pool,
+                projector=projector[0],
+            )
         )
     return ColipriSizes(
         size,
@@ -184,7 +212,7 @@ def _heads(config: Mapping[str, Any], name: str) -> tuple[tuple[int, int], tuple
     if config.get("_target_") == PACKAGE_MODEL:
         image, text = _part(config, "image_encoder"), _part(config, "text_encoder")
         bert = _part(_part(text, "backbone"), "config")
-        said = (
+        stated = (
             _part(image, "backbone").get("eva_numheads"),
             _part(image, "pooler").get("num_heads"),
             bert.get("num_attention_heads"),
@@ -192,13 +220,13 @@ def _heads(config: Mapping[str, Any], name: str) -> tuple[tuple[int, int], tuple
         )
     else:
         image, text = _part(config, "image_encoder"), _part(config, "text_encoder")
-        said = (
+        stated = (
             image.get("num_heads"),
             image.get("pooler_heads"),
             text.get("num_heads"),
             text.get("pooler_heads"),
         )
-    a, b, c, d = (NUM_HEADS if n is None else _whole(n, "num_heads", name) for n in said)
+    a, b, c, d = (NUM_HEADS if n is None else _whole(n, "num_heads", name) for n in stated)
     return (a, b), (c, d)
 
 
@@ -210,8 +238,12 @@ def _text_sizes(shapes: Shapes, heads: tuple[int, int], name: str) -> TextSizes 
     places = shapes.get(f"{bert}embeddings.position_embeddings.weight", (0, 0))
     if len(words) != 2 or not words[1] or words[1] % heads[0] or words[1] % heads[1]:
         raise ModelLoadError(
-            f"{name}: {heads[0]} attention heads do not fit the text side's embeddings "
-            f"{list(words)}"
+            said(
+                "{name}: {heads} attention heads do not fit the text side's embeddings {list}",
+                name=name,
+                heads=heads[0],
+                list=list(words),
+            )
         )
     return TextSizes(
         words[0],
@@ -239,6 +271,11 @@ def _part(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _whole(value: Any, key: str, name: str) -> int:
     if type(value) is not int or not 0 < value <= 1024:
         raise ModelLoadError(
-            f"{name}: config.json says {key} {str(value)[:40]}, expected a whole number"
+            said(
+                "{name}: config.json says {key} {value}, expected a whole number",
+                name=name,
+                key=key,
+                value=str(value)[:40],
+            )
         )
     return value

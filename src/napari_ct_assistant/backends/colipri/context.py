@@ -20,6 +20,7 @@ from napari_ct_assistant.backends.prepared_scan import EncodingStopped, Prepared
 from napari_ct_assistant.backends.screening import FindingScore, ScreeningContext
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support.translation import said
 
 # Of the pairs of sides, this share must swap in the mirrored scan.
 SWAPS_NEEDED: Final = 0.75
@@ -152,7 +153,10 @@ class ColipriContext(ScreeningContext):
     def _need_words(self) -> None:
         if self._backend.processor.words is None:
             raise ModelLoadError(
-                f"{self._backend.info.name}: the folder has no vocab.txt, so findings cannot be "
-                "compared with words; copy it from BiomedVLP-CXR-BERT-specialized, or train heads "
-                "with the stage probe"
+                said(
+                    "{name}: the folder has no vocab.txt, so findings cannot be compared with "
+                    "words; copy it from BiomedVLP-CXR-BERT-specialized, or train heads with "
+                    "the stage probe",
+                    name=self._backend.info.name,
+                )
             )

@@ -30,6 +30,7 @@ from napari_ct_assistant.model.conversion.tensors import Entry
 from napari_ct_assistant.model.conversion.writing import new_folder
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.settings import read_json
+from napari_ct_assistant.support.translation import said
 
 SETTINGS: Final = ("orientation", "revision", "spacing", "input_size", "num_heads")
 CARD: Final = """# {name}
@@ -77,23 +78,27 @@ def import_colipri(
     ModelLoadError
         One line: what is unknown or missing.
     """
-    said = dict(settings or {})
-    if unknown := sorted(set(said) - set(SETTINGS)):
+    stated = dict(settings or {})
+    if unknown := sorted(set(stated) - set(SETTINGS)):
         raise ModelLoadError(
-            f"{name}: --set {unknown[0]} is no setting of COLIPRI; give one of "
-            f"{', '.join(SETTINGS)}"
+            said(
+                "{name}: --set {unknown} is no setting of COLIPRI; give one of {list}",
+                name=name,
+                unknown=unknown[0],
+                list=", ".join(SETTINGS),
+            )
         )
     folder = source if source.is_dir() else source.parent
-    revision = str(said.get("revision", _revision(folder)))
-    heads = said.get("num_heads", NUM_HEADS)
+    revision = str(stated.get("revision", _revision(folder)))
+    heads = stated.get("num_heads", NUM_HEADS)
     config: dict[str, Any] = {
         "model_type": MODEL_TYPE,
         "image_encoder": {"num_heads": heads, "pooler_heads": heads},
         "text_encoder": {"num_heads": heads, "pooler_heads": heads},
         "preprocessing": {
-            "orientation": said.get("orientation", "RAS"),
-            "spacing": said.get("spacing", SPACING),
-            "input_size": said.get("input_size", INPUT_SIZE),
+            "orientation": stated.get("orientation", "RAS"),
+            "spacing": stated.get("spacing", SPACING),
+            "input_size": stated.get("input_size", INPUT_SIZE),
         },
         "revision": revision,
     }
@@ -107,7 +112,12 @@ def import_colipri(
     shapes = {key: entry.shape for key, entry in ours.items()}
     if others := sorted(set(skipped) - set(UNUSED)):
         raise ModelLoadError(
-            f"{name}: {len(others)} tensor(s) unknown: {listing(others, 4)}; not the published file"
+            said(
+                "{name}: {count} tensor(s) unknown: {listing}; not the published file",
+                name=name,
+                count=len(others),
+                listing=listing(others, 4),
+            )
         )
     sizes = colipri_sizes(config, shapes, name)
     with torch.device("meta"):
@@ -159,8 +169,8 @@ def _copy_words(folder: Path, part: Path, name: str) -> None:
         shutil.copyfile(folder / vocabulary, part / vocabulary)
     if (folder / settings).is_file():
         # The published file names code, which is never run.
-        said = read_json(folder / settings, name)
-        _write(part / settings, {"do_lower_case": bool(said.get("do_lower_case", True))})
+        stated = read_json(folder / settings, name)
+        _write(part / settings, {"do_lower_case": bool(stated.get("do_lower_case", True))})
 
 
 def _revision(folder: Path) -> str:

@@ -17,6 +17,7 @@ from napari_ct_assistant.backends.colipri.words import Words
 from napari_ct_assistant.backends.heat_map import PointRAS
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.prepared_scan import EncodingStopped, PreparedScan, Progress
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume, ModelGrid
 
 
@@ -81,7 +82,7 @@ class LoadedColipri:
 
         def before_block() -> None:
             if cancel is not None and cancel.is_set():
-                raise EncodingStopped("stopped while the scan was encoded")
+                raise EncodingStopped(said("stopped while the scan was encoded"))
             tell(f"Encoding the scan: layer {next(blocks)} of {depth}")
 
         with torch.no_grad():

@@ -39,6 +39,7 @@ from napari_ct_assistant.model.folder import (
 from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support.translation import said
 
 WEIGHTS: Final = "model.safetensors"
 STORED: Final = f"{IMAGE}backbone.eva.norm.weight"  # its type stands for the whole file's
@@ -67,7 +68,13 @@ def load(
     precision = find_dtype(dtype, target, name)
     for option, value in (("quantize", quantize), ("device_map", device_map)):
         if value is not None:
-            raise ModelLoadError(f"{name}: {option} is not available for this model; leave it out")
+            raise ModelLoadError(
+                said(
+                    "{name}: {option} is not available for this model; leave it out",
+                    name=name,
+                    option=option,
+                )
+            )
     check_files(folder, name)
     config = read_json(folder / "config.json", name)
     refuse_code(folder, name)
@@ -76,7 +83,13 @@ def load(
         check_settings(folder, name)
     file = folder / WEIGHTS
     if not file.is_file():
-        raise ModelLoadError(f"{name}: no {WEIGHTS} in the folder; copy the model again")
+        raise ModelLoadError(
+            said(
+                "{name}: no {weights} in the folder; copy the model again",
+                name=name,
+                weights=WEIGHTS,
+            )
+        )
     headers = tensor_headers(file, name)
     check_hashes(folder, name)
     shapes = {key: header.shape for key, header in headers.items() if key not in UNUSED}
@@ -86,7 +99,9 @@ def load(
             network = Colipri(sizes)
     except (ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise ModelLoadError(f"{name}: config.json describes no such model ({reason})") from error
+        raise ModelLoadError(
+            said("{name}: config.json describes no such model ({reason})", name=name, reason=reason)
+        ) from error
     check_shapes(shapes, {key: tuple(p.shape) for key, p in network.state_dict().items()}, name)
     counts, tokens = model_counts(shapes, sizes)
     check_memory(name, counts, target, precision, tokens=tokens)

@@ -12,6 +12,7 @@ from transformers import BertTokenizer
 from napari_ct_assistant.backends.colipri.configuration import MAX_TOKENS, TextSizes
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.settings import read_json
+from napari_ct_assistant.support.translation import said
 
 VOCABULARY: Final = "vocab.txt"
 SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -57,18 +58,37 @@ def load_words(folder: Path, sizes: TextSizes, name: str) -> Words | None:
     if not file.is_file():
         return None
     if file.stat().st_size > MOST_BYTES:
-        raise ModelLoadError(f"{name}: {VOCABULARY} is larger than {MOST_BYTES >> 20} MB; refused")
+        raise ModelLoadError(
+            said(
+                "{name}: {vocabulary} is larger than {number} MB; refused",
+                name=name,
+                vocabulary=VOCABULARY,
+                number=MOST_BYTES >> 20,
+            )
+        )
     try:
         lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError:
-        raise ModelLoadError(f"{name}: {VOCABULARY} is not text; copy the file again") from None
+        raise ModelLoadError(
+            said(
+                "{name}: {vocabulary} is not text; copy the file again",
+                name=name,
+                vocabulary=VOCABULARY,
+            )
+        ) from None
     vocabulary = {word.rstrip("\r"): number for number, word in enumerate(lines)}
     missing = [word for word in SPECIAL if word not in vocabulary]
     if missing or len(lines) != sizes.vocabulary:
         reason = f"has no {missing[0]}" if missing else f"has {len(lines):,} words"
         raise ModelLoadError(
-            f"{name}: {VOCABULARY} {reason}; the text encoder has {sizes.vocabulary:,} embeddings. "
-            "Copy the file that belongs to the model (BiomedVLP-CXR-BERT-specialized)"
+            said(
+                "{name}: {vocabulary} {reason}; the text encoder has {vocabulary2} embeddings. "
+                "Copy the file that belongs to the model (BiomedVLP-CXR-BERT-specialized)",
+                name=name,
+                vocabulary=VOCABULARY,
+                reason=reason,
+                vocabulary2=f"{sizes.vocabulary:,}",
+            )
         )
     settings = folder / "tokenizer_config.json"
     lowercase = True

@@ -36,6 +36,7 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.settings import read_json
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 
 PLACES_ONLY: Final = (
@@ -241,7 +242,13 @@ def load(
     """
     for option, value in (("quantize", quantize), ("device_map", device_map)):
         if value is not None:
-            raise ModelLoadError(f"{name}: {option} is not available for this model; leave it out")
+            raise ModelLoadError(
+                said(
+                    "{name}: {option} is not available for this model; leave it out",
+                    name=name,
+                    option=option,
+                )
+            )
     encoder = load_encoder(folder, device=device, dtype=dtype, name=name)
     heads = heads_for(folder, name) if not encoder.outputs else None
     trained_on, notice = about(read_json(folder / "config.json", name))

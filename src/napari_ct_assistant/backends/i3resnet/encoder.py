@@ -27,6 +27,7 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import check_hashes, weights_of
 from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 
 
@@ -81,13 +82,13 @@ class Encoder:
         def before_block() -> None:
             nonlocal done
             if cancel is not None and cancel.is_set():
-                raise EncodingStopped("stopped while the scan was encoded")
+                raise EncodingStopped(said("stopped while the scan was encoded"))
             done += 1
             if progress is not None:
                 progress(f"Encoding the scan: block {done} of {blocks}")
 
         if cancel is not None and cancel.is_set():
-            raise EncodingStopped("stopped before the scan was encoded")
+            raise EncodingStopped(said("stopped before the scan was encoded"))
         with torch.no_grad():
             return self.network(values.to(self.device), before_block)
 
@@ -117,12 +118,18 @@ def load_encoder(
     folder = Path(folder).expanduser()
     name = name or folder.resolve().name
     if not (folder / "config.json").is_file():
-        raise ModelLoadError(f"{name}: no config.json; give the folder of an imported encoder")
+        raise ModelLoadError(
+            said("{name}: no config.json; give the folder of an imported encoder", name=name)
+        )
     check_files(folder, name)
     config = read_json(folder / "config.json", name)
     if not is_i3resnet(config):
         raise ModelLoadError(
-            f"{name}: model_type {config.get('model_type')!r} in config.json is no I3ResNet"
+            said(
+                "{name}: model_type {get} in config.json is no I3ResNet",
+                name=name,
+                get=repr(config.get("model_type")),
+            )
         )
     check_settings(folder, name)
     settings = read_settings(config, name)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from napari_ct_assistant.backends.i3resnet.input.chains import CHAINS, SIZE, SPACING_MM
 from napari_ct_assistant.backends.i3resnet.releases import ASTRA, NOTICE, RELEASES
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 MODEL_TYPE: Final = "i3resnet"
 FORMAT: Final = 1
@@ -72,23 +73,50 @@ def read_settings(config: Mapping[str, Any], name: str) -> EncoderSettings:
     version = config.get("format_version", FORMAT)
     if not isinstance(version, int) or version > FORMAT:
         raise ModelLoadError(
-            f"{name}: config.json says format_version {version!r}, this version of "
-            f"napari-ct-assistant reads up to {FORMAT}; update it"
+            said(
+                "{name}: config.json says format_version {version}, this version of "
+                "napari-ct-assistant reads up to {format}; update it",
+                name=name,
+                version=repr(version),
+                format=FORMAT,
+            )
         )
     release, chain = config.get("release", ASTRA), config.get("chain", "chest")
     if release not in RELEASES:
         raise ModelLoadError(
-            f"{name}: release {release!r} in config.json; expected one of {', '.join(RELEASES)}"
+            said(
+                "{name}: release {release} in config.json; expected one of {list}",
+                name=name,
+                release=repr(release),
+                list=", ".join(RELEASES),
+            )
         )
     if chain not in CHAINS:
         raise ModelLoadError(
-            f"{name}: chain {chain!r} in config.json; expected one of {', '.join(CHAINS)}"
+            said(
+                "{name}: chain {chain} in config.json; expected one of {list}",
+                name=name,
+                chain=repr(chain),
+                list=", ".join(CHAINS),
+            )
         )
     size, spacing = config.get("size", SIZE), config.get("spacing", SPACING_MM)
     if not (_three(size) and all(isinstance(n, int) and 32 <= n <= 1024 for n in size)):
-        raise ModelLoadError(f"{name}: size {size!r} in config.json; expected three of 32 to 1024")
+        raise ModelLoadError(
+            said(
+                "{name}: size {size} in config.json; expected three of 32 to 1024",
+                name=name,
+                size=repr(size),
+            )
+        )
     if not (_three(spacing) and all(0 < float(mm) < 100 for mm in spacing)):
-        raise ModelLoadError(f"{name}: spacing {spacing!r} in config.json; expected three mm")
+        raise ModelLoadError(
+            said(
+                "{name}: spacing {spacing} in config.json; expected three mm",
+                name=name,
+                spacing=repr(spacing),
+            )
+        )
     x, y, z = (int(n) for n in size)
     a, b, c = (float(mm) for mm in spacing)
     texts = [str(config.get(key) or "") for key in ("trained_on", "licence")]
@@ -109,9 +137,18 @@ def read_outputs(folder: Path, count: int, name: str) -> tuple[str, ...]:
     try:
         names = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelLoadError(f"{name}: {OUTPUTS} is damaged; import the model again") from error
+        raise ModelLoadError(
+            said("{name}: {outputs} is damaged; import the model again", name=name, outputs=OUTPUTS)
+        ) from error
     if not isinstance(names, list) or len(names) != count:
-        raise ModelLoadError(f"{name}: {OUTPUTS} does not name the model's {count} outputs")
+        raise ModelLoadError(
+            said(
+                "{name}: {outputs} does not name the model's {count} outputs",
+                name=name,
+                outputs=OUTPUTS,
+                count=count,
+            )
+        )
     return tuple(str(one) for one in names)
 
 
@@ -131,12 +168,19 @@ def names_from_csv(file: Path, count: int) -> list[str]:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ModelLoadError(f"{file.name}: cannot be read as CSV ({error})") from error
+        raise ModelLoadError(
+            said("{name}: cannot be read as CSV ({error})", name=file.name, error=error)
+        ) from error
     heading = rows[0] if len(rows) == count + 1 else None
     if heading is None and len(rows) != count:
         raise ModelLoadError(
-            f"{file.name}: has {len(rows)} rows, the model has {count} outputs; give the CSV that "
-            "was published with it"
+            said(
+                "{name}: has {count} rows, the model has {count2} outputs; give the CSV that "
+                "was published with it",
+                name=file.name,
+                count=len(rows),
+                count2=count,
+            )
         )
     body = rows[1:] if heading is not None else rows
     column = _name_column(heading, body)

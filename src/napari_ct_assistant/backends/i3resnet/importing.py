@@ -24,6 +24,7 @@ from napari_ct_assistant.model.conversion.tensors import Entry
 from napari_ct_assistant.model.conversion.writing import new_folder
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import compare
+from napari_ct_assistant.support.translation import said
 
 CARD = """# {name}
 
@@ -79,8 +80,12 @@ def import_encoder(
     if phenotypes is not None:
         if not sizes.phenotypes:
             raise ModelLoadError(
-                f"{name}: has no classifier, so {phenotypes.name} names nothing; leave out "
-                "--phenotypes, or import Merlin's own checkpoint"
+                said(
+                    "{name}: has no classifier, so {name2} names nothing; leave out "
+                    "--phenotypes, or import Merlin's own checkpoint",
+                    name=name,
+                    name2=phenotypes.name,
+                )
             )
         outputs = names_from_csv(phenotypes, sizes.phenotypes)
     needed = sum(
@@ -122,7 +127,11 @@ def encoder_sizes(shapes: Mapping[str, tuple[int, ...]], name: str) -> I3ResNetS
         sizes = read_sizes(shapes)
     except (KeyError, IndexError) as error:
         raise ModelLoadError(
-            f"{name}: {error.args[0]} is missing; give the whole checkpoint"
+            said(
+                "{name}: {args} is missing; give the whole checkpoint",
+                name=name,
+                args=error.args[0],
+            )
         ) from error
     compare(shapes, sizes.shapes(), name)
     return sizes
@@ -149,7 +158,11 @@ def settings_for(
     unknown = sorted(set(changes) - set(base.to_json()))
     if unknown:
         raise ModelLoadError(
-            f"{name}: no setting {unknown[0]!r}; expected one of release, chain, size, spacing"
+            said(
+                "{name}: no setting {unknown}; expected one of release, chain, size, spacing",
+                name=name,
+                unknown=repr(unknown[0]),
+            )
         )
     read = read_settings({**base.to_json(), **changes}, name)
     return replace(read, trained_on=trained_on) if trained_on else read

@@ -18,6 +18,7 @@ from typing import Final
 from napari_ct_assistant.backends.i3resnet.network.sizes import CLASSIFIER, CONTRASTIVE, is_counter
 from napari_ct_assistant.backends.i3resnet.releases import ASTRA, MERLIN, MERLIN_FIVE_YEAR
 from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.support.translation import said
 
 ASTRA_PREFIX: Final = "visual_encoder.model.encode_image.i3_resnet."
 WRAPPER: Final = "module."  # of models trained on several GPUs
@@ -78,7 +79,7 @@ def encoder_keys(shapes: Mapping[str, tuple[int, ...]]) -> EncoderKeys:
     """
     prefix = _prefix(shapes)
     if prefix is None:
-        raise ModelLoadError("holds no I3ResNet: no first convolution of 3 x 7 x 7 voxels")
+        raise ModelLoadError(said("holds no I3ResNet: no first convolution of 3 x 7 x 7 voxels"))
     mapped: dict[str, str] = {}
     others: list[str] = []
     unknown: list[str] = []
@@ -100,7 +101,13 @@ def encoder_keys(shapes: Mapping[str, tuple[int, ...]]) -> EncoderKeys:
         else:
             unknown.append(key)
     if unknown:
-        raise ModelLoadError(f"{len(unknown)} unknown tensor(s): {listing(sorted(unknown), 4)}")
+        raise ModelLoadError(
+            said(
+                "{count} unknown tensor(s): {listing}",
+                count=len(unknown),
+                listing=listing(sorted(unknown), 4),
+            )
+        )
     return EncoderKeys(_release(prefix, mapped.values()), mapped, tuple(others))
 
 

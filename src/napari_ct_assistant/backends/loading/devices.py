@@ -11,6 +11,7 @@ import torch
 from napari_ct_assistant.backends.loading.memory import free_bytes
 from napari_ct_assistant.backends.loading.options import DTYPES, LoadOptions
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 
 def find_device(device: str | None, name: str) -> torch.device:
@@ -28,7 +29,12 @@ def find_device(device: str | None, name: str) -> torch.device:
     except (AssertionError, RuntimeError) as error:  # torch raises either
         reason = str(error).partition("\n")[0]
         raise ModelLoadError(
-            f"{name}: device {device}: {reason}; leave it out to use the best device"
+            said(
+                "{name}: device {device}: {reason}; leave it out to use the best device",
+                name=name,
+                device=device,
+                reason=reason,
+            )
         ) from error
     return torch.device(device)
 
@@ -46,19 +52,38 @@ def find_dtype(dtype: str | None, device: torch.device, name: str) -> torch.dtyp
     full = DTYPES.get(dtype, dtype)
     if full not in DTYPES.values():
         known = ", ".join(DTYPES.values())
-        raise ModelLoadError(f"{name}: dtype is {dtype!r}; give one of {known}")
+        raise ModelLoadError(
+            said(
+                "{name}: dtype is {dtype}; give one of {known}",
+                name=name,
+                dtype=repr(dtype),
+                known=known,
+            )
+        )
     return cast("torch.dtype", getattr(torch, full))
 
 
 def check_device_map(device_map: str, device: str | None, name: str) -> None:
     """Raise `ModelLoadError` unless it is "auto", no device is named and accelerate is there."""
     if device_map != "auto":
-        raise ModelLoadError(f"{name}: device_map is {device_map!r}; give 'auto' or leave it out")
+        raise ModelLoadError(
+            said(
+                "{name}: device_map is {device_map}; give 'auto' or leave it out",
+                name=name,
+                device_map=repr(device_map),
+            )
+        )
     if find_spec("accelerate") is None:
-        raise ModelLoadError(f"{name}: device_map='auto' needs accelerate: pip install accelerate")
+        raise ModelLoadError(
+            said("{name}: device_map='auto' needs accelerate: pip install accelerate", name=name)
+        )
     if device is not None:
         raise ModelLoadError(
-            f"{name}: device_map='auto' and device {device!r} exclude each other; leave one out"
+            said(
+                "{name}: device_map='auto' and device {device} exclude each other; leave one out",
+                name=name,
+                device=repr(device),
+            )
         )
 
 

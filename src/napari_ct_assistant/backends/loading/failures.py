@@ -10,6 +10,7 @@ import torch
 
 from napari_ct_assistant.backends.loading.memory import out_of_memory
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 
 @contextmanager
@@ -52,5 +53,7 @@ def load_failures(
             raise
         reason = " ".join(str(error).replace(str(folder), name).split())[:300]
         raise ModelLoadError(
-            f"{name}: cannot be loaded: {reason or type(error).__name__}"
+            said(
+                "{name}: cannot be loaded: {value}", name=name, value=reason or type(error).__name__
+            )
         ) from error

@@ -13,6 +13,7 @@ from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, R
 from napari_ct_assistant.backends.loading.sizes import QUANTIZED, Counts
 from napari_ct_assistant.support.collector import look_at_everything
 from napari_ct_assistant.support.memory import available_memory
+from napari_ct_assistant.support.translation import said
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -83,8 +84,15 @@ def check_memory(
         if whole <= computer:
             remedies.append(Remedy("device", "cpu", whole))
     raise NotEnoughMemoryError(
-        f"{name}: needs about {need / 1e9:.1f} GB in {kind} on {device.type}, "
-        f"{free / 1e9:.1f} GB are free; close other programs or use a smaller model",
+        said(
+            "{name}: needs about {number} GB in {kind} on {type}, {number2} GB are free; close "
+            "other programs or use a smaller model",
+            name=name,
+            number=f"{need / 1000000000.0:.1f}",
+            kind=kind,
+            type=device.type,
+            number2=f"{free / 1000000000.0:.1f}",
+        ),
         tuple(remedies),
     )
 
@@ -117,7 +125,11 @@ def out_of_memory(
     if spread and device.type == "cuda":
         remedies.append(Remedy("device_map", "auto"))
     return NotEnoughMemoryError(
-        f"{name}: does not fit in the memory of {device.type}; close other programs",
+        said(
+            "{name}: does not fit in the memory of {type}; close other programs",
+            name=name,
+            type=device.type,
+        ),
         tuple(remedies),
     )
 

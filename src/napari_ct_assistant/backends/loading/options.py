@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 Quantize = Literal["8bit", "4bit"]
 
@@ -113,5 +114,10 @@ class NotEnoughMemoryError(ModelLoadError):
     def words(self, form: str) -> str:
         """Return the whole line with the remedies; `form` as in `Remedy.words`."""
         remedies = " or ".join(remedy.words(form) for remedy in self.remedies)
-        verb = "choose under Options" if form == "panel" else "load it with"
-        return f"{self.line}, or {verb} {remedies}" if remedies else self.line
+        if not remedies:
+            return self.line
+        if form == "panel":
+            return said(
+                "{line}, or choose under Options {remedies}", line=self.line, remedies=remedies
+            )
+        return said("{line}, or load it with {remedies}", line=self.line, remedies=remedies)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 # The image path is small and decides what the model sees, so it keeps full precision. These are
 # the names of its modules: ours, Gemma's (3 and 4), Qwen's.
@@ -37,10 +38,20 @@ def quantization_config(quantize: str, dtype: torch.dtype, name: str) -> Any:
         If `quantize` is neither, or no library for it is installed.
     """
     if quantize not in {"8bit", "4bit"}:
-        raise ModelLoadError(f"{name}: quantize is {quantize!r}; give '8bit' or '4bit'")
+        raise ModelLoadError(
+            said(
+                "{name}: quantize is {quantize}; give '8bit' or '4bit'",
+                name=name,
+                quantize=repr(quantize),
+            )
+        )
     if find_spec("accelerate") is None:
         raise ModelLoadError(
-            f"{name}: {quantize} weights need accelerate: pip install accelerate bitsandbytes"
+            said(
+                "{name}: {quantize} weights need accelerate: pip install accelerate bitsandbytes",
+                name=name,
+                quantize=quantize,
+            )
         )
     if find_spec("bitsandbytes") is not None:
         from transformers import BitsAndBytesConfig
@@ -62,6 +73,10 @@ def quantization_config(quantize: str, dtype: torch.dtype, name: str) -> Any:
         kind = Int8WeightOnlyConfig() if quantize == "8bit" else Int4WeightOnlyConfig()
         return TorchAoConfig(kind, modules_to_not_convert=NOT_QUANTIZED)
     raise ModelLoadError(
-        f"{name}: {quantize} weights need a quantization library: pip install bitsandbytes "
-        "(or torchao)"
+        said(
+            "{name}: {quantize} weights need a quantization library: pip install bitsandbytes "
+            "(or torchao)",
+            name=name,
+            quantize=quantize,
+        )
     )

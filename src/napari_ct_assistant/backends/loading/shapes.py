@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.support.translation import said
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -26,4 +27,12 @@ def check_shapes(found: Shapes, expected: Shapes, name: str) -> None:
     ]
     for what, keys in (("unknown", unknown), ("missing", missing), ("of the wrong shape", wrong)):
         if keys:
-            raise ModelLoadError(f"{name}: {len(keys)} tensor(s) {what}: {listing(keys, 4)}")
+            raise ModelLoadError(
+                said(
+                    "{name}: {count} tensor(s) {what}: {listing}",
+                    name=name,
+                    count=len(keys),
+                    what=what,
+                    listing=listing(keys, 4),
+                )
+            )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import DTYPES
+from napari_ct_assistant.support.translation import said
 
 PIECE: Final = 32 << 20  # bytes
 
@@ -62,7 +63,12 @@ def read_tensors(
                 view = memoryview(buffer)[: min(PIECE, end - start)]
                 if not _fill(stream, view):
                     raise ModelLoadError(
-                        f"{name}: {file.name} ends within {key}; copy or download the model again"
+                        said(
+                            "{name}: {name2} ends within {key}; copy or download the model again",
+                            name=name,
+                            name2=file.name,
+                            key=key,
+                        )
                     )
                 piece = torch.frombuffer(view, dtype=dtype)
                 flat[done : done + len(piece)].copy_(piece)

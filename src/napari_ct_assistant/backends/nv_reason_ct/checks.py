@@ -16,6 +16,7 @@ from napari_ct_assistant.backends.nv_reason_ct.provenance import IMAGE_PROCESSOR
 from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import TensorHeader, check_hashes, weights_of
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
+from napari_ct_assistant.support.translation import said
 
 # Published files (revision 386b93e034983f6c1fc841a43833a1b6a0cd9c13).
 TEMPLATE_SHA256: Final = "a4aee8afcf2e0711942cf848899be66016f8d14a889ff9ede07bca099c28f715"
@@ -38,7 +39,11 @@ def check_folder(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Ten
     missing = [file for file in needed if not (folder / file).is_file()]
     if missing:
         raise ModelLoadError(
-            f"{name}: {listing(missing)} missing from the folder; download the whole model again"
+            said(
+                "{name}: {listing} missing from the folder; download the whole model again",
+                name=name,
+                listing=listing(missing),
+            )
         )
     check_template(folder, name)
     headers = weights_of(folder, name)
@@ -47,7 +52,11 @@ def check_folder(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Ten
     kinds = sorted({h.dtype for h in used.values()} - {"BF16", "F16", "F32"})
     if kinds:
         raise ModelLoadError(
-            f"{name}: its tensors are stored as {listing(kinds)}; expected BF16, F16 or F32"
+            said(
+                "{name}: its tensors are stored as {listing}; expected BF16, F16 or F32",
+                name=name,
+                listing=listing(kinds),
+            )
         )
     return config, used
 
@@ -64,7 +73,9 @@ def check_template(folder: Path, name: str) -> None:
     file = folder / "chat_template.jinja"
     if file.is_file():
         if file.stat().st_size > 1 << 20:
-            raise ModelLoadError(f"{name}: {file.name} is larger than 1 MB; refused")
+            raise ModelLoadError(
+                said("{name}: {name2} is larger than 1 MB; refused", name=name, name2=file.name)
+            )
         found.append((file.name, file.read_text(encoding="utf-8", errors="replace")))
     settings = read_json(folder / "tokenizer_config.json", name)
     if settings.get("chat_template"):
@@ -77,15 +88,24 @@ def check_template(folder: Path, name: str) -> None:
     more = folder / "additional_chat_templates"
     if more.exists():
         raise ModelLoadError(
-            f"{name}: {more.name} holds other chat templates, which are never run; delete them"
+            said(
+                "{name}: {name2} holds other chat templates, which are never run; delete them",
+                name=name,
+                name2=more.name,
+            )
         )
     for source, text in found:
         forms = {text, text.rstrip("\n"), text.rstrip("\n") + "\n"}
         if TEMPLATE_SHA256 not in {hashlib.sha256(one.encode()).hexdigest() for one in forms}:
             raise ModelLoadError(
-                f"{name}: the chat template in {source} is not the published one (SHA-256 "
-                f"{TEMPLATE_SHA256[:12]}...), so prompts would differ from training; download the "
-                "model again"
+                said(
+                    "{name}: the chat template in {source} is not the published one (SHA-256 "
+                    "{template_sha256}...), so prompts would differ from training; download "
+                    "the model again",
+                    name=name,
+                    source=source,
+                    template_sha256=TEMPLATE_SHA256[:12],
+                )
             )
 
 
@@ -102,16 +122,21 @@ def check_vocabulary(folder: Path, rows: int, name: str) -> None:
     found = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
     if found != TOKENIZER_SHA256:
         raise ModelLoadError(
-            f"{name}: tokenizer.json has SHA-256 {found[:12]}..., the published one "
-            f"{TOKENIZER_SHA256[:12]}...; with other tokens the texts would be wrong, so download "
-            "the file again"
+            said(
+                "{name}: tokenizer.json has SHA-256 {found}..., the published one "
+                "{tokenizer_sha256}...; with other tokens the texts would be wrong, so "
+                "download the file again",
+                name=name,
+                found=found[:12],
+                tokenizer_sha256=TOKENIZER_SHA256[:12],
+            )
         )
 
 
 def left_aside(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a line about code in a folder, which is neither read nor run; () without any."""
     files = sorted(file.name for file in folder.rglob("*.py"))
-    said = [f"{listing(files, 3)}"] if files else []
+    stated = [f"{listing(files, 3)}"] if files else []
     if "auto_map" in config:
-        said.append("the auto_map in config.json")
-    return (f"Left aside, not run: {' and '.join(said)}.",) if said else ()
+        stated.append("the auto_map in config.json")
+    return (f"Left aside, not run: {' and '.join(stated)}.",) if stated else ()

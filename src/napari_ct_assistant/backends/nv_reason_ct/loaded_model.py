@@ -16,6 +16,7 @@ from napari_ct_assistant.backends.nv_reason_ct.processor import NVReasonCTProces
 from napari_ct_assistant.backends.nv_reason_ct.snapshot import Snapshot
 from napari_ct_assistant.backends.protocol import EncodingStopped, PreparedScan, Progress
 from napari_ct_assistant.backends.settings import GenerationSettings
+from napari_ct_assistant.support.translation import said
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ class LoadedModel:
 
         def before_block() -> None:
             if cancel is not None and cancel.is_set():
-                raise EncodingStopped("stopped while the scan was encoded")
+                raise EncodingStopped(said("stopped while the scan was encoded"))
             tell(f"Encoding the scan: layer {next(blocks)} of {depth}")
 
         start = time.perf_counter()

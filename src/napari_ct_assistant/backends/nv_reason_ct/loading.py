@@ -47,6 +47,7 @@ from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.settings import read_json
+from napari_ct_assistant.support.translation import said
 
 PREFIX = "model."
 # What Qwen3.5's text configuration is made of; nothing else of `text_config` is used.
@@ -83,13 +84,20 @@ def load(
     precision = find_dtype(dtype, target, name)
     if quantize not in (None, "8bit"):
         raise ModelLoadError(
-            f"{name}: {quantize} weights change this model's findings and are not offered; use "
-            "quantize='8bit'"
+            said(
+                "{name}: {quantize} weights change this model's findings and are not offered; "
+                "use quantize='8bit'",
+                name=name,
+                quantize=quantize,
+            )
         )
     if device_map is not None:
         raise ModelLoadError(
-            f"{name}: device_map is not available for this model; use quantize='8bit' or "
-            "device='cpu'"
+            said(
+                "{name}: device_map is not available for this model; use quantize='8bit' or "
+                "device='cpu'",
+                name=name,
+            )
         )
     config, headers = check_folder(folder, name)
     shapes = {key: header.shape for key, header in headers.items()}
@@ -100,7 +108,9 @@ def load(
         network = build(sizes, text, int(config.get("image_token_id", 0)))
     except (ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelLoadError(f"{name}: config.json describes no such model ({reason})") from error
+        raise ModelLoadError(
+            said("{name}: config.json describes no such model ({reason})", name=name, reason=reason)
+        ) from error
     expected = {PREFIX + key: tuple(t.shape) for key, t in network.state_dict().items()}
     check_shapes(shapes, expected, name)
     check_vocabulary(folder, text.vocab_size, name)
@@ -133,24 +143,36 @@ def text_config(config: Mapping[str, Any], sizes: EncoderSizes, name: str) -> Qw
     ModelLoadError
         If it is missing, impossible, or does not fit the merger.
     """
-    said = config.get("text_config")
-    if not isinstance(said, Mapping):
-        raise ModelLoadError(f"{name}: config.json has no text_config; download the model again")
+    stated = config.get("text_config")
+    if not isinstance(stated, Mapping):
+        raise ModelLoadError(
+            said("{name}: config.json has no text_config; download the model again", name=name)
+        )
     try:
-        text = Qwen3_5TextConfig(**{key: said[key] for key in TEXT_KEYS if key in said})
+        text = Qwen3_5TextConfig(**{key: stated[key] for key in TEXT_KEYS if key in stated})
     except Exception as error:
         reason = " ".join(str(error).split())[:160]
-        raise ModelLoadError(f"{name}: text_config in config.json is wrong: {reason}") from error
+        raise ModelLoadError(
+            said("{name}: text_config in config.json is wrong: {reason}", name=name, reason=reason)
+        ) from error
     text._attn_implementation = "sdpa"
     if text.hidden_size != sizes.out_hidden_size:
         raise ModelLoadError(
-            f"{name}: the merger gives {sizes.out_hidden_size} channels, the language model has "
-            f"{text.hidden_size}; the folder holds parts of different models"
+            said(
+                "{name}: the merger gives {out_hidden_size} channels, the language model has "
+                "{hidden_size}; the folder holds parts of different models",
+                name=name,
+                out_hidden_size=sizes.out_hidden_size,
+                hidden_size=text.hidden_size,
+            )
         )
-    if not (said.get("tie_word_embeddings", True) and config.get("tie_word_embeddings", True)):
+    if not (stated.get("tie_word_embeddings", True) and config.get("tie_word_embeddings", True)):
         raise ModelLoadError(
-            f"{name}: config.json unties the head from the embeddings; the head is not read, so "
-            "this model cannot be loaded"
+            said(
+                "{name}: config.json unties the head from the embeddings; the head is not "
+                "read, so this model cannot be loaded",
+                name=name,
+            )
         )
     return text
 

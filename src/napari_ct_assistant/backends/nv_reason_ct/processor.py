@@ -142,7 +142,7 @@ class NVReasonCTProcessor(ScanInput):
 
     def _dialogue(self, messages: Sequence[Message]) -> tuple[list[tuple[str, str]], str]:
         """Return the earlier turns (question, answer) and the last question."""
-        said: list[str] = []
+        stated: list[str] = []
         for number, message in enumerate(messages):
             role = ("user", "assistant")[number % 2]
             if message.get("role") != role:
@@ -155,7 +155,7 @@ class NVReasonCTProcessor(ScanInput):
                     f"message {number + 1} has {len(images)} image(s); the volume stands in the "
                     "first message only"
                 )
-            said.append("".join(part["text"] for part in parts if part.get("type") == "text"))
-        if len(said) % 2 == 0:
+            stated.append("".join(part["text"] for part in parts if part.get("type") == "text"))
+        if len(stated) % 2 == 0:
             raise ValueError("the last message must be the user's")
-        return list(zip(said[:-1:2], said[1::2], strict=True)), said[-1]
+        return list(zip(stated[:-1:2], stated[1::2], strict=True)), stated[-1]

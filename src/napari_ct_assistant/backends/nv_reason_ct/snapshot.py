@@ -18,6 +18,7 @@ from napari_ct_assistant.backends.loading.memory import free_bytes
 from napari_ct_assistant.backends.nv_reason_ct.network.modeling import NVReasonCT
 from napari_ct_assistant.backends.nv_reason_ct.network.positions import prompt_positions
 from napari_ct_assistant.backends.protocol import EncodingStopped, Progress
+from napari_ct_assistant.support.translation import said
 
 CHUNK: Final = 1024  # tokens at a time; bounds the memory, and stopping takes effect between them
 ROOM: Final = 4  # a snapshot stays on the device if this many more of it fit there
@@ -65,7 +66,7 @@ class Snapshot:
             embeddings = model.embed(ids[None].to(model.device), image_tokens)
             for start in range(0, self.length, CHUNK):
                 if cancel is not None and cancel.is_set():
-                    raise EncodingStopped("stopped while the model read the image tokens")
+                    raise EncodingStopped(said("stopped while the model read the image tokens"))
                 if progress is not None:
                     progress(f"Reading the image tokens: {start:,} of {self.length:,}")
                 part = slice(start, start + CHUNK)

@@ -17,6 +17,7 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.grounded.configuration import GroundedVisionConfig3D
 from napari_ct_assistant.model.settings import read_json
 from napari_ct_assistant.model.vision_configuration import VisionConfig3D
+from napari_ct_assistant.support.translation import said
 
 
 def load_scan_encoder(
@@ -30,7 +31,7 @@ def load_scan_encoder(
         If the folder holds no encoder that heads can be trained on.
     """
     if not (folder / "config.json").is_file():
-        raise ModelLoadError(f"{name}: no config.json; give a model's folder")
+        raise ModelLoadError(said("{name}: no config.json; give a model's folder", name=name))
     config = read_json(folder / "config.json", name)
     kind = config.get(KIND)
     if is_colipri(config):
@@ -47,7 +48,11 @@ def load_scan_encoder(
     if kind == VIT or config.get("model_type") in ours:
         return load_vit_encoder(folder, name, device=device, dtype=dtype)
     raise ModelLoadError(
-        f"{name}: model_type {str(config.get('model_type'))[:40]!r} has no encoder that heads can "
-        "be trained on; give COLIPRI, NV-Reason-CT, Merlin, Astra's backbone, or a model or "
-        "encoder of this package"
+        said(
+            "{name}: model_type {value} has no encoder that heads can be trained on; give "
+            "COLIPRI, NV-Reason-CT, Merlin, Astra's backbone, or a model or encoder of this "
+            "package",
+            name=name,
+            value=repr(str(config.get("model_type"))[:40]),
+        )
     )

@@ -17,6 +17,7 @@ from napari_ct_assistant.backends.i3resnet.folder import is_i3resnet
 from napari_ct_assistant.backends.loading.sizes import Counts, header_shapes
 from napari_ct_assistant.backends.probe.heads import POOLINGS
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 MODEL_TYPE: Final = "ct_probe"
 FORMAT_VERSION: Final = 1
@@ -41,8 +42,13 @@ def labels_and_pooling(config: Mapping[str, Any], name: str) -> tuple[tuple[str,
     version = config.get("format_version")
     if version != FORMAT_VERSION:
         raise ModelLoadError(
-            f"{name}: config.json says format_version {str(version)[:20]}; this version reads "
-            f"{FORMAT_VERSION}"
+            said(
+                "{name}: config.json says format_version {version}; this version reads "
+                "{format_version}",
+                name=name,
+                version=str(version)[:20],
+                format_version=FORMAT_VERSION,
+            )
         )
     labels = config.get("labels")
     if (
@@ -50,14 +56,22 @@ def labels_and_pooling(config: Mapping[str, Any], name: str) -> tuple[tuple[str,
         or not 0 < len(labels) <= MOST_LABELS
         or not all(isinstance(one, str) and one.strip() for one in labels)
     ):
-        raise ModelLoadError(f"{name}: config.json has no list of labels; train the heads again")
+        raise ModelLoadError(
+            said("{name}: config.json has no list of labels; train the heads again", name=name)
+        )
     if len(set(labels)) != len(labels):
-        raise ModelLoadError(f"{name}: config.json names a label twice; train the heads again")
+        raise ModelLoadError(
+            said("{name}: config.json names a label twice; train the heads again", name=name)
+        )
     pooling = config.get("pooling")
     if pooling not in POOLINGS:
         raise ModelLoadError(
-            f"{name}: config.json says pooling {str(pooling)[:20]!r}; expected one of "
-            f"{', '.join(POOLINGS)}"
+            said(
+                "{name}: config.json says pooling {pooling}; expected one of {list}",
+                name=name,
+                pooling=repr(str(pooling)[:20]),
+                list=", ".join(POOLINGS),
+            )
         )
     return tuple(labels), pooling
 

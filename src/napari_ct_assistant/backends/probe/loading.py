@@ -35,6 +35,7 @@ from napari_ct_assistant.model.folder import (
     write_hashes,
 )
 from napari_ct_assistant.model.settings import check_files, read_json
+from napari_ct_assistant.support.translation import said
 
 WEIGHTS = "model.safetensors"
 
@@ -58,25 +59,40 @@ def load(
     """
     for option, value in (("quantize", quantize), ("device_map", device_map)):
         if value is not None:
-            raise ModelLoadError(f"{name}: {option} is not available for this model; leave it out")
+            raise ModelLoadError(
+                said(
+                    "{name}: {option} is not available for this model; leave it out",
+                    name=name,
+                    option=option,
+                )
+            )
     check_files(folder, name)
     config = read_json(folder / "config.json", name)
     refuse_code(folder, name)
     labels, pooling = labels_and_pooling(config, name)
     if not (folder / ENCODER / "config.json").is_file():
         raise ModelLoadError(
-            f"{name}: the folder {ENCODER}/ with its encoder is missing; copy the model again"
+            said(
+                "{name}: the folder {encoder}/ with its encoder is missing; copy the model again",
+                name=name,
+                encoder=ENCODER,
+            )
         )
     heads = read_heads(folder, name, labels, pooling)
     check_hashes(folder, name)
     encoder = load_scan_encoder(folder / ENCODER, f"{name}/{ENCODER}", device=device, dtype=dtype)
     width = len(heads.mean) // (2 if pooling == "mean_max" else 1)
-    said = config.get("encoder")
-    tokens = said.get("width") if isinstance(said, Mapping) else None
+    stated = config.get("encoder")
+    tokens = stated.get("width") if isinstance(stated, Mapping) else None
     if tokens != width:
         raise ModelLoadError(
-            f"{name}: the heads read {width} channels, config.json says {str(tokens)[:20]}; the "
-            "folder holds parts of different models"
+            said(
+                "{name}: the heads read {width} channels, config.json says {tokens}; the "
+                "folder holds parts of different models",
+                name=name,
+                width=width,
+                tokens=str(tokens)[:20],
+            )
         )
     unreliable = config.get("unreliable_findings", [])
     info = ModelInfo(
@@ -93,8 +109,12 @@ def load(
     region = config.get("region", "")
     if region and region not in encoder.regions:
         raise ModelLoadError(
-            f"{name}: config.json says region {str(region)[:20]!r}; the encoder has "
-            f"{', '.join(encoder.regions) or 'no regions'}"
+            said(
+                "{name}: config.json says region {region}; the encoder has {value}",
+                name=name,
+                region=repr(str(region)[:20]),
+                value=", ".join(encoder.regions) or "no regions",
+            )
         )
     return ProbeBackend(heads, encoder, info, region)
 
@@ -109,7 +129,13 @@ def read_heads(folder: Path, name: str, labels: tuple[str, ...], pooling: str) -
     """
     file = folder / WEIGHTS
     if not file.is_file():
-        raise ModelLoadError(f"{name}: no {WEIGHTS} in the folder; copy the model again")
+        raise ModelLoadError(
+            said(
+                "{name}: no {weights} in the folder; copy the model again",
+                name=name,
+                weights=WEIGHTS,
+            )
+        )
     shapes = {key: header.shape for key, header in tensor_headers(file, name).items()}
     width = shapes.get("weight", (0, 0))[-1]
     own: dict[str, tuple[int, ...]] = dict.fromkeys(
@@ -123,14 +149,22 @@ def read_heads(folder: Path, name: str, labels: tuple[str, ...], pooling: str) -
     try:
         stored = load_file(file)
     except (SafetensorError, OSError) as error:
-        raise ModelLoadError(f"{name}: {file.name} is damaged; copy the model again") from error
+        raise ModelLoadError(
+            said("{name}: {name2} is damaged; copy the model again", name=name, name2=file.name)
+        ) from error
     tensors = {key: np.asarray(value, dtype=np.float64) for key, value in stored.items()}
     finite = all(np.isfinite(value).all() for value in tensors.values())
     points = (tensors.pop(POINTS[0]), tensors.pop(POINTS[1])) if POINTS[0] in tensors else None
     # Neither logits nor probabilities may fall from one point to the next.
     falling = points is not None and any((np.diff(one) < 0).any() for one in points)
     if not finite or falling or (tensors["scale"] <= 0).any():
-        raise ModelLoadError(f"{name}: {file.name} holds impossible numbers; train the heads again")
+        raise ModelLoadError(
+            said(
+                "{name}: {name2} holds impossible numbers; train the heads again",
+                name=name,
+                name2=file.name,
+            )
+        )
     return Heads(labels, pooling, **tensors, points=points)
 
 

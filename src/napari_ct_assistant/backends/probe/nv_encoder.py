@@ -46,6 +46,7 @@ from napari_ct_assistant.model.folder import (
 )
 from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.settings import check_files, read_json
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 
 AIR: Final = -1.0
@@ -81,7 +82,7 @@ class NVEncoder(ScanEncoder):
 
         def before_block() -> None:
             if cancel is not None and cancel.is_set():
-                raise EncodingStopped("stopped while the scan was encoded")
+                raise EncodingStopped(said("stopped while the scan was encoded"))
             if progress is not None:
                 progress(f"Encoding the scan: layer {next(blocks)} of {depth}")
 
@@ -173,8 +174,14 @@ def _sizes(
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelLoadError(
-            f"{name}: config.json of the encoder lacks sizes ({error}); train the heads again"
+            said(
+                "{name}: config.json of the encoder lacks sizes ({error}); train the heads again",
+                name=name,
+                error=error,
+            )
         ) from error
     if heads < 1 or dim % heads or (dim // heads) % 6 or min(x, y, z) <= 0:
-        raise ModelLoadError(f"{name}: config.json of the encoder holds impossible sizes")
+        raise ModelLoadError(
+            said("{name}: config.json of the encoder holds impossible sizes", name=name)
+        )
     return EncoderSizes((a, b, c), (d, e, f), dim, depth, heads, hidden, 0), (x, y, z)

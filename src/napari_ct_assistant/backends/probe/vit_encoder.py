@@ -30,6 +30,7 @@ from napari_ct_assistant.model.folder import check_hashes, refuse_code, write_ha
 from napari_ct_assistant.model.format import upgraded
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 from napari_ct_assistant.model.vit import VisionTransformer3D
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume, prepare_as
 
 PROCESSOR: Final = "processor_config.json"
@@ -85,7 +86,7 @@ class VitEncoder(ScanEncoder):
         if progress is not None:
             progress("Encoding the scan")
         if cancel is not None and cancel.is_set():
-            raise EncodingStopped("stopped before the scan was encoded")
+            raise EncodingStopped(said("stopped before the scan was encoded"))
         with torch.no_grad():
             tokens: Tensor = self._vit(pixel_values.to(self.device))[0].float()
         return tokens
@@ -125,25 +126,27 @@ def load_vit_encoder(
     check_hashes(folder, name)
     config = read_json(folder / "config.json", name)
     file = folder / PROCESSOR
-    said = upgraded(read_json(file, name)) if file.is_file() else {}
+    stated = upgraded(read_json(file, name)) if file.is_file() else {}
     try:
         network = load_encoder(folder)
     except (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise ModelLoadError(f"{name}: its encoder cannot be loaded ({reason})") from error
-    how = _preparation(said, network)
-    trained = str(config.get("trained_on") or said.get("trained_on") or "")
+        raise ModelLoadError(
+            said("{name}: its encoder cannot be loaded ({reason})", name=name, reason=reason)
+        ) from error
+    how = _preparation(stated, network)
+    trained = str(config.get("trained_on") or stated.get("trained_on") or "")
     network = network.to(device=target, dtype=precision).eval().requires_grad_(False)
     return VitEncoder(network, how, name, trained)
 
 
-def _preparation(said: Mapping[str, Any], network: VisionTransformer3D) -> VitPreparation:
+def _preparation(stated: Mapping[str, Any], network: VisionTransformer3D) -> VitPreparation:
     """Return how a folder's scans are prepared; an encoder without a processor takes defaults."""
     a, b, c = network.config.image_size
     d, e, f = network.config.patch_size
     known: dict[str, Any] = {
-        key: tuple(said[key]) if isinstance(said[key], list) else said[key]
+        key: tuple(stated[key]) if isinstance(stated[key], list) else stated[key]
         for key in ("preparation", "spacing", "hu_range", "value_range", "antialias")
-        if key in said
+        if key in stated
     }
     return VitPreparation((a, b, c), (d, e, f), **known)

@@ -11,6 +11,7 @@ from napari_ct_assistant.backends.colipri.configuration import ORIENTATIONS
 from napari_ct_assistant.backends.loading.shapes import Shapes
 from napari_ct_assistant.backends.probe.heads import POOLINGS
 from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.support.translation import said
 
 HEADS_FILE: Final = "heads.json"
 PATCHES: Final = "backbone.down_projection.proj.weight"
@@ -52,12 +53,12 @@ def is_rev_ct(config: Mapping[str, Any]) -> bool:
     return any(isinstance(one, str) and MODEL_TYPES.match(one) for one in names)
 
 
-def head_layout(said: Mapping[str, Any], shapes: Shapes, name: str) -> HeadLayout:
+def head_layout(stated: Mapping[str, Any], shapes: Shapes, name: str) -> HeadLayout:
     """Return the layout of a folder's heads.
 
     Parameters
     ----------
-    said
+    stated
         Content of `config.json`, with that of `heads.json` in its place where both say something:
         "labels" (or "id2label"), "features" (mean, max, mean_max), "calibration" ("none", or
         {"slope": [...], "shift": [...]}), "thresholds", "preprocessing": {"orientation": ...},
@@ -75,45 +76,54 @@ def head_layout(said: Mapping[str, Any], shapes: Shapes, name: str) -> HeadLayou
     prefix = next((key.removesuffix(PATCHES) for key in shapes if key.endswith(PATCHES)), None)
     if prefix is None:
         raise ModelLoadError(
-            f"{name}: no tensor of COLIPRI's image encoder (*{PATCHES}) in the file, which RevCT "
-            "is built on; copy the model again"
+            said(
+                "{name}: no tensor of COLIPRI's image encoder (*{patches}) in the file, which "
+                "RevCT is built on; copy the model again",
+                name=name,
+                patches=PATCHES,
+            )
         )
     missing: list[str] = []
-    labels = _labels(said)
+    labels = _labels(stated)
     if not labels:
         missing.append("labels (a list in the head's order)")
     others = {key: shape for key, shape in shapes.items() if not key.startswith(prefix)}
-    head = said.get("head") if isinstance(said.get("head"), Mapping) else {}
+    head = stated.get("head") if isinstance(stated.get("head"), Mapping) else {}
     weight, bias = (_tensor(head, part, others, len(labels)) for part in ("weight", "bias"))
     if not weight or not bias:
         missing.append("head (the names of its weight and bias, of one linear layer)")
-    pooling = said.get("features")
+    pooling = stated.get("features")
     if pooling not in POOLINGS:
         missing.append(f"features (one of {', '.join(POOLINGS)})")
-    calibration = said.get("calibration")
+    calibration = stated.get("calibration")
     slope, shift = _calibration(calibration, len(labels))
     if not slope and labels:
         missing.append('calibration ("none", or slope and shift for each label)')
-    thresholds = _numbers(said.get("thresholds"), labels)
+    thresholds = _numbers(stated.get("thresholds"), labels)
     if not thresholds and labels:
         missing.append("thresholds (one for each label)")
-    preparation = said.get("preprocessing")
+    preparation = stated.get("preprocessing")
     orientation = preparation.get("orientation") if isinstance(preparation, Mapping) else None
     if orientation not in ORIENTATIONS:
         missing.append("preprocessing.orientation (RAS or SAR)")
     if missing:
         raise ModelLoadError(
-            f"{name}: its head is unknown; missing: {'; '.join(missing)}. Say it in {HEADS_FILE} "
-            "beside config.json. Tensors beside the encoder: "
-            f"{listing(sorted(others), 4) or 'none'}"
+            said(
+                "{name}: its head is unknown; missing: {list}. Say it in {heads_file} beside "
+                "config.json. Tensors beside the encoder: {value}",
+                name=name,
+                list="; ".join(missing),
+                heads_file=HEADS_FILE,
+                value=listing(sorted(others), 4) or "none",
+            )
         )
     assert isinstance(pooling, str)  # noqa: S101  one of POOLINGS
     return HeadLayout(prefix, labels, weight, bias, pooling, slope, shift, thresholds)
 
 
-def _labels(said: Mapping[str, Any]) -> tuple[str, ...]:
+def _labels(stated: Mapping[str, Any]) -> tuple[str, ...]:
     for key in LABEL_KEYS:
-        found = said.get(key)
+        found = stated.get(key)
         if isinstance(found, Mapping):  # {"0": "Medical material", ...}
             order = sorted(found, key=lambda number: int(number) if str(number).isdigit() else -1)
             found = [found[number] for number in order]
@@ -134,24 +144,24 @@ def _tensor(head: Any, part: str, others: Shapes, labels: int) -> str:
     return own[0] if labels and len(own) == 1 and len(fits) == 1 else ""
 
 
-def _calibration(said: Any, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if said == "none":
+def _calibration(stated: Any, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if stated == "none":
         return (1.0,) * count, (0.0,) * count
-    if not isinstance(said, Mapping):
+    if not isinstance(stated, Mapping):
         return (), ()
-    slope, shift = (_numbers(said.get(key), ("",) * count) for key in ("slope", "shift"))
+    slope, shift = (_numbers(stated.get(key), ("",) * count) for key in ("slope", "shift"))
     return (slope, shift) if slope and shift else ((), ())
 
 
-def _numbers(said: Any, labels: tuple[str, ...]) -> tuple[float, ...]:
+def _numbers(stated: Any, labels: tuple[str, ...]) -> tuple[float, ...]:
     """Return a number for each label, from a list or {label: number}; () for anything else."""
-    if isinstance(said, Mapping):
-        said = [said.get(label) for label in labels]
-    fits = isinstance(said, list) and len(said) == len(labels)
-    if not fits or not all(type(one) in (int, float) for one in said):
+    if isinstance(stated, Mapping):
+        stated = [stated.get(label) for label in labels]
+    fits = isinstance(stated, list) and len(stated) == len(labels)
+    if not fits or not all(type(one) in (int, float) for one in stated):
         return ()
-    return tuple(float(one) for one in said)
+    return tuple(float(one) for one in stated)
 
 
-def _texts(said: Any) -> list[str]:
-    return [one for one in said if isinstance(one, str)] if isinstance(said, list) else []
+def _texts(stated: Any) -> list[str]:
+    return [one for one in stated if isinstance(one, str)] if isinstance(stated, list) else []

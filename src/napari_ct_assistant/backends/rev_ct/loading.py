@@ -38,6 +38,7 @@ from napari_ct_assistant.model.folder import (
     tensor_headers,
 )
 from napari_ct_assistant.model.settings import check_files, read_json
+from napari_ct_assistant.support.translation import said
 
 
 def load(
@@ -61,20 +62,32 @@ def load(
     """
     for option, value in (("quantize", quantize), ("device_map", device_map)):
         if value is not None:
-            raise ModelLoadError(f"{name}: {option} is not available for this model; leave it out")
+            raise ModelLoadError(
+                said(
+                    "{name}: {option} is not available for this model; leave it out",
+                    name=name,
+                    option=option,
+                )
+            )
     target = find_device(device, name)
     precision = find_dtype(dtype, target, name)
     check_files(folder, name)
-    said = read_json(folder / "config.json", name)
+    stated = read_json(folder / "config.json", name)
     if (folder / HEADS_FILE).is_file():
-        said = {**said, **read_json(folder / HEADS_FILE, name)}
+        stated = {**stated, **read_json(folder / HEADS_FILE, name)}
     file = folder / WEIGHTS
     if not file.is_file():
-        raise ModelLoadError(f"{name}: no {WEIGHTS} in the folder; copy the model again")
+        raise ModelLoadError(
+            said(
+                "{name}: no {weights} in the folder; copy the model again",
+                name=name,
+                weights=WEIGHTS,
+            )
+        )
     headers = tensor_headers(file, name)
     check_hashes(folder, name)
     shapes = {key: header.shape for key, header in headers.items()}
-    layout = head_layout(said, shapes, name)
+    layout = head_layout(stated, shapes, name)
     # The encoder's tensors under the names that COLIPRI has.
     own = {
         key: IMAGE + key.removeprefix(layout.prefix)
@@ -82,7 +95,7 @@ def load(
         if key.startswith(layout.prefix) and not key.endswith("mask_token")
     }
     image = {ours: shapes[key] for key, ours in own.items()}
-    sizes = colipri_sizes(said, image, name)
+    sizes = colipri_sizes(stated, image, name)
     with torch.device("meta"):
         network = Colipri(sizes)
     expected = {k: tuple(t.shape) for k, t in network.state_dict().items() if k != TEMPERATURE}
@@ -101,7 +114,7 @@ def load(
         files=(file,),
         settings_sha256=settings_sha256(folder),
     )
-    processor = ColipriProcessor(sizes, preparation(said, name), None)
+    processor = ColipriProcessor(sizes, preparation(stated, name), None)
     encoder = ColipriEncoder(ColipriBackend(network.eval(), processor, info))
     heads = _heads(file, layout, sizes.embed_dim, name)
     return ProbeBackend(heads, encoder, info)
@@ -117,8 +130,17 @@ def _heads(file: Path, layout: HeadLayout, width: int, name: str) -> Heads:
     shape: Mapping[str, Any] = {"weight": (len(layout.labels), features)}
     if weight.shape != shape["weight"] or bias.shape != (len(layout.labels),):
         raise ModelLoadError(
-            f"{name}: {layout.weight} is {list(weight.shape)}; {len(layout.labels)} labels on "
-            f"{layout.pooling} of {width} channels need {list(shape['weight'])}"
+            said(
+                "{name}: {weight} is {list}; {count} labels on {pooling} of {width} channels "
+                "need {list2}",
+                name=name,
+                weight=layout.weight,
+                list=list(weight.shape),
+                count=len(layout.labels),
+                pooling=layout.pooling,
+                width=width,
+                list2=list(shape["weight"]),
+            )
         )
     return Heads(
         layout.labels,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from napari_ct_assistant.backends.server.errors import ServerRefusedError
+from napari_ct_assistant.support.translation import said
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,22 @@ def read_address(text: str) -> ServerAddress:
         parts = urlsplit(text.strip())
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError as error:
-        raise ServerRefusedError(f"{shown}: no address; write https://HOST:PORT") from error
+        raise ServerRefusedError(
+            said("{shown}: no address; write https://HOST:PORT", shown=shown)
+        ) from error
     if parts.scheme not in ("http", "https") or not host or not host.isprintable():
-        raise ServerRefusedError(f"{shown}: no address; write https://HOST:PORT")
+        raise ServerRefusedError(said("{shown}: no address; write https://HOST:PORT", shown=shown))
     if parts.username is not None or parts.password is not None:
         raise ServerRefusedError(
-            f"{shown}: a user name or password in an address ends up in files; store the key with "
-            "`ct-assistant servers key`"
+            said(
+                "{shown}: a user name or password in an address ends up in files; store the "
+                "key with `ct-assistant servers key`",
+                shown=shown,
+            )
         )
     if parts.query:
-        raise ServerRefusedError(f"{shown}: an address has no `?`; write https://HOST:PORT")
+        raise ServerRefusedError(
+            said("{shown}: an address has no `?`; write https://HOST:PORT", shown=shown)
+        )
     path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
     return ServerAddress(parts.scheme, host, port, path, parts.fragment)

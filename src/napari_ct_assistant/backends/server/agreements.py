@@ -15,6 +15,7 @@ from platformdirs import user_data_path
 from napari_ct_assistant.backends.server.errors import AgreementNeededError, ServerRefusedError
 from napari_ct_assistant.backends.server.sending import Sending
 from napari_ct_assistant.support import atomic
+from napari_ct_assistant.support.translation import said
 
 FOLDER_VARIABLE: Final = "CT_ASSISTANT_DATA"
 FILE: Final = "server_agreements.json"
@@ -91,8 +92,12 @@ class Guard:
         """
         if self.consent == "refused":
             raise ServerRefusedError(
-                f"{sending.address}: {self.fixed_by or 'your department'} does not allow to send "
-                f"{sending.kind} there; choose another model"
+                said(
+                    "{address}: {value} does not allow to send {kind} there; choose another model",
+                    address=sending.address,
+                    value=self.fixed_by or "your department",
+                    kind=sending.kind,
+                )
             )
         if self.consent == "granted" or sending.kind in self.agreed:
             return

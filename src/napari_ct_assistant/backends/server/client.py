@@ -16,6 +16,7 @@ from napari_ct_assistant.backends.server.address import ServerAddress
 from napari_ct_assistant.backends.server.errors import ServerError
 from napari_ct_assistant.backends.server.streaming import Answered, Piece, answer, hang_up
 from napari_ct_assistant.backends.server.trouble import explain
+from napari_ct_assistant.support.translation import said
 
 CONNECT_SECONDS = 10.0
 
@@ -178,8 +179,10 @@ class ServerClient:
             import openai
         except ModuleNotFoundError as error:
             raise ServerError(
-                "a model on a server needs the package openai: "
-                "pip install 'napari-ct-assistant[remote]'"
+                said(
+                    "a model on a server needs the package openai: pip install "
+                    "'napari-ct-assistant[remote]'"
+                )
             ) from error
         with self._lock:
             if self._client is None:
@@ -212,7 +215,9 @@ class ServerClient:
             line = explain(error, self.timeout)
             if line is None:
                 raise
-            raise ServerError(f"{self.address.origin}: {line}") from error
+            raise ServerError(
+                said("{origin}: {line}", origin=self.address.origin, line=line)
+            ) from error
 
 
 _COUNTED: dict[str, Any] = {"stream_options": {"include_usage": True}, "return_token_ids": True}

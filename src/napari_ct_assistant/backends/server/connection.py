@@ -11,6 +11,7 @@ from napari_ct_assistant.backends.server.errors import AgreementNeededError, Ser
 from napari_ct_assistant.backends.server.keys import find_key
 from napari_ct_assistant.backends.server.profiles import Profile
 from napari_ct_assistant.backends.server.sending import Sending
+from napari_ct_assistant.support.translation import said
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,14 @@ def _choose(models: Sequence[ModelOnServer], wanted: str, origin: str) -> ModelO
     if wanted:
         found = next((model for model in models if model.id == wanted), None)
         if found is None:
-            raise ServerError(f"{origin}: serves no {wanted!r}; it serves {names or 'no model'}")
+            raise ServerError(
+                said(
+                    "{origin}: serves no {wanted}; it serves {value}",
+                    origin=origin,
+                    wanted=repr(wanted),
+                    value=names or "no model",
+                )
+            )
         return found
     if len(models) != 1:
         raise ServerError(

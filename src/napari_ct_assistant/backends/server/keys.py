@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from napari_ct_assistant.backends.server.errors import ServerError
+from napari_ct_assistant.support.translation import said
 
 SERVICE: Final = "napari-ct-assistant"
 
@@ -37,8 +38,12 @@ def store_key(address: str, key: str) -> None:
             backend.delete_password(SERVICE, address)
     except Exception as error:
         raise ServerError(
-            f"{address}: the system's keyring does not take the key ({type(error).__name__}); "
-            "unlock it, or install one"
+            said(
+                "{address}: the system's keyring does not take the key ({name}); unlock it, or "
+                "install one",
+                address=address,
+                name=type(error).__name__,
+            )
         ) from error
 
 
@@ -47,6 +52,6 @@ def _keyring() -> Any:
         import keyring
     except ModuleNotFoundError as error:
         raise ServerError(
-            "keys are kept by the package keyring: pip install 'napari-ct-assistant[remote]'"
+            said("keys are kept by the package keyring: pip install 'napari-ct-assistant[remote]'")
         ) from error
     return keyring

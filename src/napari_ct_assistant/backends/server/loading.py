@@ -18,6 +18,7 @@ from napari_ct_assistant.model.conversion.served import (
     ServedLanguageModel,
     hash_in_name,
 )
+from napari_ct_assistant.support.translation import said
 
 
 def load_served(
@@ -46,8 +47,12 @@ def load_served(
     """
     if profile.saved.reads == "text":
         raise ServerError(
-            f"{profile.name or profile.address.origin}: a text model, which reads no scan; name it "
-            f"as `rewriting:` in {FILE_OF_SERVERS}, or use `ct-assistant rewrite`"
+            said(
+                "{value}: a text model, which reads no scan; name it as `rewriting:` in "
+                "{file_of_servers}, or use `ct-assistant rewrite`",
+                value=profile.name or profile.address.origin,
+                file_of_servers=FILE_OF_SERVERS,
+            )
         )
     connection = connect(profile, options)
     try:
@@ -59,8 +64,12 @@ def load_served(
                 if (error.name or "").partition(".")[0] not in ("torch", "transformers"):
                     raise
                 raise ServerError(
-                    f"{connection.model.id}: a volume model is encoded on this computer, which "
-                    f"needs {error.name}: pip install torch transformers. Slice models need none"
+                    said(
+                        "{id}: a volume model is encoded on this computer, which needs {name}: "
+                        "pip install torch transformers. Slice models need none",
+                        id=connection.model.id,
+                        name=error.name,
+                    )
                 ) from error
             made: Backend = volumes.load(
                 connection, chosen, device=device, settings=settings, dtype=dtype
@@ -97,15 +106,27 @@ def _encoder(connection: Connection, named: str, known: Sequence[Path]) -> Path 
         if digits is None or not served.sha256.startswith(digits):
             states = f"is {model.id!r}" if digits else f"({model.id!r}) states no hash"
             raise ServerRefusedError(
-                f"{origin}: the encoder in {folder.parent.name}/{folder.name} belongs to "
-                f"{served.served_name}, and the server's model {states}; nothing was sent"
+                said(
+                    "{origin}: the encoder in {name}/{name2} belongs to {served_name}, and the "
+                    "server's model {states}; nothing was sent",
+                    origin=origin,
+                    name=folder.parent.name,
+                    name2=folder.name,
+                    served_name=served.served_name,
+                    states=states,
+                )
             )
         return folder
     for folder in known:
         if digits is not None and ServedLanguageModel.load(folder).sha256.startswith(digits):
             return folder
     raise ServerError(
-        f"{origin}: serves the language model {model.id}, whose encoder is not on this computer; "
-        f"give the folder `{ENCODER_FOLDER}` that `ct-assistant models export-llm` wrote with "
-        "--encoder, or in the server's profile"
+        said(
+            "{origin}: serves the language model {id}, whose encoder is not on this computer; "
+            "give the folder `{encoder_folder}` that `ct-assistant models export-llm` wrote "
+            "with --encoder, or in the server's profile",
+            origin=origin,
+            id=model.id,
+            encoder_folder=ENCODER_FOLDER,
+        )
     )

@@ -26,6 +26,7 @@ from napari_ct_assistant.backends.server.address import ServerAddress, is_addres
 from napari_ct_assistant.backends.server.agreements import Consent
 from napari_ct_assistant.backends.server.errors import ServerError
 from napari_ct_assistant.support import atomic
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.support.yaml_models import explain, read_yaml
 
 SITE_VARIABLE: Final = "CT_ASSISTANT_SERVERS"
@@ -168,7 +169,13 @@ def profiles() -> Iterator[Profile]:
     """Yield the saved servers: the department's first, then the user's own."""
     site = site_file()
     if os.environ.get(SITE_VARIABLE) and not site.is_file():
-        raise ServerError(f"{site.name}: {SITE_VARIABLE} names it, and it is not there")
+        raise ServerError(
+            said(
+                "{name}: {site_variable} names it, and it is not there",
+                name=site.name,
+                site_variable=SITE_VARIABLE,
+            )
+        )
     fixed = read_servers(site).servers
     for name, saved in fixed.items():
         yield _profile(name, saved, site.name)
@@ -202,7 +209,10 @@ def rewriting_profile() -> Profile | None:
     found = find_profile(named)
     if found is None:
         raise ServerError(
-            f"rewriting: {named!r} is no saved server; see `ct-assistant servers list`"
+            said(
+                "rewriting: {named} is no saved server; see `ct-assistant servers list`",
+                named=repr(named),
+            )
         )
     return found
 

@@ -21,6 +21,7 @@ from napari_ct_assistant.backends.slice_model.loaded_model import LoadedModel
 from napari_ct_assistant.backends.slice_model.preparation import prepare
 from napari_ct_assistant.backends.slices import RGB, find_preset
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 
 _UNKNOWN_WINDOW: Final = 1 << 20
@@ -147,8 +148,15 @@ class SliceModelBackend(LoadedModel):
             else "use a model with a longer context"
         )
         raise TooManySlicesError(
-            f"{self.info.name}: {len(tokens)} slices are {sum(tokens):,} tokens and their labels, "
-            f"and the model's context holds {self.window:,}; {way_out}"
+            said(
+                "{name}: {count} slices are {count2} tokens and their labels, and the model's "
+                "context holds {window}; {way_out}",
+                name=self.info.name,
+                count=len(tokens),
+                count2=f"{sum(tokens):,}",
+                window=f"{self.window:,}",
+                way_out=way_out,
+            )
         )
 
 

@@ -20,6 +20,7 @@ from napari_ct_assistant.model.folder import (
     weights_of,
 )
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
+from napari_ct_assistant.support.translation import said
 
 MOST_TOKENS: Final = 20_000  # of one slice
 MOST_PIXELS: Final = 4096**2
@@ -42,7 +43,11 @@ def check_folder(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Ten
     for part in ("text_config", "vision_config"):
         if not isinstance(config.get(part), Mapping):
             raise ModelLoadError(
-                f"{name}: config.json has no {part}; give an image-text model's whole folder"
+                said(
+                    "{name}: config.json has no {part}; give an image-text model's whole folder",
+                    name=name,
+                    part=part,
+                )
             )
     for choice in (
         ("tokenizer.json", "tokenizer.model", "vocab.json"),
@@ -50,7 +55,11 @@ def check_folder(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Ten
     ):
         if not any((folder / file).is_file() for file in choice):
             raise ModelLoadError(
-                f"{name}: no {' or '.join(choice)} in the folder; download the whole model again"
+                said(
+                    "{name}: no {list} in the folder; download the whole model again",
+                    name=name,
+                    list=" or ".join(choice),
+                )
             )
     _check_image_settings(folder, config, name)
     headers = weights_of(folder, name)
@@ -58,8 +67,12 @@ def check_folder(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Ten
     kinds = sorted({h.dtype for h in headers.values()} - {"BF16", "F16", "F32"})
     if kinds:
         raise ModelLoadError(
-            f"{name}: its tensors are stored as {listing(kinds)}; expected BF16, F16 or F32 "
-            "(8 or 4 bits are chosen when it is loaded)"
+            said(
+                "{name}: its tensors are stored as {listing}; expected BF16, F16 or F32 (8 or "
+                "4 bits are chosen when it is loaded)",
+                name=name,
+                listing=listing(kinds),
+            )
         )
     return config, headers
 
@@ -68,8 +81,11 @@ def _check_image_settings(folder: Path, config: Mapping[str, Any], name: str) ->
     settings = image_settings(folder)
     if not settings:
         raise ModelLoadError(
-            f"{name}: no image processor in preprocessor_config.json or processor_config.json; "
-            "download the whole model again"
+            said(
+                "{name}: no image processor in preprocessor_config.json or "
+                "processor_config.json; download the whole model again",
+                name=name,
+            )
         )
     try:
         size = settings.get("size") or {}
@@ -77,13 +93,22 @@ def _check_image_settings(folder: Path, config: Mapping[str, Any], name: str) ->
         tokens = slice_tokens(config, settings, SIDE, SIDE)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError, AttributeError) as error:
         raise ModelLoadError(
-            f"{name}: the sizes of its image processor cannot be used ({error}); download the "
-            "model again"
+            said(
+                "{name}: the sizes of its image processor cannot be used ({error}); download "
+                "the model again",
+                name=name,
+                error=error,
+            )
         ) from error
     if tokens > MOST_TOKENS or (config.get("model_type") == GEMMA3 and pixels > MOST_PIXELS):
         raise ModelLoadError(
-            f"{name}: its image processor makes {tokens:,} tokens and {pixels:,} pixels of one "
-            "slice; refused"
+            said(
+                "{name}: its image processor makes {tokens} tokens and {pixels} pixels of one "
+                "slice; refused",
+                name=name,
+                tokens=f"{tokens:,}",
+                pixels=f"{pixels:,}",
+            )
         )
 
 
@@ -92,7 +117,9 @@ def chat_template(folder: Path, name: str) -> str | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
         if file.stat().st_size > TEMPLATE_BYTES:
-            raise ModelLoadError(f"{name}: {file.name} is larger than 1 MB; refused")
+            raise ModelLoadError(
+                said("{name}: {name2} is larger than 1 MB; refused", name=name, name2=file.name)
+            )
         return file.read_text(encoding="utf-8", errors="replace")
     for other in _TEMPLATES:
         if (folder / other).is_file():

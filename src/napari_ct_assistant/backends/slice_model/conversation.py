@@ -60,7 +60,9 @@ class Renderer:
             len(self.tokens),
             safe(question),
             region=self.region,
-            history=[(safe(asked), safe(without_image_numbers(said))) for asked, said in history],
+            history=[
+                (safe(asked), safe(without_image_numbers(stated))) for asked, stated in history
+            ],
         )
         text = self.processor.apply_chat_template(turns, thinking=thinking)
         opened = text.rstrip().endswith(THINK)

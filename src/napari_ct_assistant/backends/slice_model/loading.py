@@ -42,6 +42,7 @@ from napari_ct_assistant.model.errors import ModelLoadError, listing
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.layers.onednn import use_onednn
+from napari_ct_assistant.support.translation import said
 
 
 def load(
@@ -122,7 +123,7 @@ def _preset(
             return find_preset(preset)
         return preset_of(folder, config) if preset is None else preset
     except PresetError as error:
-        raise ModelLoadError(f"{name}: {error}") from error
+        raise ModelLoadError(said("{name}: {error}", name=name, error=error)) from error
 
 
 def _usual(folder: Path, config: Mapping[str, Any], chosen: SlicePreset) -> SlicePreset:
@@ -141,14 +142,23 @@ def _image_processor(folder: Path, name: str) -> Any:
         )
     except (ImportError, ValueError, OSError) as error:
         kind = str(image_settings(folder).get("image_processor_type"))[:60]
-        said = " ".join(str(error).split())
-        if "orchvision" in said:
+        stated = " ".join(str(error).split())
+        if "orchvision" in stated:
             raise ModelLoadError(
-                f"{name}: its image processor {kind} needs torchvision: pip install "
-                "torchvision, or download the model in a newer format"
+                said(
+                    "{name}: its image processor {kind} needs torchvision: pip install "
+                    "torchvision, or download the model in a newer format",
+                    name=name,
+                    kind=kind,
+                )
             ) from error
         raise ModelLoadError(
-            f"{name}: its image processor {kind} is not one of transformers' ({said[:120]})"
+            said(
+                "{name}: its image processor {kind} is not one of transformers' ({stated})",
+                name=name,
+                kind=kind,
+                stated=stated[:120],
+            )
         ) from error
 
 
@@ -170,7 +180,13 @@ def _network(
         if loaded.get(kind):
             keys = sorted(map(str, loaded[kind]))
             raise ModelLoadError(
-                f"{name}: {len(keys)} {kind.replace('_', ' ')} while loading: {listing(keys)}"
+                said(
+                    "{name}: {count} {replace} while loading: {listing}",
+                    name=name,
+                    count=len(keys),
+                    replace=kind.replace("_", " "),
+                    listing=listing(keys),
+                )
             )
     # Other generation settings of a folder, such as a time limit or stop strings, would shorten
     # a report without a word.

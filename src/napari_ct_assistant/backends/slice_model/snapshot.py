@@ -16,6 +16,7 @@ from napari_ct_assistant.backends.loading.memory import free_bytes
 from napari_ct_assistant.backends.protocol import EncodingStopped, Progress
 from napari_ct_assistant.backends.slice_model.processor import SliceModelProcessor
 from napari_ct_assistant.backends.slice_model.vision import SliceFeatures
+from napari_ct_assistant.support.translation import said
 
 ROOM: Final = 4  # a snapshot stays on the device if this many more of it fit there
 
@@ -135,7 +136,7 @@ def _watched(
 
     def before(number: int) -> None:
         if cancel is not None and cancel.is_set():
-            raise EncodingStopped("stopped while the model read the slices")
+            raise EncodingStopped(said("stopped while the model read the slices"))
         if progress is not None:
             progress(f"Reading the slices: layer {number} of {len(layers)}")
 

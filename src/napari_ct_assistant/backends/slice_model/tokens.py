@@ -13,6 +13,7 @@ from napari_ct_assistant.backends.slice_model.checks import chat_template
 from napari_ct_assistant.backends.slice_model.sizes import GEMMA3, GEMMA4
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.settings import read_json
+from napari_ct_assistant.support.translation import said
 
 # Gemma 4's turns, for folders without a template; the released one has more to say about tools.
 GEMMA4_TEMPLATE: Final = (
@@ -94,8 +95,11 @@ def load_tokenizer(
     template = chat_template(folder, name) or (GEMMA4_TEMPLATE if kind == GEMMA4 else None)
     if template is None:
         raise ModelLoadError(
-            f"{name}: no chat template in the folder; download chat_template.jinja or "
-            "chat_template.json, too"
+            said(
+                "{name}: no chat template in the folder; download chat_template.jinja or "
+                "chat_template.json, too",
+                name=name,
+            )
         )
     tokenizer.chat_template = template
     vocabulary = tokenizer.get_vocab()
@@ -107,8 +111,13 @@ def load_tokenizer(
         alone = word is not None and tokenizer.encode(word, add_special_tokens=False) == [number]
         if number is None or word is None or not alone or number >= rows:
             raise ModelLoadError(
-                f"{name}: config.json says {keys[0]} {number}, and the tokenizer has no such "
-                "token; they belong to different models, so download both again"
+                said(
+                    "{name}: config.json says {keys} {number}, and the tokenizer has no such "
+                    "token; they belong to different models, so download both again",
+                    name=name,
+                    keys=keys[0],
+                    number=number,
+                )
             )
         return number, word
 
@@ -129,8 +138,11 @@ def load_tokenizer(
     yes, no = ({ids[0] for ids in pair if ids} for pair in (starts[:2], starts[2:]))
     if not yes or not no or yes & no:
         raise ModelLoadError(
-            f"{name}: its tokenizer does not tell Yes from No by their first token, so it "
-            "cannot screen"
+            said(
+                "{name}: its tokenizer does not tell Yes from No by their first token, so it "
+                "cannot screen",
+                name=name,
+            )
         )
     end = _end_tokens(folder, config, tokenizer, name)
     return tokenizer, SpecialTokens(
@@ -154,16 +166,20 @@ def _end_tokens(
     folder: Path, config: Mapping[str, Any], tokenizer: Any, name: str
 ) -> tuple[int, ...]:
     """Return the tokens that end an answer: the generation settings', else the model's."""
-    said: Any = None
+    stated: Any = None
     if (folder / "generation_config.json").is_file():
-        said = read_json(folder / "generation_config.json", name).get("eos_token_id")
+        stated = read_json(folder / "generation_config.json", name).get("eos_token_id")
     text = config.get("text_config") or {}
     for other in (config.get("eos_token_id"), text.get("eos_token_id"), tokenizer.eos_token_id):
-        said = other if said is None else said
-    found = tuple(said) if isinstance(said, list) else (said,)
+        stated = other if stated is None else stated
+    found = tuple(stated) if isinstance(stated, list) else (stated,)
     if not found or not all(isinstance(one, int) for one in found):
         raise ModelLoadError(
-            f"{name}: generation_config.json says eos_token_id {said!r}; expected token ids, so "
-            "that answers come to an end"
+            said(
+                "{name}: generation_config.json says eos_token_id {stated}; expected token "
+                "ids, so that answers come to an end",
+                name=name,
+                stated=repr(stated),
+            )
         )
     return found

@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_ct_assistant.backends.protocol import EncodingStopped, Progress
 from napari_ct_assistant.backends.slice_model.processor import SliceModelProcessor
 from napari_ct_assistant.backends.slices import RGB
+from napari_ct_assistant.support.translation import said
 
 CHUNK: Final = 4  # slices at a time; all 85 of MedGemma's at once take several GB
 
@@ -73,7 +74,7 @@ def encode_slices(
     alike = False
     for start in range(0, len(images), CHUNK):
         if cancel is not None and cancel.is_set():
-            raise EncodingStopped("stopped while the slices were encoded")
+            raise EncodingStopped(said("stopped while the slices were encoded"))
         tell(f"Encoding the slices: {start} of {len(images)}")
         pixels = processor.pixels(images[start : start + CHUNK])
         if "image_grid_thw" in pixels:

@@ -27,6 +27,7 @@ from napari_ct_assistant.backends.slices.choice import (
 from napari_ct_assistant.backends.slices.rendering import JPEG_QUALITY, Encoding, Window
 from napari_ct_assistant.report_text.findings import FINDINGS, with_article
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.support.yaml_models import YamlFileError, explain, read_yaml
 
 FOLDER_VARIABLE: Final = "CT_ASSISTANT_SLICE_PRESETS"
@@ -79,7 +80,7 @@ class SlicePreset(BaseModel):
     regions : tuple of str
         Parts of the body that it is made for; the first where the scan does not tell.
     findings : mapping of region to tuple of str
-        What the screen asks for. CT-RATE's 18 for the chest where nothing is said.
+        What the screen asks for. CT-RATE's 18 for the chest where nothing is stated.
     max_new_tokens : int
         Of an answer.
     """
@@ -229,7 +230,12 @@ def find_preset(name: str = GENERIC) -> SlicePreset:
     if name not in found:
         more = f"; invalid: {'; '.join(wrong)}" if wrong else ""
         raise PresetError(
-            f"no slice preset {name!r}; give one of {', '.join(found)}, or a YAML file{more}"
+            said(
+                "no slice preset {name}; give one of {list}, or a YAML file{more}",
+                name=repr(name),
+                list=", ".join(found),
+                more=more,
+            )
         )
     return found[name]
 

@@ -96,7 +96,7 @@ class VolumeLanguageBackend(LoadedModel):
         def run() -> dict[str, torch.Tensor]:
             vision = model.vision_tower(pixel_values=scan.pixel_values.to(model.device))
             if cancel is not None and cancel.is_set():
-                raise EncodingStopped("stopped while the scan was encoded")
+                raise EncodingStopped(said("stopped while the scan was encoded"))
             return {"vision_tokens": vision}
 
         with torch.no_grad():

@@ -23,6 +23,7 @@ from napari_ct_assistant.backends.volume_language.loaded_model import LoadedMode
 from napari_ct_assistant.backends.volume_language.prefix_cache import PrefixCache
 from napari_ct_assistant.backends.volume_language.questions import QuestionForms
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 
 class VolumeLanguageContext(QuestionForms):
@@ -94,8 +95,11 @@ class VolumeLanguageContext(QuestionForms):
         yes, no = (processor.answer_ids(word)[0] for word in ("Yes", "No"))
         if yes == no:
             raise ModelLoadError(
-                f"{self.loaded.info.name}: its tokenizer starts Yes and No with the same token; "
-                "this model cannot be screened"
+                said(
+                    "{name}: its tokenizer starts Yes and No with the same token; this model "
+                    "cannot be screened",
+                    name=self.loaded.info.name,
+                )
             )
         rows = [processor.question_ids(question) for question in questions]
         keys = cache.blind_cache() if blind else cache.cache

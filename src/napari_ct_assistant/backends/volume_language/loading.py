@@ -36,6 +36,7 @@ from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support.translation import said
 
 PROBE = "Is there a pleural effusion?"
 
@@ -127,7 +128,11 @@ def _check_complete(folder: Path, name: str) -> None:
     for choice in (("processor_config.json",), ("tokenizer.json", "tokenizer.model")):
         if not any((folder / file).is_file() for file in choice):
             raise ModelLoadError(
-                f"{name}: no {' or '.join(choice)} in the folder; copy the model again"
+                said(
+                    "{name}: no {list} in the folder; copy the model again",
+                    name=name,
+                    list=" or ".join(choice),
+                )
             )
 
 
@@ -153,7 +158,13 @@ def _network(
         if loaded.get(kind):
             keys = sorted(map(str, loaded[kind]))
             raise ModelLoadError(
-                f"{name}: {len(keys)} {kind.replace('_', ' ')} while loading: {listing(keys)}"
+                said(
+                    "{name}: {count} {replace} while loading: {listing}",
+                    name=name,
+                    count=len(keys),
+                    replace=kind.replace("_", " "),
+                    listing=listing(keys),
+                )
             )
     # Other generation settings of a folder, such as a time limit or stop strings, would shorten
     # a report without a word.

@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 from napari_ct_assistant.backends.i3resnet.network.modeling import FeatureMaps
 from napari_ct_assistant.backends.i3resnet.network.sizes import STRIDES
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 HEADS_FILE: Final = "places.safetensors"
 RECORD: Final = "places"  # entry of the file's metadata
@@ -86,13 +87,19 @@ def read_heads(file: Path, name: str) -> PlaceHeads:
         findings = tuple(str(one) for one in stated["findings"])
         layer, backbone, record = stated["layer"], str(stated["backbone"]), dict(stated["record"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelLoadError(f"{name}: {file.name} is damaged; train the heads again") from error
+        raise ModelLoadError(
+            said("{name}: {name2} is damaged; train the heads again", name=name, name2=file.name)
+        ) from error
     if (
         layer not in STRIDES
         or weight.shape[1:] != (len(findings),)
         or bias.shape != weight.shape[1:]
     ):
-        raise ModelLoadError(f"{name}: {file.name} does not fit its own list of findings")
+        raise ModelLoadError(
+            said(
+                "{name}: {name2} does not fit its own list of findings", name=name, name2=file.name
+            )
+        )
     return PlaceHeads(layer, findings, weight, bias, backbone, record)
 
 
@@ -119,7 +126,12 @@ def heads_for(folder: Path, name: str) -> PlaceHeads | None:
         heads = read_heads(own, name)
         if heads.backbone != digest:
             raise ModelLoadError(
-                f"{name}: {HEADS_FILE} was trained on other weights; delete it, or train it anew"
+                said(
+                    "{name}: {heads_file} was trained on other weights; delete it, or train it "
+                    "anew",
+                    name=name,
+                    heads_file=HEADS_FILE,
+                )
             )
         return heads
     bundled = Path(str(files("napari_ct_assistant").joinpath("bundled", "places")))

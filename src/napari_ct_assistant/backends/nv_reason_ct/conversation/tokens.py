@@ -20,6 +20,7 @@ from napari_ct_assistant.backends.nv_reason_ct.conversation.text import (
 )
 from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.settings import read_json
+from napari_ct_assistant.support.translation import said
 
 END_OF_TEXT: Final = "<|endoftext|>"
 # Tokens that no answer may contain.
@@ -90,8 +91,11 @@ def load_tokenizer(
         )
     except Exception as error:
         raise ModelLoadError(
-            f"{name}: tokenizer.json is damaged ({' '.join(str(error).split())[:80]}); copy the "
-            "model again"
+            said(
+                "{name}: tokenizer.json is damaged ({list}); copy the model again",
+                name=name,
+                list=" ".join(str(error).split())[:80],
+            )
         ) from error
     whole = tokenizer.backend_tokenizer
     whole.no_truncation()
@@ -101,7 +105,12 @@ def load_tokenizer(
         number = whole.token_to_id(token)
         if number is None or whole.encode(token, add_special_tokens=False).ids != [number]:
             raise ModelLoadError(
-                f"{name}: tokenizer.json does not have {token} as one token; copy the model again"
+                said(
+                    "{name}: tokenizer.json does not have {token} as one token; copy the model "
+                    "again",
+                    name=name,
+                    token=token,
+                )
             )
         return int(number)
 
@@ -112,34 +121,61 @@ def load_tokenizer(
         )
     }  # fmt: skip
     for key, token in NAMED.items():
-        said = config.get(key, ids[token])
-        if said != ids[token]:
+        stated = config.get(key, ids[token])
+        if stated != ids[token]:
             raise ModelLoadError(
-                f"{name}: config.json says {key} {str(said)[:20]}, tokenizer.json has {token} as "
-                f"{ids[token]}; the folder holds parts of different models"
+                said(
+                    "{name}: config.json says {key} {stated}, tokenizer.json has {token} as "
+                    "{ids}; the folder holds parts of different models",
+                    name=name,
+                    key=key,
+                    stated=str(stated)[:20],
+                    token=token,
+                    ids=ids[token],
+                )
             )
     beyond = max(whole.get_vocab(with_added_tokens=True).values())
     if beyond >= rows:
         raise ModelLoadError(
-            f"{name}: tokenizer.json has a token {beyond}, the model {rows} embeddings; the folder "
-            "holds parts of different models"
+            said(
+                "{name}: tokenizer.json has a token {beyond}, the model {rows} embeddings; the "
+                "folder holds parts of different models",
+                name=name,
+                beyond=beyond,
+                rows=rows,
+            )
         )
     back = whole.decode(whole.encode(_PROBE, add_special_tokens=False).ids)
     if back != _PROBE:
         raise ModelLoadError(
-            f"{name}: tokenizer.json turns {_PROBE[:24]!r}... into {back[:24]!r}...; it is not "
-            "this model's, copy the model again"
+            said(
+                "{name}: tokenizer.json turns {probe}... into {back}...; it is not this "
+                "model's, copy the model again",
+                name=name,
+                probe=repr(_PROBE[:24]),
+                back=repr(back[:24]),
+            )
         )
     end = _end_tokens(folder, rows, name) or (ids[TURN_END], ids[END_OF_TEXT])
     if ids[TURN_END] not in end:
         raise ModelLoadError(
-            f"{name}: generation_config.json ends answers with {list(end)}, but {TURN_END} is "
-            f"{ids[TURN_END]}; the folder holds parts of different models"
+            said(
+                "{name}: generation_config.json ends answers with {list}, but {turn_end} is "
+                "{ids}; the folder holds parts of different models",
+                name=name,
+                list=list(end),
+                turn_end=TURN_END,
+                ids=ids[TURN_END],
+            )
         )
     yes, no = (whole.encode(word, add_special_tokens=False).ids[0] for word in ("Yes", "No"))
     if yes == no:
         raise ModelLoadError(
-            f"{name}: tokenizer.json starts Yes and No with the same token; copy the model again"
+            said(
+                "{name}: tokenizer.json starts Yes and No with the same token; copy the model "
+                "again",
+                name=name,
+            )
         )
     special = SpecialTokens(
         ids[IMAGE_PAD],
@@ -153,10 +189,14 @@ def load_tokenizer(
 
 
 def _end_tokens(folder: Path, rows: int, name: str) -> tuple[int, ...]:
-    said = read_json(folder / "generation_config.json", name).get("eos_token_id")
-    found = said if isinstance(said, list) else [] if said is None else [said]
+    stated = read_json(folder / "generation_config.json", name).get("eos_token_id")
+    found = stated if isinstance(stated, list) else [] if stated is None else [stated]
     if not all(type(n) is int and 0 <= n < rows for n in found):
         raise ModelLoadError(
-            f"{name}: generation_config.json says eos_token_id {str(said)[:40]}, which is no token"
+            said(
+                "{name}: generation_config.json says eos_token_id {stated}, which is no token",
+                name=name,
+                stated=str(stated)[:40],
+            )
         )
     return tuple(found)

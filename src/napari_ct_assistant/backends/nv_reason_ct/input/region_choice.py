@@ -32,8 +32,8 @@ def chosen_region(volume: CTVolume, lungs: LungBounds) -> tuple[str, str]:
     The body part in the header or the description of the series decides if it names one of
     chest and abdomen, else the lungs.
     """
-    for source, said in (("body part", volume.body_part), ("series description", volume.series)):
-        named = [region for region, words in _WORDS.items() if words.search(said)]
+    for source, stated in (("body part", volume.body_part), ("series description", volume.series)):
+        named = [region for region, words in _WORDS.items() if words.search(stated)]
         if len(named) == 1:
             return named[0], f"by the {source} of the scan"
     if not lungs.found:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 Triple = tuple[int, int, int]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -87,20 +88,34 @@ def encoder_sizes(config: Mapping[str, Any], shapes: Shapes, name: str) -> Encod
     embed = shapes.get(f"{ENCODER}down_projection.proj.weight")
     if embed is None or len(embed) != 5:
         raise ModelLoadError(
-            f"{name}: the checkpoint has no tensors of the CT encoder ({ENCODER}*), so it cannot "
-            "see a scan; download the whole model again"
+            said(
+                "{name}: the checkpoint has no tensors of the CT encoder ({encoder}*), so it "
+                "cannot see a scan; download the whole model again",
+                name=name,
+                encoder=ENCODER,
+            )
         )
     input_shape = _triple(config, "vit3d_input_shape", INPUT_SHAPE, name)
     patch = _triple(config, "vit3d_patch_embed_size", PATCH_SIZE, name)
     if tuple(embed[2:]) != patch:
         raise ModelLoadError(
-            f"{name}: config.json says vit3d_patch_embed_size {list(patch)}, the encoder's tensors "
-            f"have {list(embed[2:])}; the folder holds parts of different models"
+            said(
+                "{name}: config.json says vit3d_patch_embed_size {list}, the encoder's tensors "
+                "have {list2}; the folder holds parts of different models",
+                name=name,
+                list=list(patch),
+                list2=list(embed[2:]),
+            )
         )
     if any(n % p for n, p in zip(input_shape, patch, strict=True)):
         raise ModelLoadError(
-            f"{name}: config.json says vit3d_input_shape {list(input_shape)}, which is no multiple "
-            f"of its patches {list(patch)}"
+            said(
+                "{name}: config.json says vit3d_input_shape {list}, which is no multiple of "
+                "its patches {list2}",
+                name=name,
+                list=list(input_shape),
+                list2=list(patch),
+            )
         )
     dim = embed[0]
     depth = 0
@@ -113,8 +128,13 @@ def encoder_sizes(config: Mapping[str, Any], shapes: Shapes, name: str) -> Encod
     heads = NUM_HEADS if heads is None else heads
     if not isinstance(heads, int) or heads < 1 or dim % heads or (dim // heads) % 6:
         raise ModelLoadError(
-            f"{name}: {heads!r} attention heads do not fit an encoder of width {dim} (the width of "
-            "a head must be a multiple of 6)"
+            said(
+                "{name}: {heads} attention heads do not fit an encoder of width {dim} (the "
+                "width of a head must be a multiple of 6)",
+                name=name,
+                heads=repr(heads),
+                dim=dim,
+            )
         )
     return EncoderSizes(input_shape, patch, dim, depth, heads, hidden, out)
 
@@ -138,18 +158,32 @@ def image_processor_sizes(
         "normalize_mode": "ct",
     }
     for key, value in wanted.items():
-        said = settings.get(key, value)
+        stated = settings.get(key, value)
         # Published files are of cubes: the order of three sizes cannot be told from them.
-        if said != value and said != (value[::-1] if isinstance(value, list) else value):
+        if stated != value and stated != (value[::-1] if isinstance(value, list) else value):
             raise ModelLoadError(
-                f"{name}: {file} says {key} {str(said)[:60]}, the encoder needs {value}; the "
-                "folder holds parts of different models"
+                said(
+                    "{name}: {file} says {key} {stated}, the encoder needs {value}; the folder "
+                    "holds parts of different models",
+                    name=name,
+                    file=file,
+                    key=key,
+                    stated=str(stated)[:60],
+                    value=value,
+                )
             )
-    said = settings.get("pixdim", list(PIXDIM))
-    fits = isinstance(said, list) and len(said) == 3
-    if not fits or not all(isinstance(n, int | float) and 0.1 <= n <= 20 for n in said):
-        raise ModelLoadError(f"{name}: {file} says pixdim {str(said)[:60]}, expected three mm")
-    return float(said[0]), float(said[1]), float(said[2])
+    stated = settings.get("pixdim", list(PIXDIM))
+    fits = isinstance(stated, list) and len(stated) == 3
+    if not fits or not all(isinstance(n, int | float) and 0.1 <= n <= 20 for n in stated):
+        raise ModelLoadError(
+            said(
+                "{name}: {file} says pixdim {stated}, expected three mm",
+                name=name,
+                file=file,
+                stated=str(stated)[:60],
+            )
+        )
+    return float(stated[0]), float(stated[1]), float(stated[2])
 
 
 def _triple(config: Mapping[str, Any], key: str, default: Triple, name: str) -> Triple:
@@ -158,7 +192,12 @@ def _triple(config: Mapping[str, Any], key: str, default: Triple, name: str) -> 
     fits = isinstance(value, list | tuple) and len(value) == 3
     if not fits or not all(type(n) is int and 0 < n <= 1024 for n in value):
         raise ModelLoadError(
-            f"{name}: config.json says {key} {str(value)[:60]}, expected three whole numbers"
+            said(
+                "{name}: config.json says {key} {value}, expected three whole numbers",
+                name=name,
+                key=key,
+                value=str(value)[:60],
+            )
         )
     a, b, c = value
     return a, b, c

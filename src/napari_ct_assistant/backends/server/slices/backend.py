@@ -17,6 +17,7 @@ from napari_ct_assistant.backends.server.slices.context import ServedSlicesConte
 from napari_ct_assistant.backends.server.slices.served_model import ServedSliceModel
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.slice_model.preparation import prepare
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 
 NO_EVIDENCE: Final = (
@@ -83,7 +84,7 @@ class ServedSlicesBackend(ServedSliceModel):
         if progress is not None:
             progress("Rendering the slices")
         if cancel is not None and cancel.is_set():
-            raise EncodingStopped("stopped before the slices were rendered")
+            raise EncodingStopped(said("stopped before the slices were rendered"))
         return ServedSlicesContext(self, scan)
 
     def finding_question(self, finding: str) -> str:

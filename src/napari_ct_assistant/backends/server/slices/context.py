@@ -29,6 +29,7 @@ from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.slices import SliceInput, blank_images, encoded
 from napari_ct_assistant.backends.slices.preset import SlicePreset
 from napari_ct_assistant.backends.slices.questions import SliceQuestions
+from napari_ct_assistant.support.translation import said
 
 AT_ONCE: Final = 8
 
@@ -149,8 +150,11 @@ class ServedSlicesContext(SliceQuestions):
             pair = self._first_words(self.prompt(question, thinking=False), images, ("yes", "no"))
             if pair is None:
                 raise ServerError(
-                    f"{self.loaded.info.name}: the model begins its answer with neither yes nor "
-                    "no; this model cannot be screened"
+                    said(
+                        "{name}: the model begins its answer with neither yes nor no; this "
+                        "model cannot be screened",
+                        name=self.loaded.info.name,
+                    )
                 )
             return pair[0]
 
@@ -173,8 +177,12 @@ class ServedSlicesContext(SliceQuestions):
         ServerError
         """
         raise ServerError(
-            f"{self.loaded.info.name}: a slice model on a server does not tell how likely a given "
-            f"text is ({len(statements)} asked for); load the model on this computer for that"
+            said(
+                "{name}: a slice model on a server does not tell how likely a given text is "
+                "({count} asked for); load the model on this computer for that",
+                name=self.loaded.info.name,
+                count=len(statements),
+            )
         )
 
     def attribute(

@@ -27,6 +27,7 @@ from napari_ct_assistant.backends.server.volumes.served_model import ServedVolum
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.questions import QuestionForms
 from napari_ct_assistant.model.errors import ModelLoadError
+from napari_ct_assistant.support.translation import said
 
 # Requests at a time: the server computes them as one batch.
 AT_ONCE: Final = 8
@@ -91,9 +92,14 @@ class ServedVolumeContext(QuestionForms):
         room = (self.window or 1 << 20) - len(embeddings)
         if room < 1:
             raise ServerError(
-                f"{self.loaded.info.name}: the scan, the question and the earlier turns have "
-                f"{len(embeddings)} tokens and the context window {self.window}; clear the "
-                "conversation, or ask a shorter question"
+                said(
+                    "{name}: the scan, the question and the earlier turns have {count} tokens "
+                    "and the context window {window}; clear the conversation, or ask a shorter "
+                    "question",
+                    name=self.loaded.info.name,
+                    count=len(embeddings),
+                    window=self.window,
+                )
             )
         end = self._end()
         answered = self.loaded.client.complete(
@@ -139,8 +145,11 @@ class ServedVolumeContext(QuestionForms):
         yes, no = (self.processor.answer_ids(word)[0] for word in ("Yes", "No"))
         if yes == no:
             raise ModelLoadError(
-                f"{self.loaded.info.name}: its tokenizer starts Yes and No with the same token; "
-                "this model cannot be screened"
+                said(
+                    "{name}: its tokenizer starts Yes and No with the same token; this model "
+                    "cannot be screened",
+                    name=self.loaded.info.name,
+                )
             )
         prefix = self._blind() if blind else self._prefix
 
@@ -226,8 +235,11 @@ class ServedVolumeContext(QuestionForms):
             found = client.first_token(name, common | forced)
             if f"token_id:{missing}" not in found:
                 raise ServerError(
-                    f"{self.loaded.info.name}: the server tells no probabilities; it is too old, "
-                    "or they are switched off"
+                    said(
+                        "{name}: the server tells no probabilities; it is too old, or they are "
+                        "switched off",
+                        name=self.loaded.info.name,
+                    )
                 )
             result[missing] = found[f"token_id:{missing}"]
         return result

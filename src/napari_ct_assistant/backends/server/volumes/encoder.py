@@ -19,6 +19,7 @@ from napari_ct_assistant.model.grounded.projector import GroundedImageProjector
 from napari_ct_assistant.model.perceivers import ImageProjector
 from napari_ct_assistant.model.settings import check_files, check_settings
 from napari_ct_assistant.model.splice import splice_by_id, splice_by_position
+from napari_ct_assistant.support.translation import said
 
 
 class ScanEncoder(nn.Module):
@@ -90,10 +91,18 @@ def load_encoder(
         tensors = load_file(folder / ENCODER_WEIGHTS)
     except Exception as error:
         reason = " ".join(str(error).replace(str(folder), name).split())[:200]
-        raise ModelLoadError(f"{name}: its encoder cannot be read: {reason}") from error
+        raise ModelLoadError(
+            said("{name}: its encoder cannot be read: {reason}", name=name, reason=reason)
+        ) from error
     rows: Any = tensors.get(EMBEDDINGS)
     if rows is None or rows.ndim != 2:
-        raise ModelLoadError(f"{name}: no token embeddings in {ENCODER_WEIGHTS}; copy it again")
+        raise ModelLoadError(
+            said(
+                "{name}: no token embeddings in {encoder_weights}; copy it again",
+                name=name,
+                encoder_weights=ENCODER_WEIGHTS,
+            )
+        )
     network = ScanEncoder(config, rows.shape[0])
     expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     compare({key: tuple(t.shape) for key, t in tensors.items()}, expected, name)

@@ -16,6 +16,7 @@ from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
 from napari_ct_assistant.report_text.findings import FINDINGS
+from napari_ct_assistant.support.translation import said
 
 
 def load(
@@ -33,8 +34,13 @@ def load(
     network = load_encoder(folder, name, device, dtype)
     if network.config.hidden_size != served.hidden_size:
         raise ModelLoadError(
-            f"{name}: its encoder makes embeddings of {network.config.hidden_size} channels, and "
-            f"the language model takes {served.hidden_size}; copy the folder again"
+            said(
+                "{name}: its encoder makes embeddings of {hidden_size} channels, and the "
+                "language model takes {hidden_size2}; copy the folder again",
+                name=name,
+                hidden_size=network.config.hidden_size,
+                hidden_size2=served.hidden_size,
+            )
         )
     processor = VolumeLanguageProcessor.from_pretrained(folder, local_files_only=True)
     config = network.config

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from napari_ct_assistant.backends.server.errors import ServerError
+from napari_ct_assistant.support.translation import said
 
 
 def payload(embeddings: Tensor, width: int) -> str:
@@ -28,13 +29,19 @@ def payload(embeddings: Tensor, width: int) -> str:
     """
     if embeddings.ndim != 2 or embeddings.shape[1] != width or not len(embeddings):
         raise ServerError(
-            f"the embeddings have the shape {list(embeddings.shape)}, and the server's model takes "
-            f"[tokens, {width}]; nothing was sent"
+            said(
+                "the embeddings have the shape {list}, and the server's model takes [tokens, "
+                "{width}]; nothing was sent",
+                list=list(embeddings.shape),
+                width=width,
+            )
         )
     if not bool(embeddings.isfinite().all()):
         raise ServerError(
-            "the embeddings of this scan are not finite (NaN or infinity); nothing was sent. "
-            "Check the scan's values, or load the encoder in float32"
+            said(
+                "the embeddings of this scan are not finite (NaN or infinity); nothing was "
+                "sent. Check the scan's values, or load the encoder in float32"
+            )
         )
     stream = io.BytesIO()
     # A copy: a view would be saved with all that it is a view of.

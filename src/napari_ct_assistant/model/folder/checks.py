@@ -5,10 +5,8 @@ They read names, sizes and headers. No tensor is built, and no code in a folder 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,25 +16,12 @@ from safetensors import SafetensorError, safe_open
 
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
 from napari_ct_assistant.model.errors import ModelLoadError, listing
-from napari_ct_assistant.model.format import FORMAT_VERSION, RENAMED_FILES, WEIGHTS, upgraded_tensor
+from napari_ct_assistant.model.folder.hashes import INDEX, check_hashes
+from napari_ct_assistant.model.format import FORMAT_VERSION, upgraded_tensor
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.settings import check_files, check_settings, read_json
 from napari_ct_assistant.support.loading_lock import LOADING_LOCK
-
-HASHES: Final = "SHA256SUMS"
-INDEX: Final = "model.safetensors.index.json"
-
-SETTINGS_PATTERNS: Final = (
-    "*.json",
-    "*.jinja",
-    "*.model",
-    "*.txt",
-    "ood.safetensors",
-    RENAMED_FILES["ood.safetensors"],
-    "image_processor_3d/*.json",
-)
-# Files about a model that nothing reads when it runs.
-DESCRIPTIONS: Final = ("training.json", "training_data.json", "imported.json", INDEX)
+from napari_ct_assistant.support.translation import said
 
 # The files from which transformers reads settings.
 SETTINGS: Final = (
@@ -116,8 +101,13 @@ def refuse_code(folder: Path, name: str) -> None:
         code = requested_code(read_json(file, name)) if file.is_file() else None
         if code:
             raise ModelLoadError(
-                f"{name}: {file.name} asks to run its own code ({code}); a model's code is never "
-                "run"
+                said(
+                    "{name}: {name2} asks to run its own code ({code}); a model's code is "
+                    "never run",
+                    name=name,
+                    name2=file.name,
+                    code=code,
+                )
             )
 
 
@@ -131,23 +121,46 @@ def indexed_files(index: Path, name: str, suffixes: tuple[str, ...]) -> dict[Pat
     """
     content = read_json(index, name).get("weight_map")
     if not isinstance(content, dict) or not content:
-        raise ModelLoadError(f"{name}: {index.name} has no weight_map; copy the model again")
+        raise ModelLoadError(
+            said(
+                "{name}: {name2} has no weight_map; copy the model again",
+                name=name,
+                name2=index.name,
+            )
+        )
     shards: dict[str, list[str]] = {}
     for key, file in content.items():
         if not isinstance(file, str) or not re.fullmatch(r"\w[\w.-]*", file) or ".." in file:
             raise ModelLoadError(
-                f"{name}: {index.name} names {str(file)!r}, which is not a plain file name; refused"
+                said(
+                    "{name}: {name2} names {file}, which is not a plain file name; refused",
+                    name=name,
+                    name2=index.name,
+                    file=repr(str(file)),
+                )
             )
         if not file.endswith(suffixes):
             raise ModelLoadError(
-                f"{name}: {index.name} names {file!r}; expected a {' or '.join(suffixes)} file"
+                said(
+                    "{name}: {name2} names {file}; expected a {list} file",
+                    name=name,
+                    name2=index.name,
+                    file=repr(file),
+                    list=" or ".join(suffixes),
+                )
             )
         shards.setdefault(file, []).append(key)
     missing = [file for file in shards if not (index.parent / file).is_file()]
     if missing:
         raise ModelLoadError(
-            f"{name}: {len(missing)} of {len(shards)} weight file(s) missing: {listing(missing)}; "
-            "copy or download the model again"
+            said(
+                "{name}: {count} of {count2} weight file(s) missing: {listing}; copy or "
+                "download the model again",
+                name=name,
+                count=len(missing),
+                count2=len(shards),
+                listing=listing(missing),
+            )
         )
     return {index.parent / file: shards[file] for file in sorted(shards)}
 
@@ -169,12 +182,22 @@ def tensor_headers(file: Path, name: str) -> dict[str, TensorHeader]:
     except (SafetensorError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ModelLoadError(
-            f"{name}: {file.name} is damaged ({reason}); copy the model again"
+            said(
+                "{name}: {name2} is damaged ({reason}); copy the model again",
+                name=name,
+                name2=file.name,
+                reason=reason,
+            )
         ) from error
     odd = sorted({h.dtype for h in headers.values()} - set(DTYPES))
     if odd:
         raise ModelLoadError(
-            f"{name}: {file.name} has tensors of type {listing(odd)}, which is not supported"
+            said(
+                "{name}: {name2} has tensors of type {listing}, which is not supported",
+                name=name,
+                name2=file.name,
+                listing=listing(odd),
+            )
         )
     return headers
 
@@ -190,8 +213,12 @@ def weights_of(folder: Path, name: str) -> dict[str, TensorHeader]:
     if (folder / INDEX).exists() and (folder / "model.safetensors").exists():
         # transformers would load the second, whatever the index lists.
         raise ModelLoadError(
-            f"{name}: both {INDEX} and model.safetensors are there; delete the one that does not "
-            "belong to the model"
+            said(
+                "{name}: both {index} and model.safetensors are there; delete the one that "
+                "does not belong to the model",
+                name=name,
+                index=INDEX,
+            )
         )
     if (folder / INDEX).is_file():
         files: dict[Path, list[str] | None] = dict(
@@ -200,15 +227,23 @@ def weights_of(folder: Path, name: str) -> dict[str, TensorHeader]:
     elif (folder / "model.safetensors").is_file():
         files = {folder / "model.safetensors": None}
     else:
-        raise ModelLoadError(f"{name}: no safetensors weights in the folder; copy the model again")
+        raise ModelLoadError(
+            said("{name}: no safetensors weights in the folder; copy the model again", name=name)
+        )
     headers: dict[str, TensorHeader] = {}
     for file, promised in files.items():
         found = tensor_headers(file, name)
         if promised is not None and set(found) != set(promised):
             off = sorted(set(found) ^ set(promised))
             raise ModelLoadError(
-                f"{name}: {file.name} and {INDEX} disagree about {len(off)} tensor(s): "
-                f"{listing(off)}"
+                said(
+                    "{name}: {name2} and {index} disagree about {count} tensor(s): {listing}",
+                    name=name,
+                    name2=file.name,
+                    index=INDEX,
+                    count=len(off),
+                    listing=listing(off),
+                )
             )
         headers |= {upgraded_tensor(key): header for key, header in found.items()}
     return headers
@@ -245,10 +280,24 @@ def compare(
     """Compare names and shapes; `check_tensors` says what is raised."""
     unknown = sorted(set(found) - set(expected))
     if unknown:
-        raise ModelLoadError(f"{name}: {len(unknown)} unknown tensor(s): {listing(unknown)}")
+        raise ModelLoadError(
+            said(
+                "{name}: {count} unknown tensor(s): {listing}",
+                name=name,
+                count=len(unknown),
+                listing=listing(unknown),
+            )
+        )
     missing = sorted(set(expected) - set(found) - set(optional))
     if missing:
-        raise ModelLoadError(f"{name}: {len(missing)} tensor(s) missing: {listing(missing)}")
+        raise ModelLoadError(
+            said(
+                "{name}: {count} tensor(s) missing: {listing}",
+                name=name,
+                count=len(missing),
+                listing=listing(missing),
+            )
+        )
     wrong = [
         f"{key} is {list(shape)}, expected {list(expected[key])}"
         for key, shape in found.items()
@@ -256,7 +305,12 @@ def compare(
     ]
     if wrong:
         raise ModelLoadError(
-            f"{name}: {len(wrong)} tensor(s) of the wrong shape: {listing(wrong, 4)}"
+            said(
+                "{name}: {count} tensor(s) of the wrong shape: {listing}",
+                name=name,
+                count=len(wrong),
+                listing=listing(wrong, 4),
+            )
         )
 
 
@@ -281,108 +335,51 @@ def check_folder(folder: Path, name: str) -> dict[str, TensorHeader]:
             if (folder / "adapter_config.json").is_file()
             else "; give a model's folder"
         )
-        raise ModelLoadError(f"{name}: no config.json in the folder{hint}")
+        raise ModelLoadError(
+            said("{name}: no config.json in the folder{hint}", name=name, hint=hint)
+        )
     content = read_json(file, name)
     kind = content.get("model_type")
     if kind != VolumeLanguageConfig.model_type:
         raise ModelLoadError(
-            f"{name}: config.json says model_type {kind!r}, expected "
-            f"{VolumeLanguageConfig.model_type!r}; convert other models with `models import`"
+            said(
+                "{name}: config.json says model_type {kind}, expected {model_type}; convert "
+                "other models with `models import`",
+                name=name,
+                kind=repr(kind),
+                model_type=repr(VolumeLanguageConfig.model_type),
+            )
         )
     version = content.get("format_version", 1)
     if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
         raise ModelLoadError(
-            f"{name}: config.json says format_version {version!r}, this version of "
-            f"napari-ct-assistant reads up to {FORMAT_VERSION}; update it"
+            said(
+                "{name}: config.json says format_version {version}, this version of "
+                "napari-ct-assistant reads up to {format_version}; update it",
+                name=name,
+                version=repr(version),
+                format_version=FORMAT_VERSION,
+            )
         )
     if "transformers_weights" in content:
         raise ModelLoadError(
-            f"{name}: config.json names other weights (transformers_weights "
-            f"{str(content['transformers_weights'])[:80]!r}); weights are read from "
-            "model.safetensors only"
+            said(
+                "{name}: config.json names other weights (transformers_weights {value}); "
+                "weights are read from model.safetensors only",
+                name=name,
+                value=repr(str(content["transformers_weights"])[:80]),
+            )
         )
     refuse_code(folder, name)
     check_settings(folder, name)
     if (folder / "adapter_config.json").is_file():
         raise ModelLoadError(
-            f"{name}: there is an adapter_config.json beside the weights; merge the adapter with "
-            "`models import`"
+            said(
+                "{name}: there is an adapter_config.json beside the weights; merge the adapter "
+                "with `models import`",
+                name=name,
+            )
         )
     headers = weights_of(folder, name)
     check_hashes(folder, name)
     return headers
-
-
-def settings_files(folder: Path) -> list[Path]:
-    """Return the files besides the weights that shape what a model writes, sorted by name.
-
-    They are its configuration, generation settings, processor, tokenizer and
-    out-of-distribution detector.
-    """
-    return sorted(
-        file
-        for pattern in SETTINGS_PATTERNS
-        for file in folder.glob(pattern)
-        if file.is_file() and file.name not in DESCRIPTIONS
-    )
-
-
-# ---- hashes, in the format of `sha256sum`
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def settings_sha256(folder: Path) -> str:
-    """Return the SHA-256 of what `sha256sum` prints for a folder's `settings_files`."""
-    lines = [f"{sha256(file)}  {file.name}\n" for file in settings_files(folder)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def write_hashes(folder: Path) -> None:
-    """Write the `SHA256SUMS` of a folder."""
-    files = sorted(f for f in folder.iterdir() if f.is_file() and f.name != HASHES)
-    with ThreadPoolExecutor(4) as pool:
-        digests = list(pool.map(sha256, files))
-    lines = [f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True)]
-    (folder / HASHES).write_text("".join(lines), encoding="utf-8")
-
-
-def check_hashes(folder: Path, name: str) -> None:
-    """Compare a folder with its `SHA256SUMS`, if it has one.
-
-    Raises
-    ------
-    ModelLoadError
-        If a listed file is missing or changed, or a weight file is not listed.
-    """
-    if not (folder / HASHES).is_file():
-        return
-    wanted: dict[str, str] = {}
-    for line in (folder / HASHES).read_text(encoding="utf-8", errors="replace").splitlines():
-        found = re.fullmatch(r"([0-9a-f]{64}) [ *](\w[\w.-]*)", line)
-        if found is None or ".." in found[2]:
-            raise ModelLoadError(f"{name}: {HASHES} has a line that `sha256sum` would not write")
-        wanted[found[2]] = found[1]
-    unlisted = sorted({f.name for f in folder.glob(WEIGHTS)} - set(wanted))
-    missing = sorted(file for file in wanted if not (folder / file).is_file())
-    if unlisted or missing:
-        raise ModelLoadError(
-            f"{name}: {HASHES} and the folder disagree about {listing(unlisted or missing)}; "
-            "copy the model again"
-        )
-    with ThreadPoolExecutor(4) as pool:
-        digests = list(pool.map(lambda file: sha256(folder / file), wanted))
-    changed = [
-        file
-        for (file, digest), found in zip(wanted.items(), digests, strict=True)
-        if digest != found
-    ]
-    if changed:
-        raise ModelLoadError(
-            f"{name}: {listing(changed)} changed since {HASHES} was written; copy the model again "
-            f"(or delete {HASHES} if the change is yours)"
-        )
