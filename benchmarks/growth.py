@@ -7,13 +7,14 @@ are synthetic, and weights are random: neither changes the time.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.rows import Cost, Curve, Groups, Row, Settings, Way, cost
+from benchmarks.rows import Cost, Curve, Groups, Row, Settings, Way, cost, peak_memory
 from napari_ct_assistant.volume import CTVolume, ModelGrid, open_ct, prepare
 
 SLICES: Final = (100, 200, 500, 1000, 2000)
@@ -61,24 +62,28 @@ def growth_of_models(settings: Settings) -> Iterator[Row]:
         yield grown("questions of 16 tokens on a scan already read", "questions", questions)
         reports = ((n, lambda n=n: ask(n)) for n in REPORT_TOKENS)
         yield grown("writing a report", "tokens", reports)
-        yield grown(
-            f"{NEW_TOKENS} tokens after {CONTEXT}, Llama-shaped, fp32",
-            "parameters",
-            language_models(),
-            memory=False,
-        )
+        step = f"{NEW_TOKENS} tokens after {CONTEXT}, Llama-shaped, fp32"
+        yield grown(step, "parameters", language_models(), built)
 
 
 GROUPS: Final[Groups] = {"growth_of_scans": growth_of_scans, "growth_of_models": growth_of_models}
 
 
-def grown(step: str, over: str, ways: Iterator[tuple[float, Way]], *, memory: bool = True) -> Row:
-    """Measure a step at each size."""
+def grown(
+    step: str,
+    over: str,
+    ways: Iterator[tuple[float, Way]],
+    memory_of: Callable[[float], Way] | None = None,
+) -> Row:
+    """Measure a step at each size. memory_of: a way whose memory is that of a size, if another."""
     sizes: list[float] = []
     costs: list[Cost] = []
     for size, way in ways:
         sizes.append(size)
-        costs.append(cost(way, Settings(3), memory=memory))
+        found = cost(way, Settings(3), memory=memory_of is None)
+        if memory_of is not None:
+            found = replace(found, memory=peak_memory(memory_of(size)))
+        costs.append(found)
     peaks = [each.memory for each in costs]
     curve = Curve(
         over,
@@ -170,23 +175,45 @@ def reader() -> Callable[[int], Any]:
     return lambda tokens: write(context, tokens)
 
 
-def language_models(shapes: Sequence[tuple[int, ...]] = SHAPES) -> Iterator[tuple[float, Way]]:
-    """Yield the generation of a few tokens by larger and larger language models."""
+def language_models() -> Iterator[tuple[float, Way]]:
+    """Yield the decoding of a few tokens by larger and larger language models."""
+    for parameters, config in language_configs().items():
+        yield parameters, decoder(config)
+
+
+def built(parameters: float) -> Way:
+    """Return what builds the model of so many parameters and decodes: its weights count."""
+    config = language_configs()[parameters]
+    return lambda: decoder(config)()
+
+
+def decoder(config: Any) -> Callable[[], list[int]]:
+    """Return the decoding of a few tokens by a new model with random weights."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from napari_ct_assistant.backends.volume_language.decoding import greedy, join_weights
+    from napari_ct_assistant.model.layers.onednn import use_onednn
+
+    model = use_onednn(LlamaForCausalLM(config).eval().requires_grad_(False))
+    join_weights(model)
+    ids = torch.randint(1, 8192, (1, CONTEXT), generator=torch.Generator().manual_seed(0))
+    embeddings = model.get_input_embeddings()(ids)
+    return lambda: list(greedy(model, embeddings, None, NEW_TOKENS, lookup=False))
+
+
+def language_configs() -> dict[float, Any]:
+    """Return configurations of Llama-shaped models by their numbers of parameters."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    for hidden, mlp, layers, heads, kv_heads in shapes:
+    found = {}
+    for hidden, mlp, layers, heads, kv_heads in SHAPES:
         config = LlamaConfig(
             vocab_size=8192, hidden_size=hidden, intermediate_size=mlp, num_hidden_layers=layers,
             num_attention_heads=heads, num_key_value_heads=kv_heads, tie_word_embeddings=True,
             bos_token_id=None, eos_token_id=None, pad_token_id=0,
         )  # fmt: skip
-        model = LlamaForCausalLM(config).eval()
-        ids = torch.randint(1, 8192, (1, CONTEXT), generator=torch.Generator().manual_seed(0))
-        parameters = sum(p.numel() for p in model.parameters())
-        yield (
-            parameters,
-            lambda model=model, ids=ids: model.generate(
-                ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW_TOKENS
-            ),
-        )
+        with torch.device("meta"):
+            found[float(LlamaForCausalLM(config).num_parameters())] = config
+    return found
