@@ -10,6 +10,8 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_ct_assistant.assistant.report.measurement import Measurement
+from napari_ct_assistant.support.translation import shown, use_language
+from napari_ct_assistant.viewer.measure.regions import selected_region
 from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import add_volume
 from napari_ct_assistant.viewer.views.scan_display import CAPTION
@@ -53,8 +55,8 @@ def test_both_numbers_stand_where_people_read(
     qtbot.waitUntil(lambda: not panel.conversation.jobs.busy, timeout=60_000)
     source = scan.text.report().sources[-1].sentence
     words = f"image {source.slice + 1} (instance {420 - source.slice})"
-    shown = panel.transcript.messages[-1].plain_text().replace("\u00a0", " ")
-    assert words in shown
+    text = panel.transcript.messages[-1].plain_text().replace("\u00a0", " ")
+    assert words in text
     tab = panel.report_controller.tab
     tab.editor.next_unreviewed()
     qtbot.waitUntil(lambda: words in tab.sentence.label.text())
@@ -86,3 +88,19 @@ def test_the_index_is_limited_to_the_scan(numbered: CTVolume) -> None:
     assert image_of(numbered, 0, -3.0) == "image 1 of 20 (instance 420)"
     assert image_of(numbered, 0, 99.0) == "image 20 of 20 (instance 401)"
     assert image_of(numbered, 1, 3.0) == "image 4 of 40"
+
+
+def test_a_region_names_both_numbers(panel: CTAssistantPanel) -> None:
+    measurements = panel.reading_bar.measure.measurements
+    measurements.select_tool("select")
+    layer = measurements.layer
+    assert layer is not None
+    layer.add([[4, 6, 6], [4, 6, 12], [4, 12, 12], [4, 12, 6]], shape_type="rectangle")
+    region = selected_region(panel.viewer, panel.scans.layer)
+    assert region is not None
+    assert ", image 5 (instance 416) (" in region.text
+    use_language("de")
+    try:
+        assert ", Bild 5 (Instanz 416) (" in shown(region.text)
+    finally:
+        use_language("en")

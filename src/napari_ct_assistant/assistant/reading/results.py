@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from napari_ct_assistant.backends.heat_map import HeatMap, PointRAS
 from napari_ct_assistant.backends.model_info import ModelInfo
-from napari_ct_assistant.support.translation import N_
+from napari_ct_assistant.support.translation import N_, said
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 
 STOPPED_NOTE: Final = N_(
@@ -33,7 +33,9 @@ def image_words(index: int | None, filed: ArchiveNumber) -> str:
     if index is None:
         return ""
     other = filed.words(index + 1)
-    return f"image {index + 1} ({other})" if other else f"image {index + 1}"
+    if not other:
+        return said("image {number}", number=index + 1)
+    return said("image {number} ({other})", number=index + 1, other=other)
 
 
 def shown_slices(indices: tuple[int, ...]) -> list[dict[str, int]]:

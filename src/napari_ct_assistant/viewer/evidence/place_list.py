@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from napari_ct_assistant.assistant.reading.results import image_words
-from napari_ct_assistant.support.translation import N_, _
+from napari_ct_assistant.support.translation import N_, _, shown
 from napari_ct_assistant.viewer.chat.links import ScanPosition
 from napari_ct_assistant.viewer.widgets import SPACING, label
 from napari_ct_assistant.volume.regions import patient_side
@@ -67,7 +67,7 @@ class PlaceList(QWidget):
         for n, point in enumerate(found.places, start=1):
             index = volume.ras_to_index(point)
             place = ScanPosition(round(float(index[0])), point)
-            image = image_words(place.slice, volume.archive_number(place.slice))
+            image = shown(image_words(place.slice, volume.archive_number(place.slice)))
             side = _(SIDES[patient_side(volume, index)])
             item = QListWidgetItem(_(PLACE).format(n=n, side=side, image=image))
             item.setData(Qt.ItemDataRole.UserRole, place)

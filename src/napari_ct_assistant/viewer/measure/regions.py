@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ct_assistant.assistant.reading.results import image_words
 from napari_ct_assistant.support.translation import N_, said
 from napari_ct_assistant.viewer.scan.belonging import is_foreign
 from napari_ct_assistant.viewer.scan.layers import volume_of, world_to_index
+from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 from napari_ct_assistant.volume.regions import RegionStatistics, polygon_mask, region_statistics
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Region:
         A point in the middle of the region, RAS mm.
     slice
         Axial slice index of that point.
+    filed
+        The archive's number of that slice.
     side
         "right", "left" or "midline" of the patient.
     statistics
@@ -49,6 +53,7 @@ class Region:
     name: str
     ras: tuple[float, float, float]
     slice: int
+    filed: ArchiveNumber
     side: str
     statistics: RegionStatistics
 
@@ -60,10 +65,10 @@ class Region:
             f"{'RL'[x < 0]} {abs(x):.0f}, {'AP'[y < 0]} {abs(y):.0f}, {'HF'[z < 0]} {abs(z):.0f}"
         )
         return said(
-            "{name}: {side}, image {number} ({place} mm), {hu}, {size}",
+            "{name}: {side}, {image} ({place} mm), {hu}, {size}",
             name=self.name,
             side=_SIDES[self.side],
-            number=self.slice + 1,
+            image=image_words(self.slice, self.filed),
             place=place,
             hu=self.statistics.hu_text,
             size=self.statistics.size_text,
@@ -227,4 +232,5 @@ def _measured(name: str, volume: CTVolume, mask: NDArray[np.bool_], start: Any) 
         return None
     offset = (int(start[0]), int(start[1]), int(start[2]))
     statistics = region_statistics(volume, mask, offset)
-    return Region(name, statistics.ras, statistics.slice, statistics.side, statistics)
+    filed = volume.archive_number(statistics.slice)
+    return Region(name, statistics.ras, statistics.slice, filed, statistics.side, statistics)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.assistant.reading.results import image_words
+from napari_ct_assistant.support.translation import _, shown
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def image_of(volume: CTVolume, axis: int, index: float) -> str:
 
 def image_label(index: int, filed: ArchiveNumber) -> str:
     """Return `image_words` of a drafted text in the language of the panel."""
-    return with_filed(_("image {number}").format(number=index + 1), filed, index + 1)
+    return shown(image_words(index, filed))
 
 
 def image_of_sentence(sentence: Sentence) -> str:
@@ -38,12 +39,5 @@ def image_of_sentence(sentence: Sentence) -> str:
 
 def with_filed(label: str, filed: ArchiveNumber, number: int) -> str:
     """Return the label of the image `number` with the archive's number, where that differs."""
-    if not filed.words(number):
-        return label
-    parts = []
-    if filed.instance is not None:
-        parts.append(_("instance {number}").format(number=filed.instance))
-    if filed.frame is not None:
-        parts.append(_("frame {number}").format(number=filed.frame))
-    other = ", ".join(parts)
-    return f"{label} ({other})"
+    other = filed.words(number)
+    return f"{label} ({shown(other)})" if other else label

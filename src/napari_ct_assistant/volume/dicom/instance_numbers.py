@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume.geometry import IPLReorder
 
 
@@ -33,10 +34,14 @@ class ArchiveNumber(NamedTuple):
         image
             Counted from 1 from the head.
         """
-        if self.frame is not None:
-            within = "" if self.instance is None else f"instance {self.instance}, "
-            return "" if self.frame == image else f"{within}frame {self.frame}"
-        return "" if self.instance in (None, image) else f"instance {self.instance}"
+        number = self.instance if self.frame is None else self.frame
+        if number in (None, image):
+            return ""
+        if self.frame is None:
+            return said("instance {number}", number=number)
+        if self.instance is None:
+            return said("frame {number}", number=number)
+        return said("instance {instance}, frame {frame}", instance=self.instance, frame=number)
 
 
 @dataclass(frozen=True)
