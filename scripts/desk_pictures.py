@@ -24,7 +24,7 @@ SCREENS: Final = (
 )
 
 
-def on_every_screen(out: Path, chest: Path, model: str) -> None:
+def on_every_screen(out: Path, chest: Path, model: str, language: str) -> None:
     """Run `take` on each of `SCREENS`, in a process and an X server of its own."""
     out.mkdir(parents=True, exist_ok=True)
     for name, dpi in SCREENS:
@@ -44,6 +44,7 @@ def on_every_screen(out: Path, chest: Path, model: str) -> None:
             time.sleep(1)
         command = [sys.executable, str(Path(__file__).with_name("screenshots.py"))]
         command += ["--screens", str(out), "--screen", name, "--chest", str(chest)]
+        command += ["--language", language] if language else []
         try:
             subprocess.run([*command, "--model", model], env=surroundings, check=True)
         finally:

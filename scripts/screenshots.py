@@ -288,7 +288,9 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["CT_ASSISTANT_LANGUAGE"] = options.language
     if options.screens is not None and options.screen is None:
-        desk_pictures.on_every_screen(options.screens, options.chest, options.model)
+        desk_pictures.on_every_screen(
+            options.screens, options.chest, options.model, options.language
+        )
         return
     if options.screen is not None:
         os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()
