@@ -212,7 +212,11 @@ class ReportDocument:
         drafts = self.used_drafts
         outside = next((draft.outside for draft in drafts if draft.outside), "")
         models = list(dict.fromkeys(draft.who for draft in drafts))
-        written = said("machine-written, {models}", models=" and ".join(models)) if models else ""
+        written = (
+            said("machine-written, {models}", models=together(*models, between=" and "))
+            if models
+            else ""
+        )
         signed = self.signed
         if signed is not None:
             where = f", {signed.organization}" if signed.organization else ""

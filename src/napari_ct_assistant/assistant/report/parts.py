@@ -14,6 +14,7 @@ from napari_ct_assistant.assistant.reading.results import (
 )
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.scan_notes import outside_note
+from napari_ct_assistant.support.translation import N_, said
 
 Mark = Literal["", "accepted", "rejected"]
 State = Literal["draft", "accepted", "edited", "rejected", "template", "own"]
@@ -127,8 +128,11 @@ class DraftInfo:
     @property
     def who(self) -> str:
         """The model and its training data, as a phrase."""
-        trained = self.model.get("trained_on") or "undisclosed data"
-        return f"model {self.model.get('name') or 'without a name'} trained on {trained}"
+        return said(
+            "model {model} trained on {trained}",
+            model=self.model.get("name") or N_("without a name"),
+            trained=self.model.get("trained_on") or N_("undisclosed data"),
+        )
 
 
 def _model(info: ModelInfo, weights_sha256: str | None) -> dict[str, str]:
