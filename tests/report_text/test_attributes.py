@@ -22,6 +22,9 @@ from napari_ct_assistant.report_text.attributes import Length, attributes_of, le
         ("Fracture of T4 and L1", "levels", {"T4", "L1"}),
         ("Nodule in segment 6", "levels", {"segment 6"}),
         ("Enlarged node of station 4R", "levels", {"station 4R"}),
+        ("Lesion in segment IVa of the liver", "levels", {"segment 4A"}),
+        ("Cysts in segments VIII", "levels", {"segment 8"}),
+        ("The segment is clear", "levels", set()),
         ("Mild cardiomegaly", "degrees", {"small or mild"}),
         ("Mild to moderate effusion", "degrees", {"small or mild", "moderate"}),
         ("Massive effusion", "degrees", {"large or severe"}),
@@ -38,6 +41,7 @@ def test_what_a_text_names(text: str, field: str, expected: set[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "mm"),
     [
+        ("A 9-mm nodule", [9]),
         ("a nodule of 1.5 cm", [15]),
         ("14 x 11 mm", [14, 11]),
         ("14 mm x 11 mm x 9 mm", [14, 11, 9]),

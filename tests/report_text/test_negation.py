@@ -31,6 +31,8 @@ from napari_ct_assistant.report_text.negation import find_mentions, has_negation
         ("Malignancy cannot be excluded.", "malignancy", "uncertain"),
         ("Findings suspicious for metastasis.", "metastasis", "uncertain"),
         ("Not only emphysema but also bronchiectasis is present.", "emphysema", "affirmed"),
+        ("Resolved right pleural effusion.", "effusion", "denied"),
+        ("Partly resolved right pleural effusion.", "effusion", "affirmed"),
         ("The effusion has now resolved, atelectasis remains.", "atelectasis", "affirmed"),
     ],
 )

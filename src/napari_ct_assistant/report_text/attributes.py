@@ -19,7 +19,11 @@ _WHICH: Final = re.compile(r"upper|middle|lower", re.IGNORECASE)
 _SHORT: Final = re.compile(r"\b(R[UML]L|L[UL]L)\b")
 _PARTS: Final = {"U": "upper", "M": "middle", "L": "lower"}
 _VERTEBRA: Final = re.compile(r"\b([CTL])[ -]?(1[0-2]|[1-9])\b(?!\s*(?:mm|cm|ml|%))")
-_SEGMENT: Final = any_case(r"\b(segments?|stations?)\s+(\d{1,2}[a-z]?)\b")
+# Couinaud's segments of the liver are written in Roman numerals, too.
+_ROMAN: Final = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
+_SEGMENT: Final = any_case(
+    rf"\b(segments?|stations?)\s+(\d{{1,2}}[a-z]?|(?:{'|'.join(_ROMAN)})[ab]?)\b"
+)
 # From little to much; what lies in one row says the same.
 _DEGREES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     (
@@ -35,7 +39,7 @@ _DEGREES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
 _NUMBER: Final = r"\d+(?:[.,]\d+)?"
 _SIZE: Final = re.compile(
     rf"({_NUMBER})(?:\s*(?:mm|cm)?\s*(?:x|\u00d7|by)\s*({_NUMBER}))?"
-    rf"(?:\s*(?:mm|cm)?\s*(?:x|\u00d7|by)\s*({_NUMBER}))?\s*(mm|cm)\b",
+    rf"(?:\s*(?:mm|cm)?\s*(?:x|\u00d7|by)\s*({_NUMBER}))?(?:\s*|-)(mm|cm)\b",
     re.IGNORECASE,
 )
 _PLACE: Final = any_case(r"\b(?:images?|slices?|im\.|series|no\.)\s*#?\d+(?:\s*(?:to|-)\s*\d+)?")
@@ -92,7 +96,7 @@ def attributes_of(text: str) -> Attributes:
         sides.add("right" if short[0] == "R" else "left")
         lobes.add(_PARTS[short[1]])
     levels = {f"{letter}{number}" for letter, number in _VERTEBRA.findall(text)}
-    levels |= {f"{kind.lower().rstrip('s')} {number}" for kind, number in _SEGMENT.findall(text)}
+    levels |= {_numbered(*found) for found in _SEGMENT.findall(text)}
     rest = _PLACE.sub(" ", _SEGMENT.sub(" ", _VERTEBRA.sub(" ", _SIZE.sub(" ", text))))
     numbers = {_value(number) for number in _COUNT.findall(rest)}
     numbers |= {float(_WORDS.index(word.lower()) + 2) for word in _COUNT_WORD.findall(rest)}
@@ -115,6 +119,12 @@ def lengths_in(text: str) -> tuple[Length, ...]:
             digits = len(re.split("[.,]", number)[1]) if re.search("[.,]", number) else 0
             found.append(Length(round(_value(number) * scale, 6), scale * 0.5 * 10**-digits))
     return tuple(found)
+
+
+def _numbered(kind: str, number: str) -> str:
+    """Return the name of a segment or station: "segment 4A" for "Segments IVa"."""
+    digits = re.sub("^[ivx]+", lambda found: str(_ROMAN.index(found[0]) + 1), number.lower())
+    return f"{kind.lower().rstrip('s')} {digits.upper()}"
 
 
 def _value(number: str) -> float:

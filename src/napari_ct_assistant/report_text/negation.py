@@ -54,7 +54,9 @@ _DENIES_NEXT = any_case(
         "(?:absence|lack|clear|free|devoid|resolution|removal|instead) of",
         "free from|negative for|rather than",
         r"absent(?= (?!in\b|on\b|at\b|from\b)\w)",
-    )
+    ),
+    # "Partly resolved" and "not resolved" leave something.
+    r"^\s*(?:(?:now|interval|completely)\s+)?resolved(?=\s\w)",
 )
 _DENIES_BEFORE = any_case(
     one_of(
