@@ -15,9 +15,12 @@ from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.formats import format_of
 from napari_ct_assistant.assistant.reading.results import FindingProbability
+from napari_ct_assistant.assistant.reading.rewriting import prompt
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.template import find_template
+from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError
 from napari_ct_assistant.backends.scan_notes import OUTSIDE
+from napari_ct_assistant.backends.slices.choice import SliceRange
 from napari_ct_assistant.support.translation import VARIABLE, language, said, use_language
 from napari_ct_assistant.viewer.chat.chips import Chips
 from napari_ct_assistant.viewer.chat.suggestions import suggest
@@ -192,3 +195,21 @@ def test_errors_are_german_and_files_keep_them_in_english(tmp_path: Path) -> Non
         format_of(tmp_path / "report.xyz")
     assert "unknown format" in str(refused.value)
     assert one_line(refused.value).startswith("report.xyz: unbekanntes Format")
+
+
+def test_refusals_within_the_panel_are_german(panel: CTAssistantPanel) -> None:
+    with pytest.raises(ValueError, match="give first and last image") as slices:
+        SliceRange.parse("much", None)
+    assert one_line(slices.value).startswith("die Schichten sind 'much'; geben Sie")
+    with pytest.raises(ValueError, match="no findings to summarise") as empty:
+        prompt("impression", "")
+    assert one_line(empty.value) == "der Befund enthält noch nichts zum Zusammenfassen"
+    needs = NotEnoughMemoryError(
+        said(
+            "{name}: does not fit in the memory of {type}; close other programs",
+            name="m",
+            type="cpu",
+        )
+    )
+    panel.models.problem.show_error(needs, one_line(needs))
+    assert panel.models.problem.text.text().startswith("m: passt nicht in den Speicher von cpu")

@@ -23,6 +23,7 @@ from napari_ct_assistant.backends.prepared_scan import (
 )
 from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 from napari_ct_assistant.volume import CTVolume
 
 NO_TEXT: Final = (
@@ -36,8 +37,11 @@ class WritesNoTextError(CTAssistantError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name}: this model screens for findings and writes no text; use `screen`, or another "
-            "model for reports and answers"
+            said(
+                "{name}: this model screens for findings and writes no text; use `screen`, or "
+                "another model for reports and answers",
+                name=name,
+            )
         )
 
 

@@ -10,7 +10,8 @@ it is shown: the language is chosen later. Values go in after the translation::
     _("{n} of {total}").format(n=n, total=total)
 
 A text that is made below the panel and also goes into files, such as a warning about a scan or the
-text of an error, is made with `said` and stays English; the panel passes it through `shown`.
+text of an error, is made with `said` and stays English; the panel passes it through `shown`. Errors
+that only the command line, the training package or a wrong call can meet are plain English.
 """
 
 from __future__ import annotations

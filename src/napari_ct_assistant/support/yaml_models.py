@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 
 Keys = tuple[str | int, ...]
 MAX_BYTES: Final = 200_000
@@ -58,7 +59,11 @@ class YamlFile:
             loader = (yaml.BaseLoader if spelled else yaml.SafeLoader)(text)
         except yaml.reader.ReaderError as error:
             raise YamlFileError(
-                f"{name}: not valid YAML: character #{error.character:x} is not allowed"
+                said(
+                    "{name}: not valid YAML: character #{character} is not allowed",
+                    name=name,
+                    character=f"{error.character:x}",
+                )
             ) from error
         try:
             _refuse_bombs(text)
@@ -69,9 +74,18 @@ class YamlFile:
             mark = error.problem_mark or error.context_mark
             where = f" line {mark.line + 1}" if mark else ""
             problem = error.problem or error.context
-            raise YamlFileError(f"{name}{where}: not valid YAML: {problem}") from error
+            raise YamlFileError(
+                said(
+                    "{name}{where}: not valid YAML: {problem}",
+                    name=name,
+                    where=where,
+                    problem=problem,
+                )
+            ) from error
         except (yaml.YAMLError, RecursionError) as error:
-            raise YamlFileError(f"{name}: not valid YAML ({type(error).__name__})") from error
+            raise YamlFileError(
+                said("{name}: not valid YAML ({name2})", name=name, name2=type(error).__name__)
+            ) from error
         finally:
             loader.dispose()
 
@@ -170,14 +184,24 @@ def read_yaml(path: Path, *, name: str | None = None, spelled: bool = False) -> 
     name = path.name if name is None else name
     try:
         if path.exists() and not path.is_file():
-            raise YamlFileError(f"{name}: not a file")
+            raise YamlFileError(said("{name}: not a file", name=name))
         if path.stat().st_size > MAX_BYTES:
-            raise YamlFileError(f"{name}: more than {MAX_BYTES} bytes; is it the right file?")
+            raise YamlFileError(
+                said(
+                    "{name}: more than {max_bytes} bytes; is it the right file?",
+                    name=name,
+                    max_bytes=MAX_BYTES,
+                )
+            )
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise YamlFileError(f"{name}: cannot be read ({error.strerror or error})") from error
+        raise YamlFileError(
+            said("{name}: cannot be read ({value})", name=name, value=error.strerror or error)
+        ) from error
     except UnicodeDecodeError as error:
-        raise YamlFileError(f"{name}: not UTF-8 text (byte {error.start})") from error
+        raise YamlFileError(
+            said("{name}: not UTF-8 text (byte {start})", name=name, start=error.start)
+        ) from error
     return YamlFile(name, text, spelled=spelled)
 
 

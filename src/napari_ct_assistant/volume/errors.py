@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.plain_text import plain
-from napari_ct_assistant.support.translation import Verbatim, said
+from napari_ct_assistant.support.translation import N_, Verbatim, said
 
 
 class CTReadError(CTAssistantError, ValueError):
@@ -48,7 +48,7 @@ class CTReadError(CTAssistantError, ValueError):
 class OpeningStoppedError(CTReadError):
     """The opening of a scan was stopped by whoever started it."""
 
-    def __init__(self, path: str | Path, problem: str = "opening was stopped") -> None:
+    def __init__(self, path: str | Path, problem: str = N_("opening was stopped")) -> None:
         super().__init__(path, problem)
 
 

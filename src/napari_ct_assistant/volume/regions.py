@@ -106,7 +106,7 @@ def region_statistics(
     box = volume.hu[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
     values = box[mask]
     if values.size == 0:
-        raise ValueError("the region contains no voxel; draw it larger")
+        raise ValueError(said("the region contains no voxel; draw it larger"))
     inside = np.argwhere(mask)
     nearest = inside[np.argmin(((inside - inside.mean(axis=0)) ** 2).sum(axis=1))] + start
     spacing = np.asarray(volume.spacing)
@@ -173,7 +173,7 @@ def region_diameters(
     steps = volume.affine[:3, :3]
     used = np.flatnonzero(mask.any(axis=(1, 2)))
     if not used.size:
-        raise ValueError("the region contains no voxel; draw it larger")
+        raise ValueError(said("the region contains no voxel; draw it larger"))
     # Each slice's axes leave the first one out, so two directions in mm are enough.
     flat = _orthogonal(steps[:, 1:])
     found = (0.0, 0.0, int(used[0]))

@@ -104,7 +104,9 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
     folder = path if path.is_dir() else path.parent
     try:
         series = find_series(walk_files(folder)).series
-    except (CTReadError, OSError) as error:
+    except CTReadError as error:
+        raise ExportError(error.message) from error
+    except OSError as error:
         raise ExportError(str(error)) from error
     if not series:
         raise ExportError(

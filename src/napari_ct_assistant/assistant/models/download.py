@@ -179,9 +179,13 @@ def plan_download(
     if not parts and not any(name.endswith(".safetensors") for name in wanted):
         pickles = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth")))[:3]
         raise ModelLoadError(
-            f"{repo}: has no safetensors weights"
-            + (f", only {', '.join(pickles)}" if pickles else "")
-            + "; nothing was downloaded"
+            said(
+                "{repo}: has no safetensors weights, only {files}; nothing was downloaded",
+                repo=repo,
+                files=", ".join(pickles),
+            )
+            if pickles
+            else said("{repo}: has no safetensors weights; nothing was downloaded", repo=repo)
         )
     blobs = _home(repo) / "blobs"
     files = []

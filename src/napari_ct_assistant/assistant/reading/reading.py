@@ -28,6 +28,7 @@ from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.slices.mentions import with_image_numbers
 from napari_ct_assistant.report_text.refusals import is_refusal
 from napari_ct_assistant.report_text.sentences import sections_of
+from napari_ct_assistant.support.translation import said
 
 
 class Reading(EncodedScan):
@@ -181,7 +182,7 @@ class Reading(EncodedScan):
         """
         question = " ".join(question.split())
         if not question:
-            raise ValueError("the question is empty")
+            raise ValueError(said("the question is empty"))
         start = time.perf_counter()
         prompt = self.context.prompt(
             question,
@@ -250,7 +251,7 @@ class Reading(EncodedScan):
         """
         encoded = self.encoded
         if findings and not self.backend.capabilities.free_findings:
-            raise ValueError(f"{self.info.name}: screens only for its own findings")
+            raise ValueError(said("{name}: screens only for its own findings", name=self.info.name))
         with self._busy:
             if isinstance(encoded, ScreeningContext):
                 rows = scored_findings(encoded, self.info, findings, cancel)

@@ -51,15 +51,23 @@ def prompt(kind: Rewriting, text: str) -> str:
     most = MAX_CHARACTERS[kind]
     if kind == "impression":
         if not text:
-            raise ValueError("the report has no findings to summarise yet")
+            raise ValueError(said("the report has no findings to summarise yet"))
         if len(text) > most:
             raise ValueError(
-                f"the findings have {len(text)} characters; the model takes at most {most}"
+                said(
+                    "the findings have {count} characters; the model takes at most {most}",
+                    count=len(text),
+                    most=most,
+                )
             )
     elif not text:
-        raise ValueError(f"select the text to {kind} first")
+        raise ValueError(said("select the text to {kind} first", kind=kind))
     elif len(text) > most:
-        raise ValueError(f"{len(text)} characters are selected; select at most {most}")
+        raise ValueError(
+            said(
+                "{count} characters are selected; select at most {most}", count=len(text), most=most
+            )
+        )
     return fill(PROMPTS[kind], text=text)
 
 

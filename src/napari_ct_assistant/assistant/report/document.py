@@ -184,9 +184,9 @@ class ReportDocument:
         """
         name, organization = " ".join(name.split()), " ".join(organization.split())
         if not name:
-            raise ValueError("the name is empty; type the name that signs the report")
+            raise ValueError(said("the name is empty; type the name that signs the report"))
         if not self.text.strip():
-            raise ValueError("the report is empty; there is nothing to sign")
+            raise ValueError(said("the report is empty; there is nothing to sign"))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return replace(self, signature=Signature(name, organization, now, self.content))
 
@@ -358,14 +358,18 @@ class ReportDocument:
         """
         if data.get("format") != FORMAT:
             raise ValueError(
-                f"a report of format {data.get('format')!r}; this version reads format {FORMAT}"
+                said(
+                    "a report of format {get}; this version reads format {format}",
+                    get=repr(data.get("format")),
+                    format=FORMAT,
+                )
             )
         try:
             report = cls(**read_parts(data))
             check_types(report)
             check_references(report.sections, report.sources, report.drafts, report.measurements)
         except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise ValueError(f"not a report: {str(error)[:200]}") from error
+            raise ValueError(said("not a report: {error}", error=str(error)[:200])) from error
         return report
 
 

@@ -17,7 +17,7 @@ from napari_ct_assistant.backends.i3resnet.folder import is_i3resnet
 from napari_ct_assistant.backends.loading.sizes import Counts, header_shapes
 from napari_ct_assistant.backends.probe.heads import POOLINGS
 from napari_ct_assistant.model.errors import ModelLoadError
-from napari_ct_assistant.support.translation import said
+from napari_ct_assistant.support.translation import Verbatim, said
 
 MODEL_TYPE: Final = "ct_probe"
 FORMAT_VERSION: Final = 1
@@ -46,7 +46,7 @@ def labels_and_pooling(config: Mapping[str, Any], name: str) -> tuple[tuple[str,
                 "{name}: config.json says format_version {version}; this version reads "
                 "{format_version}",
                 name=name,
-                version=str(version)[:20],
+                version=Verbatim(str(version)[:20]),
                 format_version=FORMAT_VERSION,
             )
         )

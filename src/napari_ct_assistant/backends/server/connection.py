@@ -97,8 +97,12 @@ def _choose(models: Sequence[ModelOnServer], wanted: str, origin: str) -> ModelO
         return found
     if len(models) != 1:
         raise ServerError(
-            f"{origin}: serves {names}; add the name of one: {origin}#NAME"
+            said(
+                "{origin}: serves {names}; add the name of one: {origin}#NAME",
+                origin=origin,
+                names=names,
+            )
             if models
-            else f"{origin}: serves no model"
+            else said("{origin}: serves no model", origin=origin)
         )
     return models[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_ct_assistant.backends.server.sending import Sending
 from napari_ct_assistant.support.errors import CTAssistantError
+from napari_ct_assistant.support.translation import said
 
 
 class ServerError(CTAssistantError, ValueError):
@@ -26,6 +27,10 @@ class AgreementNeededError(ServerError):
     def __init__(self, sending: Sending) -> None:
         self.sending = sending
         super().__init__(
-            f"{sending.address}: {sending.line} Nobody has agreed to that on this computer yet; "
-            "nothing was sent."
+            said(
+                "{address}: {line} Nobody has agreed to that on this computer yet; nothing was "
+                "sent.",
+                address=sending.address,
+                line=sending.line,
+            )
         )

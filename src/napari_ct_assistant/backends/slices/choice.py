@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 import numpy as np
 
+from napari_ct_assistant.support.translation import said
+
 Rule = Literal["medgemma", "even", "even-floor"]
 Order = Literal["head to feet", "feet to head"]
 
@@ -40,7 +42,11 @@ class SliceRange:
         """
         match = re.fullmatch(r"\s*(\d*)\s*-\s*(\d*)\s*", text) if text.strip() else None
         if text.strip() and (match is None or not (match[1] or match[2])):
-            raise ValueError(f"slices are {text!r}; give first and last image, such as 40-120")
+            raise ValueError(
+                said(
+                    "slices are {text}; give first and last image, such as 40-120", text=repr(text)
+                )
+            )
         first, last = (
             (int(part) if part else None for part in match.groups()) if match else (None,) * 2
         )
@@ -58,11 +64,18 @@ class SliceRange:
         last = total if self.last is None else self.last
         if not 1 <= first <= last <= total:
             raise ValueError(
-                f"slices are {first}-{last}, and the scan has images 1 to {total}; give a range "
-                "within them"
+                said(
+                    "slices are {first}-{last}, and the scan has images 1 to {total}; give a "
+                    "range within them",
+                    first=first,
+                    last=last,
+                    total=total,
+                )
             )
         if self.count is not None and self.count < 1:
-            raise ValueError(f"the number of slices is {self.count}; give at least 1")
+            raise ValueError(
+                said("the number of slices is {count}; give at least 1", count=self.count)
+            )
         return first - 1, last - 1
 
 

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Remedy
-from napari_ct_assistant.support.translation import N_, Texts, _, decimal
+from napari_ct_assistant.support.translation import N_, Texts, _, decimal, shown
 from napari_ct_assistant.viewer.widgets import button
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
@@ -75,7 +75,9 @@ class MemoryBar(QWidget):
         self._remedies = (
             error.remedies[:MOST_REMEDIES] if isinstance(error, NotEnoughMemoryError) else ()
         )
-        self.text.setText(error.line + "." if isinstance(error, NotEnoughMemoryError) else line)
+        self.text.setText(
+            f"{shown(error.line)}." if isinstance(error, NotEnoughMemoryError) else line
+        )
         for each in self.buttons:
             each.hide()
         for each, remedy in zip(self.buttons, self._remedies, strict=False):

@@ -20,6 +20,7 @@ from napari_ct_assistant.assistant.journal.writer import JournalWriter
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.support.translation import _, time_text
 from napari_ct_assistant.viewer.chat.links import escaped
+from napari_ct_assistant.viewer.session.background import one_line
 from napari_ct_assistant.viewer.texts import (
     RESTORED,
     SAMPLED_AGAIN,
@@ -148,7 +149,7 @@ class JournalKeeper(QObject):
             report = ReportDocument.from_json(body["report"]) if body.get("report") else None
         except ValueError as error:
             text = _("The journal's report of this scan cannot be read: {problem}")
-            self.status_message.emit(text.format(problem=error))
+            self.status_message.emit(text.format(problem=one_line(error)))
         self._report.restore(scan, report)
         if report is not None:
             scan.outside = scan.outside or next((d.outside for d in report.drafts if d.outside), "")

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBox
 from napari_ct_assistant.support.translation import N_, Texts, _, decimal, shown
 from napari_ct_assistant.viewer.scan.layers import is_oblique
 from napari_ct_assistant.viewer.scan.warning_banner import OBLIQUE
-from napari_ct_assistant.viewer.session.background import Background
+from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import TITLE_SEPARATOR
 from napari_ct_assistant.viewer.widgets import dialog_buttons
 from napari_ct_assistant.viewer.widgets import label as plain_label
@@ -113,7 +113,7 @@ class DetailsDialog(QDialog):
         self._background.run(
             lambda: (int(volume.hu.min()), int(volume.hu.max())),
             returned=self._on_range,
-            errored=lambda error: self.values["HU range"].setText(str(error)),
+            errored=lambda error: self.values["HU range"].setText(one_line(error)),
             finished=lambda: None,
         )
 

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from qtpy.QtCore import QCoreApplication, QObject, Signal
 
 from napari_ct_assistant.support.errors import CTAssistantError
-from napari_ct_assistant.support.translation import _, shown
+from napari_ct_assistant.support.translation import Message, _, shown
 from napari_ct_assistant.viewer.session import leaving
 
 logger = logging.getLogger(__name__)
@@ -182,7 +182,8 @@ def one_line(error: BaseException) -> str:
     """Return an error as one line of plain text."""
     if isinstance(error, MemoryError):
         return _("The memory is not enough for this; close other scans or programs.")
-    text = shown(error.message) if isinstance(error, CTAssistantError) else str(error)
+    message = error.message if isinstance(error, CTAssistantError) else next(iter(error.args), "")
+    text = shown(message) if isinstance(message, Message) else str(error)
     text = " ".join(text.split())
     if isinstance(error, ValueError | OSError) and text:
         return text

@@ -56,9 +56,14 @@ def unpacked(path: Path, cancel: threading.Event | None = None) -> Iterator[Path
             inside = names.get(error.path)
             if inside is None and folder not in (error.path, *error.path.parents):
                 raise
-            named = f"in the archive, {inside}: " if inside else ""
-            problem = error.problem.replace(str(folder), path.name)
-            raise type(error)(path, f"{named}{problem}") from error
+            problem = error.problem
+            if str(folder) in problem:
+                problem = problem.replace(str(folder), path.name)
+            if inside:
+                problem = said(
+                    "in the archive, {inside}: {problem}", inside=inside, problem=problem
+                )
+            raise type(error)(path, problem) from error
 
 
 def _unpack(path: Path, folder: Path, cancel: threading.Event | None) -> dict[Path, str]:
