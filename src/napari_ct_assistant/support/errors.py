@@ -50,7 +50,10 @@ class CTAssistantError(Exception):
     """Base of every error that this package raises on purpose."""
 
     @property
-    def message(self) -> str:
-        """The text; a `translation.Message`, which the panel translates, where one was given."""
+    def text(self) -> str:
+        """What was given; a `translation.Message`, which the panel translates, where it is one.
+
+        torch makes errors that have a `message` anew, in a way that these do not take.
+        """
         first = self.args[0] if len(self.args) == 1 else None
         return first if isinstance(first, str) else str(self)

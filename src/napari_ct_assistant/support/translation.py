@@ -131,7 +131,7 @@ def said(template: str, **values: object) -> Message:
 
 def _part(value: object) -> str:
     """Return a value as text; that of an error, too, remembers its parts."""
-    text = getattr(value, "message", value)
+    text = getattr(value, "text", value)
     return text if isinstance(text, Message | Verbatim) else str(value)
 
 

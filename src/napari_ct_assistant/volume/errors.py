@@ -35,7 +35,7 @@ class CTReadError(CTAssistantError, ValueError):
         self.problem = problem
 
     @property
-    def message(self) -> str:
+    def text(self) -> str:
         """The text, which the panel translates."""
         name = plain(self.path.name or str(self.path)).replace("\n", " ")
         return said("{name}: {problem}", name=Verbatim(name), problem=self.problem)

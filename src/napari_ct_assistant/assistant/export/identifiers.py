@@ -105,7 +105,7 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
     try:
         series = find_series(walk_files(folder)).series
     except CTReadError as error:
-        raise ExportError(error.message) from error
+        raise ExportError(error.text) from error
     except OSError as error:
         raise ExportError(str(error)) from error
     if not series:

@@ -182,7 +182,7 @@ def one_line(error: BaseException) -> str:
     """Return an error as one line of plain text."""
     if isinstance(error, MemoryError):
         return _("The memory is not enough for this; close other scans or programs.")
-    message = error.message if isinstance(error, CTAssistantError) else next(iter(error.args), "")
+    message = error.text if isinstance(error, CTAssistantError) else next(iter(error.args), "")
     text = shown(message) if isinstance(message, Message) else str(error)
     text = " ".join(text.split())
     if isinstance(error, ValueError | OSError) and text:

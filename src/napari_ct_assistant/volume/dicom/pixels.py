@@ -179,7 +179,7 @@ class SliceReader:
         try:
             return decode(data, file.syntax, (file.rows, file.columns), file.bits_allocated // 8)
         except CodestreamError as error:
-            raise CTReadError(file.path, error.message) from error
+            raise CTReadError(file.path, error.text) from error
 
 
 def check_unchanged(stream: FileIO, file: DicomFile) -> None:

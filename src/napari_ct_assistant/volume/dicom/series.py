@@ -124,7 +124,7 @@ def find_series(paths: Iterable[Path], cancel: threading.Event | None = None) ->
                 raise header
             frames += read_frames(path, header)
         except NotASliceError as other:
-            search.others[other.message] += 1
+            search.others[other.text] += 1
         except CTReadError as error:
             check_cancel(cancel, path)
             search.broken.append(error)
