@@ -11,7 +11,6 @@ from transformers import (
     AutoConfig,
     AutoImageProcessor,
     AutoModelForImageTextToText,
-    GenerationConfig,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -23,6 +22,7 @@ from napari_ct_assistant.backends.loading.devices import (
 from napari_ct_assistant.backends.loading.failures import load_failures
 from napari_ct_assistant.backends.loading.memory import check_memory
 from napari_ct_assistant.backends.loading.options import Quantize
+from napari_ct_assistant.backends.loading.pretrained import check_loaded, keep_token_ids
 from napari_ct_assistant.backends.loading.quantization import quantization_config
 from napari_ct_assistant.backends.model_info import ModelInfo
 from napari_ct_assistant.backends.settings import GenerationSettings
@@ -38,7 +38,7 @@ from napari_ct_assistant.backends.slice_model.sizes import (
 )
 from napari_ct_assistant.backends.slice_model.tokens import load_tokenizer
 from napari_ct_assistant.backends.slices import PresetError, SlicePreset, find_preset
-from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import settings_sha256
 from napari_ct_assistant.model.format import WEIGHTS
 from napari_ct_assistant.model.layers.onednn import use_onednn
@@ -176,22 +176,6 @@ def _network(
         output_loading_info=True,
         **how,
     )
-    for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        if loaded.get(kind):
-            keys = sorted(map(str, loaded[kind]))
-            raise ModelLoadError(
-                said(
-                    "{name}: {count} {replace} while loading: {listing}",
-                    name=name,
-                    count=len(keys),
-                    replace=kind.replace("_", " "),
-                    listing=listing(keys),
-                )
-            )
-    # Other generation settings of a folder, such as a time limit or stop strings, would shorten
-    # a report without a word.
-    own = network.generation_config
-    network.generation_config = GenerationConfig(
-        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
-    )
+    check_loaded(loaded, name)
+    keep_token_ids(network)
     return network if how else network.to(target)

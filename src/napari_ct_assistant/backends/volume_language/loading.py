@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from napari_ct_assistant.backends.loading.devices import (
@@ -17,6 +16,7 @@ from napari_ct_assistant.backends.loading.devices import (
 from napari_ct_assistant.backends.loading.failures import load_failures
 from napari_ct_assistant.backends.loading.memory import check_memory
 from napari_ct_assistant.backends.loading.options import Quantize
+from napari_ct_assistant.backends.loading.pretrained import check_loaded, keep_token_ids
 from napari_ct_assistant.backends.loading.quantization import quantization_config
 from napari_ct_assistant.backends.loading.sizes import QUESTION_TOKENS, count
 from napari_ct_assistant.backends.model_info import ModelInfo
@@ -25,7 +25,7 @@ from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.backend import VolumeLanguageBackend
 from napari_ct_assistant.backends.volume_language.decoding import join_weights
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.errors import ModelLoadError, listing
+from napari_ct_assistant.model.errors import ModelLoadError
 from napari_ct_assistant.model.folder import (
     check_folder,
     check_tensors,
@@ -154,22 +154,6 @@ def _network(
         output_loading_info=True,
         **how,
     )
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if loaded.get(kind):
-            keys = sorted(map(str, loaded[kind]))
-            raise ModelLoadError(
-                said(
-                    "{name}: {count} {replace} while loading: {listing}",
-                    name=name,
-                    count=len(keys),
-                    replace=kind.replace("_", " "),
-                    listing=listing(keys),
-                )
-            )
-    # Other generation settings of a folder, such as a time limit or stop strings, would shorten
-    # a report without a word.
-    own = network.generation_config
-    network.generation_config = GenerationConfig(
-        bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
-    )
+    check_loaded(loaded, name)
+    keep_token_ids(network)
     return network if how else network.to(target)
