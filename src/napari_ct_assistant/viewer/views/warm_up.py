@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 KEY: Final = "ct_warm_up"
 CHARACTERS: Final = string.ascii_letters + string.digits + " ,.:-–…()/%×ÅÉÑŐÄÖÜäöüß"
-AT_A_TIME: Final = 1  # characters of a step
 BEFORE_MS: Final = 400  # after the panel was shown
 BETWEEN_MS: Final = 20
 
@@ -66,8 +65,8 @@ class CanvasWarmUp(QObject):
         text = TextOverlay(position="top_left", opacity=0, visible=True)
         overlays[KEY] = text
         try:
-            for begin in range(0, len(CHARACTERS), AT_A_TIME):
-                text.text = CHARACTERS[begin : begin + AT_A_TIME]
+            for character in CHARACTERS:
+                text.text = character
                 yield
         finally:
             overlays.pop(KEY, None)

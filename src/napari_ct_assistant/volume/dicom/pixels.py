@@ -69,8 +69,7 @@ class SliceReader:
         """Return the stored values, in the memory of `out` where they can be read straight."""
         file = frame.file
         try:
-            plain = bool(file.floating) or file.syntax in _RAW or _is_uncompressed(file)
-            return self._plain(frame, out) if plain else self._encapsulated(frame)
+            return self._plain(frame, out) if _is_plain(file) else self._encapsulated(frame)
         except OSError as error:
             raise CTReadError(
                 file.path, said("cannot be read ({value})", value=error.strerror or error)
@@ -260,13 +259,13 @@ def reads_together(frames: Sequence[DicomFrame], out: NDArray[np.int16]) -> bool
         return (
             *(frame.slope, frame.intercept, file.padding, file.signed, file.bits_stored),
             *(file.bits_allocated, file.order, file.syntax, file.floating, file.rows, file.columns),
-            _is_uncompressed(file),
+            _is_plain(file),
         )
 
     return (
         first.file.bits_allocated == 16
         and not first.file.floating
-        and (first.file.syntax in _RAW or _is_uncompressed(first.file))
+        and _is_plain(first.file)
         and first.file.syntax != DEFLATED
         and (out.flags.c_contiguous or out[::-1].flags.c_contiguous)
         and all(scale(frame) == scale(first) for frame in frames)
@@ -287,6 +286,11 @@ def erases_padding(frame: DicomFrame) -> bool:
         return True
     slope = 1.0 if frame.slope is None else frame.slope
     return max(value * slope + (frame.intercept or 0.0) for value in file.padding) <= _PADDING_HU
+
+
+def _is_plain(file: DicomFile) -> bool:
+    """Return whether the pixels need no decoder."""
+    return bool(file.floating) or file.syntax in _RAW or _is_uncompressed(file)
 
 
 def _is_uncompressed(file: DicomFile) -> bool:
