@@ -32,8 +32,8 @@ from napari_ct_assistant.backends.settings import GenerationSettings
 from napari_ct_assistant.backends.volume_language.backend import VolumeLanguageBackend
 from napari_ct_assistant.backends.volume_language.decoding import LlamaSteps, greedy
 from napari_ct_assistant.backends.volume_language.image_context import VolumeLanguageContext
+from napari_ct_assistant.backends.volume_language.loading import for_inference
 from napari_ct_assistant.model.configuration import VolumeLanguageConfig
-from napari_ct_assistant.model.layers.onednn import use_onednn
 from napari_ct_assistant.model.modeling import VolumeLanguageModel
 from napari_ct_assistant.model.presets import e3d_gpt_vision, vit3d_llama3_vision
 from napari_ct_assistant.model.processor import VolumeLanguageProcessor
@@ -230,7 +230,7 @@ def make_backend(size: str) -> VolumeLanguageBackend:
         text_config=text,
         image_token_id=int(tokenizer.convert_tokens_to_ids(image_token)),
     )
-    model = use_onednn(VolumeLanguageModel(config).eval())
+    model = for_inference(VolumeLanguageModel(config))
     processor = VolumeLanguageProcessor(
         tokenizer,
         image_size=vision.image_size,

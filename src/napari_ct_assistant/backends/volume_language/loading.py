@@ -108,15 +108,20 @@ def load(
         settings_sha256=settings_hash,
         untaught=processor.untaught,
     )
-    use_onednn(network.eval())
-    join_weights(network.language_model)
     return VolumeLanguageBackend(
-        network,
+        for_inference(network),
         processor,
         info,
         OutOfDistributionDetector.load(folder),
         settings or GenerationSettings(),
     )
+
+
+def for_inference(network: VolumeLanguageModel) -> VolumeLanguageModel:
+    """Return a network as it answers: not training, and laid out for the fastest products."""
+    use_onednn(network.eval())
+    join_weights(network.language_model)
+    return network
 
 
 def _check_complete(folder: Path, name: str) -> None:
