@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import pytest
 
 from napari_ct_assistant.support.collector import (
     _exempt_the_rest,
+    collect_anywhere,
+    collect_everything,
+    collect_here_only,
+    collect_if_due,
     collection_postponed,
     keep_collections_short,
     look_at_everything,
@@ -112,3 +121,92 @@ def test_a_window_that_was_forgotten_exempts_nothing() -> None:
     gc.unfreeze()
     gc.collect()
     assert gc.get_freeze_count() == 0
+
+
+@pytest.fixture
+def only_here() -> Iterator[None]:
+    collect_here_only()
+    yield
+    collect_anywhere()
+
+
+def test_only_one_thread_collects(only_here: None) -> None:
+    threads: set[int] = set()
+
+    def note(_phase: str, _info: dict[str, int]) -> None:
+        threads.add(threading.get_ident())
+
+    def make() -> weakref.ref[Node]:
+        references = [weakref.ref(Node()) for _ in range(20_000)]
+        return references[0]
+
+    gc.callbacks.append(note)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            gone = pool.submit(make).result()
+            pool.submit(collect_if_due).result()
+            assert threads == set()
+            assert gone() is not None
+            while gone() is not None:
+                collect_if_due()
+                pool.submit(make).result()
+        assert threads == {threading.get_ident()}
+    finally:
+        gc.callbacks.remove(note)
+
+
+def test_another_thread_waits_for_everything(only_here: None) -> None:
+    gone = weakref.ref(Node())
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(collect_everything)
+        while not asked.done():
+            collect_if_due()
+    assert gone() is None
+
+
+def test_another_thread_goes_on_where_nobody_collects(
+    only_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{collect_everything.__module__}.WAIT_SECONDS", 0.01)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(collect_everything).result(timeout=30)
+
+
+def test_full_collections_wait_for_a_quarter_more(only_here: None) -> None:
+    kept = [Node() for _ in range(400_000)]
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(collect_everything)
+        while not asked.done():
+            collect_if_due()
+    full: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            full.append(info["generation"])
+
+    gc.callbacks.append(note)
+    try:
+        for _ in range(60):  # below a quarter
+            kept += [Node() for _ in range(1_000)]
+            collect_if_due()
+        assert full == []
+        for _ in range(2_000):
+            kept += [Node() for _ in range(1_000)]
+            collect_if_due()
+        assert 0 < len(full) < 20
+    finally:
+        gc.callbacks.remove(note)
+
+
+def test_a_library_that_turns_it_on_does_not_matter(only_here: None) -> None:
+    gc.enable()
+    collect_if_due()
+    assert not gc.isenabled()
+    collect_anywhere()
+    assert gc.isenabled()
+
+
+def test_an_import_leaves_it_to_one_thread(only_here: None) -> None:
+    with collection_postponed():
+        pass
+    assert not gc.isenabled()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_ct_assistant.support.collector import collect_anywhere, collect_here_only
+from napari_ct_assistant.viewer.garbage import collect_in_this_thread
 from napari_ct_assistant.viewer.preferences import remember_width
 from napari_ct_assistant.viewer.session.background import calls_running
 from napari_ct_assistant.viewer.session.scan_session import ScanSession
@@ -51,9 +53,15 @@ def automatic_widths() -> None:
 
 
 @pytest.fixture(autouse=True)
-def collections_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exempt nothing from collection: Hypothesis looks for referrers, which would be hidden."""
+def collections(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Collect in this thread only, with or without a panel, as widgets need it.
+
+    Exempt nothing from it: Hypothesis looks for referrers, which would be hidden.
+    """
     monkeypatch.setattr(f"{PANEL}.keep_collections_short", lambda _: None)
+    collect_here_only()
+    yield
+    collect_anywhere()
 
 
 @pytest.fixture
@@ -98,6 +106,7 @@ def picker(qtbot: QtBot) -> Iterator[ModelPicker]:
     from napari_ct_assistant.viewer.session.model_session import ModelSession
     from napari_ct_assistant.viewer.session.runner import JobRunner
 
+    collect_in_this_thread()
     picker = ModelPicker()
     qtbot.addWidget(picker)
     picker.join(JobRunner(ModelSession(), picker))

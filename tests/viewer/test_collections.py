@@ -1,10 +1,13 @@
-"""The collector of garbage does not make the window stand still, and forgets nothing for good."""
+"""Garbage is collected in the window's thread, briefly, and nothing is forgotten for good."""
 
 from __future__ import annotations
 
 import gc
+import threading
 import time
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +16,8 @@ from napari_ct_assistant.support.collector import keep_collections_short
 from tests.viewer.conftest import PANEL
 
 if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
     from napari_ct_assistant.viewer.panel import CTAssistantPanel
 
 
@@ -39,3 +44,30 @@ def test_a_docked_panel_keeps_full_collections_short(
     monkeypatch.undo()
     monkeypatch.setattr(f"{PANEL}.keep_collections_short", lambda _: None)
     window.add_dock_widget(panel)
+
+
+def test_threads_that_work_free_no_widgets(
+    make_panel: Callable[..., CTAssistantPanel], qtbot: QtBot
+) -> None:
+    """Qt would destroy them there while the window still sends them events."""
+    make_panel()
+    threads: set[int] = set()
+
+    def note(_phase: str, _info: dict[str, int]) -> None:
+        threads.add(threading.get_ident())
+
+    def make() -> weakref.ref[type]:
+        references = [weakref.ref(type("Cycle", (), {})) for _ in range(5_000)]
+        return references[0]
+
+    gc.callbacks.append(note)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            gone = pool.submit(make).result()
+        assert threads == set()
+        qtbot.waitUntil(lambda: bool(threads), timeout=10_000)
+        assert threads == {threading.get_ident()}
+        gc.collect()
+        assert gone() is None
+    finally:
+        gc.callbacks.remove(note)

@@ -1,8 +1,12 @@
-"""Keeps Python's garbage collector from standing in the way: of large imports, and of a window.
+"""Keeps Python's garbage collector out of the way: of large imports, of a window, of its widgets.
 
 A full collection looks at every object that a program has. With napari and torch these are more
 than a million, and while it looks, for a quarter of a second or more, a window stands still.
 Nearly all of them are modules, classes and widgets, which stay.
+
+A collection runs in whichever thread happens to make the next object. Widgets that it frees in
+another thread than the window's take the program down with them: Qt destroys them there while the
+window still sends them events, and functions connected to them are called half cleared.
 """
 
 from __future__ import annotations
@@ -10,14 +14,71 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+WAIT_SECONDS = 2.0
+"""How long another thread waits for the window's thread to collect; it goes on without it then."""
+
 _lock = threading.Lock()
-_depth = 0
-_was_on = False
+_postponed = 0
+_was_on: bool | None = None  # before it was turned off here; None while it was not
+_thread: int | None = None  # the only one that collects
+_waiting: deque[threading.Event] = deque()
+_kept = 0  # objects left by the last full collection
 # The windows that are open. Once one is forgotten, nothing is exempt for it any more.
 _windows: weakref.WeakSet[object] = weakref.WeakSet()
+
+
+def collect_here_only() -> None:
+    """Collect in the calling thread alone, when it calls `collect_if_due`; a window's thread."""
+    global _thread
+    with _lock:
+        _thread = threading.get_ident()
+        _switch()
+
+
+def collect_anywhere() -> None:
+    """Leave collections to Python again."""
+    global _thread
+    with _lock:
+        _thread = None
+        _switch()
+        while _waiting:
+            _waiting.popleft().set()
+
+
+def collect_if_due() -> None:
+    """Collect what Python would have collected by now; called again and again by a window."""
+    global _kept
+    if _thread != threading.get_ident() or _postponed:
+        return
+    gc.disable()  # a library may have turned it on
+    young, middle, old = gc.get_count()
+    small, medium, large = gc.get_threshold()
+    # Python's own rule: a quarter more than the last full collection left.
+    if _waiting or (old > large and old * small * max(medium, 1) > _kept / 4):
+        asked = [_waiting.popleft() for _ in range(len(_waiting))]
+        gc.collect()
+        _kept = len(gc.get_objects())
+        for each in asked:
+            each.set()
+    elif middle > medium:
+        gc.collect(1)
+    elif young > small:
+        gc.collect(0)
+
+
+def collect_everything() -> None:
+    """Free all garbage now; from another thread than a window's, wait until that has done it."""
+    look_at_everything()
+    if _thread in (None, threading.get_ident()):
+        gc.collect()
+        return
+    done = threading.Event()
+    _waiting.append(done)
+    done.wait(WAIT_SECONDS)
 
 
 def keep_collections_short(window: object) -> None:
@@ -52,6 +113,19 @@ def _exempt_the_rest(phase: str, info: dict[str, int]) -> None:
         gc.freeze()
 
 
+def _switch() -> None:
+    """Turn the collector off while it is postponed or left to one thread; then as it was."""
+    global _was_on
+    if _postponed or _thread is not None:
+        if _was_on is None:
+            _was_on = gc.isenabled()
+        gc.disable()
+    elif _was_on is not None:
+        if _was_on:
+            gc.enable()
+        _was_on = None
+
+
 @contextmanager
 def collection_postponed() -> Iterator[None]:
     """Collect no garbage meanwhile; for imports of libraries such as torch and transformers.
@@ -62,23 +136,20 @@ def collection_postponed() -> Iterator[None]:
     Afterwards, what was made counts as old without a search. Without a window, nothing is exempt
     for good: the next full collection looks at everything.
     """
-    global _depth, _was_on
+    global _postponed
     with _lock:
-        if _depth == 0:
-            _was_on = gc.isenabled()
-            gc.disable()
-        _depth += 1
+        _postponed += 1
+        _switch()
     try:
         yield
     finally:
         with _lock:
-            _depth -= 1
-            if _depth == 0:
+            _postponed -= 1
+            if _postponed == 0:
                 if _windows:
                     gc.freeze()
                 elif gc.get_freeze_count() == 0:
                     # Objects that somebody else has exempted would become ordinary ones again.
                     gc.freeze()
                     gc.unfreeze()
-                if _was_on:
-                    gc.enable()
+            _switch()

@@ -23,6 +23,7 @@ from napari_ct_assistant.viewer.chat.transcript import Transcript
 from napari_ct_assistant.viewer.crop.controller import CropController
 from napari_ct_assistant.viewer.evidence.controller import EvidenceController
 from napari_ct_assistant.viewer.evidence.findings_controller import FindingsController
+from napari_ct_assistant.viewer.garbage import collect_in_this_thread
 from napari_ct_assistant.viewer.keys import WindowKeys
 from napari_ct_assistant.viewer.layout.reading_layout import ReadingLayout
 from napari_ct_assistant.viewer.layout.text_columns import TextColumns
@@ -273,6 +274,7 @@ class CTAssistantPanel(QWidget):
         self.viewer.dims.events.ndim.connect(self.reading_layout.show_slider_numbers)
         self.viewer.events.theme.connect(self._apply_theme)
         self._apply_theme()
+        collect_in_this_thread()
         keep_collections_short(self)
 
     def _detach(self) -> None:

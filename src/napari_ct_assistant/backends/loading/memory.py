@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import sys
 import traceback
 
@@ -11,7 +10,7 @@ import torch
 
 from napari_ct_assistant.backends.loading.options import NotEnoughMemoryError, Remedy
 from napari_ct_assistant.backends.loading.sizes import QUANTIZED, Counts
-from napari_ct_assistant.support.collector import look_at_everything
+from napari_ct_assistant.support.collector import collect_everything
 from napari_ct_assistant.support.memory import available_memory
 from napari_ct_assistant.support.translation import said
 
@@ -136,8 +135,7 @@ def out_of_memory(
 
 def free_memory() -> None:
     """Return unused memory to the device and to the operating system."""
-    look_at_everything()
-    gc.collect()
+    collect_everything()
     if sys.platform == "linux":
         # The C library keeps freed memory until it is asked to return it.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

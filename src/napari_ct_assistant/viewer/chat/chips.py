@@ -42,9 +42,7 @@ class Chips(QWidget):
         self.more_button.setAccessibleName(TIPS["more_chips"])
         self.more_button.setEnabled(False)
         self.more_button.clicked.connect(self.area.page)
-        self.area.horizontalScrollBar().rangeChanged.connect(
-            lambda _low, high: self.more_button.setEnabled(high > 0)
-        )
+        self.area.horizontalScrollBar().rangeChanged.connect(self._on_range)
         line = row(self.area, self.more_button)
         line.setStretchFactor(self.area, 1)
         self.setLayout(line)
@@ -73,6 +71,9 @@ class Chips(QWidget):
             self.buttons.append(chip)
         self.area.horizontalScrollBar().setValue(0)
         self.area.updateGeometry()
+
+    def _on_range(self, _low: int, high: int) -> None:
+        self.more_button.setEnabled(high > 0)
 
     def _choose(self, question: str, _checked: bool = False) -> None:
         self.chosen.emit(question)
