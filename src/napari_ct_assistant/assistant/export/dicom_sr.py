@@ -1,7 +1,8 @@
 """A report as a DICOM Basic Text SR, laid out after TID 2000 (PS3.16).
 
 A report with measurements is an Enhanced SR, because Basic Text SR has no numeric items
-(PS3.3 A.35.1 and A.35.2). Each value is a NUM item below its sentence.
+(PS3.3 A.35.1 and A.35.2); a Comprehensive 3D SR if an outline lies on no image of the scan. Each
+value is a NUM item below its sentence, with the line or outline that it was taken from.
 
 Codes are those of pydicom's dictionary of the standard, content items those of highdicom
 (extra `export`). highdicom has no class for the Basic Text SR document itself, so its top
@@ -11,7 +12,6 @@ level is a plain data set.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Final
 from napari_ct_assistant import __version__
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, ImageReference
-from napari_ct_assistant.assistant.export.measured import quantities
 from napari_ct_assistant.assistant.export.plain import title_of
+from napari_ct_assistant.assistant.export.sr_measurements import (
+    image_item,
+    measured_items,
+)
 from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from highdicom.sr import (
         ContainerContentItem,
         ContentItem,
-        ImageContentItem,
-        NumContentItem,
         TextContentItem,
     )
     from pydicom.dataset import Dataset
@@ -39,9 +40,13 @@ if TYPE_CHECKING:
 
 BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
 ENHANCED_SR: Final = "1.2.840.10008.5.1.4.1.1.88.22"
+COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
+NO_OUTLINES: Final = (
+    "The lines and outlines of the measurements are left out, because this report refers to no "
+    "images."
+)
 CONTAINS: Final = "CONTAINS"
 CONTEXT: Final = "HAS OBS CONTEXT"
-INFERRED_FROM: Final = "INFERRED FROM"
 
 
 @cache
@@ -96,7 +101,6 @@ def to_dicom_sr(
     now = datetime.now().astimezone()
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = ENHANCED_SR if any(report.measured()) else BASIC_TEXT_SR
     dataset.SOPInstanceUID = generate_uid(None)
     dataset.InstanceCreationDate = now.strftime("%Y%m%d")
     dataset.InstanceCreationTime = now.strftime("%H%M%S")
@@ -122,9 +126,12 @@ def to_dicom_sr(
     )
     root.ContentSequence = ContentSequence(_content(report, identifiers, study, cited))
     dataset.update(root)
+    dataset.SOPClassUID = _sop_class(report, dataset)
     if identifiers is not None and identifiers.instances:
-        images = list(cited.values()) or list(identifiers.instances)
-        dataset.CurrentRequestedProcedureEvidenceSequence = [_evidence(identifiers, images)]
+        images = cited or {one.sop_instance: one for one in identifiers.instances}
+        dataset.CurrentRequestedProcedureEvidenceSequence = [
+            _evidence(identifiers, list(images.values()))
+        ]
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
@@ -132,6 +139,18 @@ def to_dicom_sr(
     stream = io.BytesIO()
     dataset.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
+
+
+def _sop_class(report: ReportDocument, content: Dataset) -> str:
+    """Return the simplest kind of SR that holds the content."""
+    if not any(report.measured()):
+        return BASIC_TEXT_SR
+
+    def in_space(item: Dataset) -> bool:
+        below = item.get("ContentSequence", ())
+        return item.ValueType == "SCOORD3D" or any(map(in_space, below))
+
+    return COMPREHENSIVE_3D_SR if in_space(content) else ENHANCED_SR
 
 
 def _patient_and_study(dataset: Dataset, identifiers: Identifiers | None, new_study: str) -> None:
@@ -200,11 +219,12 @@ def _content(
         for line in section.lines:
             item = _text(concept, f"{label}: {line.text}" if label else line.text, CONTAINS)
             image = _image_of(report, line, identifiers)
-            if image is not None:
-                cited[image.sop_instance] = image
-            below: list[ContentItem] = list(_measured(report, line, image))
-            if image is not None and not below:
-                below = [_image(image)]
+            below: list[ContentItem] = [] if image is None else [image_item(image)]
+            images = [] if image is None else [image]
+            if line.measurement is not None:
+                measurement = report.measurements[line.measurement]
+                below, images = measured_items(line, measurement, image, identifiers)
+            cited.update((one.sop_instance, one) for one in images)
             if below:
                 item.ContentSequence = ContentSequence(below)
             group.append(item)
@@ -212,7 +232,8 @@ def _content(
         if group:
             items.append(_section(known.get(kind, known[""])[0], group))
     rows = "\n".join(f"{name}: {value}" for name, value in report.provenance())
-    items.append(_section(known[""][0], [_text(dcm.Comment, rows, CONTAINS)]))
+    comments = [rows, NO_OUTLINES] if identifiers is None and any(report.measured()) else [rows]
+    items.append(_section(known[""][0], [_text(dcm.Comment, c, CONTAINS) for c in comments]))
     return items
 
 
@@ -258,27 +279,6 @@ def _image_of(
     return None if ras is None else identifiers.image_at(ras)
 
 
-def _measured(
-    report: ReportDocument, line: Line, image: ImageReference | None
-) -> Iterator[NumContentItem]:
-    """Yield the values of the measurement that a line states, each with its image."""
-    from highdicom.sr import ContentSequence, NumContentItem
-    from pydicom.sr.coding import Code
-
-    if line.measurement is None:
-        return
-    for one in quantities(report.measurements[line.measurement]):
-        item = NumContentItem(
-            Code(one.code, "SCT", one.meaning),
-            one.value,
-            Code(one.unit, "UCUM", one.unit_meaning),
-            relationship_type=INFERRED_FROM,
-        )
-        if image is not None:
-            item.ContentSequence = ContentSequence([_image(image)])
-        yield item
-
-
 def _section(concept: Code, items: list[ContentItem]) -> ContainerContentItem:
     from highdicom.sr import ContainerContentItem, ContentSequence
 
@@ -292,18 +292,6 @@ def _text(concept: Code, text: str, relationship: str) -> TextContentItem:
 
     printable = "".join(c for c in text if c in "\t\n" or ord(c) >= 32)
     return TextContentItem(concept, printable, relationship)
-
-
-def _image(image: ImageReference) -> ImageContentItem:
-    from highdicom.sr import ImageContentItem
-    from pydicom.sr.codedict import codes
-
-    return ImageContentItem(
-        codes.DCM.SourceOfMeasurement,
-        image.sop_class,
-        image.sop_instance,
-        relationship_type=INFERRED_FROM,
-    )
 
 
 def _reference(image: ImageReference) -> Dataset:

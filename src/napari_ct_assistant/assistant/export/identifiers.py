@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.support.translation import said
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
     from napari_ct_assistant.volume import CTVolume
     from napari_ct_assistant.volume.dicom.series import Series
 
@@ -37,13 +39,49 @@ PATIENT_AND_STUDY = (
 )
 
 
+# A point this near to an image's plane lies on it. Files round the positions of slices.
+OFF_PLANE_MM: Final = 0.2
+
+
 @dataclass(frozen=True, repr=False)
 class ImageReference:
-    """One image: its SOP class and instance UID, and a point of its plane in RAS mm."""
+    """One image of a scan, as its file places it.
+
+    sop_class, sop_instance: of its file. point: the centre of its first pixel in RAS mm. steps:
+    RAS mm from a column to the next and from a row to the next [2, 3]. size: columns, rows.
+    frame: its number within a multi-frame file, counted from 1; None for a file of one image.
+    """
 
     sop_class: str
     sop_instance: str
     point: NDArray[np.float64] | None
+    steps: NDArray[np.float64] | None = None
+    size: tuple[int, int] = (0, 0)
+    frame: int | None = None
+
+    def pixels(self, ras: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        r"""Return points [N, 3] in RAS mm as columns and rows [N, 2] of this image.
+
+        Coordinates are those of an SCOORD item: 0\0 is the corner of the first pixel, whose
+        centre is 0.5\0.5 (DICOM PS3.3 C.18.6.1.1).
+
+        Returns
+        -------
+        NDArray or None
+            None if a point lies outside the picture or beside its plane, or if the file does
+            not place the picture.
+        """
+        if self.point is None or self.steps is None:
+            return None
+        away = ras - self.point
+        lengths = np.linalg.norm(self.steps, axis=1)
+        unit = self.steps / lengths[:, None]
+        if np.abs(away @ np.cross(*unit)).max() > OFF_PLANE_MM:
+            return None
+        pixels: NDArray[np.float64] = away @ unit.T / lengths + 0.5
+        inside: NDArray[np.float64] = np.clip(pixels, 0, self.size)
+        # Coordinates are kept to a hundredth of a millimetre.
+        return inside if np.abs(pixels - inside).max() < 0.05 else None
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,12 +89,14 @@ class Identifiers:
     """Patient, study and images of a scan. Its `repr` shows none of them.
 
     normal: unit normal of the image planes in RAS, None if the files do not give it.
+    frame_of_reference: UID of the space in which the images lie, "" if the files name none.
     """
 
     values: dict[str, str]
     series: str
     instances: tuple[ImageReference, ...] = field(default=())
     normal: NDArray[np.float64] | None = None
+    frame_of_reference: str = ""
 
     @property
     def study(self) -> str:
@@ -136,16 +176,26 @@ def read_identifiers(path: str | Path, volume: CTVolume) -> Identifiers:
 def _identifiers(series: Series, path: Path) -> Identifiers:
     import pydicom
 
-    tags = [*PATIENT_AND_STUDY, "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
-            "ImagePositionPatient", "ImageOrientationPatient", "SpecificCharacterSet"]  # fmt: skip
+    tags = [
+        *PATIENT_AND_STUDY,
+        "SOPClassUID",
+        "SOPInstanceUID",
+        "SeriesInstanceUID",
+        "FrameOfReferenceUID",
+        "SpecificCharacterSet",
+    ]
     values: dict[str, str] = {}
-    instances: dict[str, ImageReference] = {}
-    uid = ""
+    instances: dict[tuple[str, int | None], ImageReference] = {}
+    headers: dict[Path, Dataset] = {}
+    uid = space = ""
     normal = None
-    for file in dict.fromkeys(frame.file.path for frame in series.frames):
-        header = pydicom.dcmread(
-            file, stop_before_pixels=True, specific_tags=list(tags), force=True
-        )
+    for frame in series.frames:
+        file = frame.file.path
+        if file not in headers:
+            headers[file] = pydicom.dcmread(
+                file, stop_before_pixels=True, specific_tags=list(tags), force=True
+            )
+        header = headers[file]
         mine = {name: str(header.get(name, "") or "") for name in PATIENT_AND_STUDY}
         if not mine["StudyInstanceUID"]:
             raise ExportError(
@@ -164,19 +214,18 @@ def _identifiers(series: Series, path: Path) -> Identifiers:
             )
         values = values or mine
         uid = uid or str(header.get("SeriesInstanceUID", ""))
-        point = None
-        if header.get("ImagePositionPatient") and header.get("ImageOrientationPatient"):
-            lps = np.array([float(value) for value in header.ImagePositionPatient])
-            point = lps * (-1, -1, 1)
-            along, down = np.array(
-                [float(value) for value in header.ImageOrientationPatient]
-            ).reshape(2, 3)
-            normal = np.cross(along, down) * (-1, -1, 1)
+        space = space or str(header.get("FrameOfReferenceUID", "") or "")
+        turn = (-1, -1, 1)  # from LPS to RAS
+        normal = np.cross(*frame.orientation) * turn
+        between_rows, between_columns = frame.spacing
         instance = ImageReference(
             str(header.get("SOPClassUID", "")) or "1.2.840.10008.5.1.4.1.1.2",
             str(header.get("SOPInstanceUID", "")),
-            point,
+            frame.position * turn,
+            frame.orientation * turn * [[between_columns], [between_rows]],
+            (frame.file.columns, frame.file.rows),
+            frame.index + 1 if frame.file.frames > 1 else None,
         )
         if instance.sop_instance:
-            instances[instance.sop_instance] = instance
-    return Identifiers(values, uid, tuple(instances.values()), normal)
+            instances[instance.sop_instance, instance.frame] = instance
+    return Identifiers(values, uid, tuple(instances.values()), normal, space)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.measurement import Measurement
+from napari_ct_assistant.assistant.report.parts import Line
 
 HEADING = "Measurements"
 
@@ -45,9 +46,11 @@ def quantities(measurement: Measurement) -> Iterator[Quantity]:
             yield Quantity(code, meaning, float(f"{value:.5g}"), unit, unit_meaning)
 
 
+def name_of(line: Line) -> str:
+    """Return what was measured, as the sentence calls it."""
+    return line.text.partition(",")[0].strip(" .")
+
+
 def measurement_rows(report: ReportDocument) -> list[tuple[str, str]]:
     """Return what each measurement is called in its sentence, and its figures."""
-    return [
-        (line.text.partition(",")[0].strip(" ."), measurement.figures)
-        for line, measurement in report.measured()
-    ]
+    return [(name_of(line), measurement.figures) for line, measurement in report.measured()]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
+from napari_ct_assistant.assistant.report.label_mask import LabelMask
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 
 Kind = Literal["length", "axes", "region", "outline"]
@@ -65,6 +66,8 @@ class Measurement:
     first_slice, last_slice : int or None
         The axial slices between which an outline lies.
     shapes : tuple of DrawnShape
+    mask : LabelMask or None
+        The voxels of an outline.
     instance_number, frame_number : int or None
         Where the archive files the image, see `ArchiveNumber`; None for several images.
     """
@@ -90,6 +93,7 @@ class Measurement:
     shapes: tuple[DrawnShape, ...] = ()
     instance_number: int | None = None
     frame_number: int | None = None
+    mask: LabelMask | None = None
 
     # -- in words
 
@@ -190,7 +194,8 @@ class Measurement:
             DrawnShape(one["kind"], tuple(map(_point, one["points"])))
             for one in data.get("shapes", ())
         )
-        made = cls(**{**data, "shapes": shapes})
+        mask = LabelMask.from_json(data["mask"]) if data.get("mask") else None
+        made = cls(**{**data, "shapes": shapes, "mask": mask})
         return replace(made, keys=tuple(data["keys"]), ras=_point(data["ras"]))
 
 

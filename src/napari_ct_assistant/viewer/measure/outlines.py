@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from napari_ct_assistant.assistant.report.label_mask import LabelMask
 from napari_ct_assistant.assistant.report.measurement import Measurement
 from napari_ct_assistant.support.errors import CTAssistantError
 from napari_ct_assistant.support.translation import _, decimal
@@ -128,4 +129,5 @@ def take_outline(scan_layer: Any, layer: Any, label: int) -> Measurement:
         last_slice=size.last_slice,
         instance_number=filed.instance,
         frame_number=filed.frame,
+        mask=LabelMask.of(volume, mask, offset),
     )
