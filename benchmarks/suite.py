@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name the groups")
     parser.add_argument("--repeat", type=int, default=5, help="rounds that count (default 5)")
     parser.add_argument("--quick", action="store_true", help="counts only, on the smallest inputs")
-    parser.add_argument("--quiet", action="store_true", help="leave out the busy runs")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--quiet", action="store_true", help="leave out the busy runs")
+    ways.add_argument("--add-busy", action="store_true", help="only these; keep the quiet ones")
     parser.add_argument("--json", type=Path, default=RESULTS, help=f"default {RESULTS.name}")
     parser.add_argument("--compare", type=Path, metavar="BASELINE", help="fail on a regression")
     parser.add_argument("--baseline", action="store_true", help=f"write {BASELINE.name} anew")
@@ -72,8 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(found, indent=2))
         return _report(compare_counts(found, _baseline(options.compare), "quick_counts"))
     results = load(options.json)
+    chosen = ("quiet",) if options.quiet else ("busy",) if options.add_busy else ("quiet", "busy")
     for name in names:
-        for way in ("quiet",) if options.quiet else ("quiet", "busy"):
+        for way in chosen:
             results["groups"].setdefault(name, {})[way] = measure_apart(name, settings, way)
             options.json.write_text(json.dumps(results, indent=1) + "\n")
     order = list(groups())
@@ -176,7 +179,7 @@ def compare(results: Results, names: list[str], before: dict[str, Any]) -> list[
     lines = []
     counts = {}
     for name in names:
-        for value in results["groups"][name]["quiet"]["rows"]:
+        for value in results["groups"][name].get("quiet", {}).get("rows", []):
             row = Row.from_json(value)
             counts[row.step] = dict(row.counts)
             known = before.get("ratios", {}).get(row.step)
