@@ -70,3 +70,35 @@ def test_rounding_is_no_difference(one: str, other: str, agree: bool) -> None:
     assert a.agrees(b) is agree
     assert b.agrees(a) is agree
     assert str(Length(14.0, 0.5)) == "14 mm"
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [
+        ("Bilateral pleural effusions, right greater than left.", "right"),
+        ("The left pleural effusion is larger than the right.", "left"),
+        ("Effusions, right < left.", "left"),
+        ("Atelectasis, more pronounced on the left.", "left"),
+        ("Effusion, less in the right than in the left hemithorax.", "left"),
+        ("A larger nodule on the right.", ""),
+        ("The right lung is clear. Left nodule larger than before.", ""),
+    ],
+)
+def test_the_side_with_more(text: str, side: str) -> None:
+    found = attributes_of(text)
+    assert found.larger == ({side} if side else set())
+    if side:
+        assert found.sides == {"left", "right"}
+
+
+@pytest.mark.parametrize(
+    ("text", "amounts"),
+    [
+        ("Solitary nodule.", {"one"}),
+        ("Two nodules.", {"several"}),
+        ("Innumerable nodules, a single one of 9 mm.", {"one", "several"}),
+        ("A nodule of 2 mm.", set()),
+    ],
+)
+def test_one_or_several(text: str, amounts: set[str]) -> None:
+    assert attributes_of(text).amounts == amounts

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from napari_ct_assistant.report_text.counted_places import levels_of, without_levels
 from napari_ct_assistant.report_text.finding_mentions import side_of
 from napari_ct_assistant.report_text.patterns import any_case, one_of
 
@@ -18,12 +20,6 @@ _WHICH: Final = re.compile(r"upper|middle|lower", re.IGNORECASE)
 # RUL, RML, RLL, LUL and LLL, as radiologists write them.
 _SHORT: Final = re.compile(r"\b(R[UML]L|L[UL]L)\b")
 _PARTS: Final = {"U": "upper", "M": "middle", "L": "lower"}
-_VERTEBRA: Final = re.compile(r"\b([CTL])[ -]?(1[0-2]|[1-9])\b(?!\s*(?:mm|cm|ml|%))")
-# Couinaud's segments of the liver are written in Roman numerals, too.
-_ROMAN: Final = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
-_SEGMENT: Final = any_case(
-    rf"\b(segments?|stations?)\s+(\d{{1,2}}[a-z]?|(?:{'|'.join(_ROMAN)})[ab]?)\b"
-)
 # From little to much; what lies in one row says the same.
 _DEGREES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     (
@@ -46,6 +42,26 @@ _PLACE: Final = any_case(r"\b(?:images?|slices?|im\.|series|no\.)\s*#?\d+(?:\s*(
 _COUNT: Final = re.compile(rf"(?<![\w.,-]){_NUMBER}(?![\w-])")
 _WORDS: Final = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _COUNT_WORD: Final = any_case(one_of(*_WORDS))
+_AMOUNTS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
+    ("one", any_case(one_of("solitary|single"))),
+    ("several", any_case(one_of("multiple|several|numerous|innumerable|many|few|multifocal"))),
+)
+_MUCH: Final = r"(?:\s+(?:pronounced|marked|prominent|severe|extensive))?"
+_MORE: Final = rf"(?:greater|larger|bigger|worse|higher|more{_MUCH})"
+_LESS: Final = rf"(?:smaller|lower|better|less{_MUCH})"
+_SIDE: Final = r"(left|right)(?:[- ]sided?)?"
+_THAN: Final = r"\s+than\s+(?:on\s+|in\s+)?(?:the\s+)?(?:left|right)\b"
+_COMPARED: Final = any_case(
+    # "Right greater than left", "the right effusion is larger than the left", "right > left".
+    rf"\b{_SIDE}(?:\s+\w+){{0,3}}?\s+{_MORE}{_THAN}",
+    rf"\b{_SIDE}\s*>\s*(?:left|right)\b",
+    rf"\b{_MORE}\s+(?:on|in)\s+the\s+{_SIDE}\b",
+)
+_LESS_COMPARED: Final = any_case(
+    rf"\b{_SIDE}(?:\s+\w+){{0,3}}?\s+{_LESS}{_THAN}",
+    rf"\b{_SIDE}\s*<\s*(?:left|right)\b",
+    rf"\b{_LESS}\s+(?:on|in)\s+the\s+{_SIDE}\b",
+)
 
 
 @dataclass(frozen=True)
@@ -71,10 +87,12 @@ class Attributes:
     ----------
     sides : of "left", "right"
     lobes : of "upper", "middle", "lower", "lingula"
-    levels : vertebrae ("T4"), segments ("segment 6") and lymph node stations
+    levels : vertebrae ("T4"), ribs ("rib 5"), segments ("segment 6") and lymph node stations
     degrees : of "small or mild", "moderate", "large or severe"
     sizes : lengths in mm
     numbers : other numbers, such as a count ("two") or HU
+    amounts : of "one" ("a solitary nodule") and "several"
+    larger : of "left", "right": where there is more than on the other side
     """
 
     sides: frozenset[str] = frozenset()
@@ -83,31 +101,46 @@ class Attributes:
     degrees: frozenset[str] = frozenset()
     sizes: tuple[Length, ...] = ()
     numbers: frozenset[float] = frozenset()
+    amounts: frozenset[str] = frozenset()
+    larger: frozenset[str] = frozenset()
 
 
 def attributes_of(text: str) -> Attributes:
     """Return the attributes that a text names."""
     side = side_of(text)
     sides = {"left", "right"} if side == "both" else {side} if side else set()
+    larger = frozenset(_larger_sides(text))
+    if larger:
+        sides = {"left", "right"}
     lobes: set[str] = set()
     for found in _LOBE.finditer(text):
         lobes |= {part.lower() for part in _WHICH.findall(found[0])} or {"lingula"}
     for short in _SHORT.findall(text):
         sides.add("right" if short[0] == "R" else "left")
         lobes.add(_PARTS[short[1]])
-    levels = {f"{letter}{number}" for letter, number in _VERTEBRA.findall(text)}
-    levels |= {_numbered(*found) for found in _SEGMENT.findall(text)}
-    rest = _PLACE.sub(" ", _SEGMENT.sub(" ", _VERTEBRA.sub(" ", _SIZE.sub(" ", text))))
+    rest = _PLACE.sub(" ", without_levels(_SIZE.sub(" ", text)))
     numbers = {_value(number) for number in _COUNT.findall(rest)}
-    numbers |= {float(_WORDS.index(word.lower()) + 2) for word in _COUNT_WORD.findall(rest)}
+    words = {float(_WORDS.index(word.lower()) + 2) for word in _COUNT_WORD.findall(rest)}
+    amounts = {name for name, pattern in _AMOUNTS if pattern.search(rest)}
+    if words:
+        amounts.add("several")
     return Attributes(
         frozenset(sides),
         frozenset(lobes),
-        frozenset(levels),
+        levels_of(text),
         frozenset(name for name, pattern in _DEGREES if pattern.search(text)),
         lengths_in(text),
-        frozenset(numbers),
+        frozenset(numbers | words),
+        frozenset(amounts),
+        larger,
     )
+
+
+def _larger_sides(text: str) -> Iterator[str]:
+    for found in _COMPARED.findall(text):
+        yield from (side.lower() for side in found if side)
+    for found in _LESS_COMPARED.findall(text):
+        yield from ("left" if side.lower() == "right" else "right" for side in found if side)
 
 
 def lengths_in(text: str) -> tuple[Length, ...]:
@@ -119,12 +152,6 @@ def lengths_in(text: str) -> tuple[Length, ...]:
             digits = len(re.split("[.,]", number)[1]) if re.search("[.,]", number) else 0
             found.append(Length(round(_value(number) * scale, 6), scale * 0.5 * 10**-digits))
     return tuple(found)
-
-
-def _numbered(kind: str, number: str) -> str:
-    """Return the name of a segment or station: "segment 4A" for "Segments IVa"."""
-    digits = re.sub("^[ivx]+", lambda found: str(_ROMAN.index(found[0]) + 1), number.lower())
-    return f"{kind.lower().rstrip('s')} {digits.upper()}"
 
 
 def _value(number: str) -> float:

@@ -30,6 +30,7 @@ ENGLISH: Final = "en"
 # The environment variable that chooses the language where the preferences leave it open.
 VARIABLE: Final = "CT_ASSISTANT_LANGUAGE"
 _NUMBER: Final = re.compile(r"[+-]?\d+\.\d+")
+_PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
 class _Chosen:
@@ -150,12 +151,17 @@ def shown(text: str) -> str:
         return str(text)
     if not isinstance(text, Message):
         return _(text)
-    # Measured lengths and the like.
-    values = {
-        name: localized(value) if _NUMBER.fullmatch(value) else shown(value)
-        for name, value in text.values.items()
-    }
+    values = {name: _shown_part(value) for name, value in text.values.items()}
     return _(text.template).format(**values) if text else ""
+
+
+def _shown_part(value: str) -> str:
+    """Return a value of a text in the language in use: measured lengths, shares, other texts."""
+    if _NUMBER.fullmatch(value):
+        return localized(value)
+    if share := _PERCENT.fullmatch(value):
+        return pgettext("percentage", "{number}%").format(number=localized(share[1]))
+    return shown(value)
 
 
 class Texts(Mapping[str, str]):

@@ -8,7 +8,7 @@ and the sections of `report_text`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -19,6 +19,7 @@ from napari_ct_assistant.assistant.report.matching import (
     best_match,
     candidates,
     differences,
+    joined,
 )
 from napari_ct_assistant.assistant.report.statements import (
     CheckedLine,
@@ -52,8 +53,12 @@ _NORMAL: Final = any_case(
 # Values of the texts below that the panel translates.
 _WORDS: Final = (
     N_("affirmed"), N_("denied"), N_("uncertain"), N_("historical"),
-    N_("left"), N_("right"), N_("both sides"),
+    N_("left"), N_("right"), N_("more on the left"), N_("more on the right"),
+    N_("upper"), N_("middle"), N_("lower"), N_("lingula"),
+    N_("small or mild"), N_("moderate"), N_("large or severe"), N_("one"), N_("several"),
 )  # fmt: skip
+# What `differences` tells apart and readers call by one name.
+_KINDS: Final[dict[Difference, Kind]] = {"larger": "side", "amount": "number"}
 
 
 @dataclass(frozen=True)
@@ -227,7 +232,7 @@ def _compare(statement: Statement, match: Statement, alike: Sequence[Statement])
     present = [one for one in alike if one.present]
     for kind, (mine, theirs) in differences(statement, match).items():
         # "Nodules in both lungs" sums up one nodule of each side.
-        if kind != "size" and _together(kind, statement, present):
+        if _together(kind, statement, present):
             continue
         text = said(
             "{finding}: {theirs} in the findings, {mine} in the impression.",
@@ -235,11 +240,13 @@ def _compare(statement: Statement, match: Statement, alike: Sequence[Statement])
             theirs=theirs,
             mine=mine,
         )
-        yield Check(kind, text, here, there)
+        yield Check(_KINDS.get(kind, kind), text, here, there)
 
 
 def _together(kind: Difference, statement: Statement, alike: Sequence[Statement]) -> bool:
     """Say whether several findings of one kind together have what the impression says."""
+    if kind == "amount":
+        return len(alike) > 1 and "several" in statement.attributes.amounts
     field = {"side": "sides", "lobe": "lobes", "level": "levels", "degree": "degrees"}.get(kind)
     mine = getattr(statement.attributes, field) if field else frozenset()
     union = frozenset[str]().union(*(getattr(one.attributes, field or "") for one in alike if mine))
@@ -278,33 +285,54 @@ def _table_checks(
         if not row.assessable or row.probability is None or row.threshold is None:
             continue
         about = [one for one in statements if one.finding == row.name]
-        shown = f"{row.name}: {row.probability:.0%} in the findings table"
-        limit = f"its threshold of {row.threshold:.0%}"
+        values = {
+            "finding": row.name,
+            "probability": f"{row.probability:.0%}",
+            "threshold": f"{row.threshold:.0%}",
+        }
         if row.positive and not any(one.present for one in about):
             denied = next((one.line for one in about), None)
-            what = "not mentioned in the report" if denied is None else "denied here"
-            yield Check("table", f"{shown}, above {limit}, but {what}.", denied)
+            text = (
+                said(
+                    "{finding}: {probability} in the findings table, above its threshold of "
+                    "{threshold}, but not mentioned in the report.",
+                    **values,
+                )
+                if denied is None
+                else said(
+                    "{finding}: {probability} in the findings table, above its threshold of "
+                    "{threshold}, but denied here.",
+                    **values,
+                )
+            )
+            yield Check("table", text, denied)
         elif not row.positive:
             for one in about:
                 if one.status == "affirmed":
-                    yield Check("table", f"{shown}, below {limit}, but affirmed here.", one.line)
+                    text = said(
+                        "{finding}: {probability} in the findings table, below its threshold of "
+                        "{threshold}, but affirmed here.",
+                        **values,
+                    )
+                    yield Check("table", text, one.line)
 
 
 def _measurement_checks(
     lines: Sequence[CheckedLine], measurements: Sequence[str]
 ) -> Iterator[Check]:
     """Yield the measurements of which the report gives no length."""
-    text = "\n".join(line.text for line in lines if line.state != "rejected")
-    written = lengths_in(text)
+    whole = "\n".join(line.text for line in lines if line.state != "rejected")
+    written = lengths_in(whole)
     for measurement in measurements:
         lengths = lengths_in(measurement)
         volume = re.search(r"(\d+(?:\.\d+)?)\s*ml\b", measurement)
         if lengths:
             known = all(any(round_.agrees(length) for round_ in written) for length in lengths)
         else:
-            known = volume is None or volume[1] in text
+            known = volume is None or volume[1] in whole
         if not known:
-            yield Check("measurement", f"Measured, but not in the text: {measurement}.")
+            text = said("Measured, but not in the text: {measurement}.", measurement=measurement)
+            yield Check("measurement", text)
 
 
 def _stated_checks(report: ReportDocument) -> Iterator[Check]:
@@ -312,23 +340,27 @@ def _stated_checks(report: ReportDocument) -> Iterator[Check]:
     for number, (_, line) in enumerate(report.lines()):
         if line.measurement is None or line.mark == "rejected":
             continue
-        measured, said = report.measurements[line.measurement], attributes_of(line.text)
-        if measured.side != "midline" and said.sides and measured.side not in said.sides:
-            text = f"{_list(said.sides)} in the text, but measured on the {measured.side}."
+        measured, words = report.measurements[line.measurement], attributes_of(line.text)
+        if measured.side != "midline" and words.sides and measured.side not in words.sides:
+            text = said(
+                "{here} in the text, but measured: {there}.",
+                here=joined(words.sides),
+                there=measured.side,
+            )
             yield Check("side", text, number)
         axes = [mm for mm in (measured.long_mm, measured.short_mm, measured.max_mm) if mm]
-        if not said.sizes or not axes:
+        if not words.sizes or not axes:
             continue
         # A tenth of a millimetre: the text may be rounded either way.
         wrong = [
             size
-            for size in said.sizes
+            for size in words.sizes
             if not any(abs(size.mm - mm) <= size.half_digit_mm + 0.05 for mm in axes)
         ]
         if wrong:
-            text = f"{_list(map(str, wrong))} in the text, but measured: {measured.figures}."
+            text = said(
+                "{here} in the text, but measured: {there}.",
+                here=joined(map(str, wrong)),
+                there=measured.figures,
+            )
             yield Check("measurement", text, number)
-
-
-def _list(values: Iterable[str]) -> str:
-    return " and ".join(sorted(values))

@@ -7,8 +7,9 @@ from typing import Final, Literal
 
 from napari_ct_assistant.assistant.evidence.impression import closest
 from napari_ct_assistant.assistant.report.statements import CheckedLine, Statement, statements_in
+from napari_ct_assistant.support.translation import said
 
-Difference = Literal["side", "lobe", "level", "degree", "size", "number"]
+Difference = Literal["side", "lobe", "level", "degree", "size", "number", "larger", "amount"]
 # What tells two findings of one kind apart comes first.
 _FIELDS: Final[dict[Difference, str]] = {
     "side": "sides",
@@ -17,6 +18,8 @@ _FIELDS: Final[dict[Difference, str]] = {
     "size": "sizes",
     "degree": "degrees",
     "number": "numbers",
+    "larger": "larger",
+    "amount": "amounts",
 }
 
 
@@ -36,10 +39,13 @@ def differences(one: Statement, other: Statement) -> dict[Difference, tuple[str,
             agree = mine == theirs
         elif kind == "number":
             agree = mine <= theirs
-        else:
+        elif kind == "degree":
             agree = bool(mine & theirs)
+        else:
+            # One may name fewer places than the other, but none besides.
+            agree = mine <= theirs or theirs <= mine
         if not agree:
-            found[kind] = (_named(mine), _named(theirs))
+            found[kind] = (_named(kind, mine), _named(kind, theirs))
     return found
 
 
@@ -103,9 +109,14 @@ def _says(statement: Statement, kind: Difference) -> bool:
     return bool(getattr(statement.attributes, _FIELDS[kind]))
 
 
-def _named(values: Iterable[object]) -> str:
-    return " and ".join(sorted(map(_text, values)))
+def joined(values: Iterable[str]) -> str:
+    """Return words as a list of words, which the panel translates: "left and right"."""
+    first, *rest = sorted(values)
+    for other in rest:
+        first = said("{some} and {another}", some=first, another=other)
+    return first
 
 
-def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _named(kind: Difference, values: Iterable[object]) -> str:
+    words = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return joined([f"more on the {word}" for word in words] if kind == "larger" else words)

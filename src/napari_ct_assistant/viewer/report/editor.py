@@ -73,6 +73,7 @@ class ReportEditor(QTextEdit):
         self.setViewportMargins(MARGIN, 0, 0, 0)
         self.set_text(ReportText(parent=self))
         self.cursorPositionChanged.connect(self.moved)
+        self.moved.connect(self._mark_current)
         self.verticalScrollBar().valueChanged.connect(lambda _value: self.margin.update())
         self.textChanged.connect(self.margin.update)
 
@@ -109,11 +110,11 @@ class ReportEditor(QTextEdit):
     # -- the line at the cursor
 
     def accept(self) -> None:
-        """Accept the sentence and go to the next one."""
+        """Accept the sentence, go to the next one and show where it comes from."""
         line = self.current_line()
         if line is not None and line.sentence is not None:
             self._text.set_mark(line.block, "accepted", line.source)
-            self.next_unreviewed()
+            self._go_on()
 
     def reject(self) -> None:
         """Take the line out of the report, or put it back."""
@@ -123,8 +124,12 @@ class ReportEditor(QTextEdit):
             self._text.set_mark(line.block, "" if back else "rejected", line.source)
             if not back:
                 number = self._text.line_number(line.block)
-                self.next_unreviewed()
+                self._go_on()
                 self.rejected.emit(number)
+
+    def _go_on(self) -> None:
+        self.next_unreviewed()
+        self.follow(always=True)
 
     def next_unreviewed(self) -> None:
         """Go to the next sentence that is not reviewed; after the last one, to the first."""
@@ -160,12 +165,17 @@ class ReportEditor(QTextEdit):
             mark: Any = QTextEdit.ExtraSelection()
             # A shade of the text's colour: napari's themes do not set the palette's other ones.
             shade = QColor(MEASURED if name == "measurement" else self.palette().text().color())
-            shade.setAlpha(40)
+            shade.setAlpha(20 if name == "current" else 40)
             mark.format.setBackground(shade)
             mark.format.setProperty(QTextFormat.Property.FullWidthSelection, True)
             mark.cursor = QTextCursor(one)
             marks.append(mark)
         self.setExtraSelections(marks)
+
+    def _mark_current(self) -> None:
+        """Underlay the sentence that the buttons below are about."""
+        line = self.current_line()
+        self.underlay("current", None if line is None else line.block)
 
     def checks_of(self, line: DocumentLine) -> list[str]:
         """Return what there is to check in a line."""

@@ -107,11 +107,11 @@ class Review(QObject):
 
     def _accept(self) -> None:
         self._editor.accept()
-        self._show()
+        self._after()
 
     def _reject(self) -> None:
         self._editor.reject()
-        self._show()
+        self._after()
 
     def _next(self) -> None:
         self._editor.next_unreviewed()
@@ -127,8 +127,11 @@ class Review(QObject):
 
     def _show(self) -> None:
         """Show where the sentence at the cursor comes from, and say how many are left."""
-        self._mark()
         self._editor.follow(always=True)
+        self._after()
+
+    def _after(self) -> None:
+        self._mark()
         self._tell()
 
     def _tell(self) -> None:

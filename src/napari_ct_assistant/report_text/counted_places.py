@@ -1,0 +1,86 @@
+"""Numbered places of the body in a text: vertebrae, ribs, segments and stations, with ranges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from napari_ct_assistant.report_text.patterns import any_case
+
+_TO: Final = r"\s*(?:-|\u2013|to|through)\s*"
+_VERTEBRA: Final = re.compile(
+    rf"\b([CTL])[ -]?(1[0-2]|[1-9])\b(?:{_TO}(?:([CTL])[ -]?)?(1[0-2]|[1-9])\b)?"
+    r"(?!\s*(?:mm|cm|ml|%))"
+)
+# Couinaud's segments of the liver are written in Roman numerals, too.
+_ROMAN: Final = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
+_SEGMENT: Final = any_case(
+    rf"\b(segments?|stations?)\s+(\d{{1,2}}[a-z]?|(?:{'|'.join(_ROMAN)})[ab]?)\b"
+)
+_ORDINALS: Final = (
+    "first", "second", "third", "fourth", "fifth", "sixth",
+    "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth",
+)  # fmt: skip
+_NTH: Final = rf"(?:{'|'.join(_ORDINALS)}|1[0-2]th|1st|2nd|3rd|[4-9]th)"
+_NUMBER: Final = r"(?:1[0-2]|[1-9])"
+_BETWEEN: Final = rf"(?:\s*,\s*(?:and\s+|or\s+)?|\s*(?:and|or|&)\s*|{_TO})(?:the\s+)?"
+_RIBS: Final = any_case(
+    rf"\b({_NTH}(?:{_BETWEEN}{_NTH})*)\s+(?:(?:anterior|posterior|lateral|left|right)\s+)*ribs?\b",
+    rf"\bribs?\s+(?:numbers?\s+)?({_NUMBER}(?:{_BETWEEN}{_NUMBER})*)\b(?!\s*(?:mm|cm|ml|%))",
+)
+_RIB: Final = any_case(rf"({_NTH}|{_NUMBER})")
+_SPANS: Final = any_case(_TO.replace(r"\s*", r"^\s*", 1) + r"(?:the\s+)?$")
+
+
+def levels_of(text: str) -> frozenset[str]:
+    """Return the vertebrae ("T4"), ribs ("rib 5"), segments ("segment 4A") and stations of a text.
+
+    A range names all that lie in it: "T4 to T6" is T4, T5 and T6.
+    """
+    levels = {name for found in _VERTEBRA.finditer(text) for name in _vertebrae(found)}
+    levels |= {_numbered(*found) for found in _SEGMENT.findall(text)}
+    for found in _RIBS.finditer(text):
+        levels |= {f"rib {number}" for number in _ribs(found[1] or found[2])}
+    return frozenset(levels)
+
+
+def without_levels(text: str) -> str:
+    """Return a text without the places that `levels_of` finds, whose numbers count nothing."""
+    for pattern in (_VERTEBRA, _SEGMENT, _RIBS):
+        text = pattern.sub(" ", text)
+    return text
+
+
+def _vertebrae(found: re.Match[str]) -> Iterator[str]:
+    letter, first, last_letter, last = found.groups()
+    if last is None:
+        yield f"{letter}{first}"
+    elif last_letter in (None, letter):
+        for number in range(int(first), int(last) + 1):
+            yield f"{letter}{number}"
+    else:
+        # Where one part of the spine ends varies from patient to patient.
+        yield f"{letter}{first}"
+        yield f"{last_letter}{last}"
+
+
+def _ribs(text: str) -> Iterator[int]:
+    before: re.Match[str] | None = None
+    for found in _RIB.finditer(text):
+        number = _count(found[0].lower())
+        first = number
+        if before is not None and _SPANS.search(text[before.end() : found.start()]):
+            first = _count(before[0].lower())
+        yield from range(first, number + 1)
+        before = found
+
+
+def _count(word: str) -> int:
+    return _ORDINALS.index(word) + 1 if word in _ORDINALS else int(re.sub(r"\D", "", word))
+
+
+def _numbered(kind: str, number: str) -> str:
+    """Return the name of a segment or station: "segment 4A" for "Segments IVa"."""
+    digits = re.sub("^[ivx]+", lambda found: str(_ROMAN.index(found[0]) + 1), number.lower())
+    return f"{kind.lower().rstrip('s')} {digits.upper()}"
