@@ -21,7 +21,7 @@ from napari_ct_assistant.viewer.preferences import (
     Preferences,
     load_preferences,
 )
-from napari_ct_assistant.viewer.views.planes import AXIS_LETTERS
+from napari_ct_assistant.viewer.views.letters import AXIS_LETTERS
 from napari_ct_assistant.viewer.views.reading_bar import READING_KEYS
 from napari_ct_assistant.viewer.views.view_bar import VIEW_KEYS
 from napari_ct_assistant.viewer.views.windows import PRESETS

@@ -46,9 +46,14 @@ def label(text: str = "") -> QLabel:
     return made
 
 
-def eliding_label() -> QElidingLabel:
-    """Return such a label that shortens its text to its width."""
+def eliding_label(*, middle: bool = False) -> QElidingLabel:
+    """Return such a label that shortens its text to its width.
+
+    With `middle`, beginning and end stay: warnings say at their end what they mean.
+    """
     made = _PlainElidingLabel()
+    if middle:
+        made.setElideMode(Qt.TextElideMode.ElideMiddle)
     made.setTextFormat(Qt.TextFormat.PlainText)
     return made
 

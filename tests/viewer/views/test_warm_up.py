@@ -9,7 +9,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_ct_assistant.viewer.views import warm_up
-from napari_ct_assistant.viewer.views.planes import AnatomicalLetters
+from napari_ct_assistant.viewer.views.letters import AnatomicalLetters
 from napari_ct_assistant.viewer.views.warm_up import KEY, CanvasWarmUp
 
 if TYPE_CHECKING:

@@ -208,9 +208,14 @@ class ReportDocument:
 
     @property
     def notice(self) -> str:
-        """The notice that accompanies the report in every form: its origin and its signature."""
+        """The notice that accompanies the report in every form: warning, origin and signature."""
+        outside = next((draft.outside for draft in self.used_drafts if draft.outside), "")
+        return together(outside, self.origin)
+
+    @property
+    def origin(self) -> str:
+        """Who wrote the report and who signed it, without the warning about the scan."""
         drafts = self.used_drafts
-        outside = next((draft.outside for draft in drafts if draft.outside), "")
         models = list(dict.fromkeys(draft.who for draft in drafts))
         written = (
             said("machine-written, {models}", models=together(*models, between=" and "))
@@ -227,11 +232,11 @@ class ReportDocument:
                 name=f"{signed.name}{where}",
                 when=local_time(signed.time),
             )
-            return together(outside, text, cut, self.incomplete, help_)
+            return together(text, cut, self.incomplete, help_)
         own = list(dict.fromkeys(d.model.get("notice", "") for d in drafts))
         draft = said("Draft, {written}.", written=written) if written else said("Draft.")
         unsigned = said("Not signed off by a reader.")
-        return together(outside, self.incomplete, draft, *own, unsigned)
+        return together(self.incomplete, draft, *own, unsigned)
 
     def provenance(self) -> list[tuple[str, str]]:
         """Return the provenance of the report, as pairs of a name and a value."""

@@ -34,7 +34,7 @@ class HeatBar(QWidget):
         self.slider.setRange(5, 100)
         self.slider.setValue(60)
         self.slider.setFixedWidth(80)
-        self.label = eliding_label()
+        self.label = eliding_label(middle=True)
         self.label.setObjectName("quiet")
         self.label.setAccessibleName(_("Heat map of"))
         layout = QHBoxLayout(self)

@@ -84,7 +84,7 @@ class ModelPicker(QWidget):
         self.facts.setAccessibleName(_("About the model"))
         self.hub = HubBar()
         self.problem = MemoryBar()
-        self.notice = eliding_label()
+        self.notice = eliding_label(middle=True)
         self.notice.setObjectName("notice")
         self.notice.setAccessibleName(_("Notice about the model"))
         self.fold_button = QToolButton()

@@ -106,7 +106,7 @@ class ReportTab(QWidget):
         self.passage = Passage()
         self.measurement = MeasurementRow()
         self.sentence = SentenceRow()
-        self.notice = eliding_label()
+        self.notice = eliding_label(middle=True)
         self.notice.setObjectName("notice")
         self.notice.setAccessibleName(_("Status of the report"))
         layout = QVBoxLayout(self)
@@ -367,7 +367,8 @@ class ReportTab(QWidget):
         self.tools.redo_button.setEnabled(text.isRedoAvailable())
         report = text.report()
         scan = "" if self.scan is None else self.scan.name
-        notice = report.notice if report.drafts or report.signature else ""
+        # The banner above has the warning about the scan.
+        notice = report.origin if report.drafts or report.signature else ""
         self.notice.setText(TITLE_SEPARATOR.join(filter(None, (scan, shown(notice)))))
         self.setWindowTitle(TITLE_SEPARATOR.join(filter(None, (_("Report"), scan))))
         self.notice.setToolTip(plain_tip(self.notice.text()))

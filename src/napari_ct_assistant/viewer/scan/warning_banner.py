@@ -33,7 +33,7 @@ class WarningBanner(QWidget):
         sign = style.standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
         icon.setPixmap(sign.pixmap(16, 16))
         icon.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.label = eliding_label()
+        self.label = eliding_label(middle=True)
         self.label.setAccessibleName(_("Warnings about the scan"))
         self.fold_button = QToolButton()
         self.fold_button.setCheckable(True)

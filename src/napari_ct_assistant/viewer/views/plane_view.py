@@ -21,7 +21,8 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.texts import TIPS
-from napari_ct_assistant.viewer.views.planes import PLANE_NAMES, PLANES, edge_letters
+from napari_ct_assistant.viewer.views.letters import edge_letters
+from napari_ct_assistant.viewer.views.planes import PLANE_NAMES, PLANES
 from napari_ct_assistant.viewer.views.slice_images import Outline, Picture
 
 CROSSHAIR: Final = QColor("#4fd1ff")

@@ -13,7 +13,8 @@ from napari_ct_assistant.viewer.scan.belonging import is_foreign, is_marked, is_
 from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import index_to_world, volume_of, world_to_index
 from napari_ct_assistant.viewer.views.fitting import fit_scan, is_fitted
-from napari_ct_assistant.viewer.views.planes import PLANES, SHADE, current_plane
+from napari_ct_assistant.viewer.views.letters import SHADE
+from napari_ct_assistant.viewer.views.planes import PLANES, current_plane
 from napari_ct_assistant.viewer.views.warm_up import CanvasWarmUp
 
 if TYPE_CHECKING:

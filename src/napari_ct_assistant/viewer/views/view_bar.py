@@ -28,6 +28,7 @@ from napari_ct_assistant.viewer.scan.layers import (
 )
 from napari_ct_assistant.viewer.texts import POINT_HINT, TIPS
 from napari_ct_assistant.viewer.views import planes
+from napari_ct_assistant.viewer.views.letters import AnatomicalLetters
 from napari_ct_assistant.viewer.views.windows import (
     PRESETS,
     Window,
@@ -111,7 +112,7 @@ class ViewBar(QWidget):
 
         # napari keeps strong references to callbacks; a weak one lets this widget be deleted.
         self._on_move = _weak_callback(self, "_read_out")
-        self._letters: planes.AnatomicalLetters | None = None
+        self._letters: AnatomicalLetters | None = None
 
     def attach(self) -> None:
         """Follow the viewer; called when the panel is docked."""
@@ -121,7 +122,7 @@ class ViewBar(QWidget):
         viewer.layers.selection.events.active.connect(self.refresh)
         viewer.dims.events.connect(self._on_dims)
         if self._preferences.letters:
-            self._letters = planes.AnatomicalLetters(viewer)
+            self._letters = AnatomicalLetters(viewer)
         self.refresh()
 
     @staticmethod
