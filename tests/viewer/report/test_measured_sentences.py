@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.measure.outlines import OutlineError, check_grid, take_outline
-from napari_ct_assistant.viewer.report.editor import MARGIN
+from napari_ct_assistant.viewer.report.editor import MARGIN, MEASURED
 from napari_ct_assistant.viewer.scan.belonging import mark_layer
 from napari_ct_assistant.viewer.scan.layers import add_volume, volume_of, world_to_index
 from napari_ct_assistant.viewer.texts import MEASURED_UNNAMED, NO_MEASUREMENT
@@ -191,7 +192,11 @@ def test_the_sentence_leads_to_the_measurement_and_back(desk: Desk, qtbot: QtBot
 
 
 def underlaid(desk: Desk) -> list[str]:
-    return [one.cursor.block().text() for one in desk.editor.extraSelections()]
+    marks = desk.editor.extraSelections()
+    measured = [
+        one for one in marks if one.format.background().color().rgb() == QColor(MEASURED).rgb()
+    ]
+    return [one.cursor.block().text() for one in measured]
 
 
 def test_a_ruler_that_was_deleted_is_drawn_again(desk: Desk) -> None:
@@ -281,6 +286,52 @@ def test_a_label_of_any_plugin_is_the_outline_of_a_finding(desk: Desk, qtbot: Qt
     # A second time, it is the same sentence.
     desk.f5()
     assert sum(x.startswith("Mass") for x in said(desk.tab)) == 1
+
+
+def outlined(desk: Desk) -> Any:
+    """Return a label layer one of whose labels stands in the report."""
+    data = np.zeros((20, 40, 48), np.uint8)
+    data[2:5, 6:12, 6:14] = 3
+    data[3, 8, 8] = 0
+    data[10, 10, 10] = 1
+    labels = labels_on(desk, data)
+    labels.selected_label = 3
+    desk.viewer.layers.selection.active = labels
+    desk.tab.measurement.name.setEditText("mass")
+    desk.f5()
+    return labels
+
+
+def test_a_label_layer_that_is_opened_again_is_linked_again(desk: Desk) -> None:
+    """As after a restart: the report comes from the journal, the labels from their file."""
+    labels = outlined(desk)
+    desk.viewer.layers.remove(labels)
+    other = labels_on(desk, np.where(labels.data == 3, 3, 2).astype(np.uint8), name="other")
+    other.data[2, 6, 6] = 2
+    again = labels_on(desk, np.asarray(labels.data).astype(np.uint16) * 2)
+    again.visible = False
+    desk.cursor_in("Mass")
+    desk.editor.follow()
+    assert (again.selected_label, again.visible) == (6, True)
+    count = len(desk.viewer.layers)
+    # The same sentence, not a second one.
+    desk.viewer.layers.selection.active = again
+    desk.f5()
+    assert sum(x.startswith("Mass") for x in said(desk.tab)) == 1
+    assert len(desk.viewer.layers) == count
+
+
+def test_an_outline_whose_layer_is_gone_is_drawn_again(desk: Desk) -> None:
+    labels = outlined(desk)
+    desk.viewer.layers.remove(labels)
+    desk.cursor_in("Mass")
+    desk.editor.follow()
+    (drawn,) = (x for x in desk.viewer.layers if x.name == "Outline")
+    assert np.array_equal(np.asarray(drawn.data) == 1, np.asarray(labels.data) == 3)
+    assert np.allclose(drawn.translate, desk.scan.translate)
+    desk.editor.follow()
+    assert sum(x.name.startswith("Outline") for x in desk.viewer.layers) == 1
+    check_grid(desk.scan, drawn)
 
 
 def wrong_layers(desk: Desk) -> dict[str, dict[str, Any]]:

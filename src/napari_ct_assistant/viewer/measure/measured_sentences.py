@@ -12,6 +12,7 @@ from napari_ct_assistant.support.translation import _
 from napari_ct_assistant.viewer.chat.links import ScanPosition, go_to
 from napari_ct_assistant.viewer.measure.measurement_row import MeasurementRow
 from napari_ct_assistant.viewer.measure.outlines import OUTLINES_KEY, check_grid, take_outline
+from napari_ct_assistant.viewer.measure.shown_outlines import show_outline
 from napari_ct_assistant.viewer.scan.belonging import is_foreign
 from napari_ct_assistant.viewer.session.background import Background, one_line
 from napari_ct_assistant.viewer.texts import (
@@ -177,16 +178,9 @@ class MeasuredSentences(QObject):
             set_plane(self._viewer, measurement.plane)
         go_to(self._viewer, layer, ScanPosition(measurement.slice, measurement.ras))
         if measurement.kind == "outline":
-            self._show_label(measurement.keys)
+            show_outline(self._viewer, layer, measurement)
         else:
             self._measurements.show_again(measurement)
-
-    def _show_label(self, keys: tuple[str, ...]) -> None:
-        for layer in self._viewer.layers:
-            for label, key in layer.metadata.get(OUTLINES_KEY, {}).items():
-                if key in keys and not is_foreign(layer, self._scans.volume):
-                    layer.visible = True
-                    layer.selected_label = label
 
     # -- keeping both up to date
 
