@@ -48,6 +48,15 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
     assert all(file.stat().st_size > 500 for file in files)
 
 
+def test_a_report_with_german_headings(scan: str, tmp_path: Path, tiny_model_folder: Path) -> None:
+    file = tmp_path / "a.txt"
+    options = ["--model", str(tiny_model_folder), "--out", str(file), "--language", "de"]
+    done = run(app, ["report", scan, *options])
+    assert done.exit_code == 0, done.output
+    assert "HERKUNFT" in file.read_text(encoding="utf-8")
+    assert "wrote a.txt" in done.output
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -59,6 +68,7 @@ def test_report_writes_every_format(scan: str, tmp_path: Path, tiny_model_folder
         ),
         (["--with-identifiers"], "needs --out"),
         (["--comparison", "CT of 2024"], "--comparison needs --out with a file"),
+        (["--language", "xx"], "--language 'xx': there is no such language; give one of en, de"),
         (["--template", "Ours"], "no template 'Ours'; give one of"),
         (["--template", "ours.yaml"], "ours.yaml: cannot be read"),
     ],

@@ -123,7 +123,7 @@ def test_english_needs_no_catalogue() -> None:
     use_language("da")
     use_language("en")
     assert language() == "en"
-    assert isinstance(translation._Chosen.catalogue, gettext.NullTranslations)
+    assert isinstance(translation._panel.catalogue, gettext.NullTranslations)
     assert _("slice") == "slice"
     assert [ngettext("{n} slice", "{n} slices", n) for n in (1, 2)] == ["{n} slice", "{n} slices"]
     assert decimal(1.25, 1) == "1.2"

@@ -12,6 +12,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QApplication, QLabel
 
+from napari_ct_assistant.assistant.export import FORMATS, export_report
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.formats import format_of
 from napari_ct_assistant.assistant.reading.results import FindingProbability
@@ -132,6 +133,27 @@ def test_the_long_texts_of_the_export_are_whole(panel: CTAssistantPanel, qtbot: 
     long = [label for label in dialog.findChildren(QLabel) if label.wordWrap()]
     assert len(long) == 3
     assert not [one.text() for one in long if one.height() < one.heightForWidth(one.width())]
+
+
+def test_an_export_is_in_the_language_that_the_dialog_shows(
+    panel: CTAssistantPanel, qtbot: QtBot, tmp_path: Path
+) -> None:
+    report = ReportDocument.from_draft(sample_draft(), find_template())
+    dialog = ExportDialog(report, panel.report_controller.tab)
+    qtbot.addWidget(dialog)
+    assert (dialog.language.currentText(), dialog.words) == ("Deutsch", "de")
+    dialog.study.comparison.setChecked(True)
+    assert dialog.study.comparison_field.text() == "Keine"
+    # What the dialog filled in is written in the language of the file.
+    for words, expected in (("de", "Vergleich: Keine"), ("en", "Comparison: None")):
+        dialog.language.setCurrentIndex(dialog.language.findData(words))
+        file = tmp_path / f"{words}.txt"
+        export_report(report, file, study=dialog.study.details, language=dialog.words)
+        assert expected in file.read_text(encoding="utf-8")
+    # Files for machines have no choice.
+    for number, known in enumerate(FORMATS):
+        dialog.format.setCurrentIndex(number)
+        assert dialog.language.isEnabled() == known.worded
 
 
 def test_findings_and_questions_are_german_and_the_model_is_asked_in_english(

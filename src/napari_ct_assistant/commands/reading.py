@@ -22,6 +22,7 @@ from napari_ct_assistant.commands.terminal.output import (
     print_notice,
     say,
 )
+from napari_ct_assistant.support.translation import ENGLISH, languages
 
 if TYPE_CHECKING:
     from napari_ct_assistant.assistant import FindingProbability, Reading, ReportDraft
@@ -84,6 +85,14 @@ def report(
             help="Earlier examination for the files, or 'none'.",
         ),
     ] = "",
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="CODE",
+            help="Language of notice and headings in .docx, .pdf and .txt files, such as de.",
+        ),
+    ] = ENGLISH,
     short_scan: Annotated[
         bool,
         typer.Option(
@@ -99,7 +108,10 @@ def report(
     with one_line_errors():
         load = options.load_options()
         details = {"--study-date": date, "--study-region": study_region, "--comparison": comparison}
-        save = _saver(path, out or [], template, details, identified=with_identifiers)
+        if language not in languages():
+            known = ", ".join(languages())
+            raise fail(f"--language {language!r}: there is no such language; give one of {known}")
+        save = _saver(path, out or [], template, details, language, identified=with_identifiers)
         volume = open_scan(path, options.series)
         if volume.too_short and not short_scan:
             raise fail(
@@ -137,7 +149,13 @@ def _study(path: Path, volume: CTVolume, date: str, region: str, comparison: str
 
 
 def _saver(
-    scan: Path, out: list[Path], template: str, details: dict[str, str], *, identified: bool
+    scan: Path,
+    out: list[Path],
+    template: str,
+    details: dict[str, str],
+    language: str,
+    *,
+    identified: bool,
 ) -> Callable[[Reading, ReportDraft, StudyDetails], None]:
     """Check files and template before the model runs; return what writes a draft to the files."""
     from napari_ct_assistant.assistant.export import check_path, export_report, read_identifiers
@@ -157,7 +175,7 @@ def _saver(
         report = ReportDocument.from_draft(draft, layout, reading.volume)
         identifiers = read_identifiers(scan, reading.volume) if identified else None
         for path in out:
-            export_report(report, path, identifiers=identifiers, study=study)
+            export_report(report, path, identifiers=identifiers, study=study, language=language)
             note(f"wrote {path.name}")
 
     return save

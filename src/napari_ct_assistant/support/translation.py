@@ -10,7 +10,8 @@ it is shown: the language is chosen later. Values go in after the translation::
     _("{n} of {total}").format(n=n, total=total)
 
 A text that is made below the panel and also goes into files, such as a warning about a scan or the
-text of an error, is made with `said` and stays English; the panel passes it through `shown`. Errors
+text of an error, is made with `said` and stays English; the panel passes it through `shown`, and so
+does an export in another language (`in_language`). Errors
 that only the command line, the training package or a wrong call can meet are plain English.
 """
 
@@ -20,6 +21,9 @@ import gettext
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -30,14 +34,25 @@ ENGLISH: Final = "en"
 # The environment variable that chooses the language where the preferences leave it open.
 VARIABLE: Final = "CT_ASSISTANT_LANGUAGE"
 _NUMBER: Final = re.compile(r"[+-]?\d+\.\d+")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
+@dataclass
 class _Chosen:
-    """The language in use."""
+    """A language and its texts."""
 
     code: str = ENGLISH
-    catalogue: gettext.NullTranslations = gettext.NullTranslations()
+    catalogue: gettext.NullTranslations = field(default_factory=gettext.NullTranslations)
+
+
+_panel = _Chosen()
+# The language of a file that is being written, for as long as that takes.
+_file: ContextVar[_Chosen | None] = ContextVar("language of a file", default=None)
+
+
+def _now() -> _Chosen:
+    return _file.get() or _panel
 
 
 def languages() -> list[str]:
@@ -73,30 +88,45 @@ def choose_language(preference: str = "", system: Iterable[str] = ()) -> str:
 
 def use_language(code: str) -> None:
     """Show the texts in a language from now on; English if they do not exist in it."""
-    _Chosen.catalogue = gettext.translation(DOMAIN, FOLDER, [code], fallback=True)
-    known = isinstance(_Chosen.catalogue, gettext.GNUTranslations)
-    _Chosen.code = code if known else ENGLISH
+    loaded = _load(code)
+    _panel.code, _panel.catalogue = loaded.code, loaded.catalogue
+
+
+@contextmanager
+def in_language(code: str) -> Iterator[None]:
+    """Make texts in another language meanwhile, in this thread only: for a file."""
+    token = _file.set(_load(code))
+    try:
+        yield
+    finally:
+        _file.reset(token)
+
+
+def _load(code: str) -> _Chosen:
+    catalogue = gettext.translation(DOMAIN, FOLDER, [code], fallback=True)
+    known = isinstance(catalogue, gettext.GNUTranslations)
+    return _Chosen(code if known else ENGLISH, catalogue)
 
 
 def language() -> str:
     """Return the code of the language in use."""
-    return _Chosen.code
+    return _now().code
 
 
 def _(message: str) -> str:
     """Return a text in the language in use."""
     # For an empty text, gettext returns the head of the catalogue.
-    return _Chosen.catalogue.gettext(message) if message else ""
+    return _now().catalogue.gettext(message) if message else ""
 
 
 def ngettext(one: str, many: str, n: int) -> str:
     """Return the form of a text that goes with the number `n`."""
-    return _Chosen.catalogue.ngettext(one, many, n)
+    return _now().catalogue.ngettext(one, many, n)
 
 
 def pgettext(context: str, message: str) -> str:
     """Return a text whose English is ambiguous; the context tells the translator what is meant."""
-    return _Chosen.catalogue.pgettext(context, message)
+    return _now().catalogue.pgettext(context, message)
 
 
 def N_(message: str) -> str:  # noqa: N802 - gettext's name
@@ -156,9 +186,11 @@ def shown(text: str) -> str:
 
 
 def _shown_part(value: str) -> str:
-    """Return a value of a text in the language in use: measured lengths, shares, other texts."""
+    """Return a value of a text in the language in use: a length, a day, a share, another text."""
     if _NUMBER.fullmatch(value):
         return localized(value)
+    if _DATE.fullmatch(value):
+        return date_text(date.fromisoformat(value))
     if share := _PERCENT.fullmatch(value):
         return pgettext("percentage", "{number}%").format(number=localized(share[1]))
     return shown(value)

@@ -128,6 +128,9 @@ IDENTIFIERS: Final = N_(
     "Take patient and study identifiers from the scan's DICOM files, so that an archive can file "
     "the report with its study"
 )
+EXPORT_LANGUAGE: Final = N_(
+    "Of notice, measurements and provenance; the report keeps the language that it is written in"
+)
 STUDY_FIELDS: Final = N_(
     "They go into this file only and are kept nowhere else. The date is read from the scan's DICOM "
     "files; it is patient data."

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Final
 from napari_ct_assistant import __version__
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, ImageReference
-from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.export.sr_measurements import (
     image_item,
     measured_items,
 )
 from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
+from napari_ct_assistant.assistant.export.words import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line
 from napari_ct_assistant.support.translation import said

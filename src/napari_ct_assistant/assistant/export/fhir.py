@@ -10,12 +10,12 @@ from typing import Any
 
 from napari_ct_assistant.assistant.export.identifiers import Identifiers
 from napari_ct_assistant.assistant.export.measured import (
-    HEADING,
     measurement_rows,
     quantities,
 )
-from napari_ct_assistant.assistant.export.plain import title_of, to_text
+from napari_ct_assistant.assistant.export.plain import to_text
 from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
+from napari_ct_assistant.assistant.export.words import title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.provenance import local_time
 
@@ -108,7 +108,7 @@ def _narrative(report: ReportDocument, study: StudyDetails) -> str:
         parts += [f"<p>{_text(line.text)}</p>" for line in section.lines]
     measured = measurement_rows(report)
     if measured:
-        parts.append(f"<h2>{HEADING}</h2>")
+        parts.append("<h2>Measurements</h2>")
         parts += [f"<p>{_text(name)}: {_text(figures)}</p>" for name, figures in measured]
     return f'<div xmlns="{_XHTML}">{"".join(parts)}</div>'
 

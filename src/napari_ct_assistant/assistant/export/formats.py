@@ -19,7 +19,7 @@ from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, Study
 from napari_ct_assistant.assistant.export.word import to_docx
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.support import atomic
-from napari_ct_assistant.support.translation import N_, said
+from napari_ct_assistant.support.translation import ENGLISH, N_, in_language, said
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,16 @@ class Format:
     """A file format.
 
     ending: of the file name. name: for menus. make: turns a report into the bytes of the file.
-    identified: whether the format can name a patient and study. library: the module and the
-    package that the format needs beyond the base installation.
+    identified: whether the format can name a patient and study. worded: whether it is for people,
+    in a language of their choice; files for machines have English words. library: the module and
+    the package that the format needs beyond the base installation.
     """
 
     ending: str
     name: str
     make: Callable[[ReportDocument, Identifiers | None, StudyDetails], bytes]
     identified: bool = False
+    worded: bool = True
     library: tuple[str, str] | None = None
 
 
@@ -49,12 +51,13 @@ FORMATS: Final = (
         ".pdf", "PDF", lambda report, _, study: to_pdf(report, study), library=("fpdf", "fpdf2")
     ),
     Format(".txt", N_("Plain text"), lambda report, _, study: to_text(report, study)),
-    Format(".json", "FHIR R4 DiagnosticReport", to_fhir, identified=True),
+    Format(".json", "FHIR R4 DiagnosticReport", to_fhir, identified=True, worded=False),
     Format(
         ".dcm",
         "DICOM SR",
         to_dicom_sr,
         identified=True,
+        worded=False,
         library=("highdicom", "highdicom"),
     ),
 )
@@ -120,6 +123,7 @@ def export_report(
     *,
     identifiers: Identifiers | None = None,
     study: StudyDetails = NO_DETAILS,
+    language: str = ENGLISH,
 ) -> Path:
     """Write a report in the format given by the file ending, and return the path.
 
@@ -135,6 +139,9 @@ def export_report(
         Patient and study of the scan, for FHIR and DICOM SR.
     study : StudyDetails, optional
         Study date, region and comparison, for every format.
+    language : str, optional
+        Of notice, measurements and provenance in .docx, .pdf and .txt, such as "de". The report
+        keeps its own.
 
     Raises
     ------
@@ -149,7 +156,9 @@ def export_report(
         raise ExportError(
             said("the report is empty; write or draft something before you export it")
         )
-    data = form.make(printable(report), identifiers, study)
+    # What is exported from a panel in another language must not take that language by chance.
+    with in_language(language if form.worded else ENGLISH):
+        data = form.make(printable(report), identifiers, study)
     atomic.remove_leftovers(path.absolute().parent, path.suffix)
     atomic.write_bytes(path, data, private=True)
     return path

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.parts import Line
+from napari_ct_assistant.support.translation import N_, _, shown
 
-UNSUPPORTED = "not supported by the image"
+UNSUPPORTED: Final = N_("not supported by the image")
 
 
 def image_note(report: ReportDocument, line: Line) -> str:
@@ -16,11 +19,11 @@ def image_note(report: ReportDocument, line: Line) -> str:
     if line.measurement is not None:
         # Its sentence names the image, unless the reader took it out.
         image = report.measurements[line.measurement].image
-        return "" if image in line.text else image
+        return "" if image in line.text else shown(image)
     if line.source is None:
         return ""
     sentence = report.sources[line.source].sentence
-    parts = [sentence.image] if sentence.image else []
+    parts = [shown(sentence.image)] if sentence.image else []
     if sentence.unsupported and report.state(line) != "edited":
-        parts.append(UNSUPPORTED)
+        parts.append(_(UNSUPPORTED))
     return ", ".join(parts)

@@ -9,8 +9,6 @@ from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.measurement import Measurement
 from napari_ct_assistant.assistant.report.parts import Line
 
-HEADING = "Measurements"
-
 
 @dataclass(frozen=True)
 class Quantity:

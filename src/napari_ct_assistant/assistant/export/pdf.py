@@ -11,12 +11,17 @@ from typing import Any, Final
 
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.image_note import image_note
-from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
 from napari_ct_assistant.assistant.export.pdf_flow import Block, Flow
-from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
+from napari_ct_assistant.assistant.export.words import (
+    measurements_of,
+    notice_of,
+    provenance_of,
+    study_of,
+    title_of,
+)
 from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.support.translation import said
+from napari_ct_assistant.support.translation import language, said
 
 # DejaVu Sans: Latin, Greek, Cyrillic, Hebrew, Arabic, and most symbols.
 _FONTS: Final = {"": "DejaVuSans.ttf", "B": "DejaVuSans-Bold.ttf"}
@@ -39,9 +44,9 @@ def to_pdf(report: ReportDocument, study: StudyDetails = NO_DETAILS) -> bytes:
         style: Path(str(files("napari_ct_assistant.assistant.export").joinpath("fonts", name)))
         for style, name in _FONTS.items()
     }
-    text = f"{report}{title_of(report)}{report.provenance()}{study.rows()}"
-    _check(text, paths[""])
-    notice = report.notice
+    title, notice = title_of(report), notice_of(report)
+    rows = [*study_of(study), *measurements_of(report)[1], *provenance_of(report)[1]]
+    _check(f"{report}{title}{notice}{rows}", paths[""])
 
     class Paper(FPDF):
         def footer(self) -> None:
@@ -60,15 +65,15 @@ def to_pdf(report: ReportDocument, study: StudyDetails = NO_DETAILS) -> bytes:
     if find_spec("uharfbuzz") is not None:
         paper.set_text_shaping(True)
     signed = report.signed
-    paper.set_title(title_of(report))
+    paper.set_title(title)
     paper.set_author(signed.name if signed else "napari-ct-assistant")
     paper.set_subject(notice)
     paper.set_creator("napari-ct-assistant")
-    paper.set_lang("en")
+    paper.set_lang(language())
     paper.add_page()
 
     flow = Flow(paper, _FAMILY, _MARGIN_MM)
-    flow.heading(title_of(report), 17)
+    flow.heading(title, 17)
     paper.ln(2)
     paper.set_fill_color(252, 243, 232)
     paper.set_font(_FAMILY, size=9)
@@ -80,7 +85,7 @@ def to_pdf(report: ReportDocument, study: StudyDetails = NO_DETAILS) -> bytes:
 
 def _blocks(report: ReportDocument, study: StudyDetails) -> Iterator[Block]:
     """Yield the study, the headings and lines of the report, measurements and provenance."""
-    for number, (name, value) in enumerate(study.rows()):
+    for number, (name, value) in enumerate(study_of(study)):
         yield Block(((f"{name}: {value}", 10.5, 0),), 0.8 if number else 3)
     for section in report.body():
         top = section.level == 1
@@ -92,13 +97,14 @@ def _blocks(report: ReportDocument, study: StudyDetails) -> Iterator[Block]:
             gap = 0.8 if number or section.heading else 3
             grey = ((f" ({note})", 8.0, 120),) if note else ()
             yield Block(((line.text, 10.5, 0), *grey), gap)
-    measured = measurement_rows(report)
+    heading, measured = measurements_of(report)
     if measured:
-        yield Block(((HEADING, 12.5, 0),), 3, bold=True, begins=True)
+        yield Block(((heading, 12.5, 0),), 3, bold=True, begins=True)
         for name, figures in measured:
             yield Block(((f"{name}: {figures}", 9, 0),))
-    yield Block((("Provenance", 9, 90),), 5, bold=True, last=True)
-    for name, value in report.provenance():
+    heading, rows = provenance_of(report)
+    yield Block(((heading, 9, 90),), 5, bold=True, last=True)
+    for name, value in rows:
         yield Block(((f"{name}: {value}", 7.5, 90),), last=True)
 
 

@@ -62,4 +62,6 @@ def _values(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(text: str) -> str:
-    return shortened(plain(str(text)), MAX_VALUE)
+    clean = shortened(plain(str(text)), MAX_VALUE)
+    # An unchanged text stays what it is: it may know how to be translated.
+    return text if clean == text else clean

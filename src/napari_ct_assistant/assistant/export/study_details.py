@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from napari_ct_assistant.assistant.export.identifiers import read_identifiers
 from napari_ct_assistant.support.plain_text import plain
+from napari_ct_assistant.support.translation import N_, said
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
@@ -50,15 +51,15 @@ class StudyDetails:
     def rows(self) -> list[tuple[str, str]]:
         """Return the entries as pairs of a name and a value."""
         rows = (
-            ("Study date", self.study_date),
-            ("Region", self.region),
-            ("Comparison", self.comparison),
+            (N_("Study date"), said("{day}", day=self.study_date) if self.study_date else ""),
+            (N_("Region"), self.region),
+            (N_("Comparison"), self.comparison),
         )
         return [(name, value) for name, value in rows if value]
 
 
 NO_DETAILS = StudyDetails()
-NO_COMPARISON = "None"
+NO_COMPARISON = N_("None")
 
 
 def region_of(volume: CTVolume) -> str:

@@ -8,11 +8,17 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from napari_ct_assistant.assistant.export.image_note import image_note
-from napari_ct_assistant.assistant.export.measured import HEADING, measurement_rows
 from napari_ct_assistant.assistant.export.pdf_flow import MOST_TAKEN_ALONG
-from napari_ct_assistant.assistant.export.plain import title_of
 from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
+from napari_ct_assistant.assistant.export.words import (
+    measurements_of,
+    notice_of,
+    provenance_of,
+    study_of,
+    title_of,
+)
 from napari_ct_assistant.assistant.report.document import ReportDocument
+from napari_ct_assistant.support.translation import language
 
 MAX_PROPERTY: Final = 255  # characters of a document property
 
@@ -25,16 +31,18 @@ def to_docx(report: ReportDocument, study: StudyDetails = NO_DETAILS) -> bytes:
     document: Any = Document()
     properties = document.core_properties
     signed = report.signed
-    properties.title = title_of(report)[:MAX_PROPERTY]
+    title, notice = title_of(report), notice_of(report)
+    properties.title = title[:MAX_PROPERTY]
+    properties.language = language()
     properties.author = signed.name[:MAX_PROPERTY] if signed else "napari-ct-assistant"
     properties.last_modified_by = properties.author
-    properties.comments = report.notice[:MAX_PROPERTY]
+    properties.comments = notice[:MAX_PROPERTY]
     properties.content_status = report.status
     properties.created = properties.modified = datetime.now(UTC).replace(tzinfo=None)
     document.styles["Normal"].font.size = Pt(11)
-    document.add_heading(_clean(title_of(report)), 0)
-    _notice(document.add_paragraph(), report.notice, RGBColor, None)
-    for name, value in study.rows():
+    document.add_heading(_clean(title), 0)
+    _notice(document.add_paragraph(), notice, RGBColor, None)
+    for name, value in study_of(study):
         paragraph = document.add_paragraph()
         paragraph.paragraph_format.space_after = Pt(0)
         paragraph.add_run(f"{name}: ").bold = True
@@ -51,16 +59,16 @@ def to_docx(report: ReportDocument, study: StudyDetails = NO_DETAILS) -> bytes:
             if note:
                 run = paragraph.add_run(f" ({note})")
                 run.font.color.rgb, run.font.size = RGBColor(0x80, 0x80, 0x80), Pt(8)
-    measured = measurement_rows(report)
+    heading, measured = measurements_of(report)
     if measured:
-        _table(document, HEADING, measured, followed=True)
+        _table(document, heading, measured, followed=True)
     # The provenance is one block, and never alone on a page: the end of the report goes with it.
     ending = document.paragraphs[last_part:]
     for paragraph in ending if len(ending) <= MOST_TAKEN_ALONG else ending[-1:]:
         paragraph.paragraph_format.keep_with_next = True
-    _table(document, "Provenance", report.provenance())
+    _table(document, *provenance_of(report))
     for section in document.sections:
-        _notice(section.footer.paragraphs[0], report.notice, RGBColor, Pt(8))
+        _notice(section.footer.paragraphs[0], notice, RGBColor, Pt(8))
     stream = io.BytesIO()
     document.save(stream)
     return stream.getvalue()

@@ -58,7 +58,10 @@ _WORDS: Final = (
     N_("small or mild"), N_("moderate"), N_("large or severe"), N_("one"), N_("several"),
 )  # fmt: skip
 # What `differences` tells apart and readers call by one name.
-_KINDS: Final[dict[Difference, Kind]] = {"larger": "side", "amount": "number"}
+_KINDS: Final[dict[Difference, Kind]] = {
+    "side": "side", "lobe": "lobe", "level": "level", "degree": "degree", "size": "size",
+    "number": "number", "larger": "side", "amount": "number",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -230,9 +233,9 @@ def _compare(statement: Statement, match: Statement, alike: Sequence[Statement])
         )
         yield Check("certainty", text, here, there)
     present = [one for one in alike if one.present]
-    for kind, (mine, theirs) in differences(statement, match).items():
+    for difference, (mine, theirs) in differences(statement, match).items():
         # "Nodules in both lungs" sums up one nodule of each side.
-        if _together(kind, statement, present):
+        if _together(difference, statement, present):
             continue
         text = said(
             "{finding}: {theirs} in the findings, {mine} in the impression.",
@@ -240,7 +243,7 @@ def _compare(statement: Statement, match: Statement, alike: Sequence[Statement])
             theirs=theirs,
             mine=mine,
         )
-        yield Check(_KINDS.get(kind, kind), text, here, there)
+        yield Check(_KINDS[difference], text, here, there)
 
 
 def _together(kind: Difference, statement: Statement, alike: Sequence[Statement]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from napari_ct_assistant.assistant.report.label_mask import LabelMask
+from napari_ct_assistant.support.translation import said, together
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 
 Kind = Literal["length", "axes", "region", "outline"]
@@ -106,11 +107,15 @@ class Measurement:
         if self.first_slice is not None and self.last_slice is not None:
             first, last = self.first_slice + 1, self.last_slice + 1
             if first != last:
-                return f"images {first} to {last}"
-        plane = "" if self.plane == "axial" else f"{self.plane} "
-        label = f"{plane}image {self.index + 1}"
-        other = ArchiveNumber(self.instance_number, self.frame_number).words(self.index + 1)
-        return f"{label} ({other})" if other else label
+                return said("images {first} to {last}", first=first, last=last)
+        number = self.index + 1
+        label = {
+            "axial": said("image {number}", number=number),
+            "coronal": said("coronal image {number}", number=number),
+            "sagittal": said("sagittal image {number}", number=number),
+        }[self.plane]
+        other = ArchiveNumber(self.instance_number, self.frame_number).words(number)
+        return said("{image} ({other})", image=label, other=other) if other else label
 
     def stated(self) -> Iterator[tuple[str, str]]:
         """Yield the parts of its sentence in order: what each is about, and its words."""
@@ -128,28 +133,32 @@ class Measurement:
 
     @property
     def _hu(self) -> str:
-        return (
-            f"mean {self.mean_hu:.0f} HU (SD {self.sd_hu:.0f}, "
-            f"{self.min_hu:.0f} to {self.max_hu:.0f} HU)"
+        return said(
+            "mean {mean} HU (SD {sd}, {low} to {high} HU)",
+            mean=f"{self.mean_hu:.0f}",
+            sd=f"{self.sd_hu:.0f}",
+            low=f"{self.min_hu:.0f}",
+            high=f"{self.max_hu:.0f}",
         )
 
     @property
     def figures(self) -> str:
         """Every figure on one line, lengths to a tenth of a millimetre."""
-        parts = []
+        parts: list[str] = []
         if self.long_mm is not None and self.short_mm is not None:
-            parts.append(f"long axis {self.long_mm:.1f} mm, short axis {self.short_mm:.1f} mm")
+            parts.append(said("long axis {mm} mm", mm=f"{self.long_mm:.1f}"))
+            parts.append(said("short axis {mm} mm", mm=f"{self.short_mm:.1f}"))
         elif self.long_mm is not None:
-            parts.append(f"length {self.long_mm:.1f} mm")
+            parts.append(said("length {mm} mm", mm=f"{self.long_mm:.1f}"))
         if self.max_mm is not None:
-            parts.append(f"largest diameter {self.max_mm:.1f} mm")
+            parts.append(said("largest diameter {mm} mm", mm=f"{self.max_mm:.1f}"))
         if self.area_mm2 is not None:
-            parts.append(f"area {self.area_mm2:.0f} mm²")
+            parts.append(said("area {area} mm²", area=f"{self.area_mm2:.0f}"))
         if self.volume_ml is not None:
-            parts.append(f"volume {_ml(self.volume_ml)} ml")
+            parts.append(said("volume {volume} ml", volume=_ml(self.volume_ml)))
         if self.mean_hu is not None:
             parts.append(self._hu)
-        return ", ".join([*parts, self.image])
+        return together(*parts, self.image, between=", ")
 
     def sentence(self, name: str = "", place: str = "") -> str:
         """Return it as a sentence, such as "Nodule, 14 x 11 mm, right upper lobe, image 85."

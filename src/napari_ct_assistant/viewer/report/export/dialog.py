@@ -20,10 +20,11 @@ from qtpy.QtWidgets import (
 
 from napari_ct_assistant.assistant.export import FORMATS
 from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.support.translation import _, shown
+from napari_ct_assistant.support.translation import _, language, languages, shown
 from napari_ct_assistant.viewer.file_dialogs import choose_folder, choose_new_file
+from napari_ct_assistant.viewer.preferences import LANGUAGES
 from napari_ct_assistant.viewer.report.export.study_fields import StudyFields, dicom_folder
-from napari_ct_assistant.viewer.texts import IDENTIFIERS, STUDY_FIELDS
+from napari_ct_assistant.viewer.texts import EXPORT_LANGUAGE, IDENTIFIERS, STUDY_FIELDS
 from napari_ct_assistant.viewer.widgets import button, dialog_buttons, row
 from napari_ct_assistant.viewer.widgets import label as plain_label
 
@@ -52,6 +53,8 @@ class ExportDialog(QDialog):
     parent : QWidget, optional
     scan : ScanSession, optional
         The scan that the report is about, to propose its folder and what is known about it.
+    words : str, optional
+        The language of notice and headings that is chosen at first; by default the panel's.
     """
 
     def __init__(
@@ -59,12 +62,20 @@ class ExportDialog(QDialog):
         report: ReportDocument,
         parent: QWidget | None = None,
         scan: ScanSession | None = None,
+        words: str = "",
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(_("Export the report"))
         self.format = QComboBox()
         self.format.addItems([f"{_(known.name)} ({known.ending})" for known in FORMATS])
         self.format.setAccessibleName(_("Format"))
+        self.language = QComboBox()
+        names = {code: name for name, code in LANGUAGES.items()}
+        for code in languages():
+            self.language.addItem(names.get(code, code), code)
+        self.language.setCurrentIndex(self.language.findData(words or language()))
+        self.language.setAccessibleName(_("Language"))
+        self.language.setToolTip(_(EXPORT_LANGUAGE))
         self.file = QLineEdit(str(proposed_file()))
         self.file.setAccessibleName(_("File"))
         self.file_button = button(_("Choose…"))
@@ -88,6 +99,7 @@ class ExportDialog(QDialog):
         form = QFormLayout()
         form.addRow(_("Format"), self.format)
         form.addRow(_("File"), row(self.file, self.file_button))
+        form.addRow(_("Language"), self.language)
         self.study.add_to(form)
         form.addRow(about_study)
         form.addRow(self.identifiers, row(self.folder, self.folder_button))
@@ -121,6 +133,11 @@ class ExportDialog(QDialog):
         return Path(text if text.lower().endswith(ending) else text + ending).expanduser()
 
     @property
+    def words(self) -> str:
+        """The chosen language of notice and headings."""
+        return str(self.language.currentData())
+
+    @property
     def identified(self) -> Path | None:
         """The folder to read identifiers from, None if none are wanted."""
         wanted = self.identifiers.isEnabled() and self.identifiers.isChecked()
@@ -143,6 +160,7 @@ class ExportDialog(QDialog):
         self._refresh()
 
     def _refresh(self) -> None:
+        self.language.setEnabled(FORMATS[self.format.currentIndex()].worded)
         possible = FORMATS[self.format.currentIndex()].identified
         self.identifiers.setEnabled(possible)
         wanted = possible and self.identifiers.isChecked()

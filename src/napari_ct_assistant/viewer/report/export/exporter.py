@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_ct_assistant.assistant.export import StudyDetails, export_report, read_identifiers
 from napari_ct_assistant.assistant.report.document import ReportDocument
-from napari_ct_assistant.support.translation import _
+from napari_ct_assistant.support.translation import ENGLISH, _
 from napari_ct_assistant.viewer.report.export.dialog import ExportDialog
 from napari_ct_assistant.viewer.report.export.exported_row import ExportedRow
 from napari_ct_assistant.viewer.session.background import Background, one_line
@@ -35,6 +35,7 @@ class Exporter(QObject):
         self._tab = tab
         self._background = Background(self)
         self.busy = False
+        self._words = ""  # the language that was chosen last
         self.row = ExportedRow()
         self.row.status_message.connect(self.status_message)
         layout = tab.layout()
@@ -49,10 +50,11 @@ class Exporter(QObject):
         if not report.body():
             self.status_message.emit(_("The report is empty: there is nothing to export"))
             return
-        dialog = ExportDialog(report, self._tab, scan)
+        dialog = ExportDialog(report, self._tab, scan, self._words)
         if dialog.exec():
+            self._words = dialog.words
             details = dialog.study.details
-            self.export(report, scan.volume, dialog.path, dialog.identified, details)
+            self.export(report, scan.volume, dialog.path, dialog.identified, details, dialog.words)
         dialog.deleteLater()
 
     def show_scan(self) -> None:
@@ -66,10 +68,12 @@ class Exporter(QObject):
         path: Path,
         folder: Path | None = None,
         study: StudyDetails | None = None,
+        words: str = ENGLISH,
     ) -> None:
         """Write `report` to `path`.
 
-        `folder` holds the DICOM files to take identifiers from; `study` goes into the file.
+        `folder` holds the DICOM files to take identifiers from; `study` goes into the file, whose
+        notice and headings are in the language `words`.
         """
         if self.busy:
             self.status_message.emit(
@@ -84,7 +88,9 @@ class Exporter(QObject):
         def write() -> Path:
             identifiers = None if folder is None else read_identifiers(folder, volume)
             details = study or StudyDetails()
-            return export_report(report, path, identifiers=identifiers, study=details)
+            return export_report(
+                report, path, identifiers=identifiers, study=details, language=words
+            )
 
         def tell(text: str, file: Path | None = None) -> None:
             self.status_message.emit(text)

@@ -48,6 +48,8 @@ class StudyFields(QObject):
     def __init__(self, scan: ScanSession | None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._scan = scan
+        # What fields were filled with, as it is shown: the file may be in another language.
+        self._filled: dict[str, str] = {}
         self.date, self.region, self.comparison = (
             QCheckBox(_("Study date")),
             QCheckBox(_("Region")),
@@ -79,7 +81,7 @@ class StudyFields(QObject):
     def details(self) -> StudyDetails:
         """What the reader includes."""
         texts = [field.text() if switch.isChecked() else "" for switch, field in self.rows]
-        return StudyDetails(*texts)
+        return StudyDetails(*(self._filled.get(text, text) for text in texts))
 
     @property
     def ready(self) -> bool:
@@ -99,18 +101,22 @@ class StudyFields(QObject):
         """Fill in what is known about the open scan."""
         scan, folder = self._scan, dicom_folder(self._scan)
         if field is self.comparison_field:
-            field.setText(NO_COMPARISON)
+            self._put(field, NO_COMPARISON)
         elif scan is None:
             return
         elif field is self.region_field:
             if scan.region_read:
-                field.setText(scan.region_read.capitalize())
+                self._put(field, scan.region_read.capitalize())
             else:
                 volume = scan.volume
                 self._look(field, lambda: region_of(volume))
         elif folder is not None:
             volume = scan.volume
             self._look(field, lambda: study_date(folder, volume))
+
+    def _put(self, field: QLineEdit, text: str) -> None:
+        self._filled[_(text)] = text
+        field.setText(_(text))
 
     def _look(self, field: QLineEdit, find: Callable[[], str]) -> None:
         """Fill a field with what is found in the background, unless something was typed."""
@@ -119,7 +125,7 @@ class StudyFields(QObject):
 
         def found(text: str) -> None:
             if text and not field.text():
-                field.setText(text)
+                self._put(field, text)
 
         Background(self).run(
             find,
