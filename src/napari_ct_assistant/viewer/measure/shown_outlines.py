@@ -57,7 +57,9 @@ def _alike(viewer: Any, scan_layer: Any, mask: LabelMask | None) -> tuple[Any, i
         except OutlineError:
             continue
         box = np.asarray(layer.data[_box(mask)])
-        values = np.unique(box[voxels]) if box.shape == voxels.shape else []
+        if box.shape != voxels.shape:
+            continue
+        values = np.unique(box[voxels])
         if len(values) != 1 or not values[0] or np.any((box == values[0]) != voxels):
             continue
         low, high = label_box(layer.data, int(values[0]))

@@ -12,7 +12,7 @@ from napari_ct_assistant.viewer.scan.layers import CT_KEY
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike
 
 # The letters at the start and at the end of each axis. Head and feet, as scanners write them,
 # rather than S and I: a single I at an edge looks like a line.
@@ -58,14 +58,12 @@ def edge_letters(
     return {"top": top, "bottom": bottom, "left": left, "right": right}
 
 
-def letters_in_3d(
-    view: Sequence[float], up: Sequence[float], *, right_handed: bool = True
-) -> dict[str, str]:
+def letters_in_3d(view: ArrayLike, up: ArrayLike, *, right_handed: bool = True) -> dict[str, str]:
     """Return the letters at each edge of a 3D view, such as "LP" where the view is oblique.
 
     Parameters
     ----------
-    view, up : sequence of float
+    view, up : array-like of 3 numbers
         The directions into the screen and up on it, in (I, P, L).
     right_handed : bool, optional
         As napari's camera is, unless one of its axes was turned over.
@@ -75,7 +73,7 @@ def letters_in_3d(
     dict
         Keys top, bottom, left, right.
     """
-    right = np.cross(view, up) * (1 if right_handed else -1)
+    right = np.cross(np.asarray(view, float), np.asarray(up, float)) * (1 if right_handed else -1)
     return {
         "top": _letters_along(up),
         "bottom": _letters_along(-np.asarray(up)),
@@ -84,9 +82,10 @@ def letters_in_3d(
     }
 
 
-def _letters_along(direction: Sequence[float] | NDArray[np.float64]) -> str:
+def _letters_along(direction: ArrayLike) -> str:
     """Return the letters of a direction, the main one first, as DICOM's patient orientation."""
-    along = np.asarray(direction, float) / max(float(np.linalg.norm(direction)), 1e-9)
+    along = np.asarray(direction, float)
+    along = along / max(float(np.linalg.norm(along)), 1e-9)
     axes = [axis for axis in np.argsort(-np.abs(along)) if abs(along[axis]) > ALONG]
     return "".join(AXIS_LETTERS[axis][int(along[axis] > 0)] for axis in axes)
 
