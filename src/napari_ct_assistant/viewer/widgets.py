@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage, QKeySequence
+from qtpy.QtGui import QIcon, QImage, QKeySequence
 from qtpy.QtWidgets import (
     QDialogButtonBox,
     QHBoxLayout,
@@ -133,7 +133,10 @@ def dialog_buttons(*standard: QDialogButtonBox.StandardButton) -> QDialogButtonB
     kinds = QDialogButtonBox.StandardButton
     texts = {kinds.Cancel: _("Cancel"), kinds.Close: _("Close"), kinds.Open: _("Open")}
     for kind in standard:
-        made.addButton(kind).setText(texts[kind])
+        offered = made.addButton(kind)
+        offered.setText(texts[kind])
+        # The buttons beside it have none.
+        offered.setIcon(QIcon())
     return made
 
 

@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QMimeData, QPoint, Qt
+from qtpy.QtGui import QTextCursor
 
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.viewer.chat.links import UNSUPPORTED
 from napari_ct_assistant.viewer.report.dialogs import SignDialog
-from napari_ct_assistant.viewer.report.editor import MARGIN
+from napari_ct_assistant.viewer.report.editor import MARGIN, position_in
 from napari_ct_assistant.viewer.report.export.dialog import ExportDialog
 from napari_ct_assistant.viewer.report.export.exporter import Exporter
 from napari_ct_assistant.viewer.report.tab import ReportTab
@@ -74,6 +75,36 @@ def test_buttons_do_what_the_keys_do(drafted_tab: ReportTab, qtbot: QtBot) -> No
     assert states(drafted_tab)[2] == "draft"
     qtbot.mouseClick(drafted_tab.tools.undo_button, LEFT)
     assert states(drafted_tab)[2] == "rejected"
+
+
+def test_picture_and_heat_follow_after_accept_and_reject(
+    drafted_tab: ReportTab, qtbot: QtBot
+) -> None:
+    tab = drafted_tab
+    tab.editor.next_unreviewed()
+    followed: list[str] = []
+    tab.followed.connect(lambda _scan, href: followed.append(href))
+    for widget in (tab.sentence.accept_button, tab.sentence.reject_button):
+        before = len(followed)
+        qtbot.waitUntil(widget.isEnabled)
+        qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+        line = tab.editor.current_line()
+        assert line is not None
+        assert line.state == "draft"
+        where = position_in(line)
+        assert where is not None
+        assert followed[before:] == [where.href]
+
+
+def test_the_whole_sentence_at_the_cursor_is_marked(drafted_tab: ReportTab) -> None:
+    editor = drafted_tab.editor
+    for line in editor.text.document_lines()[:2]:
+        editor.select_line(line)
+        (mark,) = editor.extraSelections()
+        assert mark.cursor.selectedText() == line.text
+    # Nothing is marked on a heading.
+    editor.moveCursor(QTextCursor.MoveOperation.Start)
+    assert editor.extraSelections() == []
 
 
 def test_slices_are_links(drafted_tab: ReportTab, qtbot: QtBot, scan: ScanSession) -> None:

@@ -121,7 +121,9 @@ class _Row(QScrollArea):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the height of the row; any width will do."""
-        return QSize(120, max(self.widget().sizeHint().height(), self.fontMetrics().height() + 8))
+        height = max(self.widget().sizeHint().height(), self.fontMetrics().height() + 8)
+        # napari's theme gives every scroll area a border.
+        return QSize(120, height + 2 * self.frameWidth())
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the same size."""

@@ -169,6 +169,10 @@ class ReportEditor(QTextEdit):
             mark.format.setBackground(shade)
             mark.format.setProperty(QTextFormat.Property.FullWidthSelection, True)
             mark.cursor = QTextCursor(one)
+            # Without a selection only the first row of a sentence that is wrapped is underlaid.
+            mark.cursor.movePosition(
+                QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor
+            )
             marks.append(mark)
         self.setExtraSelections(marks)
 
