@@ -156,7 +156,7 @@ def list_templates() -> tuple[dict[str, ReportTemplate], list[str]]:
         try:
             template = read_template(path)
         except TemplateError as error:
-            wrong.append(str(error))
+            wrong.append(error.text)
         else:
             found.setdefault(template.name, template)
     return found, wrong
@@ -198,7 +198,7 @@ def read_template(path: Path) -> ReportTemplate:
     try:
         file = read_yaml(path, name=path.name, spelled=True)
     except YamlFileError as error:
-        raise TemplateError(str(error)) from error
+        raise TemplateError(error.text) from error
     try:
         content = _Template.model_validate(file.values)
     except ValidationError as error:

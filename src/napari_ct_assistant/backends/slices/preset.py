@@ -205,7 +205,7 @@ def list_presets() -> tuple[dict[str, SlicePreset], list[str]]:
         try:
             preset = read_preset(path)
         except PresetError as error:
-            wrong.append(str(error))
+            wrong.append(error.text)
         else:
             found.setdefault(preset.name, preset)
     return found, wrong
@@ -251,7 +251,7 @@ def read_preset(path: Path) -> SlicePreset:
     try:
         file = read_yaml(path)
     except YamlFileError as error:
-        raise PresetError(str(error)) from error
+        raise PresetError(error.text) from error
     try:
         return SlicePreset.model_validate(file.values)
     except ValidationError as error:
