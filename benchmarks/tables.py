@@ -42,19 +42,24 @@ def table(results: dict[str, Any]) -> list[str]:
 
 def line(row: Row, busy: Row | None) -> str:
     """Return one row as a line of the table."""
-    # What has a peak of memory and no peer is about memory.
-    peak = row.ours.memory if row.theirs is None else None
     cells = [
         row.step,
         row.peer,
-        seconds(row.ours.seconds) if peak is None else f"{peak / 1e9:.2f} GB",
+        cost(row),
         "" if row.theirs is None else seconds(row.theirs.seconds),
         times(row.ratio),
         times(row.processor_ratio),
-        "" if busy is None else times(busy.ratio) or seconds(busy.ours.seconds),
+        "" if busy is None else times(busy.ratio) or cost(busy),
         "; ".join(asked(row, target) for target in row.targets),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def cost(row: Row) -> str:
+    """Return what a row takes: seconds, or the peak of memory where it is about that."""
+    # What has a peak of memory and no peer is about memory.
+    peak = row.ours.memory if row.theirs is None else None
+    return seconds(row.ours.seconds) if peak is None else f"{peak / 1e9:.2f} GB"
 
 
 def asked(row: Row, target: Target) -> str:
@@ -68,7 +73,7 @@ def asked(row: Row, target: Target) -> str:
     }.get(target.quantity)
     if text is None:
         value = row.measured.get(target.quantity)
-        text = f"{target.quantity} >= {bound:g}" + ("" if value is None else f" ({value:.2g})")
+        text = f"{target.quantity} >= {bound:g}" + ("" if value is None else f" ({value:.3g})")
     return f"{text}: {({True: 'yes', False: 'no', None: 'not measured'})[row.reached(target)]}"
 
 
@@ -78,7 +83,9 @@ def seconds(value: float) -> str:
 
 
 def times(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:.3g}x"
+    if ratio is None:
+        return ""
+    return f"{ratio:.0f}x" if ratio >= 100 else f"{ratio:.3g}x"
 
 
 def rows(results: dict[str, Any], way: str = "quiet") -> Iterator[Row]:
