@@ -82,6 +82,11 @@ def test_rounding_is_no_difference(one: str, other: str, agree: bool) -> None:
         ("Effusion, less in the right than in the left hemithorax.", "left"),
         ("A larger nodule on the right.", ""),
         ("The right lung is clear. Left nodule larger than before.", ""),
+        ("Consolidation is worse in the right lower lobe.", ""),
+        ("The nodule has become larger on the right.", ""),
+        ("Right upper lobe nodule larger than the right lower lobe nodule.", ""),
+        ("The right effusion is no larger than the left.", ""),
+        ("The right effusion is not larger than the left.", ""),
     ],
 )
 def test_the_side_with_more(text: str, side: str) -> None:
@@ -98,7 +103,23 @@ def test_the_side_with_more(text: str, side: str) -> None:
         ("Two nodules.", {"several"}),
         ("Innumerable nodules, a single one of 9 mm.", {"one", "several"}),
         ("A nodule of 2 mm.", set()),
+        ("Nodule; follow-up CT in three months.", set()),
+        ("Nodule, unchanged from two prior examinations.", set()),
+        ("Control in six to twelve months.", set()),
     ],
 )
 def test_one_or_several(text: str, amounts: set[str]) -> None:
     assert attributes_of(text).amounts == amounts
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [
+        ("Lytic lesion, left rib 6, 12 x 9 mm.", {"rib 6"}),
+        ("Sclerotic lesion of rib 5, 1.2 cm.", {"rib 5"}),
+        ("T3 - 4.5 cm lesion.", {"T3"}),
+        ("T5 - 1.2 cm.", {"T5"}),
+    ],
+)
+def test_a_size_behind_a_place_is_no_place(text: str, levels: set[str]) -> None:
+    assert attributes_of(text).levels == levels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 
 from napari_ct_assistant.support.collector import (
     _exempt_the_rest,
+    _waiting,
     collect_anywhere,
     collect_everything,
     collect_here_only,
@@ -210,3 +212,37 @@ def test_an_import_leaves_it_to_one_thread(only_here: None) -> None:
     with collection_postponed():
         pass
     assert not gc.isenabled()
+
+
+def test_python_collects_again_while_the_window_is_away(
+    only_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook, where a cell may run for an hour without an event."""
+    monkeypatch.setattr(f"{collect_everything.__module__}.AWAY_SECONDS", 0.05)
+    collect_anywhere()
+    collect_here_only()
+    collect_if_due()
+    assert not gc.isenabled()
+    end = time.monotonic() + 30
+    while not gc.isenabled() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert gc.isenabled()
+    collect_if_due()
+    assert not gc.isenabled()
+
+
+def test_what_was_exempt_meanwhile_is_freed_when_everything_is_asked_for(only_here: None) -> None:
+    window = Window()
+    keep_collections_short(window)
+    try:
+        gone = weakref.ref(Node())
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(collect_everything)
+            while not _waiting:
+                time.sleep(0.001)
+            gc.freeze()  # as an import does that ends now
+            collect_if_due()
+            asked.result(timeout=30)
+        assert gone() is None
+    finally:
+        stop_keeping_short(window)

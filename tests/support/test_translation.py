@@ -14,11 +14,14 @@ import pytest
 
 from napari_ct_assistant.support import translation
 from napari_ct_assistant.support.translation import (
+    Day,
     Texts,
+    Verbatim,
     _,
     choose_language,
     date_text,
     decimal,
+    in_language,
     language,
     languages,
     ngettext,
@@ -153,3 +156,13 @@ def test_what_is_said_in_english_is_shown_in_the_language() -> None:
     assert json.loads(json.dumps([text])) == ["2 gaps of 1.25 mm, slice"]
     assert copy.deepcopy(text) == text
     assert shown(copy.deepcopy(text)) == shown(text)
+
+
+def test_names_and_dates_that_are_none_stay_as_they_are() -> None:
+    text = said("{name}: on {day}, {mm} mm", name="1.10", day=Day("2026-03-01"), mm="1.5")
+    folder = said("{name}: {problem}", name="2024-01-15", problem=Verbatim("2024-01-15"))
+    with in_language("de"):
+        assert shown(text) == "1.10: on 01.03.2026, 1,5 mm"
+        assert shown(folder) == "2024-01-15: 2024-01-15"
+        assert shown(said("{day}", day=Day("2024-02-30"))) == "2024-02-30"
+    assert shown(text) == "1.10: on 2026-03-01, 1.5 mm"

@@ -50,17 +50,30 @@ _MUCH: Final = r"(?:\s+(?:pronounced|marked|prominent|severe|extensive))?"
 _MORE: Final = rf"(?:greater|larger|bigger|worse|higher|more{_MUCH})"
 _LESS: Final = rf"(?:smaller|lower|better|less{_MUCH})"
 _SIDE: Final = r"(left|right)(?:[- ]sided?)?"
-_THAN: Final = r"\s+than\s+(?:on\s+|in\s+)?(?:the\s+)?(?:left|right)\b"
-_COMPARED: Final = any_case(
-    # "Right greater than left", "the right effusion is larger than the left", "right > left".
-    rf"\b{_SIDE}(?:\s+\w+){{0,3}}?\s+{_MORE}{_THAN}",
-    rf"\b{_SIDE}\s*>\s*(?:left|right)\b",
-    rf"\b{_MORE}\s+(?:on|in)\s+the\s+{_SIDE}\b",
-)
+# Not "no larger than", and not "larger than the right lower lobe nodule".
+_BETWEEN: Final = r"(?:\s+(?!no\b|not\b)\w+){0,3}?\s+"
+_ALONE: Final = r"\b(?!\s+(?:upper|middle|lower|lobe|lung|hil|base|apex|kidney|atri|ventric))"
+_THAN: Final = rf"\s+than\s+(?:on\s+|in\s+)?(?:the\s+)?{_SIDE}{_ALONE}"
+# Not "has become larger on the right", which compares with an earlier scan.
+_SINCE: Final = r"(?<!become )(?<!became )(?<!now )(?<!grown )"
+# "Right greater than left", "the right effusion is larger than the left", "right > left".
+_COMPARED: Final = any_case(rf"\b{_SIDE}{_BETWEEN}{_MORE}{_THAN}", rf"\b{_SIDE}\s*>\s*{_SIDE}\b")
 _LESS_COMPARED: Final = any_case(
-    rf"\b{_SIDE}(?:\s+\w+){{0,3}}?\s+{_LESS}{_THAN}",
-    rf"\b{_SIDE}\s*<\s*(?:left|right)\b",
-    rf"\b{_LESS}\s+(?:on|in)\s+the\s+{_SIDE}\b",
+    rf"\b{_SIDE}{_BETWEEN}{_LESS}{_THAN}", rf"\b{_SIDE}\s*<\s*{_SIDE}\b"
+)
+_MORE_ON: Final = any_case(
+    rf"\b{_SINCE}(?:greater|larger|bigger|more{_MUCH})\s+(?:on|in)\s+the\s+{_SIDE}{_ALONE}"
+)
+_LESS_ON: Final = any_case(
+    rf"\b{_SINCE}(?:smaller|less{_MUCH})\s+(?:on|in)\s+the\s+{_SIDE}{_ALONE}"
+)
+_ANY_NUMBER: Final = rf"(?:{'|'.join(_WORDS)}|one|eleven|twelve|eighteen|{_NUMBER})"
+# "Follow-up in three months" and "two prior scans" count no findings.
+_INTERVAL: Final = any_case(
+    rf"\b{_ANY_NUMBER}(?:\s*(?:-|to|or)\s*{_ANY_NUMBER})?"
+    r"[\s-]*(?:(?:more\s+)?(?:days?|weeks?|months?|years?|hours?|minutes?)"
+    r"|(?:(?:most\s+)?(?:prior|previous|earlier|recent|old(?:er)?)\s+)?"
+    r"(?:priors?|examinations?|exams?|scans?|stud(?:y|ies)|cts?|views?|phases?))\b"
 )
 
 
@@ -118,7 +131,8 @@ def attributes_of(text: str) -> Attributes:
     for short in _SHORT.findall(text):
         sides.add("right" if short[0] == "R" else "left")
         lobes.add(_PARTS[short[1]])
-    rest = _PLACE.sub(" ", without_levels(_SIZE.sub(" ", text)))
+    without_sizes = _INTERVAL.sub(" ", _SIZE.sub(" ", text))
+    rest = _PLACE.sub(" ", without_levels(without_sizes))
     numbers = {_value(number) for number in _COUNT.findall(rest)}
     words = {float(_WORDS.index(word.lower()) + 2) for word in _COUNT_WORD.findall(rest)}
     amounts = {name for name, pattern in _AMOUNTS if pattern.search(rest)}
@@ -127,7 +141,7 @@ def attributes_of(text: str) -> Attributes:
     return Attributes(
         frozenset(sides),
         frozenset(lobes),
-        levels_of(text),
+        levels_of(without_sizes),
         frozenset(name for name, pattern in _DEGREES if pattern.search(text)),
         lengths_in(text),
         frozenset(numbers | words),
@@ -137,10 +151,13 @@ def attributes_of(text: str) -> Attributes:
 
 
 def _larger_sides(text: str) -> Iterator[str]:
-    for found in _COMPARED.findall(text):
-        yield from (side.lower() for side in found if side)
-    for found in _LESS_COMPARED.findall(text):
-        yield from ("left" if side.lower() == "right" else "right" for side in found if side)
+    for pattern, more in ((_COMPARED, True), (_LESS_COMPARED, False)):
+        for found in pattern.findall(text):
+            here, there = (side.lower() for side in found if side)
+            if here != there:
+                yield here if more else there
+    yield from (side.lower() for side in _MORE_ON.findall(text))
+    yield from ("left" if side.lower() == "right" else "right" for side in _LESS_ON.findall(text))
 
 
 def lengths_in(text: str) -> tuple[Length, ...]:

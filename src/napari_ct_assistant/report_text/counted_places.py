@@ -9,9 +9,11 @@ from typing import Final
 from napari_ct_assistant.report_text.patterns import any_case
 
 _TO: Final = r"\s*(?:-|\u2013|to|through)\s*"
+# What a number counts that names no place.
+_NO_SIZE: Final = r"(?!\s*(?:mm|cm|ml|%|x\b|\u00d7|days?|weeks?|months?|years?)|[.,]\d)"
 _VERTEBRA: Final = re.compile(
     rf"\b([CTL])[ -]?(1[0-2]|[1-9])\b(?:{_TO}(?:([CTL])[ -]?)?(1[0-2]|[1-9])\b)?"
-    r"(?!\s*(?:mm|cm|ml|%))"
+    rf"{_NO_SIZE}"
 )
 # Couinaud's segments of the liver are written in Roman numerals, too.
 _ROMAN: Final = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
@@ -25,11 +27,16 @@ _ORDINALS: Final = (
 _NTH: Final = rf"(?:{'|'.join(_ORDINALS)}|1[0-2]th|1st|2nd|3rd|[4-9]th)"
 _NUMBER: Final = r"(?:1[0-2]|[1-9])"
 _BETWEEN: Final = rf"(?:\s*,\s*(?:and\s+|or\s+)?|\s*(?:and|or|&)\s*|{_TO})(?:the\s+)?"
+# "6-8th ribs": the first number of a range goes without its ending.
+_ONE: Final = rf"(?:{_NUMBER}(?={_TO}(?:the\s+)?{_NTH})|{_NTH})"
+_COUNTED: Final = rf"{_NUMBER}\b{_NO_SIZE}"
 _RIBS: Final = any_case(
-    rf"\b({_NTH}(?:{_BETWEEN}{_NTH})*)\s+(?:(?:anterior|posterior|lateral|left|right)\s+)*ribs?\b",
-    rf"\bribs?\s+(?:numbers?\s+)?({_NUMBER}(?:{_BETWEEN}{_NUMBER})*)\b(?!\s*(?:mm|cm|ml|%))",
+    rf"\b({_ONE}(?:{_BETWEEN}{_ONE})*)\s+(?:(?:anterior|posterior|lateral|left|right)\s+)*ribs?\b",
+    rf"\bribs?\s+(?:numbers?\s+)?({_COUNTED}(?:{_BETWEEN}{_COUNTED})*)",
 )
 _RIB: Final = any_case(rf"({_NTH}|{_NUMBER})")
+# Of each part of the spine, in most patients.
+_LAST: Final = {"C": 7, "T": 12}
 _SPANS: Final = any_case(_TO.replace(r"\s*", r"^\s*", 1) + r"(?:the\s+)?$")
 
 
@@ -57,12 +64,20 @@ def _vertebrae(found: re.Match[str]) -> Iterator[str]:
     if last is None:
         yield f"{letter}{first}"
     elif last_letter in (None, letter):
-        for number in range(int(first), int(last) + 1):
+        low, high = sorted((int(first), int(last)))
+        for number in range(low, high + 1):
             yield f"{letter}{number}"
     else:
-        # Where one part of the spine ends varies from patient to patient.
-        yield f"{letter}{first}"
-        yield f"{last_letter}{last}"
+        ends = sorted(((letter, int(first)), (last_letter, int(last))), key=_from_above)
+        (upper, low), (lower, high) = ends
+        for number in range(low, _LAST[upper] + 1):
+            yield f"{upper}{number}"
+        for number in range(1, high + 1):
+            yield f"{lower}{number}"
+
+
+def _from_above(vertebra: tuple[str, int]) -> tuple[int, int]:
+    return "CTL".index(vertebra[0]), vertebra[1]
 
 
 def _ribs(text: str) -> Iterator[int]:
@@ -72,7 +87,8 @@ def _ribs(text: str) -> Iterator[int]:
         first = number
         if before is not None and _SPANS.search(text[before.end() : found.start()]):
             first = _count(before[0].lower())
-        yield from range(first, number + 1)
+        low, high = sorted((first, number))
+        yield from range(low, high + 1)
         before = found
 
 

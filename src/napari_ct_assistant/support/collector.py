@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -20,22 +21,33 @@ from contextlib import contextmanager
 
 WAIT_SECONDS = 2.0
 """How long another thread waits for the window's thread to collect; it goes on without it then."""
+AWAY_SECONDS = 10.0
+"""How long a window's thread may do something else before Python collects again."""
 
 _lock = threading.Lock()
 _postponed = 0
 _was_on: bool | None = None  # before it was turned off here; None while it was not
 _thread: int | None = None  # the only one that collects
 _waiting: deque[threading.Event] = deque()
+_looked = 0.0  # when the window's thread was here last
+_left = threading.Event()
 _kept = 0  # objects left by the last full collection
 # The windows that are open. Once one is forgotten, nothing is exempt for it any more.
 _windows: weakref.WeakSet[object] = weakref.WeakSet()
 
 
 def collect_here_only() -> None:
-    """Collect in the calling thread alone, when it calls `collect_if_due`; a window's thread."""
-    global _thread
+    """Collect in the calling thread alone, when it calls `collect_if_due`; a window's thread.
+
+    If it does not for some seconds, Python collects as usual until it comes back: a window may
+    have no events for a long time, as in a notebook.
+    """
+    global _thread, _looked, _left
     with _lock:
-        _thread = threading.get_ident()
+        if _thread is None:
+            _left = threading.Event()
+            threading.Thread(target=_watch, args=(_left,), daemon=True).start()
+        _thread, _looked = threading.get_ident(), time.monotonic()
         _switch()
 
 
@@ -44,6 +56,7 @@ def collect_anywhere() -> None:
     global _thread
     with _lock:
         _thread = None
+        _left.set()
         _switch()
         while _waiting:
             _waiting.popleft().set()
@@ -51,15 +64,18 @@ def collect_anywhere() -> None:
 
 def collect_if_due() -> None:
     """Collect what Python would have collected by now; called again and again by a window."""
-    global _kept
+    global _kept, _looked
     if _thread != threading.get_ident() or _postponed:
         return
+    _looked = time.monotonic()
     gc.disable()  # a library may have turned it on
     young, middle, old = gc.get_count()
     small, medium, large = gc.get_threshold()
     # Python's own rule: a quarter more than the last full collection left.
     if _waiting or (old > large and old * small * max(medium, 1) > _kept / 4):
         asked = [_waiting.popleft() for _ in range(len(_waiting))]
+        if asked:
+            look_at_everything()
         gc.collect()
         _kept = len(gc.get_objects())
         for each in asked:
@@ -106,6 +122,14 @@ def look_at_everything() -> None:
     """Let the next full collection look at everything; called when something large is let go."""
     if _windows:
         gc.unfreeze()
+
+
+def _watch(left: threading.Event) -> None:
+    while not left.wait(AWAY_SECONDS):
+        with _lock:
+            away = time.monotonic() - _looked > AWAY_SECONDS
+            if away and _was_on and not _postponed and not left.is_set():
+                gc.enable()
 
 
 def _exempt_the_rest(phase: str, info: dict[str, int]) -> None:

@@ -34,8 +34,9 @@ ENGLISH: Final = "en"
 # The environment variable that chooses the language where the preferences leave it open.
 VARIABLE: Final = "CT_ASSISTANT_LANGUAGE"
 _NUMBER: Final = re.compile(r"[+-]?\d+\.\d+")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)%")
+# Values that are called so are names, even where they look like numbers.
+_NAMES: Final = ("name", "file", "folder")
 
 
 @dataclass
@@ -148,6 +149,10 @@ class Message(str):
     values: dict[str, str]
 
 
+class Day(str):
+    """A date such as "2026-01-02", which a language writes in its own way."""
+
+
 class Verbatim(str):
     """A value that is shown as it is, such as a file's name, even if a text is the same."""
 
@@ -163,7 +168,7 @@ def said(template: str, **values: object) -> Message:
 def _part(value: object) -> str:
     """Return a value as text; that of an error, too, remembers its parts."""
     text = getattr(value, "text", value)
-    return text if isinstance(text, Message | Verbatim) else str(value)
+    return text if isinstance(text, Message | Verbatim | Day) else str(value)
 
 
 def together(*parts: str, between: str = " ") -> Message:
@@ -181,16 +186,22 @@ def shown(text: str) -> str:
         return str(text)
     if not isinstance(text, Message):
         return _(text)
-    values = {name: _shown_part(value) for name, value in text.values.items()}
+    values = {name: _shown_part(name, value) for name, value in text.values.items()}
     return _(text.template).format(**values) if text else ""
 
 
-def _shown_part(value: str) -> str:
+def _shown_part(name: str, value: str) -> str:
     """Return a value of a text in the language in use: a length, a day, a share, another text."""
+    if isinstance(value, Day):
+        try:
+            return date_text(date.fromisoformat(value))
+        except ValueError:  # as somebody typed it
+            return str(value)
+    if isinstance(value, Verbatim) or name.startswith(_NAMES):
+        # A file may be called "1.10".
+        return shown(value)
     if _NUMBER.fullmatch(value):
         return localized(value)
-    if _DATE.fullmatch(value):
-        return date_text(date.fromisoformat(value))
     if share := _PERCENT.fullmatch(value):
         return pgettext("percentage", "{number}%").format(number=localized(share[1]))
     return shown(value)

@@ -17,7 +17,11 @@ from highdicom.sr import (
 from numpy.typing import NDArray
 
 from napari_ct_assistant.assistant.export import export_report, read_identifiers
-from napari_ct_assistant.assistant.export.dicom_sr import COMPREHENSIVE_3D_SR, ENHANCED_SR
+from napari_ct_assistant.assistant.export.dicom_sr import (
+    COMPREHENSIVE_3D_SR,
+    COMPREHENSIVE_SR,
+    ENHANCED_SR,
+)
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.label_mask import LabelMask, outlines_of
 from napari_ct_assistant.assistant.report.measurement import DrawnShape, Measurement, Plane
@@ -199,6 +203,7 @@ def test_a_region_is_the_image_region_of_a_planar_group(name: str, tmp_path: Pat
     read = PlanarROIMeasurementsAndQualitativeEvaluations.from_sequence([group])
     assert {float(one.value) for one in read.get_measurements()} == {12.5, 100.0}
     assert read.tracking_identifier == "Nodule"
+    assert dataset.SOPClassUID == COMPREHENSIVE_SR
     again = exported(folder, volume, drawn(volume, "polygon", corners), tmp_path / "b.dcm")
     read_again = PlanarROIMeasurementsAndQualitativeEvaluations.from_sequence(groups(again))
     assert read_again.tracking_uid == read.tracking_uid
@@ -248,7 +253,8 @@ def test_a_label_has_an_outline_on_each_image(name: str, tmp_path: Path) -> None
     (group,) = groups(dataset)
     read = VolumetricROIMeasurementsAndQualitativeEvaluations.from_sequence([group])
     assert {float(one.value) for one in read.get_measurements()} == {3.0, 0.5}
-    assert dataset.SOPClassUID == ENHANCED_SR
+    # Enhanced SR infers no text from a group.
+    assert dataset.SOPClassUID == COMPREHENSIVE_SR
     wanted = {int(v) + 1024 for v in volume.hu[2:5, 3:8, 4:9][mask]}
     assert inside(folder, scoords(dataset)) == wanted
 
@@ -269,6 +275,47 @@ def test_a_label_between_images_is_a_surface_in_the_frame_of_reference(tmp_path:
     assert [float(one.value) for one in read.get_measurements()] == [0.5]
     heights = sorted({round(z, 2) for one in scoords(dataset) for *_, z in coordinates(one)})
     assert heights == sorted(round(z + 1.2 - 2.5 * n, 2) for n in range(2))
+
+
+def test_a_label_on_one_slice_between_images_is_a_region_in_space(tmp_path: Path) -> None:
+    """A surface needs two outlines."""
+    folder = tmp_path / "scan"
+    volume = write_scan(folder, ORIENTATIONS["axial"][0], backwards=False)
+    label = LabelMask.of(volume, np.ones((1, 3, 4), bool), (2, 3, 4))
+    assert label is not None
+    (x, y, z), *steps = label.affine
+    between = LabelMask(label.first, label.shape, ((x, y, z + 1.2), *steps), label.packed)
+    base = drawn(volume, "line", [(3, 4, 5), (3, 5, 6)])
+    measurement = Measurement("outline", ("k",), base.ras, 3, "left", volume_ml=0.5, mask=between)
+    dataset = exported(folder, volume, measurement, tmp_path / "a.dcm")
+    assert dataset.SOPClassUID == COMPREHENSIVE_3D_SR
+    (group,) = groups(dataset)
+    read = PlanarROIMeasurementsAndQualitativeEvaluations.from_sequence([group])
+    assert [float(one.value) for one in read.get_measurements()] == [0.5]
+    (outline,) = scoords(dataset)
+    assert {round(float(at), 2) for *_, at in coordinates(outline)} == {round(z + 1.2, 2)}
+
+
+@pytest.mark.parametrize("kind", ["polygon", "rectangle", "ellipse"])
+def test_a_region_on_an_oblique_plane_of_no_image_is_flat(kind: str, tmp_path: Path) -> None:
+    """Points are kept to a hundredth of a millimetre, which no plane goes through."""
+    folder = tmp_path / "scan"
+    volume = write_scan(folder, ORIENTATIONS["oblique"][0], backwards=False)
+    flat = {
+        "polygon": [(1.1, 3.3), (1.7, 9.1), (4.2, 13.7), (6.9, 10.2), (7.3, 4.9), (3.1, 2.2)],
+        "rectangle": [(1.3, 3.1), (1.3, 12.7), (6.9, 12.7), (6.9, 3.1)],
+        "ellipse": [(1.3, 3.1), (1.3, 12.7), (6.9, 12.7), (6.9, 3.1)],
+    }[kind]
+    across = next(axis for axis in range(3) if axis != slice_axis(volume))
+    corners = [np.insert(np.array(one), across, 5.37) for one in flat]
+    measurement = drawn(volume, kind, corners, plane="coronal")
+    dataset = exported(folder, volume, measurement, tmp_path / "a.dcm")
+    assert dataset.SOPClassUID == COMPREHENSIVE_3D_SR
+    (outline,) = scoords(dataset)
+    points = coordinates(outline)
+    kept = np.array(measurement.shapes[0].points) * (-1, -1, 1)
+    if kind != "ellipse":
+        assert np.allclose(points[: len(kept)], kept, atol=0.02)
 
 
 def inside(folder: Path, outlines: Sequence[pydicom.Dataset]) -> set[int]:

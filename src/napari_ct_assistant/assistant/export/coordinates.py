@@ -101,9 +101,17 @@ def _on_image(shape: DrawnShape, identifiers: Identifiers) -> Located | None:
 def _in_space(shape: DrawnShape, identifiers: Identifiers) -> Located | None:
     if not identifiers.frame_of_reference:
         return None
-    graphic, points = _drawn(shape.kind, np.array(shape.points, float) * _TURN)
     closed = shape.kind not in ("line", "path")
+    corners = np.array(shape.points, float) * _TURN
+    graphic, points = _drawn(shape.kind, _in_one_plane(corners) if closed else corners)
     return Located("POLYGON" if closed and graphic == "POLYLINE" else graphic, points, None, closed)
+
+
+def _in_one_plane(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points moved onto the plane that fits them best: they were rounded."""
+    middle = corners.mean(axis=0)
+    normal = np.linalg.svd(corners - middle)[2][2]
+    return corners - np.outer((corners - middle) @ normal, normal)
 
 
 def _drawn(kind: str, corners: NDArray[np.float64]) -> tuple[Graphic, NDArray[np.float64]]:

@@ -1,7 +1,8 @@
 """A report as a DICOM Basic Text SR, laid out after TID 2000 (PS3.16).
 
 A report with measurements is an Enhanced SR, because Basic Text SR has no numeric items
-(PS3.3 A.35.1 and A.35.2); a Comprehensive 3D SR if an outline lies on no image of the scan. Each
+(PS3.3 A.35.1 and A.35.2); a Comprehensive SR if it has the outline of a region or label, and a
+Comprehensive 3D SR if one lies on no image of the scan. Each
 value is a NUM item below its sentence, with the line or outline that it was taken from.
 
 Codes are those of pydicom's dictionary of the standard, content items those of highdicom
@@ -12,6 +13,7 @@ level is a plain data set.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -20,6 +22,7 @@ from napari_ct_assistant import __version__
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, ImageReference
 from napari_ct_assistant.assistant.export.sr_measurements import (
+    INFERRED_FROM,
     image_item,
     measured_items,
 )
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
 ENHANCED_SR: Final = "1.2.840.10008.5.1.4.1.1.88.22"
+COMPREHENSIVE_SR: Final = "1.2.840.10008.5.1.4.1.1.88.33"
 COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
 NO_OUTLINES: Final = (
     "The lines and outlines of the measurements are left out, because this report refers to no "
@@ -146,11 +150,18 @@ def _sop_class(report: ReportDocument, content: Dataset) -> str:
     if not any(report.measured()):
         return BASIC_TEXT_SR
 
-    def in_space(item: Dataset) -> bool:
-        below = item.get("ContentSequence", ())
-        return item.ValueType == "SCOORD3D" or any(map(in_space, below))
+    def items(item: Dataset) -> Iterator[Dataset]:
+        yield item
+        for one in item.get("ContentSequence", ()):
+            yield from items(one)
 
-    return COMPREHENSIVE_3D_SR if in_space(content) else ENHANCED_SR
+    found = list(items(content))
+    if any(one.ValueType == "SCOORD3D" for one in found):
+        return COMPREHENSIVE_3D_SR
+    # Enhanced SR infers no text from a group (PS3.3 table A.35.2-2).
+    grouped = (one.ValueType == "CONTAINER" and one.RelationshipType == INFERRED_FROM
+               for one in found[1:])  # fmt: skip
+    return COMPREHENSIVE_SR if any(grouped) else ENHANCED_SR
 
 
 def _patient_and_study(dataset: Dataset, identifiers: Identifiers | None, new_study: str) -> None:

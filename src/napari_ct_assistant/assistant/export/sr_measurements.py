@@ -69,6 +69,9 @@ def measured_items(
     if len(images) != len(located):
         images = [image] if image else []
         located = in_space(measurement, identifiers)
+        if len(located) == 1:
+            # A surface has two outlines or more.
+            return [_planar(line, measurement, values, located[0], space)], images
     return [_volumetric(line, measurement, values, located, identifiers)], images
 
 

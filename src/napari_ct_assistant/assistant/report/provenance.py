@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from napari_ct_assistant.assistant.report.parts import DraftInfo, Signature, State
-from napari_ct_assistant.support.translation import N_, said, together
+from napari_ct_assistant.support.translation import N_, Day, said, together
 
 _COUNTED: Final[dict[State, str]] = {
     "draft": N_("not reviewed"),
@@ -40,7 +40,7 @@ def local_time(iso: str) -> str:
     offset = f"{when:%z}"
     return said(
         "{date} {time} (UTC{offset})",
-        date=f"{when:%Y-%m-%d}",
+        date=Day(f"{when:%Y-%m-%d}"),
         time=f"{when:%H:%M}",
         offset=f"{offset[:3]}:{offset[3:5]}",
     )
