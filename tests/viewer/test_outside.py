@@ -69,6 +69,7 @@ def test_it_asks_before_drafting_and_once(panel: CTAssistantPanel, qtbot: QtBot)
     # No: nothing is drafted, the warning stays, and the next draft asks again.
     qtbot.keyClick(question, Qt.Key.Key_N)
     assert question.isHidden()
+    assert panel.status.label.text().endswith(": no report drafted")
     assert panel.outside_banner.banner.isVisible()
     assert not drafted(panel)
     assert not panel.conversation.jobs.busy

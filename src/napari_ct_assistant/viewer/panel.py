@@ -167,6 +167,7 @@ class CTAssistantPanel(QWidget):
         scans.opened.connect(self._on_opened)
         self.actions_row.drafted.connect(self.draft_report)
         self.outside_banner.drafted.connect(self.draft_report)
+        self.outside_banner.status_message.connect(self.status.show_text)
         self.actions_row.screened.connect(self.screen)
         self.actions_row.stopped.connect(self.stop)
         self.ask_row.asked.connect(self.ask)

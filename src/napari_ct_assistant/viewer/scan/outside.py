@@ -81,9 +81,12 @@ class OutsideBanner(QWidget):
     -------
     drafted
         The reader wants a draft all the same.
+    status_message : str
+        That none is drafted, if the reader wants none.
     """
 
     drafted = Signal()
+    status_message = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -119,6 +122,9 @@ class OutsideBanner(QWidget):
         self.show_scan(scan)
         if yes:
             self.drafted.emit()
+        else:
+            name = scan.name
+            self.status_message.emit(_("{scan}: no report drafted").format(scan=name))
 
 
 def question(draft: OutsideDraft) -> str:

@@ -33,7 +33,7 @@ class WarningBanner(QWidget):
         sign = style.standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning)
         icon.setPixmap(sign.pixmap(16, 16))
         icon.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.label = eliding_label(middle=True)
+        self.label = eliding_label()
         self.label.setAccessibleName(_("Warnings about the scan"))
         self.fold_button = QToolButton()
         self.fold_button.setCheckable(True)
@@ -62,6 +62,9 @@ class WarningBanner(QWidget):
         """Show these warnings; without any, the banner is hidden."""
         texts = [shown(text) for text in texts]
         count = _("{n} warnings: ").format(n=len(texts)) if len(texts) > 1 else ""
+        # A single warning keeps its end, of several the first one is read.
+        middle, right = Qt.TextElideMode.ElideMiddle, Qt.TextElideMode.ElideRight
+        self.label.setElideMode(right if count else middle)
         self.label.setText(count + "  ·  ".join(texts))
         self.label.setToolTip(plain_tip("\n".join(texts)))
         self.setVisible(bool(texts))

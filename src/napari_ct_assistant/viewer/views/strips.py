@@ -38,6 +38,6 @@ def make_strips(
     width = view.slice_line.fontMetrics().averageCharWidth() * 36
     view.slice_line.setMinimumWidth(width)
     position = PositionStrip(
-        ((view.slice_line, 0), (view.readout, 4), (heat, 11), (measurement, 9)), parent
+        ((view.slice_line, 0), (view.readout, 6), (heat, 11), (measurement, 7)), parent
     )
     return tools, position, layout_button
