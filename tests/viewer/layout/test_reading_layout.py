@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from napari.settings import get_settings
 from qtpy.QtCore import QPoint, QRect, Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
 
 from napari_ct_assistant.assistant import FindingProbability
 from napari_ct_assistant.viewer.chat.transcript import Transcript
@@ -322,3 +322,22 @@ def test_texts_in_a_narrow_column_can_be_read(qtbot: QtBot) -> None:
     assert table.horizontalScrollBar().maximum() == 0
     assert table.columnWidth(0) > 400
     assert not any(table.isColumnHidden(column) for column in range(5))
+
+
+def test_the_columns_of_findings_fill_any_width(qtbot: QtBot) -> None:
+    """A hidden column's header counts, too: it may be wider than the figures."""
+    table = FindingsTable()
+    qtbot.addWidget(table)
+    table.show_findings([FindingProbability("Lung nodule", 0.5, baseline=0.1, threshold=0.2)])
+    for column, text in ((3, "Without an image at all"), (4, "Threshold of the finding")):
+        table.horizontalHeaderItem(column).setText(text)
+    table.show()
+    wrong = []
+    for width in (220, *range(400, 640, 20)):
+        table.resize(width, 300)
+        for _ in range(5):
+            QApplication.processEvents()
+        whole = sum(table.columnWidth(n) for n in range(5) if not table.isColumnHidden(n))
+        if whole != table.viewport().width() and width > 220:
+            wrong.append((width, whole))
+    assert wrong == []

@@ -154,13 +154,17 @@ class FindingsTable(QTableWidget):
         if self._fitting:
             return
         self._fitting = True
+        figures = (PROBABILITY, BASELINE, THRESHOLD)
+        for column in figures:
+            # The header of a hidden column is taken to have no width.
+            self.setColumnHidden(column, False)
         least = NAME_LETTERS * self.fontMetrics().averageCharWidth()
         wanted = max(least, self.sizeHintForColumn(FINDING) + NAME_MARGIN)
         widths = {
             column: max(
                 self.sizeHintForColumn(column), self.horizontalHeader().sectionSizeHint(column)
             )
-            for column in (PROBABILITY, BASELINE, THRESHOLD)
+            for column in figures
         }
         # The last one goes first. A margin says more than the one without a scan.
         order = [PROBABILITY, THRESHOLD, BASELINE] if self._ranked else list(widths)
