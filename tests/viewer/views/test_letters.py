@@ -88,3 +88,19 @@ def test_letters_follow_a_view_that_is_turned(
 def test_a_slight_tilt_keeps_one_letter() -> None:
     assert letters_in_3d((0.1, 1, -0.3), (-1, 0.1, 0)) == FRONT
     assert letters_in_3d((0, 1, -0.6), (-1, 0, 0))["left"] == "RA"
+
+
+def test_the_name_of_the_scan_keeps_off_the_letter(
+    make_panel: Callable[..., CTAssistantPanel], ct: CTVolume
+) -> None:
+    panel = make_panel()
+    viewer = panel.viewer
+    layer = add_volume(viewer, ct)
+    layer.name = "A series with a very long description, of which there are many, 0.6 mm"
+    for width, most in ((495, 36), (1400, 55)):
+        viewer.canvas.size = (600, width)
+        name = viewer.canvas.overlays["ct_caption"].text.splitlines()[0]
+        assert most - 2 <= len(name) <= most
+        assert name.endswith("\u2026")
+    viewer.canvas.size = (600, 2000)
+    assert viewer.canvas.overlays["ct_caption"].text.splitlines()[0] == layer.name

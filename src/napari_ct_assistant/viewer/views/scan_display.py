@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QObject
+from qtpy.QtGui import QGuiApplication
 
 from napari_ct_assistant.viewer.scan.belonging import is_foreign, is_marked, is_of, mark_layer
 from napari_ct_assistant.viewer.scan.image_numbers import image_of
 from napari_ct_assistant.viewer.scan.layers import index_to_world, volume_of, world_to_index
 from napari_ct_assistant.viewer.views.fitting import fit_scan, is_fitted
-from napari_ct_assistant.viewer.views.letters import SHADE
+from napari_ct_assistant.viewer.views.letters import NARROW, SHADE
 from napari_ct_assistant.viewer.views.planes import PLANES, current_plane
 from napari_ct_assistant.viewer.views.warm_up import CanvasWarmUp
 
@@ -24,8 +25,16 @@ if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
 
 CAPTION: Final = "ct_caption"
-# The width of a character of the caption, in pixels.
+# The width of a character of the caption, in pixels at 96 dots per inch.
 CHARACTER: Final = 12
+
+
+def longest_name(width: int) -> int:
+    """Return how many characters of a scan's name fit beside the letter at the upper edge."""
+    dots = QGuiApplication.primaryScreen().logicalDotsPerInch() / 96
+    # The letter is in the corner of a narrow canvas, else in the middle.
+    room = width - 60 * dots if width < NARROW else width / 2 - 40 * dots
+    return max(12, int(room / (CHARACTER * dots)))
 
 
 class ScanDisplay(QObject):
@@ -186,8 +195,7 @@ class ScanDisplay(QObject):
         if volume is None:
             self._caption.text = ""
             return
-        # Left of the letter in the middle of the upper edge.
-        most = max(12, int(self._viewer.canvas.size[1] / 2 - 40) // CHARACTER)
+        most = longest_name(self._viewer.canvas.size[1])
         name, plane = str(self._layer.name), current_plane(self._viewer)
         text = name if len(name) <= most else f"{name[: most - 1]}…"
         if plane in PLANES:
