@@ -61,6 +61,10 @@ def evidence(visit: Visit, *, film: bool = False) -> None:
     texts: list[str] = []
     panel.conversation.jobs.text.connect(texts.append)
     visit.click(panel.actions_row.draft_button)
+    visit.wait(lambda: bool(texts) or not panel.conversation.jobs.busy)
+    asked = panel.outside_banner.question
+    if asked.isVisible():
+        visit.click(asked.yes_button)
     seen = 0
     while panel.conversation.jobs.busy:
         wanted = seen + 8

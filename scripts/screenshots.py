@@ -1,6 +1,7 @@
-"""Take the README's pictures: start the real viewer, click what a person clicks, save PNGs.
+r"""Take the README's pictures: start the real viewer, click what a person clicks, save PNGs.
 
-    xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/screenshots.py [--chest FOLDER]
+    NAPARI_CONFIG=$(mktemp -d)/settings.yaml xvfb-run -a -s "-screen 0 1600x1000x24" \
+        python scripts/screenshots.py [--chest FOLDER]
     python scripts/screenshots.py --screens OUT [--language de]
 
 The second command shows the maximised window on the screens of `desk_pictures.SCREENS`, each
