@@ -184,6 +184,11 @@ def shown(text: str) -> str:
         return str(text)
     if isinstance(text, Verbatim):
         return str(text)
+    if isinstance(text, Day):
+        try:
+            return date_text(date.fromisoformat(text))
+        except ValueError:  # as somebody typed it
+            return str(text)
     if not isinstance(text, Message):
         return _(text)
     values = {name: _shown_part(name, value) for name, value in text.values.items()}
@@ -191,12 +196,7 @@ def shown(text: str) -> str:
 
 
 def _shown_part(name: str, value: str) -> str:
-    """Return a value of a text in the language in use: a length, a day, a share, another text."""
-    if isinstance(value, Day):
-        try:
-            return date_text(date.fromisoformat(value))
-        except ValueError:  # as somebody typed it
-            return str(value)
+    """Return a value of a text in the language in use: a length, a share, another text."""
     if isinstance(value, Verbatim) or name.startswith(_NAMES):
         # A file may be called "1.10".
         return shown(value)

@@ -254,17 +254,32 @@ def labels_on(desk: Desk, data: Any, **changes: Any) -> Any:
     return desk.viewer.add_labels(data, **(kwargs | changes))
 
 
+def measured_as_mass(desk: Desk, data: Any) -> Any:
+    """Return a layer of labels of which the third stands in the report as a mass."""
+    labels = labels_on(desk, data)
+    labels.selected_label = 3
+    desk.viewer.layers.selection.active = labels
+    desk.tab.measurement.name.setEditText("mass")
+    desk.f5()
+    return labels
+
+
+def outlined(desk: Desk) -> Any:
+    """Return a label layer one of whose labels stands in the report."""
+    data = np.zeros((20, 40, 48), np.uint8)
+    data[2:5, 6:12, 6:14] = 3
+    data[3, 8, 8] = 0
+    data[10, 10, 10] = 1
+    return measured_as_mass(desk, data)
+
+
 def test_a_label_of_any_plugin_is_the_outline_of_a_finding(desk: Desk, qtbot: QtBot) -> None:
     ct = volume_of(desk.scan)
     assert ct is not None
     data = np.zeros(ct.shape, np.uint8)
     data[2:5, 6:12, 6:14] = 3
     data[10, 10, 10] = 1
-    labels = labels_on(desk, data)
-    labels.selected_label = 3
-    desk.viewer.layers.selection.active = labels
-    desk.tab.measurement.name.setEditText("mass")
-    desk.f5()
+    labels = measured_as_mass(desk, data)
     (line,) = (x for x in said(desk.tab) if x.startswith("Mass"))
     # 3 x 6 x 8 voxels of 5 x 2 x 2.5 mm; the diagonals lie between the voxels' surfaces.
     numbers = region_statistics(ct, data == 3)
@@ -286,20 +301,6 @@ def test_a_label_of_any_plugin_is_the_outline_of_a_finding(desk: Desk, qtbot: Qt
     # A second time, it is the same sentence.
     desk.f5()
     assert sum(x.startswith("Mass") for x in said(desk.tab)) == 1
-
-
-def outlined(desk: Desk) -> Any:
-    """Return a label layer one of whose labels stands in the report."""
-    data = np.zeros((20, 40, 48), np.uint8)
-    data[2:5, 6:12, 6:14] = 3
-    data[3, 8, 8] = 0
-    data[10, 10, 10] = 1
-    labels = labels_on(desk, data)
-    labels.selected_label = 3
-    desk.viewer.layers.selection.active = labels
-    desk.tab.measurement.name.setEditText("mass")
-    desk.f5()
-    return labels
 
 
 def test_a_label_layer_that_is_opened_again_is_linked_again(desk: Desk) -> None:

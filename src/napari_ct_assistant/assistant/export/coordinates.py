@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.assistant.export.identifiers import Identifiers, ImageReference
 from napari_ct_assistant.assistant.report.measurement import DrawnShape, Measurement
+from napari_ct_assistant.volume.geometry import LPS_TO_RAS
 
 Graphic = Literal["POLYLINE", "ELLIPSE", "POLYGON"]
 
@@ -23,7 +24,8 @@ Graphic = Literal["POLYLINE", "ELLIPSE", "POLYGON"]
 MOST_POINTS: Final = 5000
 # A label of this many points in all is a tangle, not the outline of a finding.
 MOST_POINTS_IN_ALL: Final = 200_000
-_TURN: Final = np.array([-1.0, -1.0, 1.0])  # between RAS and LPS
+# Shapes that go around no area.
+OPEN: Final = ("line", "path")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +33,12 @@ class Located:
     """One shape as DICOM writes it.
 
     graphic: its GraphicType. points: column and row on `image` [N, 2], or, where no image holds
-    the shape, LPS mm [N, 3]. closed: whether it goes around an area.
+    the shape, LPS mm [N, 3].
     """
 
     graphic: Graphic
     points: NDArray[np.float64]
     image: ImageReference | None
-    closed: bool
 
 
 def locate(measurement: Measurement, identifiers: Identifiers | None) -> list[Located]:
@@ -95,16 +96,16 @@ def _on_image(shape: DrawnShape, identifiers: Identifiers) -> Located | None:
     if pixels is None:
         return None
     graphic, points = _drawn(shape.kind, pixels)
-    return Located(graphic, points, image, shape.kind not in ("line", "path"))
+    return Located(graphic, points, image)
 
 
 def _in_space(shape: DrawnShape, identifiers: Identifiers) -> Located | None:
     if not identifiers.frame_of_reference:
         return None
-    closed = shape.kind not in ("line", "path")
-    corners = np.array(shape.points, float) * _TURN
+    closed = shape.kind not in OPEN
+    corners = np.array(shape.points, float) @ LPS_TO_RAS[:3, :3]  # the same way back
     graphic, points = _drawn(shape.kind, _in_one_plane(corners) if closed else corners)
-    return Located("POLYGON" if closed and graphic == "POLYLINE" else graphic, points, None, closed)
+    return Located("POLYGON" if closed and graphic == "POLYLINE" else graphic, points, None)
 
 
 def _in_one_plane(corners: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,7 +117,7 @@ def _in_one_plane(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _drawn(kind: str, corners: NDArray[np.float64]) -> tuple[Graphic, NDArray[np.float64]]:
     """Return the graphic type of a shape, and its points in the order that the type wants."""
-    if kind in ("line", "path"):
+    if kind in OPEN:
         return "POLYLINE", corners
     if kind != "ellipse":
         return "POLYLINE", np.concatenate([corners, corners[:1]])

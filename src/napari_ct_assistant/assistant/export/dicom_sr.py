@@ -2,8 +2,8 @@
 
 A report with measurements is an Enhanced SR, because Basic Text SR has no numeric items
 (PS3.3 A.35.1 and A.35.2); a Comprehensive SR if it has the outline of a region or label, and a
-Comprehensive 3D SR if one lies on no image of the scan. Each
-value is a NUM item below its sentence, with the line or outline that it was taken from.
+Comprehensive 3D SR if one lies on no image of the scan. Each value is a NUM item below its
+sentence, with the line or outline that it was taken from.
 
 Codes are those of pydicom's dictionary of the standard, content items those of highdicom
 (extra `export`). highdicom has no class for the Basic Text SR document itself, so its top

@@ -9,13 +9,10 @@ from html import escape
 from typing import Any
 
 from napari_ct_assistant.assistant.export.identifiers import Identifiers
-from napari_ct_assistant.assistant.export.measured import (
-    measurement_rows,
-    quantities,
-)
+from napari_ct_assistant.assistant.export.measured import quantities
 from napari_ct_assistant.assistant.export.plain import to_text
 from napari_ct_assistant.assistant.export.study_details import NO_DETAILS, StudyDetails
-from napari_ct_assistant.assistant.export.words import title_of
+from napari_ct_assistant.assistant.export.words import measurements_of, title_of
 from napari_ct_assistant.assistant.report.document import ReportDocument
 from napari_ct_assistant.assistant.report.provenance import local_time
 
@@ -106,9 +103,9 @@ def _narrative(report: ReportDocument, study: StudyDetails) -> str:
             tag = "h2" if section.level == 1 else "h3"
             parts.append(f"<{tag}>{_text(section.heading)}</{tag}>")
         parts += [f"<p>{_text(line.text)}</p>" for line in section.lines]
-    measured = measurement_rows(report)
+    heading, measured = measurements_of(report)
     if measured:
-        parts.append("<h2>Measurements</h2>")
+        parts.append(f"<h2>{heading}</h2>")
         parts += [f"<p>{_text(name)}: {_text(figures)}</p>" for name, figures in measured]
     return f'<div xmlns="{_XHTML}">{"".join(parts)}</div>'
 

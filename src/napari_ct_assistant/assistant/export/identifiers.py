@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_ct_assistant.assistant.export.errors import ExportError
 from napari_ct_assistant.support.translation import said
+from napari_ct_assistant.volume.geometry import LPS_TO_RAS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -215,14 +216,14 @@ def _identifiers(series: Series, path: Path) -> Identifiers:
         values = values or mine
         uid = uid or str(header.get("SeriesInstanceUID", ""))
         space = space or str(header.get("FrameOfReferenceUID", "") or "")
-        turn = (-1, -1, 1)  # from LPS to RAS
-        normal = np.cross(*frame.orientation) * turn
+        turn = LPS_TO_RAS[:3, :3]
+        normal = np.cross(*frame.orientation) @ turn
         between_rows, between_columns = frame.spacing
         instance = ImageReference(
             str(header.get("SOPClassUID", "")) or "1.2.840.10008.5.1.4.1.1.2",
             str(header.get("SOPInstanceUID", "")),
-            frame.position * turn,
-            frame.orientation * turn * [[between_columns], [between_rows]],
+            frame.position @ turn,
+            frame.orientation @ turn * [[between_columns], [between_rows]],
             (frame.file.columns, frame.file.rows),
             frame.index + 1 if frame.file.frames > 1 else None,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from napari_ct_assistant.assistant.export.identifiers import read_identifiers
 from napari_ct_assistant.support.plain_text import plain
-from napari_ct_assistant.support.translation import N_, Day, said
+from napari_ct_assistant.support.translation import N_, Day
 
 if TYPE_CHECKING:
     from napari_ct_assistant.volume import CTVolume
@@ -51,7 +51,7 @@ class StudyDetails:
     def rows(self) -> list[tuple[str, str]]:
         """Return the entries as pairs of a name and a value."""
         rows = (
-            (N_("Study date"), said("{day}", day=Day(self.study_date)) if self.study_date else ""),
+            (N_("Study date"), Day(self.study_date)),
             (N_("Region"), self.region),
             (N_("Comparison"), self.comparison),
         )

@@ -70,7 +70,7 @@ class LabelMask:
             If something is missing, of another kind, or impossible.
         """
         first, shape = _three(data["first"]), _three(data["shape"])
-        origin, i, p, left = (_point(row) for row in data["affine"])
+        origin, i, p, left = (point(row) for row in data["affine"])
         if min(shape) < 1 or min(first) < 0 or int(np.prod(shape, dtype=object)) > MOST_VOXELS:
             raise ValueError(f"a label of {shape} voxels at {first}")
         return cls(first, shape, (origin, i, p, left), str(data["packed"]))
@@ -184,6 +184,7 @@ def _three(values: Any) -> tuple[int, int, int]:
     return a, b, c
 
 
-def _point(values: Any) -> Point:
+def point(values: Any) -> Point:
+    """Return three numbers that were saved as a point."""
     x, y, z = map(float, values)
     return x, y, z

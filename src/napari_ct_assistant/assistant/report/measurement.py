@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
-from napari_ct_assistant.assistant.report.label_mask import LabelMask
+from napari_ct_assistant.assistant.report.label_mask import LabelMask, Point, point
 from napari_ct_assistant.support.translation import said, together
 from napari_ct_assistant.volume.dicom.instance_numbers import ArchiveNumber
 
 Kind = Literal["length", "axes", "region", "outline"]
 Plane = Literal["axial", "coronal", "sagittal"]
 Side = Literal["right", "left", "midline"]
-Point = tuple[float, float, float]
 
 UNNAMED: Final[dict[Kind, str]] = {
     "length": "Distance",
@@ -200,17 +199,12 @@ class Measurement:
     def from_json(cls, data: dict[str, Any]) -> Measurement:
         """Return the measurement that `to_json` wrote; wrong types are found by `check_types`."""
         shapes = tuple(
-            DrawnShape(one["kind"], tuple(map(_point, one["points"])))
+            DrawnShape(one["kind"], tuple(map(point, one["points"])))
             for one in data.get("shapes", ())
         )
         mask = LabelMask.from_json(data["mask"]) if data.get("mask") else None
         made = cls(**{**data, "shapes": shapes, "mask": mask})
-        return replace(made, keys=tuple(data["keys"]), ras=_point(data["ras"]))
-
-
-def _point(values: Any) -> Point:
-    x, y, z = map(float, values)
-    return x, y, z
+        return replace(made, keys=tuple(data["keys"]), ras=point(data["ras"]))
 
 
 def _mm(length: float) -> str:

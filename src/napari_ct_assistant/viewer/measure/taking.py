@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ct_assistant.assistant.report.measurement import (
-    DrawnShape,
-    Measurement,
-    Plane,
-    Point,
-)
+from napari_ct_assistant.assistant.report.label_mask import Point
+from napari_ct_assistant.assistant.report.measurement import DrawnShape, Measurement, Plane
 from napari_ct_assistant.viewer.measure.regions import (
     AREAS,
     LENGTHS,
